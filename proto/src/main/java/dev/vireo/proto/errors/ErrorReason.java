@@ -1,0 +1,184 @@
+package dev.vireo.proto.errors;
+
+/**
+ * Every reason that {@code google.rpc.ErrorInfo} may carry in the domain {@value #DOMAIN}. The
+ * names are API. {@code proto/ERRORS.md} is this table for people; a test keeps the two the same.
+ */
+public enum ErrorReason {
+  FIELD_REQUIRED(Code.INVALID_ARGUMENT, "A field that must be set is not.", "Set the field."),
+  FIELD_INVALID(
+      Code.INVALID_ARGUMENT,
+      "A field's value is malformed or out of range.",
+      "Use a value in the range that the violation's description gives."),
+  FIELD_UNSUPPORTED(
+      Code.INVALID_ARGUMENT,
+      "The value is legal, but this release or this machine type cannot do it.",
+      "Use one of the values that the violation's description lists."),
+  PAGE_TOKEN_INVALID(
+      Code.INVALID_ARGUMENT,
+      "The page token was not made by this list with these parameters.",
+      "Start again without a page token."),
+  MICROVM_NOT_FOUND(Code.NOT_FOUND, "No microVM has this name.", "List what exists: vireo list."),
+  NODE_NOT_FOUND(Code.NOT_FOUND, "No node has this name.", "List the nodes: vireo node list."),
+  MICROVM_ALREADY_EXISTS(
+      Code.ALREADY_EXISTS,
+      "A microVM of this name exists.",
+      "Choose another microvm_id, or delete the old one first."),
+  REQUEST_ID_REUSED(
+      Code.FAILED_PRECONDITION,
+      "This request_id was used before with another request.",
+      "Use a fresh UUID for each new request; reuse it only to retry the same one."),
+  ETAG_MISMATCH(
+      Code.ABORTED,
+      "The resource has changed since this etag was read.",
+      "Read it again and decide anew."),
+  STATE_CONFLICT(
+      Code.FAILED_PRECONDITION,
+      "The microVM's state does not allow this.",
+      "See its state (vireo get) and the table of transitions in the documentation."),
+  NOT_ON_A_NODE(
+      Code.FAILED_PRECONDITION,
+      "The microVM has no node yet, so there is nothing to read from.",
+      "See why it is pending: vireo get."),
+  WATCH_VERSION_TOO_OLD(
+      Code.OUT_OF_RANGE,
+      "Changes since this resource version are no longer kept.",
+      "List again and watch from the version that the list gives."),
+  WATCH_TOO_SLOW(
+      Code.RESOURCE_EXHAUSTED,
+      "The client did not read its watch fast enough.",
+      "Watch again from the last version you saw."),
+  NODE_UNREACHABLE(
+      Code.UNAVAILABLE,
+      "The node's worker has no session with the controller now.",
+      "Retry with back-off; see vireo node list."),
+  STORE_UNAVAILABLE(
+      Code.UNAVAILABLE,
+      "The store could not be read or written.",
+      "Retry with back-off; the controller's log names the cause (a full disk, for example)."),
+  WAIT_TIMED_OUT(
+      Code.DEADLINE_EXCEEDED,
+      "The microVM did not reach the awaited point in time. It exists and goes on.",
+      "Watch it, or delete it."),
+  KERNEL_NOT_FOUND(
+      Code.INVALID_ARGUMENT,
+      "The kernel is neither an image of the node's store nor a file there.",
+      "vireo image list shows the images; a file needs an absolute path on the node."),
+  KERNEL_INVALID(
+      Code.INVALID_ARGUMENT,
+      "The file is not a whole bzImage or ELF kernel.",
+      "Use a bzImage with boot protocol 2.06 or later, or an ELF vmlinux."),
+  KERNEL_WRONG_ARCHITECTURE(
+      Code.INVALID_ARGUMENT,
+      "The kernel is built for another architecture than the microVM's.",
+      "Set spec.architecture to the kernel's, or choose another kernel."),
+  INITRAMFS_NOT_FOUND(
+      Code.INVALID_ARGUMENT,
+      "The initramfs file does not exist on the node or cannot be read.",
+      "Give the absolute path of a readable file on the node."),
+  MEMORY_TOO_SMALL(
+      Code.INVALID_ARGUMENT,
+      "Kernel, initramfs and boot data do not fit into the guest's memory.",
+      "Raise spec.memory_mib to what the message gives."),
+  DISK_NOT_FOUND(
+      Code.INVALID_ARGUMENT,
+      "The disk's file or device does not exist on the node or cannot be opened.",
+      "Give the absolute path of a raw file or block device that the worker may open."),
+  DISK_INVALID(
+      Code.INVALID_ARGUMENT,
+      "The disk is not a raw file or block device whose size is a multiple of 512 bytes.",
+      "Use a regular file or block device; round its size up with truncate -s %512."),
+  COMMAND_LINE_TOO_LONG(
+      Code.INVALID_ARGUMENT,
+      "The kernel command line, with what Vireo adds, is longer than 2,047 bytes.",
+      "Shorten spec.boot.command_line."),
+  ANNOUNCEMENT_UNSUPPORTED(
+      Code.INVALID_ARGUMENT,
+      "This kernel or machine type does not support the announcement.",
+      "Use AUTO."),
+  NODE_RESOURCES_EXHAUSTED(
+      Code.RESOURCE_EXHAUSTED,
+      "The node cannot take the microVM now.",
+      "Nothing to do: it is placed elsewhere, or stays pending until there is room."),
+  GUEST_NEEDS_HARDWARE_VIRTUALIZATION(
+      Code.FAILED_PRECONDITION,
+      "A Linux guest cannot boot on this node's KVM.",
+      "Add a node that can: vireo node add --emulated."),
+  KVM_UNAVAILABLE(
+      Code.UNAVAILABLE,
+      "The node's /dev/kvm is missing or refused.",
+      "Run vireo doctor on the node."),
+  VMM_FAILED(
+      Code.INTERNAL,
+      "The VMM process could not be started or ended unexpectedly.",
+      "The message names the cause; the worker's log has the VMM's own words."),
+  INTERNAL(
+      Code.INTERNAL,
+      "A bug of Vireo's.",
+      "Please report it with the message and the server's log.");
+
+  /** {@code ErrorInfo.domain}. */
+  public static final String DOMAIN = "vireo";
+
+  /** The gRPC status codes in use here, by their canonical numbers. */
+  public enum Code {
+    INVALID_ARGUMENT(3),
+    DEADLINE_EXCEEDED(4),
+    NOT_FOUND(5),
+    ALREADY_EXISTS(6),
+    RESOURCE_EXHAUSTED(8),
+    FAILED_PRECONDITION(9),
+    ABORTED(10),
+    OUT_OF_RANGE(11),
+    INTERNAL(13),
+    UNAVAILABLE(14);
+
+    private final int number;
+
+    Code(int number) {
+      this.number = number;
+    }
+
+    /** The number on the wire ({@code google/rpc/code.proto}). */
+    public int number() {
+      return number;
+    }
+  }
+
+  private final Code code;
+  private final String cause;
+  private final String remedy;
+
+  ErrorReason(Code code, String cause, String remedy) {
+    this.code = code;
+    this.cause = cause;
+    this.remedy = remedy;
+  }
+
+  /** The gRPC status that goes with this reason. */
+  public Code code() {
+    return code;
+  }
+
+  /** What is wrong, in one sentence. */
+  public String cause() {
+    return cause;
+  }
+
+  /** What to do about it, in one sentence. */
+  public String remedy() {
+    return remedy;
+  }
+
+  /** The catalogue as a Markdown table, the whole of {@code proto/ERRORS.md} below its heading. */
+  static String toMarkdown() {
+    StringBuilder table =
+        new StringBuilder("| reason | gRPC code | cause | remedy |\n|---|---|---|---|\n");
+    for (ErrorReason reason : values()) {
+      table.append(
+          "| `%s` | %s | %s | %s |\n"
+              .formatted(reason.name(), reason.code, reason.cause, reason.remedy));
+    }
+    return table.toString();
+  }
+}

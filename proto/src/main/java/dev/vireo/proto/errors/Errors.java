@@ -1,0 +1,88 @@
+package dev.vireo.proto.errors;
+
+import com.google.protobuf.Any;
+import com.google.rpc.BadRequest;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Makes and reads the {@code google.rpc.Status} that every refused call carries: {@code ErrorInfo}
+ * with a reason of the catalogue, and {@code BadRequest} where fields are to blame.
+ */
+public final class Errors {
+  private Errors() {}
+
+  /** One field that is wrong, by the public API's path ({@code spec.disks[0].source}), and why. */
+  public record FieldViolation(String field, ErrorReason reason, String description) {}
+
+  /** An error with its reason's own code. {@code metadata} names what is meant. */
+  public static StatusRuntimeException of(
+      ErrorReason reason, String message, Map<String, String> metadata) {
+    return StatusProto.toStatusRuntimeException(
+        Status.newBuilder()
+            .setCode(reason.code().number())
+            .setMessage(message)
+            .addDetails(Any.pack(errorInfo(reason, metadata)))
+            .build());
+  }
+
+  /** An error that names nothing beyond its message. */
+  public static StatusRuntimeException of(ErrorReason reason, String message) {
+    return of(reason, message, Map.of());
+  }
+
+  /** INVALID_ARGUMENT with all violations at once; the reason is the first one's. */
+  public static StatusRuntimeException badRequest(List<FieldViolation> violations) {
+    FieldViolation first = violations.getFirst();
+    BadRequest.Builder details = BadRequest.newBuilder();
+    for (FieldViolation violation : violations) {
+      details
+          .addFieldViolationsBuilder()
+          .setField(violation.field())
+          .setReason(violation.reason().name())
+          .setDescription(violation.description() + " " + violation.reason().remedy());
+    }
+    String message = first.field() + ": " + first.description();
+    if (violations.size() > 1) {
+      message += " (and %d more)".formatted(violations.size() - 1);
+    }
+    return StatusProto.toStatusRuntimeException(
+        Status.newBuilder()
+            .setCode(ErrorReason.Code.INVALID_ARGUMENT.number())
+            .setMessage(message)
+            .addDetails(Any.pack(errorInfo(first.reason(), Map.of("field", first.field()))))
+            .addDetails(Any.pack(details.build()))
+            .build());
+  }
+
+  /** The catalogue's reason in an error that a server sent, if it carries one that we know. */
+  public static Optional<ErrorReason> reasonOf(Throwable error) {
+    Status status = StatusProto.fromThrowable(error);
+    if (status == null) {
+      return Optional.empty();
+    }
+    for (Any detail : status.getDetailsList()) {
+      if (detail.is(ErrorInfo.class)) {
+        try {
+          return Optional.of(ErrorReason.valueOf(detail.unpack(ErrorInfo.class).getReason()));
+        } catch (com.google.protobuf.InvalidProtocolBufferException | IllegalArgumentException e) {
+          return Optional.empty();
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static ErrorInfo errorInfo(ErrorReason reason, Map<String, String> metadata) {
+    return ErrorInfo.newBuilder()
+        .setDomain(ErrorReason.DOMAIN)
+        .setReason(reason.name())
+        .putAllMetadata(metadata)
+        .build();
+  }
+}
