@@ -52,6 +52,10 @@ public enum ErrorReason {
       Code.UNAVAILABLE,
       "The node's worker has no session with the controller now.",
       "Retry with back-off; see vireo node list."),
+  NODE_ID_TAKEN(
+      Code.FAILED_PRECONDITION,
+      "Another worker holds this node id, and its lease has not ended.",
+      "Give each worker an id of its own; a replaced worker is let in when the old lease ends."),
   STORE_UNAVAILABLE(
       Code.UNAVAILABLE,
       "The store could not be read or written.",
