@@ -1,0 +1,82 @@
+package dev.vireo.catalog;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Where a device's I/O really goes. The rows are the spectrum that Vireo is planned around; a row
+ * is {@linkplain #available() available} once the VMM implements it.
+ */
+public enum BackEnd {
+  BLK_FILE(
+      DeviceModel.BLK, "file", Approach.EMULATED, true, "a raw file or block device of the node"),
+  BLK_VHOST_USER(
+      DeviceModel.BLK, "vhost-user", Approach.VHOST_USER, false, "qemu-storage-daemon or SPDK"),
+  BLK_NBD(DeviceModel.BLK, "nbd", Approach.REMOTE, false, "a network block device server"),
+  NET_TAP(DeviceModel.NET, "tap", Approach.EMULATED, false, "a tap interface of the node"),
+  NET_VHOST(
+      DeviceModel.NET,
+      "vhost",
+      Approach.VHOST_KERNEL,
+      false,
+      "a tap interface, served by vhost-net"),
+  NET_VHOST_USER(DeviceModel.NET, "vhost-user", Approach.VHOST_USER, false, "OVS-DPDK or passt"),
+  VSOCK_UNIX(DeviceModel.VSOCK, "unix", Approach.EMULATED, false, "unix sockets of the node"),
+  VSOCK_VHOST(
+      DeviceModel.VSOCK, "vhost", Approach.VHOST_KERNEL, false, "the node's vsock, by vhost-vsock"),
+  SCSI_VHOST(
+      DeviceModel.SCSI, "vhost", Approach.VHOST_KERNEL, false, "a target of the node's kernel"),
+  FS_VHOST_USER(
+      DeviceModel.FS, "vhost-user", Approach.VHOST_USER, false, "a directory, by virtiofsd"),
+  CONSOLE_FILE(DeviceModel.CONSOLE, "file", Approach.EMULATED, false, "a file"),
+  RNG_HOST(DeviceModel.RNG, "host", Approach.EMULATED, false, "the host kernel's random numbers"),
+  BALLOON_HOST(
+      DeviceModel.BALLOON, "host", Approach.EMULATED, false, "guest memory given back to the host");
+
+  private final DeviceModel model;
+  private final String name;
+  private final Approach approach;
+  private final boolean available;
+  private final String serves;
+
+  BackEnd(DeviceModel model, String kind, Approach approach, boolean available, String serves) {
+    this.model = model;
+    this.name = model.label() + "/" + kind;
+    this.approach = approach;
+    this.available = available;
+    this.serves = serves;
+  }
+
+  /** The one named {@code name}, available or not. */
+  public static Optional<BackEnd> named(String name) {
+    return Arrays.stream(values()).filter(b -> b.name.equals(name)).findFirst();
+  }
+
+  /** What this build can serve: a node reports these names unless its host lacks something. */
+  public static List<BackEnd> allAvailable() {
+    return Arrays.stream(values()).filter(BackEnd::available).toList();
+  }
+
+  public DeviceModel model() {
+    return model;
+  }
+
+  /** Model and kind, as specs and nodes write it: {@code "blk/file"}. */
+  public String qualifiedName() {
+    return name;
+  }
+
+  public Approach approach() {
+    return approach;
+  }
+
+  public boolean available() {
+    return available;
+  }
+
+  /** What is behind it, for people. */
+  public String serves() {
+    return serves;
+  }
+}

@@ -1,0 +1,11 @@
+package dev.vireo.catalog;
+
+/**
+ * A device's place in the machine: one page of registers and one interrupt line.
+ *
+ * @param index place in the plan, from 0
+ * @param base guest physical address of the first register
+ * @param size bytes of address space
+ * @param gsi global system interrupt: the IOAPIC's pin, edge-triggered, active high
+ */
+public record DeviceSlot(int index, long base, long size, int gsi) {}
