@@ -1,0 +1,241 @@
+/* The probe's programs: chosen by probe.run, each prints key=value lines, then the guest ends as probe.end says. */
+#include "disk.h"
+
+static const char *const PROGRAMS =
+    "hello idle tick stream spin blk-info blk-read blk-verify"; /* README.md tells what they take */
+
+/* ---- disks ---- */
+
+static bool open_disk(struct disk *disk) {
+  const char *problem = disk_open(disk, (unsigned)argument_number("disk", 0), argument_is("mode", "poll", "irq"),
+                                  argument_number("event_idx", 1) != 0);
+  if (problem != NULL) print("error=%s\n", problem);
+  return problem == NULL;
+}
+
+static bool blk_info(void) {
+  static struct disk disk;
+  if (!open_disk(&disk)) return false;
+  uint8_t status = disk_do(&disk, DISK_GET_ID, 0, 20);
+  disk_buffer(0)[20] = 0;
+  print("id=%s\nid_status=%u\ncapacity_sectors=%u\nread_only=%u\nfeatures=0x%x\nqueue_size=%u\n",
+        (const char *)disk_buffer(0), (uint64_t)status, disk.capacity_sectors, (uint64_t)disk.read_only,
+        disk.device.features, (uint64_t)disk.device.queue.size);
+  return status == DISK_OK;
+}
+
+/* xorshift64*: reads are spread, and the same in every run. */
+static uint64_t next_random(uint64_t *state) {
+  *state ^= *state >> 12;
+  *state ^= *state << 25;
+  *state ^= *state >> 27;
+  return *state * 0x2545f4914f6cdd1dull;
+}
+
+/* What a transfer program works on: blocks of one size, so many at once. */
+struct workload {
+  uint32_t block, depth;
+  uint64_t blocks; /* on the disk */
+};
+
+static bool read_workload(const struct disk *disk, struct workload *work) {
+  work->block = (uint32_t)argument_number("block", 4096);
+  work->depth = (uint32_t)argument_number("depth", 1);
+  if (work->block == 0 || work->block % SECTOR_SIZE != 0 || work->block > BLOCK_MAX) {
+    print("error=probe.block must be a multiple of %u up to %u\n", (uint64_t)SECTOR_SIZE, (uint64_t)BLOCK_MAX);
+    return false;
+  }
+  uint32_t depth_max = disk->device.queue.size / 3u < DEPTH_MAX ? disk->device.queue.size / 3u : DEPTH_MAX;
+  if (work->depth == 0 || work->depth > depth_max) {
+    print("error=probe.depth must be 1 to %u\n", (uint64_t)depth_max);
+    return false;
+  }
+  work->blocks = disk->capacity_sectors / (work->block / SECTOR_SIZE);
+  if (work->blocks == 0) print("error=the disk is smaller than a block\n");
+  return work->blocks != 0;
+}
+
+static bool blk_read(void) {
+  static struct disk disk;
+  struct workload work;
+  if (!open_disk(&disk) || !read_workload(&disk, &work)) return false;
+  bool sequential = argument_is("pattern", "sequential", "random");
+  uint64_t operations = argument_number("ops", 1000);
+  uint64_t duration_ns = argument_number("duration_ms", 0) * 1000000;
+  uint64_t random = 88172645463325252ull, submitted = 0, completed = 0, errors = 0;
+  uint64_t sectors_per_block = work.block / SECTOR_SIZE;
+  uint32_t irq = disk.device.window.irq;
+  uint64_t interrupts = interrupt_count(irq);
+  uint64_t start = read_tsc(), elapsed_ns = 0;
+  unsigned idle_slot = 0; /* until each slot has had its first request */
+  bool more = true;
+  while (more || completed < submitted) {
+    if (more && submitted - completed < work.depth) {
+      uint64_t block = sequential ? submitted % work.blocks : next_random(&random) % work.blocks;
+      disk_submit(&disk, idle_slot, DISK_IN, block * sectors_per_block, work.block);
+      submitted++;
+      idle_slot = (unsigned)submitted;
+      more = (operations == 0 || submitted < operations) && (duration_ns == 0 || elapsed_ns < duration_ns);
+      if (submitted < work.depth) continue;
+    }
+    uint8_t status;
+    idle_slot = disk_complete(&disk, &status);
+    completed++;
+    errors += status != DISK_OK;
+    elapsed_ns = ticks_to_ns(read_tsc() - start);
+  }
+  struct virtqueue *queue = &disk.device.queue;
+  print("ops=%u\nerrors=%u\nelapsed_ns=%u\n", completed, errors, elapsed_ns);
+  print("iops=%u\n", elapsed_ns == 0 ? 0 : completed * 1000000000ull / elapsed_ns);
+  print("notifications=%u\nnotifications_suppressed=%u\ninterrupts=%u\nsleeps=%u\n", queue->notifications,
+        queue->notifications_suppressed, interrupt_count(irq) - interrupts, disk.sleeps);
+  return errors == 0;
+}
+
+/* Word `index` of the disk as blk-verify writes it: tells block, place and seed apart. */
+static uint64_t pattern(uint64_t seed, uint64_t index) {
+  uint64_t z = seed + index * 0x9e3779b97f4a7c15ull;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  return z ^ (z >> 27);
+}
+
+static void fill(uint8_t *buffer, uint32_t length, uint64_t seed, uint64_t block) {
+  for (uint32_t i = 0; i < length / 8; i++) ((uint64_t *)buffer)[i] = pattern(seed, block * (length / 8) + i);
+}
+
+static uint64_t count_wrong(const uint8_t *buffer, uint32_t length, uint64_t seed, uint64_t block) {
+  uint64_t wrong = 0;
+  for (uint32_t i = 0; i < length / 8; i++) {
+    wrong += ((const uint64_t *)buffer)[i] != pattern(seed, block * (length / 8) + i);
+  }
+  return wrong;
+}
+
+/* Blocks 0 to count, `depth` at once, in order; on reads compares. Returns failed requests; adds up wrong words. */
+static uint64_t sweep(struct disk *disk, const struct workload *work, uint32_t type, uint64_t count, uint64_t seed,
+                      uint64_t *wrong_words) {
+  static uint64_t block_of[DEPTH_MAX];
+  uint64_t submitted = 0, completed = 0, errors = 0;
+  while (completed < count) {
+    unsigned slot = (unsigned)submitted;
+    if (submitted >= work->depth || submitted == count) {
+      uint8_t status;
+      slot = disk_complete(disk, &status);
+      completed++;
+      if (status != DISK_OK) {
+        errors++;
+      } else if (type == DISK_IN) {
+        *wrong_words += count_wrong(disk_buffer(slot), work->block, seed, block_of[slot]);
+      }
+    }
+    if (submitted < count) {
+      block_of[slot] = submitted++;
+      if (type == DISK_OUT) {
+        fill(disk_buffer(slot), work->block, seed, block_of[slot]);
+      } else {
+        memset(disk_buffer(slot), 0, work->block);
+      }
+      disk_submit(disk, slot, type, block_of[slot] * (work->block / SECTOR_SIZE), work->block);
+    }
+  }
+  return errors;
+}
+
+static bool blk_verify(void) {
+  static struct disk disk;
+  struct workload work;
+  if (!open_disk(&disk) || !read_workload(&disk, &work)) return false;
+  uint64_t seed = argument_number("seed", 1);
+  uint64_t count = argument_number("ops", 256);
+  if (count > work.blocks) count = work.blocks;
+  uint64_t wrong_words = 0;
+  uint64_t write_errors = sweep(&disk, &work, DISK_OUT, count, seed, &wrong_words);
+  uint8_t flush = disk_do(&disk, DISK_FLUSH, 0, 0);
+  uint64_t read_errors = sweep(&disk, &work, DISK_IN, count, seed, &wrong_words);
+  uint8_t beyond = disk_do(&disk, DISK_IN, disk.capacity_sectors, SECTOR_SIZE);
+  print("capacity_sectors=%u\nread_only=%u\nblocks=%u\n", disk.capacity_sectors, (uint64_t)disk.read_only, count);
+  print("write_errors=%u\nread_errors=%u\nwrong_words=%u\nflush_status=%u\nbeyond_end_status=%u\n", write_errors,
+        read_errors, wrong_words, (uint64_t)flush, (uint64_t)beyond);
+  return write_errors == 0 && read_errors == 0 && wrong_words == 0 && flush == DISK_OK && beyond == DISK_IOERR;
+}
+
+/* ---- console ---- */
+
+static void tick(void) {
+  uint64_t interval_ns = argument_number("interval_ms", 100) * 1000000;
+  uint64_t count = argument_number("ops", 0);
+  uint64_t next = clock_ns();
+  for (uint64_t n = 0; (count == 0 || n < count) && !power_button_pressed(); n++) {
+    print("tick=%u\n", n);
+    next += interval_ns;
+    sleep_until_ns(next);
+  }
+}
+
+/* Numbered lines of 64 bytes, probe.bytes in all. */
+static void stream(void) {
+  uint64_t lines = argument_number("bytes", 65536) / 64;
+  for (uint64_t n = 0; n < lines; n++) {
+    char text[65] = "line=00000000000000000000 ......................................";
+    uint64_t rest = n;
+    for (unsigned digit = 24; rest != 0; rest /= 10) text[digit--] = (char)('0' + rest % 10);
+    text[63] = 0;
+    print("%s\n", (const char *)text);
+  }
+}
+
+static void hello(void) {
+  print("command_line=%s\nmemory_kib=%u\nrsdp=0x%x\nclock_ns=%u\n", boot_command_line(), boot_memory_kib(),
+        boot_rsdp(), clock_ns());
+  struct device_window window;
+  for (unsigned i = 0; argument_device_window(i, &window); i++) {
+    print("window.%u=base 0x%x size 0x%x irq %u device_id %u\n", (uint64_t)i, window.base, window.size,
+          (uint64_t)window.irq, (uint64_t)virtio_device_id(&window));
+  }
+}
+
+/* ---- beginning and end ---- */
+
+static bool run(void) {
+  if (argument_is("run", "blk-info", "hello")) return blk_info();
+  if (argument_is("run", "blk-read", "hello")) return blk_read();
+  if (argument_is("run", "blk-verify", "hello")) return blk_verify();
+  if (argument_is("run", "hello", "hello")) {
+    hello();
+  } else if (argument_is("run", "tick", "hello")) {
+    tick();
+  } else if (argument_is("run", "stream", "hello")) {
+    stream();
+  } else if (argument_is("run", "spin", "hello")) {
+    spin();
+  } else if (argument_is("run", "idle", "hello")) {
+    power_button_wait();
+  } else {
+    print("error=probe.run must be one of: %s\n", PROGRAMS);
+    return false;
+  }
+  return true;
+}
+
+/* PIIX4's, which Vireo's FADT gives too. */
+#define PM1_CONTROL_PORT 0x604
+#define DEBUG_EXIT_PORT 0x501
+
+static _Noreturn void end(void) {
+  if (argument_is("end", "reset", "poweroff")) reset_by_keyboard_controller();
+  if (argument_is("end", "crash", "poweroff")) triple_fault();
+  if (argument_is("end", "halt", "poweroff")) halt();
+  if (argument_is("end", "spin", "poweroff")) spin();
+  if (argument_is("end", "debug-exit", "poweroff")) debug_exit((uint16_t)argument_number("debug_exit_port", DEBUG_EXIT_PORT), 0);
+  power_off((uint16_t)argument_number("pm1_port", PM1_CONTROL_PORT));
+}
+
+_Noreturn void main(void) {
+  serial_init();
+  print("probe: started\n");
+  interrupts_init();
+  if (argument_number("power_button", 1) != 0) power_button_enable();
+  bool passed = run();
+  print("probe: %s\n", passed ? "passed" : "failed");
+  end();
+}

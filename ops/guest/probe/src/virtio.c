@@ -1,0 +1,173 @@
+#include "virtio.h"
+
+/* 4.2.2 MMIO device register layout. */
+enum {
+  MAGIC_VALUE = 0x000,
+  VERSION = 0x004,
+  DEVICE_ID = 0x008,
+  DEVICE_FEATURES = 0x010,
+  DEVICE_FEATURES_SEL = 0x014,
+  DRIVER_FEATURES = 0x020,
+  DRIVER_FEATURES_SEL = 0x024,
+  QUEUE_SEL = 0x030,
+  QUEUE_NUM_MAX = 0x034,
+  QUEUE_NUM = 0x038,
+  QUEUE_READY = 0x044,
+  QUEUE_NOTIFY = 0x050,
+  INTERRUPT_STATUS = 0x060,
+  INTERRUPT_ACK = 0x064,
+  STATUS = 0x070,
+  QUEUE_DESC_LOW = 0x080,
+  QUEUE_DRIVER_LOW = 0x090,
+  QUEUE_DEVICE_LOW = 0x0a0,
+  CONFIG = 0x100,
+};
+
+/* 2.1 Device status field. */
+enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
+
+/* 2.7.6, 2.7.8. Each ring ends in the other side's event index. */
+struct available_ring {
+  uint16_t flags, index, ring[QUEUE_SIZE_MAX + 1];
+};
+struct used_element {
+  uint32_t id, length;
+};
+struct used_ring {
+  uint16_t flags, index;
+  struct used_element ring[QUEUE_SIZE_MAX + 1];
+};
+#define NO_INTERRUPT 1
+#define NO_NOTIFY 1
+
+_Alignas(16) struct descriptor virtqueue_descriptors[QUEUE_SIZE_MAX];
+static _Alignas(64) volatile struct available_ring available;
+static _Alignas(64) volatile struct used_ring used;
+
+static uint32_t get(const struct device_window *window, uint32_t offset) { return mmio_read32(window->base + offset); }
+
+static void set(const struct device_window *window, uint32_t offset, uint32_t value) {
+  mmio_write32(window->base + offset, value);
+}
+
+static void set_address(const struct device_window *window, uint32_t offset, const volatile void *address) {
+  set(window, offset, (uint32_t)(uintptr_t)address);
+  set(window, offset + 4, (uint32_t)((uintptr_t)address >> 32));
+}
+
+uint32_t virtio_device_id(const struct device_window *window) {
+  return get(window, MAGIC_VALUE) == 0x74726976 && get(window, VERSION) == 2 ? get(window, DEVICE_ID) : 0;
+}
+
+static uint64_t device_features(const struct device_window *window) {
+  set(window, DEVICE_FEATURES_SEL, 1);
+  uint64_t high = get(window, DEVICE_FEATURES);
+  set(window, DEVICE_FEATURES_SEL, 0);
+  return high << 32 | get(window, DEVICE_FEATURES);
+}
+
+static void set_driver_features(const struct device_window *window, uint64_t features) {
+  set(window, DRIVER_FEATURES_SEL, 1);
+  set(window, DRIVER_FEATURES, (uint32_t)(features >> 32));
+  set(window, DRIVER_FEATURES_SEL, 0);
+  set(window, DRIVER_FEATURES, (uint32_t)features);
+}
+
+static const char *start_queue(struct virtio_device *device) {
+  const struct device_window *window = &device->window;
+  struct virtqueue *queue = &device->queue;
+  set(window, QUEUE_SEL, 0);
+  uint32_t size = get(window, QUEUE_NUM_MAX);
+  if (size == 0) return "the device has no queue 0";
+  queue->size = (uint16_t)(size < QUEUE_SIZE_MAX ? size : QUEUE_SIZE_MAX);
+  queue->event_idx = (device->features & VIRTIO_F_EVENT_IDX) != 0;
+  queue->available = queue->used_seen = 0;
+  available.index = available.flags = used.index = used.flags = 0;
+  set(window, QUEUE_NUM, queue->size);
+  set_address(window, QUEUE_DESC_LOW, virtqueue_descriptors);
+  set_address(window, QUEUE_DRIVER_LOW, &available);
+  set_address(window, QUEUE_DEVICE_LOW, &used);
+  set(window, QUEUE_READY, 1);
+  return NULL;
+}
+
+/* 3.1.1 Driver requirements: device initialization. */
+const char *virtio_start(struct virtio_device *device, const struct device_window *window, uint64_t wanted) {
+  device->window = *window;
+  set(window, STATUS, 0);
+  while (get(window, STATUS) != 0) pause_cpu();
+  set(window, STATUS, ACKNOWLEDGE);
+  set(window, STATUS, ACKNOWLEDGE | DRIVER);
+  device->features = device_features(window) & (wanted | VIRTIO_F_VERSION_1);
+  if ((device->features & VIRTIO_F_VERSION_1) == 0) return "the device does not offer VERSION_1";
+  set_driver_features(window, device->features);
+  set(window, STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+  if ((get(window, STATUS) & FEATURES_OK) == 0) return "the device refused the features";
+  const char *problem = start_queue(device);
+  if (problem == NULL) set(window, STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+  return problem;
+}
+
+uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset) {
+  return get(&device->window, CONFIG + offset);
+}
+
+static volatile uint16_t *used_event(const struct virtqueue *queue) { return &available.ring[queue->size]; }
+
+/* The two bytes behind the used ring: where the id of one more element would begin. */
+static uint16_t available_event(const struct virtqueue *queue) { return (uint16_t)used.ring[queue->size].id; }
+
+void virtqueue_add(struct virtio_device *device, uint16_t head) {
+  struct virtqueue *queue = &device->queue;
+  available.ring[queue->available++ & (queue->size - 1)] = head;
+}
+
+/* 2.7.10: has the index gone past `event` on its way from `old` to `now`? */
+static bool needs_event(uint16_t event, uint16_t now, uint16_t old) {
+  return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+void virtqueue_notify(struct virtio_device *device) {
+  struct virtqueue *queue = &device->queue;
+  uint16_t old = available.index;
+  compiler_fence();
+  available.index = queue->available;
+  full_fence();
+  bool needed = queue->event_idx ? needs_event(available_event(queue), queue->available, old)
+                                 : (used.flags & NO_NOTIFY) == 0;
+  if (!needed) {
+    queue->notifications_suppressed++;
+    return;
+  }
+  queue->notifications++;
+  set(&device->window, QUEUE_NOTIFY, 0);
+}
+
+int virtqueue_take_used(struct virtio_device *device) {
+  struct virtqueue *queue = &device->queue;
+  if (used.index == queue->used_seen) return -1;
+  compiler_fence();
+  return (int)used.ring[queue->used_seen++ & (queue->size - 1)].id;
+}
+
+bool virtqueue_enable_interrupt(struct virtio_device *device) {
+  struct virtqueue *queue = &device->queue;
+  if (queue->event_idx) {
+    *used_event(queue) = queue->used_seen;
+  } else {
+    available.flags = 0;
+  }
+  full_fence();
+  return used.index != queue->used_seen;
+}
+
+/* With EVENT_IDX there is nothing to do: an index that was passed asks for nothing (2.7.7). */
+void virtqueue_disable_interrupt(struct virtio_device *device) {
+  if (!device->queue.event_idx) available.flags = NO_INTERRUPT;
+}
+
+uint32_t virtio_acknowledge_interrupt(struct virtio_device *device) {
+  uint32_t status = get(&device->window, INTERRUPT_STATUS);
+  if (status != 0) set(&device->window, INTERRUPT_ACK, status);
+  return status;
+}

@@ -1,0 +1,59 @@
+/* A modern virtio driver: virtio-mmio version 2 and one split virtqueue. VIRTIO 1.2 sections 4.2, 2.7, 5.2. */
+#ifndef VIRTIO_H
+#define VIRTIO_H
+
+#include "arguments.h"
+#include "platform.h"
+
+#define VIRTIO_ID_BLOCK 2
+#define VIRTIO_BLK_F_RO (1ull << 5)
+#define VIRTIO_BLK_F_FLUSH (1ull << 9)
+#define VIRTIO_F_EVENT_IDX (1ull << 29)
+#define VIRTIO_F_VERSION_1 (1ull << 32)
+
+/* What a window holds: 0 for an empty slot, or for one that is not a version 2 transport. */
+uint32_t virtio_device_id(const struct device_window *window);
+
+#define QUEUE_SIZE_MAX 256
+
+struct descriptor {
+  uint64_t address;
+  uint32_t length;
+  uint16_t flags, next;
+};
+
+/* Statistics are of this driver: what it saw and did. */
+struct virtqueue {
+  uint16_t size, available, used_seen;
+  bool event_idx;
+  uint64_t notifications, notifications_suppressed;
+};
+
+struct virtio_device {
+  struct device_window window;
+  uint64_t features; /* negotiated */
+  struct virtqueue queue;
+};
+
+/* Reset to DRIVER_OK with queue 0 set up. `wanted` features are taken if offered; VERSION_1 always. NULL, or why not. */
+const char *virtio_start(struct virtio_device *device, const struct device_window *window, uint64_t wanted);
+
+uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset);
+
+/* 2.7.13: make the chain that starts at `head` available. The device may not look before virtqueue_notify. */
+void virtqueue_add(struct virtio_device *device, uint16_t head);
+/* QueueNotify, unless the device said it needs none. */
+void virtqueue_notify(struct virtio_device *device);
+/* 2.7.14: the head of a used chain, or -1. */
+int virtqueue_take_used(struct virtio_device *device);
+/* Ask for an interrupt on the next used buffer, or for none. True: one is there already. */
+bool virtqueue_enable_interrupt(struct virtio_device *device);
+void virtqueue_disable_interrupt(struct virtio_device *device);
+/* InterruptStatus, acknowledged. */
+uint32_t virtio_acknowledge_interrupt(struct virtio_device *device);
+
+extern struct descriptor virtqueue_descriptors[QUEUE_SIZE_MAX];
+#define DESCRIPTOR_NEXT 1
+#define DESCRIPTOR_WRITE 2
+
+#endif
