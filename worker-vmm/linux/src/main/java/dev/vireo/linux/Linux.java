@@ -1,0 +1,73 @@
+package dev.vireo.linux;
+
+import com.kenai.jffi.LastError;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The C library of this process, and the one place where errno becomes an exception.
+ *
+ * <p>The system property {@code vireo.libc} chooses the provider: {@code jnr} (default) or {@code
+ * jffi}.
+ */
+public final class Linux {
+  /** True on x86-64, where a few structures differ from the other architectures' layout. */
+  static final boolean X86_64 = "amd64".equals(System.getProperty("os.arch"));
+
+  private static final Libc LIBC =
+      "jffi".equals(System.getProperty("vireo.libc")) ? new JffiLibc() : JnrLibc.load();
+
+  private Linux() {}
+
+  /** The C library. Results of its functions go through a {@code check}. */
+  public static Libc libc() {
+    return LIBC;
+  }
+
+  /** errno of this thread's last call through {@link Libc}. */
+  public static int errno() {
+    return LastError.getInstance().get();
+  }
+
+  /**
+   * The result, unless it is −1.
+   *
+   * @throws LinuxException with errno, if it is −1
+   */
+  public static int check(int result, String call) {
+    if (result == -1) {
+      throw new LinuxException(call, errno());
+    }
+    return result;
+  }
+
+  /** As {@link #check(int, String)}. */
+  public static long check(long result, String call) {
+    if (result == -1) {
+      throw new LinuxException(call, errno());
+    }
+    return result;
+  }
+
+  /**
+   * For the functions that return an error number instead of setting errno (pthread, posix_spawn).
+   */
+  static void checkNumber(int error, String call) {
+    if (error != 0) {
+      throw new LinuxException(call, error);
+    }
+  }
+
+  /** A NUL-terminated copy of the string; the arena owns it. */
+  static long cString(Arena arena, String string) {
+    return arena.allocateFrom(string).address();
+  }
+
+  /** The address of a native segment, to be passed to {@link Libc}. */
+  static long address(MemorySegment segment) {
+    if (!segment.isNative()) {
+      throw new IllegalArgumentException("not native memory");
+    }
+    return segment.address();
+  }
+}

@@ -1,0 +1,63 @@
+package dev.vireo.linux;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Memory from {@code mmap(2)}, unmapped by {@link #close}. The segment has no bounds in time: who
+ * closes sees to it that nobody uses it any more.
+ */
+public final class MemoryMapping implements AutoCloseable {
+  /** {@code madvise(2)}: back with huge pages; not part of a core dump. */
+  public static final int MADV_HUGEPAGE = 14;
+
+  public static final int MADV_DONTDUMP = 16;
+
+  private static final int PROT_READ_WRITE = 1 | 2;
+  private static final int MAP_SHARED = 1;
+  private static final int MAP_PRIVATE = 2;
+  private static final int MAP_ANONYMOUS = 0x20;
+  private static final int MAP_NORESERVE = 0x4000;
+  private static final int NO_FD = -1;
+
+  private final MemorySegment segment;
+  private boolean mapped = true;
+
+  private MemoryMapping(long address, long bytes) {
+    this.segment = MemorySegment.ofAddress(address).reinterpret(bytes);
+  }
+
+  /** Zeroed private memory, taken from the host page by page as it is touched. */
+  public static MemoryMapping anonymous(long bytes) {
+    return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, NO_FD, 0);
+  }
+
+  /** A file's bytes, shared with everybody who maps it. */
+  public static MemoryMapping shared(Fd fd, long offset, long bytes) {
+    return map(bytes, MAP_SHARED, fd.number(), offset);
+  }
+
+  private static MemoryMapping map(long bytes, int flags, int fd, long offset) {
+    long address = Linux.libc().mmap(0, bytes, PROT_READ_WRITE, flags, fd, offset);
+    return new MemoryMapping(Linux.check(address, "mmap of " + bytes + " bytes"), bytes);
+  }
+
+  /** The memory, page-aligned. */
+  public MemorySegment segment() {
+    return segment;
+  }
+
+  /** {@code madvise(2)} on the whole. */
+  public void advise(int advice) {
+    Linux.check(
+        Linux.libc().madvise(segment.address(), segment.byteSize(), advice), "madvise " + advice);
+  }
+
+  /** Unmaps. Idempotent. */
+  @Override
+  public synchronized void close() {
+    if (mapped) {
+      mapped = false;
+      Linux.check(Linux.libc().munmap(segment.address(), segment.byteSize()), "munmap");
+    }
+  }
+}

@@ -1,0 +1,7 @@
+package dev.vireo.linux;
+
+final class JffiLibcTest extends LibcConformanceTest {
+  JffiLibcTest() {
+    super(new JffiLibc());
+  }
+}

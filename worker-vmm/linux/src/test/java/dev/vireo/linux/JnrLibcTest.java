@@ -1,0 +1,7 @@
+package dev.vireo.linux;
+
+final class JnrLibcTest extends LibcConformanceTest {
+  JnrLibcTest() {
+    super(JnrLibc.load());
+  }
+}
