@@ -1,0 +1,131 @@
+package dev.vireo.scheduler;
+
+import dev.vireo.scheduler.Request.Kernel;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/** One requirement that a node meets or refuses with a reason. */
+@FunctionalInterface
+public interface Filter {
+  Optional<Refusal> refuse(Request request, Node node);
+
+  /**
+   * The standard ones. A node is told by its first refusal, so they go from what the node is, over
+   * what it can do, to what it has left.
+   */
+  List<Filter> STANDARD =
+      List.of(
+          Filter::health,
+          Filter::cordon,
+          Filter::justRefused,
+          Filter::selector,
+          Filter::architecture,
+          Filter::image,
+          Filter::guestKind,
+          Filter::announcement,
+          Filter::backEnds,
+          Filter::vcpus,
+          Filter::cpu,
+          Filter::memory);
+
+  private static Optional<Refusal> health(Request request, Node node) {
+    return refuseIf(!node.ready(), new Refusal.NotReady());
+  }
+
+  private static Optional<Refusal> cordon(Request request, Node node) {
+    return refuseIf(node.cordoned(), new Refusal.Cordoned());
+  }
+
+  private static Optional<Refusal> justRefused(Request request, Node node) {
+    return refuseIf(request.avoid().contains(node.id()), new Refusal.JustRefused());
+  }
+
+  private static Optional<Refusal> selector(Request request, Node node) {
+    return request.nodeSelector().entrySet().stream()
+        .filter(label -> !label.getValue().equals(node.labels().get(label.getKey())))
+        .min(Map.Entry.comparingByKey())
+        .map(label -> new Refusal.LabelMissing(label.getKey(), label.getValue()));
+  }
+
+  private static Optional<Refusal> architecture(Request request, Node node) {
+    return refuseIf(
+        request.architecture().isPresent()
+            && !request.architecture().get().equals(node.architecture()),
+        new Refusal.OtherArchitecture(node.architecture()));
+  }
+
+  private static Optional<Refusal> image(Request request, Node node) {
+    if (!(request.kernel() instanceof Kernel.FromImage(String name))
+        || bootableImage(request, node).isPresent()) {
+      return Optional.empty();
+    }
+    String architectures =
+        node.images().stream()
+            .filter(image -> image.name().equals(name))
+            .map(Image::architecture)
+            .sorted()
+            .collect(Collectors.joining(" and "));
+    return Optional.of(
+        architectures.isEmpty()
+            ? new Refusal.ImageMissing(name)
+            : new Refusal.ImageOfOtherArchitecture(name, architectures));
+  }
+
+  private static Optional<Refusal> guestKind(Request request, Node node) {
+    return refuseIf(
+        !node.runsLinuxGuests() && bootableImage(request, node).filter(Image::linux).isPresent(),
+        new Refusal.NoLinuxGuests());
+  }
+
+  private static Optional<Refusal> announcement(Request request, Node node) {
+    Optional<Image> image = bootableImage(request, node);
+    return request
+        .announcement()
+        .filter(wanted ->
+            !node.announcements().contains(wanted)
+                || image.filter(i -> !i.announcements().contains(wanted)).isPresent())
+        .map(Refusal.AnnouncementMissing::new);
+  }
+
+  private static Optional<Refusal> backEnds(Request request, Node node) {
+    return request.backEnds().stream()
+        .filter(backEnd -> !node.backEnds().contains(backEnd))
+        .min(String::compareTo)
+        .map(Refusal.BackEndMissing::new);
+  }
+
+  private static Optional<Refusal> vcpus(Request request, Node node) {
+    return refuseIf(
+        request.vcpus() > node.maxVcpus(),
+        new Refusal.TooManyVcpus(request.vcpus(), node.maxVcpus()));
+  }
+
+  private static Optional<Refusal> cpu(Request request, Node node) {
+    long need = request.demand().cpuMilli();
+    long free = node.free().cpuMilli();
+    return refuseIf(need > free, new Refusal.LacksCpu(need, Math.max(0, free)));
+  }
+
+  private static Optional<Refusal> memory(Request request, Node node) {
+    long need = request.demand().memoryMib();
+    long free = node.free().memoryMib();
+    return refuseIf(need > free, new Refusal.LacksMemory(need, Math.max(0, free)));
+  }
+
+  private static Optional<Image> bootableImage(Request request, Node node) {
+    return switch (request.kernel()) {
+      case Kernel.FromFile _ -> Optional.empty();
+      case Kernel.FromImage(String name) ->
+          node.images().stream()
+              .filter(image -> image.name().equals(name))
+              .filter(image -> image.architecture().equals(node.architecture()))
+              .findFirst();
+    };
+  }
+
+  private static Optional<Refusal> refuseIf(boolean refused, Refusal refusal) {
+    return refused ? Optional.of(refusal) : Optional.empty();
+  }
+}

@@ -1,0 +1,46 @@
+package dev.vireo.scheduler;
+
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What a microVM needs of a node.
+ *
+ * @param architecture empty: that of the kernel
+ * @param vcpus at least 1
+ * @param memoryMib guest memory in MiB
+ * @param announcement empty: whatever the kernel and the node agree on
+ * @param backEnds that the node must have, for example "blk/file"
+ * @param nodeSelector labels that the node must have, all of them
+ * @param avoid ids of nodes that have just refused this microVM
+ */
+public record Request(
+    Optional<String> architecture,
+    int vcpus,
+    long memoryMib,
+    Kernel kernel,
+    Optional<String> announcement,
+    Set<String> backEnds,
+    Map<String, String> nodeSelector,
+    Set<String> avoid) {
+  public Request {
+    backEnds = Set.copyOf(backEnds);
+    nodeSelector = Map.copyOf(nodeSelector);
+    avoid = Set.copyOf(avoid);
+  }
+
+  /** Where the guest's kernel comes from. */
+  public sealed interface Kernel {
+    /** A name in the node's image store. */
+    record FromImage(String name) implements Kernel {}
+
+    /** A file on the node, of which only the node can tell what it is. */
+    record FromFile(String path) implements Kernel {}
+  }
+
+  /** What the node promises when it takes the microVM. */
+  public Resources demand() {
+    return new Resources(vcpus * 1000L, memoryMib);
+  }
+}
