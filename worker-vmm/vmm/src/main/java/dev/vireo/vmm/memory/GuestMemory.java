@@ -1,0 +1,207 @@
+package dev.vireo.vmm.memory;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * The RAM of a guest, by guest physical address. Every access is checked here: a range is legal if
+ * it lies wholly inside one region, its end included, and is refused with {@link
+ * GuestMemoryException} otherwise. Addresses and lengths may come straight from the guest; no value
+ * of either can reach other memory of this process.
+ *
+ * <p>Values are little-endian. Getters and putters allocate nothing. The guest changes memory at
+ * any time, so two reads of one place may differ: read once, check, then use what was read.
+ */
+public final class GuestMemory {
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final VarHandle ORDERED_SHORT =
+      ValueLayout.JAVA_SHORT
+          .withOrder(ByteOrder.LITTLE_ENDIAN)
+          .varHandle()
+          .withInvokeExactBehavior();
+
+  /**
+   * A contiguous piece of RAM.
+   *
+   * @param base guest physical address of its first byte
+   * @param segment the host memory behind it, page-aligned
+   */
+  public record Region(long base, MemorySegment segment) {
+    /** The guest physical address after its last byte. */
+    public long end() {
+      return base + segment.byteSize();
+    }
+  }
+
+  private final List<Region> regions;
+  // The same once more, flat: a lookup is part of every access.
+  private final long[] bases;
+  private final long[] sizes;
+  private final MemorySegment[] segments;
+
+  /**
+   * @throws IllegalArgumentException if regions overlap, or one is empty or beyond 2^63
+   */
+  public GuestMemory(List<Region> regions) {
+    this.regions = regions.stream().sorted(Comparator.comparingLong(Region::base)).toList();
+    long previousEnd = 0;
+    for (Region region : this.regions) {
+      if (region.base() < previousEnd || region.end() <= region.base()) {
+        throw new IllegalArgumentException("overlapping or illegal region: " + region);
+      }
+      previousEnd = region.end();
+    }
+    this.bases = this.regions.stream().mapToLong(Region::base).toArray();
+    this.sizes = this.regions.stream().mapToLong(region -> region.segment().byteSize()).toArray();
+    this.segments = this.regions.stream().map(Region::segment).toArray(MemorySegment[]::new);
+  }
+
+  /** In ascending order, with no overlap. */
+  public List<Region> regions() {
+    return regions;
+  }
+
+  /** Bytes of RAM in all. */
+  public long size() {
+    long sum = 0;
+    for (long size : sizes) {
+      sum += size;
+    }
+    return sum;
+  }
+
+  /**
+   * Whether the range lies in one region. An empty range does if its address is in a region or just
+   * after its end.
+   */
+  public boolean contains(long address, long length) {
+    return find(address, length) >= 0;
+  }
+
+  public byte getByte(long address) {
+    int region = region(address, 1);
+    return segments[region].get(ValueLayout.JAVA_BYTE, address - bases[region]);
+  }
+
+  public short getShort(long address) {
+    int region = region(address, 2);
+    return segments[region].get(SHORT, address - bases[region]);
+  }
+
+  public int getInt(long address) {
+    int region = region(address, 4);
+    return segments[region].get(INT, address - bases[region]);
+  }
+
+  public long getLong(long address) {
+    int region = region(address, 8);
+    return segments[region].get(LONG, address - bases[region]);
+  }
+
+  public void putByte(long address, byte value) {
+    int region = region(address, 1);
+    segments[region].set(ValueLayout.JAVA_BYTE, address - bases[region], value);
+  }
+
+  public void putShort(long address, short value) {
+    int region = region(address, 2);
+    segments[region].set(SHORT, address - bases[region], value);
+  }
+
+  public void putInt(long address, int value) {
+    int region = region(address, 4);
+    segments[region].set(INT, address - bases[region], value);
+  }
+
+  public void putLong(long address, long value) {
+    int region = region(address, 8);
+    segments[region].set(LONG, address - bases[region], value);
+  }
+
+  /**
+   * Reads an index that the guest publishes with release: what it wrote before is visible after.
+   * Needs alignment 2.
+   */
+  public short getShortAcquire(long address) {
+    int region = alignedRegion(address);
+    return (short) ORDERED_SHORT.getAcquire(segments[region], address - bases[region]);
+  }
+
+  /**
+   * Publishes an index: who reads it with acquire sees everything written before. Needs alignment
+   * 2.
+   */
+  public void putShortRelease(long address, short value) {
+    int region = alignedRegion(address);
+    ORDERED_SHORT.setRelease(segments[region], address - bases[region], value);
+  }
+
+  /** Copies guest memory into {@code target}, all of it. */
+  public void read(long address, byte[] target) {
+    int region = region(address, target.length);
+    MemorySegment.copy(
+        segments[region], ValueLayout.JAVA_BYTE, address - bases[region], target, 0, target.length);
+  }
+
+  /** Copies all of {@code source} into guest memory. */
+  public void write(long address, byte[] source) {
+    int region = region(address, source.length);
+    MemorySegment.copy(
+        source, 0, segments[region], ValueLayout.JAVA_BYTE, address - bases[region], source.length);
+  }
+
+  /** The range as memory of this process. */
+  public MemorySegment slice(long address, long length) {
+    int region = region(address, length);
+    return segments[region].asSlice(address - bases[region], length);
+  }
+
+  /**
+   * The address in this process of the range's first byte, for a system call on exactly {@code
+   * length} bytes. Only for memory that is native.
+   */
+  public long hostAddress(long address, long length) {
+    int region = region(address, length);
+    return segments[region].address() + (address - bases[region]);
+  }
+
+  private int region(long address, long length) {
+    int region = find(address, length);
+    if (region < 0) {
+      throw new GuestMemoryException("not in guest memory", address, length);
+    }
+    return region;
+  }
+
+  private int alignedRegion(long address) {
+    if ((address & 1) != 0) {
+      throw new GuestMemoryException("not aligned", address, 2);
+    }
+    return region(address, 2);
+  }
+
+  /**
+   * The region's index, or −1. A negative address or length is one beyond 2^63, where no region is.
+   */
+  private int find(long address, long length) {
+    if (length < 0) {
+      return -1;
+    }
+    for (int i = 0; i < bases.length; i++) {
+      // Nothing here can overflow: address >= base >= 0, size >= 0, length >= 0.
+      if (address >= bases[i] && address - bases[i] <= sizes[i] - length) {
+        return i;
+      }
+    }
+    return -1;
+  }
+}
