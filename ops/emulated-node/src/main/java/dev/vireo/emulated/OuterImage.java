@@ -1,0 +1,17 @@
+package dev.vireo.emulated;
+
+import java.nio.file.Path;
+
+/**
+ * What QEMU boots as the outer machine: Debian's cloud kernel, an initramfs with the modules it
+ * needs, and a root disk with busybox and a Java runtime. None of Vireo's own programs: those come
+ * on the {@link JobDisk}, so that a change of theirs does not rebuild this.
+ */
+record OuterImage(Path kernel, Path initramfs, Path rootDisk) {
+  static OuterImage in(Path directory) {
+    return new OuterImage(
+        directory.resolve("vmlinuz"),
+        directory.resolve("initramfs"),
+        directory.resolve("root.ext4"));
+  }
+}

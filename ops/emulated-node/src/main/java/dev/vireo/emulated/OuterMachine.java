@@ -1,0 +1,148 @@
+package dev.vireo.emulated;
+
+import dev.vireo.images.Commands;
+import dev.vireo.images.ImageException;
+import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/**
+ * A QEMU process that emulates a machine with nested hardware virtualization, and its owner. It
+ * dies with the thread that started it (PR_SET_PDEATHSIG), also if that was killed; for the case
+ * that the kernel did not get to that, a record in the state directory lets the next start, or
+ * {@link #removeLeftover}, find and end it.
+ */
+final class OuterMachine implements AutoCloseable {
+  /** The kernel's console and the marks of the outer init. */
+  static final String CONSOLE_FILE = "console.log";
+
+  private static final String RECORD_FILE = "qemu.pid";
+  private static final String JOB_FILE = "job.sh";
+
+  /** TCG does not emulate these features of the model and would say so, line by line. */
+  private static final String CPU =
+      "EPYC,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec";
+
+  private static final String KERNEL_ARGUMENTS =
+      "console=ttyS0 quiet panic=-1 reboot=t mitigations=off nokaslr tsc=reliable no_timer_check"
+          // Interfaces are named in order of discovery, whatever the bus.
+          + " net.ifnames=0 random.trust_cpu=on";
+
+  /**
+   * What to run.
+   *
+   * @param jobDisk see {@link JobDisk}
+   * @param script what the outer machine's shell runs, in {@code /job}; it powers off afterwards
+   * @param memoryMib of the outer machine
+   */
+  record Job(Path jobDisk, String script, int memoryMib) {}
+
+  private final Process qemu;
+  private final Path stateDirectory;
+
+  private OuterMachine(Process qemu, Path stateDirectory) {
+    this.qemu = qemu;
+    this.stateDirectory = stateDirectory;
+  }
+
+  /**
+   * Starts a machine. The calling thread must outlive it.
+   *
+   * @param stateDirectory of this machine alone; made when needed
+   * @param output where the job's standard output and error go
+   */
+  static OuterMachine start(OuterImage image, Job job, Path stateDirectory, Redirect output)
+      throws IOException, ImageException {
+    Files.createDirectories(stateDirectory);
+    removeLeftover(stateDirectory);
+    Path script = stateDirectory.resolve(JOB_FILE);
+    Files.writeString(script, job.script());
+    Process qemu =
+        new ProcessBuilder(commandLine(image, job, stateDirectory))
+            .redirectInput(Redirect.from(Path.of("/dev/null").toFile()))
+            .redirectOutput(output)
+            .redirectError(Redirect.INHERIT)
+            .start();
+    OuterMachine machine = new OuterMachine(qemu, stateDirectory);
+    var record = ProcessRecord.of(qemu.pid());
+    if (record.isPresent()) {
+      record.get().write(stateDirectory.resolve(RECORD_FILE));
+    }
+    return machine;
+  }
+
+  /** Ends a machine whose owner was killed. Nothing happens when there is none. */
+  static void removeLeftover(Path stateDirectory) throws IOException {
+    Path file = stateDirectory.resolve(RECORD_FILE);
+    var record = ProcessRecord.read(file);
+    if (record.isPresent()) {
+      record.get().kill();
+    }
+    Files.deleteIfExists(file);
+  }
+
+  private static List<String> commandLine(OuterImage image, Job job, Path stateDirectory)
+      throws ImageException {
+    List<String> command = new ArrayList<>();
+    Stream.of(
+            // QEMU goes when we go, however we go.
+            "setpriv --pdeathsig KILL --",
+            Commands.locate("qemu-system-x86_64").toString(),
+            "-name vireo-emulated -no-user-config -nodefaults -display none -no-reboot",
+            "-M q35 -accel tcg,thread=multi,tb-size=512 -cpu",
+            CPU,
+            // A second virtual CPU costs more than it brings.
+            "-smp 1 -m",
+            Integer.toString(job.memoryMib()))
+        .flatMap(words -> Stream.of(words.split(" ", -1)))
+        .forEach(command::add);
+    command.addAll(List.of("-kernel", image.kernel().toString()));
+    command.addAll(List.of("-initrd", image.initramfs().toString()));
+    command.addAll(List.of("-append", KERNEL_ARGUMENTS));
+    command.addAll(List.of("-drive", disk(image.rootDisk()) + ",snapshot=on"));
+    command.addAll(List.of("-drive", disk(job.jobDisk()) + ",readonly=on"));
+    command.addAll(List.of("-nic", "user,model=virtio-net-pci"));
+    command.addAll(List.of("-serial", "file:" + escape(stateDirectory.resolve(CONSOLE_FILE))));
+    command.addAll(List.of("-serial", "stdio"));
+    command.addAll(
+        List.of("-fw_cfg", "name=opt/vireo/run,file=" + escape(stateDirectory.resolve(JOB_FILE))));
+    return command;
+  }
+
+  private static String disk(Path file) {
+    return "if=virtio,format=raw,cache=unsafe,file=" + escape(file);
+  }
+
+  /** In QEMU's options a comma separates; two stand for one. */
+  private static String escape(Path file) {
+    return file.toAbsolutePath().toString().replace(",", ",,");
+  }
+
+  /** Waits for the machine's end; false if it still runs after so many seconds. */
+  boolean await(long seconds) throws InterruptedException {
+    return qemu.waitFor(seconds, TimeUnit.SECONDS);
+  }
+
+  /** What the outer kernel and init have said so far. */
+  String console() throws IOException {
+    Path file = stateDirectory.resolve(CONSOLE_FILE);
+    // A guest may write any byte.
+    return Files.exists(file)
+        ? new String(Files.readAllBytes(file), java.nio.charset.StandardCharsets.ISO_8859_1)
+        : "";
+  }
+
+  /** Ends the machine, as if its plug were pulled. */
+  @Override
+  public void close() throws IOException {
+    qemu.destroyForcibly();
+    qemu.onExit().join();
+    Files.deleteIfExists(stateDirectory.resolve(RECORD_FILE));
+    Files.deleteIfExists(stateDirectory.resolve(JOB_FILE));
+  }
+}

@@ -1,0 +1,103 @@
+package dev.vireo.emulated;
+
+import static dev.vireo.emulated.EmulatedNodeException.Reason.MACHINE_FAILED;
+import static dev.vireo.emulated.EmulatedNodeException.Reason.TIMED_OUT;
+
+import dev.vireo.images.Commands;
+import dev.vireo.images.FileTrees;
+import dev.vireo.images.ImageException;
+import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Boots an outer machine for one shell command, and ends with that command's exit status. */
+@Command(
+    name = "run",
+    description = "Boot the outer machine, run a shell command in it, print its output.",
+    mixinStandardHelpOptions = true)
+final class RunCommand implements Callable<Integer> {
+  private static final Pattern STATUS = Pattern.compile("job ended with status (\\d+)");
+
+  @Option(
+      names = "--exec",
+      required = true,
+      paramLabel = "COMMAND",
+      description = "What the outer machine's shell (busybox) runs, in /job.")
+  private String command = "";
+
+  @Option(
+      names = "--add",
+      paramLabel = "FILE[:NAME]",
+      description = "A file or directory for /job, under its own or another name. Repeatable.")
+  private List<String> additions = List.of();
+
+  @Option(names = "--memory", paramLabel = "MIB", description = "Default: ${DEFAULT-VALUE}.")
+  private int memoryMib = 2048;
+
+  @Option(names = "--timeout", paramLabel = "SECONDS", description = "Default: ${DEFAULT-VALUE}.")
+  private int timeoutSeconds = 300;
+
+  @Option(names = "--console", paramLabel = "FILE", description = "Keep the outer console here.")
+  private @Nullable Path consoleCopy;
+
+  @Override
+  public Integer call() throws Exception {
+    OuterImage image = Main.outerImage(Main.progress());
+    Path state = Files.createTempDirectory("vireo-emulated-run-");
+    try {
+      return run(image, state);
+    } finally {
+      FileTrees.delete(state);
+    }
+  }
+
+  private int run(OuterImage image, Path state)
+      throws IOException, ImageException, InterruptedException, EmulatedNodeException {
+    Path disk = state.resolve("job.ext4");
+    JobDisk.make(staged(state.resolve("job")), disk, Commands.ofHost());
+    var job = new OuterMachine.Job(disk, command + "\n", memoryMib);
+    try (var machine = OuterMachine.start(image, job, state, Redirect.INHERIT)) {
+      boolean ended = machine.await(timeoutSeconds);
+      String console = machine.console();
+      if (consoleCopy != null) {
+        Files.writeString(consoleCopy, console);
+      }
+      if (!ended) {
+        throw new EmulatedNodeException(
+            TIMED_OUT, "not done in %d s; its console:%n%s".formatted(timeoutSeconds, console));
+      }
+      return statusIn(console);
+    }
+  }
+
+  private Path staged(Path directory) throws IOException {
+    Files.createDirectories(directory);
+    for (String addition : additions) {
+      int colon = addition.lastIndexOf(':');
+      Path source = Path.of(colon < 0 ? addition : addition.substring(0, colon));
+      String name =
+          colon < 0
+              ? String.valueOf(source.toAbsolutePath().normalize().getFileName())
+              : addition.substring(colon + 1);
+      FileTrees.copy(source, directory.resolve(name));
+    }
+    return directory;
+  }
+
+  private static int statusIn(String console) throws EmulatedNodeException {
+    Matcher matcher = STATUS.matcher(console);
+    if (!matcher.find()) {
+      throw new EmulatedNodeException(
+          MACHINE_FAILED, "the outer machine ended before its job did; its console:\n" + console);
+    }
+    return Integer.parseInt(matcher.group(1));
+  }
+}
