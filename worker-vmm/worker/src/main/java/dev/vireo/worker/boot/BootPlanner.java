@@ -1,0 +1,404 @@
+package dev.vireo.worker.boot;
+
+import static dev.vireo.proto.errors.ErrorReason.ANNOUNCEMENT_UNSUPPORTED;
+import static dev.vireo.proto.errors.ErrorReason.COMMAND_LINE_TOO_LONG;
+import static dev.vireo.proto.errors.ErrorReason.DISK_INVALID;
+import static dev.vireo.proto.errors.ErrorReason.DISK_NOT_FOUND;
+import static dev.vireo.proto.errors.ErrorReason.GUEST_NEEDS_HARDWARE_VIRTUALIZATION;
+import static dev.vireo.proto.errors.ErrorReason.INITRAMFS_NOT_FOUND;
+import static dev.vireo.proto.errors.ErrorReason.KERNEL_INVALID;
+import static dev.vireo.proto.errors.ErrorReason.KERNEL_NOT_FOUND;
+import static dev.vireo.proto.errors.ErrorReason.KERNEL_WRONG_ARCHITECTURE;
+import static dev.vireo.proto.errors.ErrorReason.MEMORY_TOO_SMALL;
+import static dev.vireo.proto.errors.ErrorReason.NODE_RESOURCES_EXHAUSTED;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.vireo.catalog.CommandLineAnnouncement;
+import dev.vireo.catalog.MmioPlan;
+import dev.vireo.images.DeviceAnnouncement;
+import dev.vireo.images.GuestImage;
+import dev.vireo.images.GuestKind;
+import dev.vireo.images.ImageDirectory;
+import dev.vireo.images.ImageException;
+import dev.vireo.linux.Errno;
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.worker.boot.BootFiles.OpenDisk;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/**
+ * Turns a spec into open files, or refuses it. Whatever can be known without side effects is
+ * checked here, on the descriptors that the VMM will get, so that nothing changes between check and
+ * use.
+ */
+public final class BootPlanner {
+  private static final long MIB = 1 << 20;
+  private static final long DEFAULT_CONSOLE_BYTES = MIB;
+  private static final int SECTOR_BYTES = 512;
+  private static final int MAX_COMMAND_LINE_BYTES = 2047;
+
+  /** For kernels that come without an image's own arguments. */
+  private static final String FILE_KERNEL_ARGUMENTS = "console=ttyS0 panic=-1";
+
+  private static final String IMAGE_DISK = "image:";
+
+  /** O_NONBLOCK: opening a FIFO must not wait for its other end. */
+  private static final int READ = Fd.O_RDONLY | Fd.O_NONBLOCK;
+
+  private static final int READ_WRITE = Fd.O_RDWR | Fd.O_NONBLOCK;
+
+  private final ImageDirectory images;
+  private final NodeCapabilities node;
+  private final NodeResources capacity;
+
+  /**
+   * @param capacity all that the node has; what is free of it is not looked at here
+   */
+  public BootPlanner(ImageDirectory images, NodeCapabilities node, NodeResources capacity) {
+    this.images = images;
+    this.node = node;
+    this.capacity = capacity;
+  }
+
+  /**
+   * Checks the spec and opens what it names.
+   *
+   * @throws RejectedException with everything closed again
+   */
+  public BootFiles open(MicroVmSpec spec) throws RejectedException {
+    checkSize(spec);
+    List<Fd> opened = new ArrayList<>();
+    try {
+      Source source = openKernel(spec, opened);
+      checkKernel(spec, source);
+      Optional<Fd> initramfs = openInitramfs(spec, source, opened);
+      AnnouncementMode announcement = announcement(spec, source);
+      List<OpenDisk> disks = openDisks(spec, source, opened);
+      return new BootFiles(
+          spec.getVcpus(),
+          spec.getMemoryMib() * MIB,
+          source.kernel,
+          initramfs,
+          commandLine(spec, source, announcement),
+          announcement,
+          disks,
+          spec.getConsole().getMaxBytes() == 0
+              ? DEFAULT_CONSOLE_BYTES
+              : spec.getConsole().getMaxBytes(),
+          spec.getConsole().getReadyMarker());
+    } catch (RejectedException | RuntimeException e) {
+      opened.forEach(Fd::close);
+      throw e;
+    }
+  }
+
+  /** A kernel's descriptor, what it is, and the image that it belongs to, if any. */
+  private record Source(Fd kernel, KernelFormat format, Optional<GuestImage> image) {
+
+    boolean isLinux() {
+      // A kernel file that is an ELF may be bare-metal: its owner knows.
+      return image
+          .map(known -> known.guestKind() == GuestKind.LINUX)
+          .orElse(format.kind() != KernelFormat.Kind.ELF);
+    }
+
+    /** What the kernel understands, the preferred one first. */
+    List<AnnouncementMode> announcements() {
+      if (image.isPresent()) {
+        return image.get().announcements().stream().map(BootPlanner::mode).toList();
+      }
+      return switch (format.kind()) {
+        // Distributions build bzImages, with ACPI and without CMDLINE_DEVICES; whoever hands over
+        // a vmlinux built it for microVMs.
+        case BZ_IMAGE -> List.of(AnnouncementMode.ANNOUNCE_ACPI, AnnouncementMode.ANNOUNCE_CMDLINE);
+        case ELF -> List.of(AnnouncementMode.ANNOUNCE_CMDLINE, AnnouncementMode.ANNOUNCE_ACPI);
+        case ARM64_IMAGE -> List.of(AnnouncementMode.ANNOUNCE_FDT);
+      };
+    }
+  }
+
+  private void checkSize(MicroVmSpec spec) throws RejectedException {
+    if (spec.getVcpus() < 1 || spec.getVcpus() > node.getMaxVcpus()) {
+      throw new RejectedException(
+          NODE_RESOURCES_EXHAUSTED,
+          "spec.vcpus",
+          "%d vCPUs: a microVM on this node has 1 to %d"
+              .formatted(Integer.toUnsignedLong(spec.getVcpus()), node.getMaxVcpus()));
+    }
+    if (Long.compareUnsigned(spec.getMemoryMib(), capacity.getMemoryMib()) > 0) {
+      throw new RejectedException(
+          NODE_RESOURCES_EXHAUSTED,
+          "spec.memory_mib",
+          "%s MiB: this node has %d MiB for guests"
+              .formatted(Long.toUnsignedString(spec.getMemoryMib()), capacity.getMemoryMib()));
+    }
+  }
+
+  private Source openKernel(MicroVmSpec spec, List<Fd> opened) throws RejectedException {
+    String kernel = spec.getBoot().getKernel();
+    Optional<GuestImage> image = image(kernel);
+    Fd file =
+        openFile(
+            image.map(GuestImage::kernel).map(Path::toString).orElse(kernel),
+            READ,
+            KERNEL_NOT_FOUND,
+            "spec.boot.kernel",
+            opened);
+    if (file.type() != Fd.Type.REGULAR) {
+      throw new RejectedException(
+          KERNEL_INVALID,
+          "spec.boot.kernel",
+          "%s is a %s, not a file".formatted(kernel, words(file.type())));
+    }
+    KernelFormat format =
+        recognize(file)
+            .orElseThrow(() ->
+                new RejectedException(
+                    KERNEL_INVALID,
+                    "spec.boot.kernel",
+                    kernel + " is no bzImage, ELF or arm64 Image"));
+    return new Source(file, format, image);
+  }
+
+  private Optional<GuestImage> image(String kernel) throws RejectedException {
+    if (kernel.startsWith("/")) {
+      return Optional.empty();
+    }
+    try {
+      Optional<GuestImage> image = images.find(kernel);
+      if (image.isEmpty()) {
+        throw new RejectedException(
+            KERNEL_NOT_FOUND,
+            "spec.boot.kernel",
+            "\"%s\" is no image of this node (%s) and no absolute path"
+                .formatted(kernel, imageNames()));
+      }
+      return image;
+    } catch (ImageException e) {
+      throw new RejectedException(
+          KERNEL_NOT_FOUND,
+          "spec.boot.kernel",
+          "image \"%s\": %s".formatted(kernel, e.getMessage()));
+    }
+  }
+
+  private String imageNames() throws ImageException {
+    List<GuestImage> all = images.list().images();
+    return all.isEmpty()
+        ? "it has none"
+        : "it has " + all.stream().map(GuestImage::name).collect(Collectors.joining(", "));
+  }
+
+  private static Optional<KernelFormat> recognize(Fd file) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment header = arena.allocate(KernelFormat.HEADER_BYTES);
+      long length = file.readFully(header, 0);
+      return KernelFormat.recognize(header.asSlice(0, length).asByteBuffer());
+    }
+  }
+
+  private void checkKernel(MicroVmSpec spec, Source source) throws RejectedException {
+    String kernel = spec.getBoot().getKernel();
+    Architecture wanted = spec.getArchitecture();
+    Architecture found = source.format.architecture();
+    if (found == null
+        || (wanted != Architecture.ARCHITECTURE_UNSPECIFIED && wanted != found)
+        || found != node.getArchitecture()) {
+      throw new RejectedException(
+          KERNEL_WRONG_ARCHITECTURE,
+          "spec.boot.kernel",
+          "%s is for %s; the microVM is to be %s, this node is %s"
+              .formatted(
+                  kernel,
+                  found == null ? "an architecture that Vireo does not know" : found,
+                  wanted == Architecture.ARCHITECTURE_UNSPECIFIED ? "of its kernel's" : wanted,
+                  node.getArchitecture()));
+    }
+    if (source.isLinux() && !node.getRunsLinuxGuests()) {
+      throw new RejectedException(
+          GUEST_NEEDS_HARDWARE_VIRTUALIZATION,
+          "spec.boot.kernel",
+          "%s is a Linux kernel, and this node's KVM (%s) cannot boot one"
+              .formatted(kernel, node.getVirtualization()));
+    }
+    int least = source.image.map(GuestImage::minMemoryMib).orElse(0);
+    if (spec.getMemoryMib() < least) {
+      throw new RejectedException(
+          MEMORY_TOO_SMALL,
+          "spec.memory_mib",
+          "%d MiB: %s needs at least %d MiB".formatted(spec.getMemoryMib(), kernel, least));
+    }
+  }
+
+  private static Optional<Fd> openInitramfs(MicroVmSpec spec, Source source, List<Fd> opened)
+      throws RejectedException {
+    String named = spec.getBoot().getInitramfs();
+    String path = named;
+    if (path.isEmpty()) {
+      Optional<Path> ofImage = source.image.flatMap(GuestImage::initramfs);
+      if (ofImage.isEmpty() || spec.getBoot().getNoInitramfs()) {
+        return Optional.empty();
+      }
+      path = ofImage.get().toString();
+    }
+    Fd file = openFile(path, READ, INITRAMFS_NOT_FOUND, "spec.boot.initramfs", opened);
+    if (file.type() != Fd.Type.REGULAR) {
+      throw new RejectedException(
+          INITRAMFS_NOT_FOUND,
+          "spec.boot.initramfs",
+          "%s is a %s, not a file".formatted(path, words(file.type())));
+    }
+    return Optional.of(file);
+  }
+
+  private AnnouncementMode announcement(MicroVmSpec spec, Source source) throws RejectedException {
+    List<AnnouncementMode> offered =
+        node.getAnnouncementsList().stream().flatMap(mode -> mode(mode).stream()).toList();
+    List<AnnouncementMode> possible =
+        source.announcements().stream().filter(offered::contains).toList();
+    Optional<AnnouncementMode> wanted = mode(spec.getBoot().getAnnouncement());
+    return possible.stream()
+        .filter(mode -> wanted.isEmpty() || mode == wanted.get())
+        .findFirst()
+        .orElseThrow(() ->
+            new RejectedException(
+                ANNOUNCEMENT_UNSUPPORTED,
+                "spec.boot.announcement",
+                "%s: kernel %s understands %s, this node offers %s"
+                    .formatted(
+                        spec.getBoot().getAnnouncement(),
+                        spec.getBoot().getKernel(),
+                        source.announcements(),
+                        offered)));
+  }
+
+  private static List<OpenDisk> openDisks(MicroVmSpec spec, Source source, List<Fd> opened)
+      throws RejectedException {
+    List<OpenDisk> disks = new ArrayList<>();
+    for (int i = 0; i < spec.getDisksCount(); i++) {
+      disks.add(openDisk(spec.getDisks(i), "spec.disks[" + i + "].source", source, opened));
+    }
+    return List.copyOf(disks);
+  }
+
+  private static OpenDisk openDisk(Disk disk, String field, Source source, List<Fd> opened)
+      throws RejectedException {
+    boolean ofImage = disk.getSource().equals(IMAGE_DISK);
+    // An image's disk is never written: a guest that may write gets a copy.
+    boolean template = ofImage && !disk.getReadOnly();
+    String path = ofImage ? imageDisk(source, field) : disk.getSource();
+    int flags = disk.getReadOnly() || ofImage ? READ : READ_WRITE;
+    Fd file = openFile(path, flags, DISK_NOT_FOUND, field, opened);
+    Fd.Type type = file.type();
+    if (type != Fd.Type.REGULAR && type != Fd.Type.BLOCK_DEVICE) {
+      throw notADisk(path, field, type);
+    }
+    long bytes = file.size();
+    if (bytes == 0 || bytes % SECTOR_BYTES != 0) {
+      throw new RejectedException(
+          DISK_INVALID,
+          field,
+          "%s has %d bytes: a disk has a positive multiple of %d"
+              .formatted(path, bytes, SECTOR_BYTES));
+    }
+    return new OpenDisk(disk.getId(), file, disk.getReadOnly(), template, bytes);
+  }
+
+  private static String imageDisk(Source source, String field) throws RejectedException {
+    return source
+        .image
+        .flatMap(GuestImage::rootDisk)
+        .map(Path::toString)
+        .orElseThrow(() ->
+            new RejectedException(
+                DISK_NOT_FOUND,
+                field,
+                source
+                    .image
+                    .map(image -> "image \"%s\" has no root disk".formatted(image.name()))
+                    .orElse("\"image:\" needs a kernel that is an image's")));
+  }
+
+  private String commandLine(MicroVmSpec spec, Source source, AnnouncementMode announcement)
+      throws RejectedException {
+    String own = source.image.map(GuestImage::commandLine).orElse(FILE_KERNEL_ARGUMENTS);
+    String line = join(own, spec.getBoot().getCommandLine().strip());
+    String whole =
+        announcement == AnnouncementMode.ANNOUNCE_CMDLINE
+            ? join(line, CommandLineAnnouncement.of(MmioPlan.X86_64.first(spec.getDisksCount())))
+            : line;
+    int bytes = whole.getBytes(UTF_8).length;
+    if (bytes > MAX_COMMAND_LINE_BYTES) {
+      throw new RejectedException(
+          COMMAND_LINE_TOO_LONG,
+          "spec.boot.command_line",
+          "%d bytes with what Vireo adds, at most %d".formatted(bytes, MAX_COMMAND_LINE_BYTES));
+    }
+    return line;
+  }
+
+  private static String join(String first, String second) {
+    return first.isEmpty() || second.isEmpty() ? first + second : first + " " + second;
+  }
+
+  private static Fd openFile(
+      String path, int flags, ErrorReason reason, String field, List<Fd> opened)
+      throws RejectedException {
+    if (!path.startsWith("/")) {
+      throw new RejectedException(reason, field, "\"" + path + "\" is not an absolute path");
+    }
+    try {
+      Fd file = Fd.open(path, flags);
+      opened.add(file);
+      return file;
+    } catch (LinuxException e) {
+      if (e.errno() == Errno.EISDIR) {
+        throw notADisk(path, field, Fd.Type.DIRECTORY);
+      }
+      throw new RejectedException(
+          reason, field, "cannot open %s: %s".formatted(path, Errno.describe(e.errno())));
+    }
+  }
+
+  /** EISDIR comes of opening for writing, which only disks are. */
+  private static RejectedException notADisk(String path, String field, Fd.Type type) {
+    return new RejectedException(
+        DISK_INVALID, field, "%s is a %s, not a file or block device".formatted(path, words(type)));
+  }
+
+  private static String words(Fd.Type type) {
+    return type.name().toLowerCase(java.util.Locale.ROOT).replace('_', ' ');
+  }
+
+  private static AnnouncementMode mode(DeviceAnnouncement announcement) {
+    return switch (announcement) {
+      case CMDLINE -> AnnouncementMode.ANNOUNCE_CMDLINE;
+      case ACPI -> AnnouncementMode.ANNOUNCE_ACPI;
+      case FDT -> AnnouncementMode.ANNOUNCE_FDT;
+    };
+  }
+
+  /** Empty for AUTO. */
+  private static Optional<AnnouncementMode> mode(Announcement announcement) {
+    return switch (announcement) {
+      case CMDLINE -> Optional.of(AnnouncementMode.ANNOUNCE_CMDLINE);
+      case ACPI -> Optional.of(AnnouncementMode.ANNOUNCE_ACPI);
+      case FDT -> Optional.of(AnnouncementMode.ANNOUNCE_FDT);
+      case AUTO, ANNOUNCEMENT_UNSPECIFIED, UNRECOGNIZED -> Optional.empty();
+    };
+  }
+}

@@ -1,0 +1,243 @@
+package dev.vireo.worker.session;
+
+import static java.util.concurrent.TimeUnit.SECONDS;
+
+import dev.vireo.proto.worker.v1.ControllerMessage;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.Welcome;
+import dev.vireo.proto.worker.v1.WorkerMessage;
+import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
+import dev.vireo.worker.time.Time;
+import dev.vireo.worker.time.Time.Alarm;
+import io.grpc.ManagedChannel;
+import io.grpc.Status;
+import io.grpc.stub.ClientCallStreamObserver;
+import io.grpc.stub.ClientResponseObserver;
+import java.lang.System.Logger.Level;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Keeps one session with the controller: says Hello, hands what comes to the {@link
+ * ControlledNode}, sends reports and heartbeats, and dials again, with jittered back-off, whenever
+ * the session ends. The node goes on by itself in between.
+ */
+public final class ControllerSession implements AutoCloseable {
+  private static final System.Logger LOG = System.getLogger("session");
+
+  /** How long a controller may take to answer Hello. */
+  private static final Duration WELCOME_WITHIN = Duration.ofSeconds(30);
+
+  private static final Duration SHORTEST_HEARTBEAT = Duration.ofMillis(100);
+
+  private final ManagedChannel channel;
+  private final ControlledNode node;
+  private final Time time;
+  private final Backoff backoff;
+  private @Nullable Connection current;
+  private String lastFailure = "";
+  private boolean closed;
+
+  /**
+   * @param channel that this session owns and closes
+   * @param time for heartbeats and reconnecting
+   */
+  public ControllerSession(
+      ManagedChannel channel, ControlledNode node, Time time, Backoff backoff) {
+    this.channel = channel;
+    this.node = node;
+    this.time = time;
+    this.backoff = backoff;
+  }
+
+  /** Dials for the first time. Returns at once. */
+  public void start() {
+    connect();
+  }
+
+  /** Tells the controller, if there is a session; if not, the next Hello will. */
+  public synchronized void report(MicroVmReport report) {
+    if (current != null) {
+      current.outbox().report(report);
+    }
+  }
+
+  /** Whether a controller has welcomed this node and the session still stands. */
+  public synchronized boolean isWelcome() {
+    return current != null && current.welcomed;
+  }
+
+  private void connect() {
+    Connection connection = new Connection();
+    synchronized (this) {
+      if (closed) {
+        return;
+      }
+      current = connection;
+      // The transport's own back-off would add itself to ours.
+      channel.resetConnectBackoff();
+      var _ = WorkerServiceGrpc.newStub(channel).session(connection);
+    }
+    // After `current` is set: a report that comes between the two waits behind the Hello.
+    connection.outbox().open(WorkerMessage.newBuilder().setHello(node.hello()).build());
+  }
+
+  private void ended(Connection connection, Status why) {
+    synchronized (this) {
+      if (current != connection) {
+        return;
+      }
+      current = null;
+      connection.outbox().close();
+      if (closed) {
+        return;
+      }
+      Duration wait = backoff.next();
+      logFailure(connection, why);
+      var _ = time.after(wait, this::connect);
+    }
+    node.disconnected();
+  }
+
+  /** Once per kind of failure: a controller that is away for hours is not worth hours of lines. */
+  private void logFailure(Connection connection, Status why) {
+    String failure = why.getCode() + ": " + why.getDescription();
+    if (connection.welcomed || !failure.equals(lastFailure)) {
+      LOG.log(Level.WARNING, "no session with the controller ({0}); dialling again", failure);
+    }
+    lastFailure = failure;
+  }
+
+  private synchronized void welcomed(Connection connection) {
+    connection.welcomed = true;
+    backoff.reset();
+    lastFailure = "";
+  }
+
+  /** Ends the session in good order. Microvms go on. */
+  @Override
+  public void close() {
+    synchronized (this) {
+      closed = true;
+      if (current != null) {
+        current.hangUp();
+      }
+    }
+    channel.shutdown();
+    try {
+      if (!channel.awaitTermination(1, SECONDS)) {
+        channel.shutdownNow();
+      }
+    } catch (InterruptedException e) {
+      channel.shutdownNow();
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** One stream, from dialling to its end. gRPC calls it from one thread at a time. */
+  private final class Connection
+      implements ClientResponseObserver<WorkerMessage, ControllerMessage> {
+    private @Nullable Outbox outbox;
+    private @Nullable ClientCallStreamObserver<WorkerMessage> call;
+    private @Nullable Alarm heartbeat;
+    private @Nullable Alarm welcomeTimeout;
+    private boolean over;
+    private volatile boolean welcomed;
+
+    @Override
+    public void beforeStart(ClientCallStreamObserver<WorkerMessage> toController) {
+      Outbox messages = new Outbox(toController);
+      outbox = messages;
+      call = toController;
+      toController.setOnReadyHandler(messages::drain);
+      welcomeTimeout =
+          time.after(
+              WELCOME_WITHIN,
+              () -> toController.cancel("no Welcome within " + WELCOME_WITHIN, null));
+    }
+
+    private Outbox outbox() {
+      if (outbox == null) {
+        throw new IllegalStateException("the stream has not started");
+      }
+      return outbox;
+    }
+
+    @Override
+    public void onNext(ControllerMessage message) {
+      switch (message.getMessageCase()) {
+        case WELCOME -> onWelcome(message.getWelcome());
+        case DESIRED_CHANGE -> node.change(message.getDesiredChange());
+        case READ_LOG ->
+            node.readLog(
+                message.getReadLog(),
+                chunk -> outbox().send(WorkerMessage.newBuilder().setLogChunk(chunk).build()));
+        case CANCEL_LOG -> node.cancelLog(message.getCancelLog().getStreamId());
+        case INSPECT ->
+            node.inspect(
+                message.getInspect(),
+                result ->
+                    outbox().send(WorkerMessage.newBuilder().setInspectResult(result).build()));
+        case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "the controller sent what is not known here");
+      }
+    }
+
+    private void onWelcome(Welcome welcome) {
+      cancel(welcomeTimeout);
+      LOG.log(Level.INFO, "welcomed; {0} microVMs should be here", welcome.getAssignmentsCount());
+      welcomed(this);
+      Duration lease =
+          Duration.ofSeconds(welcome.getLease().getSeconds(), welcome.getLease().getNanos());
+      Duration third = lease.dividedBy(3);
+      cancel(heartbeat);
+      beatEvery(third.compareTo(SHORTEST_HEARTBEAT) < 0 ? SHORTEST_HEARTBEAT : third);
+      node.welcome(welcome);
+    }
+
+    private synchronized void beatEvery(Duration period) {
+      if (!over) {
+        heartbeat =
+            time.after(
+                period,
+                () -> {
+                  outbox().send(WorkerMessage.newBuilder().setHeartbeat(node.heartbeat()).build());
+                  beatEvery(period);
+                });
+      }
+    }
+
+    @Override
+    public void onError(Throwable failure) {
+      end(Status.fromThrowable(failure));
+    }
+
+    @Override
+    public void onCompleted() {
+      end(Status.UNAVAILABLE.withDescription("the controller closed the session"));
+    }
+
+    private void end(Status why) {
+      silence();
+      ended(this, why);
+    }
+
+    private void hangUp() {
+      silence();
+      if (call != null) {
+        call.onCompleted();
+      }
+    }
+
+    private synchronized void silence() {
+      over = true;
+      cancel(heartbeat);
+      cancel(welcomeTimeout);
+    }
+
+    private static void cancel(@Nullable Alarm alarm) {
+      if (alarm != null) {
+        alarm.cancel();
+      }
+    }
+  }
+}

@@ -1,0 +1,214 @@
+package dev.vireo.worker.vmm;
+
+import static java.util.concurrent.TimeUnit.SECONDS;
+
+import dev.vireo.linux.LinuxException;
+import dev.vireo.linux.MessageSocket;
+import dev.vireo.linux.ProcessHandleFd;
+import dev.vireo.proto.vmm.v1.ReleaseRequest;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.worker.v1.VmmRecord;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+
+/**
+ * What a starting worker does with the VMM directories that its predecessor left. A process is the
+ * one that a record speaks of if its boot, pid and start time are, and if it says itself which
+ * microVM it runs; never by name. What cannot be identified is ended, and said so.
+ */
+public final class VmmAdoption {
+  private static final System.Logger LOG = System.getLogger("vmm");
+
+  /** What became of one VMM directory. */
+  public sealed interface Found {
+    /** Runs this microVM, and has a connection to us again. */
+    record Running(Vmm vmm, VmmRecord record, VmmStatus status) implements Found {}
+
+    /** Waits for a spec. */
+    record Idle(Vmm vmm) implements Found {}
+
+    /**
+     * The process is gone; the directory is still there.
+     *
+     * @param lastWords its exit record
+     */
+    record Gone(VmmRecord record, Optional<VmmStatus> lastWords, Runnable remove)
+        implements Found {}
+  }
+
+  private static final Duration END_WITHIN = Duration.ofSeconds(5);
+
+  private final VmmHost host;
+
+  public VmmAdoption(VmmHost host) {
+    this.host = host;
+  }
+
+  /** Looks at every directory, all at once; waits for the slowest VMM to answer. */
+  public List<Found> run() {
+    List<CompletableFuture<Optional<Found>>> looks = new ArrayList<>();
+    for (String id : host.state().vmmIds()) {
+      looks.add(look(new VmmDirectory(host.state().vmm(id))));
+    }
+    return looks.stream().map(CompletableFuture::join).flatMap(Optional::stream).toList();
+  }
+
+  private CompletableFuture<Optional<Found>> look(VmmDirectory directory) {
+    VmmRecord record;
+    try {
+      record = directory.read().orElseGet(VmmRecord::getDefaultInstance);
+    } catch (IOException e) {
+      LOG.log(Level.ERROR, "cannot read the record in {0}: {1}", directory.path(), e);
+      return CompletableFuture.completedFuture(Optional.empty());
+    }
+    if (record.getPid() == 0) {
+      return endNameless(directory);
+    }
+    Optional<ProcessHandleFd> process =
+        record.getBootId().equals(host.bootId())
+            ? ProcessHandleFd.open((int) record.getPid(), record.getStartTicks())
+            : Optional.empty();
+    if (process.isEmpty()) {
+      return CompletableFuture.completedFuture(gone(directory, record));
+    }
+    MessageSocket socket;
+    try {
+      socket = MessageSocket.connect(directory.controlSocket().toString());
+    } catch (LinuxException e) {
+      endUnreachable(directory, process.get(), e);
+      return CompletableFuture.completedFuture(gone(directory, record));
+    }
+    VmmProcess vmm = host.watch(directory, record, process.get(), socket);
+    return host.status(vmm)
+        .thenCompose(response -> identify(vmm, record, response.getStatus()))
+        .exceptionallyCompose(
+            failure -> refuse(vmm, record, "does not answer: " + failure.getMessage()));
+  }
+
+  private CompletableFuture<Optional<Found>> identify(
+      VmmProcess vmm, VmmRecord record, VmmStatus status) {
+    if (status.getState() == VmmState.VMM_IDLE) {
+      return takeBackIdle(vmm, record);
+    }
+    if (!record.getMicrovmUid().isEmpty()
+        && status.getMicrovmUid().equals(record.getMicrovmUid())
+        && status.getAttempt() == record.getAttempt()) {
+      return found(new Found.Running(vmm, record, status));
+    }
+    return refuse(
+        vmm,
+        record,
+        "says it runs microVM \"%s\", its record says \"%s\""
+            .formatted(status.getMicrovmUid(), record.getMicrovmUid()));
+  }
+
+  /** Also one that was assigned, and whose worker was killed before it could say so. */
+  private CompletableFuture<Optional<Found>> takeBackIdle(VmmProcess vmm, VmmRecord record) {
+    if (!record.getVmmHome().equals(host.program().home().toString())) {
+      return refuse(vmm, record, "is idle and of another build");
+    }
+    try {
+      vmm.unassign();
+      return found(new Found.Idle(vmm));
+    } catch (IOException e) {
+      return refuse(vmm, record, "cannot be written down: " + e);
+    }
+  }
+
+  private static CompletableFuture<Optional<Found>> found(Found found) {
+    return CompletableFuture.completedFuture(Optional.of(found));
+  }
+
+  /** Ends a process that is ours and not what it should be; done when it has ended. */
+  private CompletableFuture<Optional<Found>> refuse(VmmProcess vmm, VmmRecord record, String why) {
+    LOG.log(Level.WARNING, "VMM {0} (pid {1}) {2}: it is ended", vmm.id(), vmm.pid(), why);
+    CompletableFuture<Optional<Found>> ended = new CompletableFuture<>();
+    vmm.listen(
+        new VmmListener() {
+          @Override
+          public void onStatus(VmmStatus status) {
+            // It no longer matters.
+          }
+
+          @Override
+          public void onExit(VmmExit exit) {
+            ended.complete(gone(vmm.directory(), record));
+          }
+        });
+    vmm.kill();
+    return ended;
+  }
+
+  private static void endUnreachable(
+      VmmDirectory directory, ProcessHandleFd process, LinuxException why) {
+    LOG.log(
+        Level.WARNING,
+        "VMM {0} (pid {1}) cannot be reached ({2}): it is ended",
+        directory.id(),
+        process.pid(),
+        why.getMessage());
+    try (process) {
+      process.signal(ProcessHandleFd.SIGKILL);
+      var _ = process.awaitExit(END_WITHIN);
+    }
+  }
+
+  private Optional<Found> gone(VmmDirectory directory, VmmRecord record) {
+    if (record.getMicrovmUid().isEmpty()) {
+      host.remove(directory);
+      return Optional.empty();
+    }
+    return Optional.of(new Found.Gone(record, directory.lastWords(), () -> host.remove(directory)));
+  }
+
+  /**
+   * A process that was started and not yet written down when its worker was killed, or none. Its
+   * socket is in our directory, so whoever listens there is ours, and has no guest: it is asked to
+   * go.
+   */
+  private CompletableFuture<Optional<Found>> endNameless(VmmDirectory directory) {
+    MessageSocket socket;
+    try {
+      socket = MessageSocket.connect(directory.controlSocket().toString());
+    } catch (LinuxException nobodyListens) {
+      host.remove(directory);
+      return CompletableFuture.completedFuture(Optional.empty());
+    }
+    LOG.log(Level.WARNING, "VMM {0} has no record: it is asked to end", directory.id());
+    socket.send(releaseRequest());
+    return CompletableFuture.runAsync(() -> awaitEnd(socket))
+        .orTimeout(host.answerWithin().toSeconds(), SECONDS)
+        .handle((ended, failure) -> {
+          socket.shutdown();
+          if (failure == null) {
+            host.remove(directory);
+          } else {
+            LOG.log(Level.ERROR, "VMM {0} does not end; its directory stays", directory.id());
+          }
+          return Optional.<Found>empty();
+        });
+  }
+
+  private static byte[] releaseRequest() {
+    return VmmRequest.newBuilder()
+        .setId(1)
+        .setRelease(ReleaseRequest.getDefaultInstance())
+        .build()
+        .toByteArray();
+  }
+
+  private static void awaitEnd(MessageSocket socket) {
+    try (socket) {
+      while (socket.receive() != null) {
+        // An answer; the end of the stream comes with the end of the process.
+      }
+    }
+  }
+}

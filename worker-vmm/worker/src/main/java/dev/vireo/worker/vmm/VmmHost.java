@@ -1,0 +1,212 @@
+package dev.vireo.worker.vmm;
+
+import static java.util.concurrent.TimeUnit.SECONDS;
+
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.linux.MessageSocket;
+import dev.vireo.linux.ProcessHandleFd;
+import dev.vireo.linux.Spawner;
+import dev.vireo.linux.UnixListener;
+import dev.vireo.proto.vmm.v1.StatusRequest;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.proto.worker.v1.VmmRecord;
+import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.Time;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.time.Duration;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.random.RandomGenerator;
+
+/**
+ * Starts VMM processes and watches them. Each has a directory, and a record in it from before it is
+ * started: there is no moment at which a kill of this worker would leave a process that its
+ * successor cannot find.
+ */
+public final class VmmHost implements AutoCloseable {
+  private static final System.Logger LOG = System.getLogger("vmm");
+
+  private final StateDirectory state;
+  private final VmmProgram program;
+  private final String bootId;
+  private final RandomGenerator random;
+  private final Time time;
+  private final Duration answerWithin;
+  private final EventLoop loop = new EventLoop();
+  private final Set<VmmProcess> watched = ConcurrentHashMap.newKeySet();
+
+  /**
+   * @param bootId of this boot of the machine
+   * @param answerWithin what a VMM may take from its start to its first answer
+   */
+  public VmmHost(
+      StateDirectory state,
+      VmmProgram program,
+      String bootId,
+      RandomGenerator random,
+      Time time,
+      Duration answerWithin) {
+    this.state = state;
+    this.program = program;
+    this.bootId = bootId;
+    this.random = random;
+    this.time = time;
+    this.answerWithin = answerWithin;
+  }
+
+  /**
+   * Starts a VMM process. Fails with {@link VmmGoneException}, and then leaves nothing.
+   *
+   * @return the process once it is warm and idle
+   */
+  public CompletableFuture<Vmm> spawn() {
+    VmmDirectory directory;
+    VmmProcess vmm;
+    try {
+      directory = newDirectory();
+    } catch (IOException e) {
+      return CompletableFuture.failedFuture(new VmmGoneException("no VMM can be started: " + e, e));
+    }
+    try {
+      vmm = start(directory);
+    } catch (IOException | LinuxException e) {
+      remove(directory);
+      return CompletableFuture.failedFuture(
+          new VmmGoneException("no VMM can be started: " + e.getMessage(), e));
+    }
+    return status(vmm)
+        .thenApply(VmmHost::requireIdle)
+        .<Vmm>thenApply(idle -> vmm)
+        .whenComplete((idle, failure) -> {
+          if (failure != null) {
+            vmm.listen(new RemoveWhenEnded(vmm));
+            vmm.kill();
+          }
+        });
+  }
+
+  private VmmDirectory newDirectory() throws IOException {
+    while (true) {
+      byte[] id = new byte[4];
+      random.nextBytes(id);
+      VmmDirectory directory = new VmmDirectory(state.vmm(HexFormat.of().formatHex(id)));
+      try {
+        Files.createDirectory(directory.path());
+        return directory;
+      } catch (FileAlreadyExistsException taken) {
+        // Draw again.
+      }
+    }
+  }
+
+  private VmmProcess start(VmmDirectory directory) throws IOException {
+    VmmRecord record =
+        VmmRecord.newBuilder().setBootId(bootId).setVmmHome(program.home().toString()).build();
+    directory.write(record);
+    String socketPath = directory.controlSocket().toString();
+    try (UnixListener listener = UnixListener.bind(socketPath, 1);
+        Fd log =
+            Fd.open(directory.log().toString(), Fd.O_WRONLY | Fd.O_CREAT | Fd.O_APPEND, 0600)) {
+      ProcessHandleFd process =
+          Spawner.spawn(
+              new Spawner.Command(
+                  program.executable().toString(),
+                  program.arguments(),
+                  program.environment(),
+                  program.home().toString(),
+                  log,
+                  List.of(listener.fd()),
+                  true));
+      try {
+        record =
+            record.toBuilder()
+                .setPid(process.pid())
+                .setStartTicks(process.startTimeTicks())
+                .build();
+        directory.write(record);
+        return watch(directory, record, process, MessageSocket.connect(socketPath));
+      } catch (IOException | RuntimeException e) {
+        process.signal(ProcessHandleFd.SIGKILL);
+        var _ = process.awaitExit(Duration.ofSeconds(5));
+        process.close();
+        throw e;
+      }
+    }
+  }
+
+  VmmProcess watch(
+      VmmDirectory directory, VmmRecord record, ProcessHandleFd process, MessageSocket socket) {
+    VmmProcess vmm =
+        VmmProcess.watch(directory, record, process, socket, loop, time, watched::remove);
+    watched.add(vmm);
+    return vmm;
+  }
+
+  /** Asks a VMM how it is, and waits for the answer no longer than a VMM may take to start. */
+  CompletableFuture<VmmResponse> status(VmmProcess vmm) {
+    return vmm.request(
+            VmmRequest.newBuilder().setStatus(StatusRequest.getDefaultInstance()), List.of())
+        .orTimeout(answerWithin.toSeconds(), SECONDS);
+  }
+
+  private static VmmResponse requireIdle(VmmResponse response) {
+    if (response.getStatus().getState() != VmmState.VMM_IDLE) {
+      throw new IllegalStateException("a new VMM is not idle: " + response);
+    }
+    return response;
+  }
+
+  StateDirectory state() {
+    return state;
+  }
+
+  VmmProgram program() {
+    return program;
+  }
+
+  String bootId() {
+    return bootId;
+  }
+
+  Duration answerWithin() {
+    return answerWithin;
+  }
+
+  /** Keeps the VMMs' own logs from growing without end. To be called now and then. */
+  public void capLogs() {
+    for (String id : state.vmmIds()) {
+      try {
+        new VmmDirectory(state.vmm(id)).capLog();
+      } catch (NoSuchFileException goneMeanwhile) {
+        // Nothing to cap.
+      } catch (IOException e) {
+        LOG.log(Level.WARNING, "cannot cap the log of VMM {0}: {1}", id, e);
+      }
+    }
+  }
+
+  void remove(VmmDirectory directory) {
+    try {
+      directory.remove();
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot remove {0}: {1}", directory.path(), e);
+    }
+  }
+
+  /** Lets go of every VMM; they go on. */
+  @Override
+  public void close() {
+    loop.close();
+    watched.forEach(VmmProcess::detach);
+  }
+}

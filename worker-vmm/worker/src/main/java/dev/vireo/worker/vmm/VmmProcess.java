@@ -1,0 +1,270 @@
+package dev.vireo.worker.vmm;
+
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.vireo.linux.Errno;
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.Linux;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.linux.MessageSocket;
+import dev.vireo.linux.ProcessHandleFd;
+import dev.vireo.proto.vmm.v1.VmmMessage;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.worker.v1.VmmRecord;
+import dev.vireo.worker.time.Time;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A VMM process on this machine: its pidfd, its control socket and its directory. The event loop's
+ * thread reads, sees the end, and closes both descriptors.
+ */
+final class VmmProcess implements Vmm {
+  private static final System.Logger LOG = System.getLogger("vmm");
+  private static final int F_SETFL = 4;
+  private static final int READ_BYTES = 16 << 10;
+
+  /** What a VMM that closed its socket may take to end. */
+  private static final Duration END_WITHIN = Duration.ofSeconds(1);
+
+  private final VmmDirectory directory;
+  private final ProcessHandleFd process;
+  private final MessageSocket socket;
+  private final Time time;
+  private final Consumer<VmmProcess> whenEnded;
+  private final EventLoop.Registration socketEvents;
+  private final FrameReader frames = new FrameReader();
+  private final AtomicLong lastRequestId = new AtomicLong();
+  private final Map<Long, CompletableFuture<VmmResponse>> pending = new ConcurrentHashMap<>();
+  private VmmRecord record;
+  private @Nullable VmmListener listener;
+
+  /** Set before the descriptors are closed: their numbers may be another VMM's then. */
+  private @Nullable VmmExit exit;
+
+  private VmmProcess(
+      VmmDirectory directory,
+      VmmRecord record,
+      ProcessHandleFd process,
+      MessageSocket socket,
+      EventLoop loop,
+      Time time,
+      Consumer<VmmProcess> whenEnded) {
+    this.directory = directory;
+    this.record = record;
+    this.process = process;
+    this.socket = socket;
+    this.time = time;
+    this.whenEnded = whenEnded;
+    // A VMM that does not read must not hold up its worker: a full socket is an error here.
+    Linux.check(
+        Linux.libc().fcntl(socket.fd().number(), F_SETFL, Fd.O_NONBLOCK), "fcntl O_NONBLOCK");
+    this.socketEvents = loop.onReadable(socket.fd(), this::onReadable);
+  }
+
+  /** Begins to watch a process. Takes ownership of its handle and of the connected socket. */
+  static VmmProcess watch(
+      VmmDirectory directory,
+      VmmRecord record,
+      ProcessHandleFd process,
+      MessageSocket socket,
+      EventLoop loop,
+      Time time,
+      Consumer<VmmProcess> whenEnded) {
+    VmmProcess vmm = new VmmProcess(directory, record, process, socket, loop, time, whenEnded);
+    var _ = loop.onReadable(process.fd(), vmm::onProcessExit);
+    return vmm;
+  }
+
+  @Override
+  public String id() {
+    return directory.id();
+  }
+
+  VmmDirectory directory() {
+    return directory;
+  }
+
+  @Override
+  public int pid() {
+    return process.pid();
+  }
+
+  @Override
+  public void listen(VmmListener next) {
+    VmmExit already;
+    synchronized (this) {
+      listener = next;
+      already = exit;
+    }
+    if (already != null) {
+      next.onExit(already);
+    }
+  }
+
+  @Override
+  public Fd assign(String microVmUid, long attempt) throws IOException {
+    Fd exitRecord = directory.createExitRecord();
+    try {
+      write(VmmRecord.newBuilder(record).setMicrovmUid(microVmUid).setAttempt(attempt).build());
+      return exitRecord;
+    } catch (IOException e) {
+      exitRecord.close();
+      throw e;
+    }
+  }
+
+  /** Back to idle: it was assigned, and never told. */
+  void unassign() throws IOException {
+    write(VmmRecord.newBuilder(record).clearMicrovmUid().clearAttempt().build());
+  }
+
+  private void write(VmmRecord next) throws IOException {
+    directory.write(next);
+    record = next;
+  }
+
+  @Override
+  public CompletableFuture<VmmResponse> request(VmmRequest.Builder request, List<Fd> descriptors) {
+    long id = lastRequestId.incrementAndGet();
+    CompletableFuture<VmmResponse> answer = new CompletableFuture<>();
+    byte[] message = request.setId(id).build().toByteArray();
+    synchronized (this) {
+      if (exit != null) {
+        return CompletableFuture.failedFuture(new VmmGoneException("its VMM " + exit.describe()));
+      }
+      pending.put(id, answer);
+      try {
+        socket.send(message, descriptors);
+      } catch (LinuxException e) {
+        // As good as gone: half a message may have been sent. The answer fails with its end.
+        LOG.log(Level.WARNING, "VMM {0} (pid {1}) takes no requests: {2}", id(), pid(), e);
+        kill();
+      }
+    }
+    return answer;
+  }
+
+  @Override
+  public synchronized void kill() {
+    if (exit == null) {
+      process.signal(ProcessHandleFd.SIGKILL);
+    }
+  }
+
+  @Override
+  public void remove() {
+    try {
+      directory.remove();
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot remove {0}: {1}", directory.path(), e);
+    }
+  }
+
+  private enum Progress {
+    SOME,
+    NOTHING_YET,
+    END
+  }
+
+  private void onReadable(EventLoop.Registration registration) {
+    if (readSome() == Progress.END) {
+      registration.cancel();
+      // Without its socket nobody can steer it.
+      var _ = time.after(END_WITHIN, this::kill);
+    }
+  }
+
+  private Progress readSome() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment buffer = arena.allocate(READ_BYTES);
+      int count = socket.fd().read(buffer);
+      if (count == 0) {
+        return Progress.END;
+      }
+      frames.append(buffer.asSlice(0, count));
+      for (byte[] frame = frames.next(); frame != null; frame = frames.next()) {
+        dispatch(VmmMessage.parseFrom(frame));
+      }
+      return Progress.SOME;
+    } catch (LinuxException e) {
+      return e.errno() == Errno.EAGAIN ? Progress.NOTHING_YET : Progress.END;
+    } catch (FrameReader.BrokenFrameException | InvalidProtocolBufferException e) {
+      LOG.log(Level.WARNING, "VMM {0} (pid {1}) breaks its protocol: {2}", id(), pid(), e);
+      return Progress.END;
+    }
+  }
+
+  private void dispatch(VmmMessage message) {
+    switch (message.getMessageCase()) {
+      case RESPONSE -> {
+        CompletableFuture<VmmResponse> answer = pending.remove(message.getResponse().getId());
+        if (answer != null) {
+          answer.complete(message.getResponse());
+        }
+      }
+      case EVENT -> {
+        VmmListener told = listener();
+        if (told != null) {
+          told.onStatus(message.getEvent().getStatus());
+        }
+      }
+      case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "VMM {0} sent what is not known here", id());
+    }
+  }
+
+  private synchronized @Nullable VmmListener listener() {
+    return listener;
+  }
+
+  private void onProcessExit(EventLoop.Registration registration) {
+    registration.cancel();
+    // What the process said before it ended comes before its end.
+    while (readSome() == Progress.SOME) {}
+    socketEvents.cancel();
+    ProcessHandleFd.Exit how =
+        process.awaitExit(Duration.ZERO).orElseGet(ProcessHandleFd.Exit.Unknown::new);
+    VmmExit ended = new VmmExit(how, directory.lastWords(), directory.logTail());
+    VmmListener told;
+    synchronized (this) {
+      exit = ended;
+      told = listener;
+      socket.close();
+      process.close();
+    }
+    whenEnded.accept(this);
+    failPending(ended);
+    if (told != null) {
+      told.onExit(ended);
+    }
+  }
+
+  /** Lets go of the process, which goes on. To be called once the event loop has ended. */
+  synchronized void detach() {
+    if (exit == null) {
+      exit = new VmmExit(new ProcessHandleFd.Exit.Unknown(), Optional.empty(), "");
+      socket.close();
+      process.close();
+    }
+  }
+
+  private void failPending(VmmExit ended) {
+    for (Long id : List.copyOf(pending.keySet())) {
+      CompletableFuture<VmmResponse> answer = pending.remove(id);
+      if (answer != null) {
+        answer.completeExceptionally(new VmmGoneException("its VMM " + ended.describe()));
+      }
+    }
+  }
+}
