@@ -1,0 +1,80 @@
+package dev.vireo.bench;
+
+import dev.vireo.bench.cluster.Installation;
+import java.util.List;
+
+/** {@code vireo bench [--quick] [-o table|json]}. */
+public final class Main {
+  private static final int EXIT_FAILED = 1;
+  private static final int EXIT_USAGE = 2;
+
+  private static final String USAGE =
+      """
+      Usage: vireo bench [--quick] [-o table|json]
+
+      Measures, in one run on this machine, with a private controller and worker: from CreateMicroVm to
+      the guest's first instruction and console byte; memory of idle VMMs; virtio-blk reads beside QEMU's
+      microvm machine with the same guest; exits to user space per I/O; creates per second.
+
+        --quick        fewer samples; ends within 45 s
+        -o, --output   table (default) or json, on standard output; progress goes to standard error
+      """;
+
+  private Main() {}
+
+  /** What the command line asks for. */
+  private record Options(boolean quick, boolean json, boolean help) {
+    static Options parse(List<String> arguments) {
+      boolean quick = false;
+      boolean json = false;
+      boolean help = false;
+      for (int i = 0; i < arguments.size(); i++) {
+        switch (arguments.get(i)) {
+          case "--quick" -> quick = true;
+          case "-h", "--help" -> help = true;
+          case "-ojson", "-o=json", "--output=json" -> json = true;
+          case "-otable", "-o=table", "--output=table" -> json = false;
+          case "-o", "--output" -> json = parseFormat(arguments, ++i);
+          default -> throw new IllegalArgumentException("unknown argument: " + arguments.get(i));
+        }
+      }
+      return new Options(quick, json, help);
+    }
+
+    private static boolean parseFormat(List<String> arguments, int index) {
+      String format = index < arguments.size() ? arguments.get(index) : "";
+      if (!format.equals("json") && !format.equals("table")) {
+        throw new IllegalArgumentException("-o takes table or json, not '" + format + "'");
+      }
+      return format.equals("json");
+    }
+  }
+
+  public static void main(String[] arguments) {
+    System.exit(run(List.of(arguments)));
+  }
+
+  private static int run(List<String> arguments) {
+    Options options;
+    try {
+      options = Options.parse(arguments);
+    } catch (IllegalArgumentException e) {
+      System.err.println(e.getMessage());
+      System.err.print(USAGE);
+      return EXIT_USAGE;
+    }
+    if (options.help()) {
+      System.out.print(USAGE);
+      return 0;
+    }
+    try {
+      BenchPlan plan = options.quick() ? BenchPlan.QUICK : BenchPlan.FULL;
+      BenchReport report = new BenchRun(plan, Installation.find(), System.err::println).run();
+      System.out.print(options.json() ? report.toJson() + "\n" : report.toTable());
+      return 0;
+    } catch (Exception e) {
+      System.err.println("vireo bench: " + e.getMessage());
+      return EXIT_FAILED;
+    }
+  }
+}

@@ -1,0 +1,70 @@
+package dev.vireo.bench.cluster;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What the build has made, by its place in the source tree.
+ *
+ * @param root the tree's top directory
+ */
+public record Installation(Path root) {
+  private static final String BUILD_REMEDY = "; build it first: ./mvnw package";
+
+  /** From the system property {@code vireo.root}, else the working directory or one above it. */
+  public static Installation find() throws IOException {
+    String given = System.getProperty("vireo.root");
+    Path start = Path.of(given == null ? "" : given).toAbsolutePath();
+    for (Path directory = start; directory != null; directory = directory.getParent()) {
+      if (Files.isRegularFile(directory.resolve("proto/ERRORS.md"))) {
+        return new Installation(directory.normalize());
+      }
+    }
+    throw new IOException("no Vireo source tree at or above " + start + "; set -Dvireo.root=DIR");
+  }
+
+  /** The probe guest. */
+  public Path probe() throws IOException {
+    Path elf = root.resolve("ops/guest/probe/build/probe.elf");
+    if (!Files.isRegularFile(elf)) {
+      throw new IOException(elf + " does not exist; build it first: make -C ops/guest/probe");
+    }
+    return elf;
+  }
+
+  /** The runnable VMM. */
+  public Path vmm() throws IOException {
+    return existing("worker-vmm/vmm/target/vmm");
+  }
+
+  List<String> controllerCommand(List<String> jvmArguments) throws IOException {
+    Path jar = existing("controller/target/controller/quarkus-run.jar");
+    return command(jvmArguments, List.of("-jar", jar.toString()));
+  }
+
+  List<String> workerCommand(List<String> jvmArguments, List<String> arguments) throws IOException {
+    Path lib = existing("worker-vmm/worker/target/worker/lib");
+    List<String> main = new ArrayList<>(List.of("-cp", lib + "/*", "dev.vireo.worker.Main"));
+    main.addAll(arguments);
+    return command(jvmArguments, main);
+  }
+
+  private static List<String> command(List<String> jvmArguments, List<String> rest) {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(jvmArguments);
+    command.addAll(rest);
+    return command;
+  }
+
+  private Path existing(String path) throws IOException {
+    Path file = root.resolve(path);
+    if (!Files.exists(file)) {
+      throw new IOException(file + " does not exist" + BUILD_REMEDY);
+    }
+    return file;
+  }
+}

@@ -1,0 +1,53 @@
+package dev.vireo.bench.cluster;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+class OwnedProcessesTest {
+  private static final List<String> ENDLESS = List.of("sleep", "1000");
+
+  @Test
+  void closingEndsWhatIsLeftAndRemovesTheDirectory() throws Exception {
+    OwnedProcesses processes = OwnedProcesses.create("vireo-test");
+    Process endless = processes.start(Path.of("log"), Map.of(), ENDLESS);
+    assertEquals(List.of(endless.pid()), processes.alive());
+
+    processes.close();
+
+    assertTrue(endless.waitFor(5, TimeUnit.SECONDS));
+    assertFalse(Files.exists(processes.directory()));
+  }
+
+  /** A VMM outlives the worker that started it: it is known by its output alone. */
+  @Test
+  void aGrandchildThatOutlivedItsParentIsOwnedToo() throws Exception {
+    OwnedProcesses processes = OwnedProcesses.create("vireo-test");
+    Process parent =
+        processes.start(Path.of("log"), Map.of(), List.of("sh", "-c", "setsid sleep 1000 &"));
+    assertTrue(parent.waitFor(5, TimeUnit.SECONDS));
+    assertEquals(1, processes.alive().size());
+
+    processes.close();
+
+    assertEquals(List.of(), processes.alive());
+  }
+
+  @Test
+  void outputIsKeptInOrder() throws IOException, InterruptedException {
+    try (OwnedProcesses processes = OwnedProcesses.create("vireo-test")) {
+      for (String word : List.of("one", "two")) {
+        assertEquals(0, processes.start(Path.of("log"), Map.of(), List.of("echo", word)).waitFor());
+      }
+      assertEquals("one\ntwo\n", Files.readString(processes.directory().resolve("log")));
+    }
+  }
+}
