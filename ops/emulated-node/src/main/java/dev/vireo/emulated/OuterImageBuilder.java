@@ -14,8 +14,8 @@ import dev.vireo.images.ImageException;
 import dev.vireo.images.Initramfs;
 import dev.vireo.images.KernelModules;
 import dev.vireo.images.Progress;
+import dev.vireo.images.Resources;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -210,11 +210,6 @@ final class OuterImageBuilder {
   }
 
   private static byte[] resource(String name) throws IOException {
-    try (InputStream stream = OuterImageBuilder.class.getResourceAsStream(name)) {
-      if (stream == null) {
-        throw new IOException("the resource " + name + " is missing");
-      }
-      return stream.readAllBytes();
-    }
+    return Resources.read(OuterImageBuilder.class, name);
   }
 }

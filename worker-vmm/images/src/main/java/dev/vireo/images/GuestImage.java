@@ -9,6 +9,7 @@ import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -71,8 +72,10 @@ public record GuestImage(
   /**
    * Writes {@value #PROPERTIES_FILE} into {@link #directory}. Keys are sorted, so equal images have
    * equal files.
+   *
+   * @param provenance what it was built from, for people
    */
-  void writeProperties() throws IOException {
+  void writeProperties(String provenance) throws IOException {
     TreeMap<String, String> properties = new TreeMap<>();
     properties.put("name", name);
     properties.put("architecture", architecture.label());
@@ -86,6 +89,7 @@ public record GuestImage(
     rootDisk.ifPresent(file -> properties.put("root_disk", fileName(file)));
     properties.put("command_line", commandLine);
     try (Writer out = Files.newBufferedWriter(directory.resolve(PROPERTIES_FILE))) {
+      out.write("# " + provenance + "\n");
       for (var property : properties.entrySet()) {
         out.write(property.getKey() + "=" + property.getValue().replace("\\", "\\\\") + "\n");
       }
@@ -133,7 +137,7 @@ public record GuestImage(
     }
 
     private List<DeviceAnnouncement> announcements() throws ImageException {
-      List<DeviceAnnouncement> announcements = new java.util.ArrayList<>();
+      List<DeviceAnnouncement> announcements = new ArrayList<>();
       for (String label : required("announcements").split(",", -1)) {
         announcements.add(
             label(

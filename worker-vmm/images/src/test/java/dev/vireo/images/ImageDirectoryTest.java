@@ -108,7 +108,7 @@ class ImageDirectoryTest {
             Optional.of(Files.createFile(directory.resolve("initramfs"))),
             Optional.empty(),
             "console=ttyS0 quiet");
-    image.writeProperties();
+    image.writeProperties("Built by a test");
     return image;
   }
 }

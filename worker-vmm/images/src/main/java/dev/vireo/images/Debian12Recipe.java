@@ -1,0 +1,150 @@
+package dev.vireo.images;
+
+import static dev.vireo.images.ImageException.Reason.HOST_UNSUPPORTED;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Pattern;
+
+/**
+ * Debian 12's kernel for clouds as it is packaged, with an initramfs that has its virtio modules
+ * and a small root disk with busybox, whose init reports the machine and does what {@code
+ * vireo.run=} says (see {@code debian/init}).
+ */
+final class Debian12Recipe implements ImageRecipe {
+  /** virtio-mmio disks, and the power button with the interface by which user space sees it. */
+  private static final List<String> MODULES =
+      List.of("virtio_mmio", "virtio_blk", "button", "evdev");
+
+  private static final Pattern KERNEL_PACKAGE = Pattern.compile("linux-image-\\S+-cloud-amd64");
+
+  /** Debian 12 stays with this series for its life. */
+  private static final String KERNEL_SERIES = "6.1.";
+
+  // The machine has no PCI and one serial port: neither is worth an exit to probe for. Its clock is
+  // KVM's and needs no check.
+  private static final String COMMAND_LINE =
+      "console=ttyS0 quiet panic=-1 pci=off 8250.nr_uarts=1 tsc=reliable no_timer_check";
+
+  private static final int MIN_MEMORY_MIB = 128;
+  private static final int ROOT_DISK_MIB = 16;
+
+  private final DebianPackages packages;
+  private final Commands commands;
+  private final Progress progress;
+
+  Debian12Recipe(DebianPackages packages, Commands commands, Progress progress) {
+    this.packages = packages;
+    this.commands = commands;
+    this.progress = progress;
+  }
+
+  @Override
+  public String name() {
+    return "debian-12";
+  }
+
+  @Override
+  public String description() {
+    return "Debian 12's cloud kernel, its virtio modules, busybox on an ext4 root disk";
+  }
+
+  @Override
+  public String fingerprint() throws IOException {
+    return new Fingerprint()
+        .add(resource("initramfs-init"))
+        .add(resource("init"))
+        .add(String.join(" ", MODULES))
+        .add(COMMAND_LINE)
+        .add("%d %d".formatted(MIN_MEMORY_MIB, ROOT_DISK_MIB))
+        .hex();
+  }
+
+  @Override
+  public void buildInto(Path directory) throws IOException, ImageException {
+    DebianPackage kernel = packages.fetchDependency("linux-image-cloud-amd64", KERNEL_PACKAGE);
+    if (!kernel.version().startsWith(KERNEL_SERIES)) {
+      throw new ImageException(
+          HOST_UNSUPPORTED,
+          "this host's apt offers %s, which is not Debian 12's; build the image on Debian 12 (a container will do)"
+              .formatted(kernel));
+    }
+    DebianPackage busyboxPackage = packages.fetch("busybox-static");
+    Path work = Files.createDirectory(directory.resolve("work"));
+    byte[] busybox = busybox(busyboxPackage, Files.createDirectory(work.resolve("busybox")));
+    GuestImage image = image(directory);
+    putKernel(kernel, busybox, Files.createDirectory(work.resolve("kernel")), image);
+    putRootDisk(busybox, Files.createDirectory(work.resolve("root")), image);
+    image.writeProperties("Built from %s and %s".formatted(kernel, busyboxPackage));
+    FileTrees.delete(work);
+  }
+
+  private GuestImage image(Path directory) {
+    return new GuestImage(
+        name(),
+        directory,
+        Architecture.X86_64,
+        GuestKind.LINUX,
+        // The kernel has no VIRTIO_MMIO_CMDLINE_DEVICES.
+        List.of(DeviceAnnouncement.ACPI),
+        MIN_MEMORY_MIB,
+        directory.resolve("vmlinuz"),
+        Optional.of(directory.resolve("initramfs")),
+        Optional.of(directory.resolve("root.ext4")),
+        COMMAND_LINE);
+  }
+
+  private byte[] busybox(DebianPackage busybox, Path unpacked) throws IOException, ImageException {
+    busybox.unpack(unpacked, commands);
+    return Files.readAllBytes(unpacked.resolve("bin/busybox"));
+  }
+
+  private void putKernel(DebianPackage kernel, byte[] busybox, Path unpacked, GuestImage image)
+      throws IOException, ImageException {
+    progress.step("unpacking " + kernel);
+    kernel.unpack(unpacked, commands);
+    String release = kernel.name().replaceFirst("linux-image-", "");
+    Files.move(unpacked.resolve("boot/vmlinuz-" + release), image.kernel());
+    Initramfs initramfs =
+        new Initramfs()
+            .file("init", 0755, resource("initramfs-init"))
+            .file("sbin/init", 0755, resource("init"))
+            .file("bin/busybox", 0755, busybox)
+            .file("modules", 0644, (String.join(" ", MODULES) + "\n").getBytes(UTF_8))
+            .characterDevice("dev/console", 5, 1);
+    List.of("dev", "proc", "sys", "run", "root").forEach(initramfs::directory);
+    KernelModules.of(unpacked.resolve("lib/modules").resolve(release)).addTo(initramfs, MODULES);
+    try (OutputStream out = Files.newOutputStream(image.initramfs().orElseThrow())) {
+      initramfs.writeTo(out);
+    }
+  }
+
+  private void putRootDisk(byte[] busybox, Path root, GuestImage image)
+      throws IOException, ImageException {
+    progress.step("making the root disk");
+    for (String directory : List.of("bin", "sbin", "etc", "dev", "proc", "sys", "run", "var/lib")) {
+      Files.createDirectories(root.resolve(directory));
+    }
+    putExecutable(root.resolve("bin/busybox"), busybox);
+    putExecutable(root.resolve("sbin/init"), resource("init"));
+    Files.writeString(
+        root.resolve("etc/os-release"),
+        "PRETTY_NAME=\"Vireo guest: Debian 12 kernel, busybox\"\nID=vireo-guest\n");
+    Ext4.make(root, image.rootDisk().orElseThrow(), ROOT_DISK_MIB, name(), commands);
+  }
+
+  private static void putExecutable(Path file, byte[] content) throws IOException {
+    Files.write(file, content);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
+  }
+
+  private static byte[] resource(String name) throws IOException {
+    return Resources.read(Debian12Recipe.class, "debian/" + name);
+  }
+}

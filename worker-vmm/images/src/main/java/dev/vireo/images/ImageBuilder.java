@@ -1,0 +1,59 @@
+package dev.vireo.images;
+
+import static dev.vireo.images.ImageException.Reason.IMAGE_UNKNOWN;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+
+/** Fills an image store by recipes: each image is built once, and again when its recipe changes. */
+public final class ImageBuilder {
+  private final ImageDirectory store;
+  private final List<ImageRecipe> recipes;
+
+  ImageBuilder(ImageDirectory store, List<ImageRecipe> recipes) {
+    this.store = store;
+    this.recipes = List.copyOf(recipes);
+  }
+
+  /**
+   * A builder of all images that Vireo has recipes for.
+   *
+   * @param cache Vireo's cache directory, where packages are kept
+   * @param sourceTree Vireo's own source tree, where the probe is built
+   */
+  public static ImageBuilder of(
+      ImageDirectory store, Path cache, Path sourceTree, Progress progress) {
+    Commands commands = Commands.ofHost();
+    DebianPackages packages = new DebianPackages(cache.resolve("packages"), commands, progress);
+    return new ImageBuilder(
+        store,
+        List.of(
+            new Debian12Recipe(packages, commands, progress),
+            new ProbeRecipe(sourceTree.resolve("ops/guest/probe/build/probe.elf"))));
+  }
+
+  /** Names and descriptions of what can be built. */
+  public List<String> buildable() {
+    return recipes.stream().map(recipe -> recipe.name() + ": " + recipe.description()).toList();
+  }
+
+  /**
+   * The image of this name: from the store if its recipe is still the same, otherwise built now.
+   *
+   * @throws ImageException IMAGE_UNKNOWN without a recipe; the others say why it cannot be built
+   */
+  public GuestImage build(String name) throws IOException, ImageException {
+    ImageRecipe recipe =
+        recipes.stream()
+            .filter(candidate -> candidate.name().equals(name))
+            .findFirst()
+            .orElseThrow(() ->
+                new ImageException(
+                    IMAGE_UNKNOWN,
+                    "no recipe for an image %s; there are: %s"
+                        .formatted(name, String.join("; ", buildable()))));
+    return GuestImage.read(
+        CachedDirectory.obtain(store.path(), name, recipe.fingerprint(), recipe::buildInto));
+  }
+}

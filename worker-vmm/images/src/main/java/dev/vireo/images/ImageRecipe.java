@@ -1,0 +1,24 @@
+package dev.vireo.images;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+/** How one image is built. */
+interface ImageRecipe {
+  /** The image's name in the store. */
+  String name();
+
+  /** For people, one line. */
+  String description();
+
+  /**
+   * Stands for all that the result depends on but for the versions of packages: with the same
+   * fingerprint an image is not built again, so that no network is needed.
+   *
+   * @throws ImageException INPUT_MISSING
+   */
+  String fingerprint() throws IOException, ImageException;
+
+  /** Puts the image's files and properties into an empty directory. */
+  void buildInto(Path directory) throws IOException, ImageException;
+}
