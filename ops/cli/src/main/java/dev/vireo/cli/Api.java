@@ -1,0 +1,124 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.v1.ListMicroVmsRequest;
+import dev.vireo.proto.v1.ListMicroVmsResponse;
+import dev.vireo.proto.v1.ListNodesRequest;
+import dev.vireo.proto.v1.ListNodesResponse;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceBlockingStub;
+import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceFutureStub;
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeServiceGrpc;
+import dev.vireo.proto.v1.NodeServiceGrpc.NodeServiceBlockingStub;
+import io.grpc.ManagedChannel;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A connection to one controller, seen from one project. */
+public final class Api implements AutoCloseable {
+  /** For calls that wait for nothing but the controller itself. */
+  public static final Duration CALL_TIMEOUT = Duration.ofSeconds(15);
+
+  private static final int PAGE_SIZE = 500;
+
+  private final ServerAddress address;
+  private final String project;
+  private final ManagedChannel channel;
+
+  public Api(ServerAddress address, String project, ManagedChannel channel) {
+    this.address = address;
+    this.project = project;
+    this.channel = channel;
+  }
+
+  public ServerAddress address() {
+    return address;
+  }
+
+  /** For one call that answers within {@link #CALL_TIMEOUT}. */
+  public MicroVmServiceBlockingStub microVms() {
+    return microVms(CALL_TIMEOUT);
+  }
+
+  /** For one call that answers within {@code timeout}. */
+  public MicroVmServiceBlockingStub microVms(Duration timeout) {
+    return microVmStreams().withDeadlineAfter(timeout);
+  }
+
+  /** For a call that ends when it ends: a watch, a console. */
+  public MicroVmServiceBlockingStub microVmStreams() {
+    return MicroVmServiceGrpc.newBlockingStub(channel);
+  }
+
+  /** For a call whose answer is awaited elsewhere, within {@code timeout}. */
+  public MicroVmServiceFutureStub microVmFutures(Duration timeout) {
+    return MicroVmServiceGrpc.newFutureStub(channel).withDeadlineAfter(timeout);
+  }
+
+  public NodeServiceBlockingStub nodes() {
+    return NodeServiceGrpc.newBlockingStub(channel).withDeadlineAfter(CALL_TIMEOUT);
+  }
+
+  /** {@code projects/{project}}. */
+  public String parent() {
+    return "projects/" + project;
+  }
+
+  /** The resource name that {@code idOrName} stands for. */
+  public String microVmName(String idOrName) {
+    return idOrName.contains("/") ? idOrName : parent() + "/microvms/" + idOrName;
+  }
+
+  /**
+   * Every microVM of the project that matches, all pages, with the version a watch goes on from.
+   */
+  public ListMicroVmsResponse listMicroVms(String labelSelector) {
+    ListMicroVmsResponse.Builder all = ListMicroVmsResponse.newBuilder();
+    ListMicroVmsRequest.Builder request =
+        ListMicroVmsRequest.newBuilder()
+            .setParent(parent())
+            .setPageSize(PAGE_SIZE)
+            .setLabelSelector(labelSelector);
+    ListMicroVmsResponse page;
+    do {
+      page = microVms().listMicroVms(request.build());
+      if (all.getResourceVersion() == 0) {
+        // The first page's: a watch from there repeats what later pages saw, and misses nothing.
+        all.setResourceVersion(page.getResourceVersion());
+      }
+      all.addAllMicrovms(page.getMicrovmsList());
+      request.setPageToken(page.getNextPageToken());
+    } while (!page.getNextPageToken().isEmpty());
+    return all.build();
+  }
+
+  /** Every node, all pages. */
+  public List<Node> listNodes() {
+    List<Node> all = new ArrayList<>();
+    ListNodesRequest.Builder request = ListNodesRequest.newBuilder().setPageSize(PAGE_SIZE);
+    ListNodesResponse page;
+    do {
+      page = nodes().listNodes(request.build());
+      all.addAll(page.getNodesList());
+      request.setPageToken(page.getNextPageToken());
+    } while (!page.getNextPageToken().isEmpty());
+    return all;
+  }
+
+  @Override
+  public void close() {
+    channel.shutdownNow();
+  }
+
+  /** {@code web-1} of {@code projects/default/microvms/web-1}. */
+  public static String id(MicroVm microVm) {
+    return id(microVm.getMeta().getName());
+  }
+
+  /** The last part of a resource name. */
+  public static String id(String name) {
+    return name.substring(name.lastIndexOf('/') + 1);
+  }
+}

@@ -1,0 +1,177 @@
+package dev.vireo.cli;
+
+import com.google.common.util.concurrent.ListenableFuture;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.WatchEventType;
+import dev.vireo.proto.v1.WatchMicroVmsResponse;
+import io.grpc.Context;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A microVM attended from its creation to its end: its console on our output, its changes of state
+ * on our error output, and, if so wished, its deletion whatever happens.
+ */
+public final class AttachedRun {
+  private static final Duration DELETE_TIMEOUT = Duration.ofSeconds(30);
+
+  private final Api api;
+  private final Environment environment;
+  private final CreateMicroVmRequest request;
+  private final boolean remove;
+  private final String name;
+
+  /** Completed once the microVM has a node, and so a console. */
+  private final CompletableFuture<MicroVm> placed = new CompletableFuture<>();
+
+  private String lastLine = "";
+
+  AttachedRun(Api api, Environment environment, CreateMicroVmRequest request, boolean remove) {
+    this.api = api;
+    this.environment = environment;
+    this.request = request;
+    this.remove = remove;
+    this.name = request.getParent() + "/microvms/" + request.getMicrovmId();
+  }
+
+  /** Returns the exit code: 0 if the guest ended in good order. */
+  int run() {
+    try (Cleanup cleanup = new Cleanup()) {
+      ListenableFuture<MicroVm> creation =
+          api.microVmFutures(Api.CALL_TIMEOUT).createMicroVm(request);
+      if (remove) {
+        cleanup.add(() -> undo(creation));
+      }
+      MicroVm end = attend(answer(creation));
+      return end.getStatus().getState() == MicroVmState.FAILED ? ExitCode.FAILED : ExitCode.OK;
+    }
+  }
+
+  /** Follows console and state side by side; the state's end is the console's. */
+  private MicroVm attend(MicroVm created) {
+    ConsoleReader console =
+        new ConsoleReader(api, name, 0, LogsCommand.sink(environment, false), environment.err());
+    try (Context.CancellableContext attention = Context.current().withCancellation()) {
+      CompletableFuture<MicroVm> end = new CompletableFuture<>();
+      Thread.ofVirtual()
+          .start(
+              attention.wrap(() -> {
+                try {
+                  end.complete(watch(created));
+                } catch (RuntimeException e) {
+                  end.completeExceptionally(e);
+                } finally {
+                  placed.complete(created);
+                  attention.cancel(null);
+                }
+              }));
+      placed.join();
+      attention.run(() -> followUntilCancelled(console));
+      MicroVm last = result(end);
+      if (last.getStatus().getState() != MicroVmState.DELETING) {
+        console.drain();
+      }
+      return last;
+    }
+  }
+
+  /** Returns the last state seen: finished, or deleted. */
+  private MicroVm watch(MicroVm created) {
+    MicroVm[] last = {created};
+    show(created);
+    if (!MicroVmView.isFinished(created)) {
+      new MicroVmWatch(api, "", environment.err())
+          .follow(created.getMeta().getResourceVersion(), event -> goesOn(event, last));
+    }
+    return last[0];
+  }
+
+  private boolean goesOn(WatchMicroVmsResponse event, MicroVm[] last) {
+    MicroVm vm = event.getMicrovm();
+    if (!vm.getMeta().getUid().equals(last[0].getMeta().getUid())) {
+      return true;
+    }
+    last[0] = vm;
+    if (event.getType() == WatchEventType.DELETED) {
+      return false;
+    }
+    show(vm);
+    return !MicroVmView.isFinished(vm);
+  }
+
+  private void show(MicroVm vm) {
+    String line = new MicroVmView(environment.clock()).line(vm);
+    if (!line.equals(lastLine)) {
+      environment.err().println("vireo: " + line);
+      lastLine = line;
+    }
+    switch (vm.getStatus().getState()) {
+      case RUNNING, PAUSED, STOPPING, STOPPED, FAILED, DELETING -> placed.complete(vm);
+      case PENDING, SCHEDULED, STARTING, MICRO_VM_STATE_UNSPECIFIED, UNRECOGNIZED -> {}
+    }
+  }
+
+  private static void followUntilCancelled(ConsoleReader console) {
+    try {
+      console.follow();
+    } catch (StatusRuntimeException e) {
+      if (e.getStatus().getCode() != Status.Code.CANCELLED) {
+        throw e;
+      }
+    }
+  }
+
+  /** Runs also while the create call is still under way: then that is awaited first. */
+  private void undo(ListenableFuture<MicroVm> creation) throws InterruptedException {
+    MicroVm created = null;
+    try {
+      created = creation.get();
+    } catch (ExecutionException e) {
+      Status.Code code = Status.fromThrowable(e).getCode();
+      if (code != Status.Code.UNAVAILABLE && code != Status.Code.DEADLINE_EXCEEDED) {
+        // Refused: another's microVM may have this name, which is not ours to delete.
+        return;
+      }
+    }
+    removeOwn(created);
+  }
+
+  private void removeOwn(@Nullable MicroVm created) {
+    new Deletion(api).enforce(name, DELETE_TIMEOUT);
+    if (created != null) {
+      environment.err().println("vireo: " + Api.id(name) + " deleted");
+    }
+  }
+
+  private static MicroVm answer(ListenableFuture<MicroVm> creation) {
+    try {
+      return creation.get();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw Status.CANCELLED.withCause(e).asRuntimeException();
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static MicroVm result(CompletableFuture<MicroVm> end) {
+    try {
+      return end.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw e;
+    }
+  }
+}

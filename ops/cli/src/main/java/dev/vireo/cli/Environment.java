@@ -1,0 +1,49 @@
+package dev.vireo.cli;
+
+import io.grpc.ManagedChannel;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * Everything of the outer world that a command touches, so that a test can hand it another one.
+ *
+ * @param out what was asked for, and nothing else
+ * @param err what a person may want to know besides
+ * @param terminal whether {@code out} is one, so that a guest's bytes must be made harmless
+ */
+public record Environment(
+    PrintStream out,
+    PrintStream err,
+    boolean terminal,
+    Clock clock,
+    Map<String, String> variables,
+    Function<ServerAddress, ManagedChannel> connector) {
+
+  /** {@code $VIREO_STATE_DIR}: where the daemons of this machine keep what must outlive them. */
+  public Path stateDirectory() {
+    return directory("VIREO_STATE_DIR", isRoot() ? "/var/lib/vireo" : ".local/state/vireo");
+  }
+
+  /** {@code $VIREO_CACHE_DIR}: what can be made again, guest images above all. */
+  public Path cacheDirectory() {
+    return directory("VIREO_CACHE_DIR", ".cache/vireo");
+  }
+
+  /** The socket of the controller that runs on this machine, whether it is there or not. */
+  public Path controllerSocket() {
+    return stateDirectory().resolve("controller/controller.sock");
+  }
+
+  private Path directory(String variable, String otherwise) {
+    String value = variables.getOrDefault(variable, "");
+    String home = variables.getOrDefault("HOME", "/");
+    return value.isEmpty() ? Path.of(home).resolve(otherwise) : Path.of(value).toAbsolutePath();
+  }
+
+  private static boolean isRoot() {
+    return "root".equals(System.getProperty("user.name"));
+  }
+}

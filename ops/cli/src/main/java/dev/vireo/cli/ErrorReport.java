@@ -1,0 +1,113 @@
+package dev.vireo.cli;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.rpc.BadRequest;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
+import java.io.PrintStream;
+import java.util.List;
+
+/** Tells a person what went wrong, why, and what to do about it; the exit code tells a script. */
+final class ErrorReport {
+  private final PrintStream err;
+
+  ErrorReport(PrintStream err) {
+    this.err = err;
+  }
+
+  /** Prints {@code error} and returns the exit code for it. */
+  int print(Throwable error) {
+    return switch (error) {
+      case CommandException refused -> {
+        line(refused.problem(), refused.remedy());
+        yield refused.exitCode();
+      }
+      case StatusRuntimeException call -> printCall(call);
+      default -> {
+        error.printStackTrace(err);
+        line("a bug of the command line's: " + error, "Please report it with the lines above.");
+        yield ExitCode.FAILED;
+      }
+    };
+  }
+
+  private int printCall(StatusRuntimeException error) {
+    Status status = error.getStatus();
+    List<BadRequest.FieldViolation> violations = violations(error);
+    if (violations.size() > 1) {
+      err.println("error: %d fields are wrong".formatted(violations.size()));
+      for (BadRequest.FieldViolation violation : violations) {
+        err.println(
+            "  %s: %s (%s)"
+                .formatted(
+                    violation.getField(), violation.getDescription(), violation.getReason()));
+      }
+      return ExitCode.of(status.getCode());
+    }
+    Errors.reasonOf(error)
+        .ifPresentOrElse(
+            reason -> printReason(status, reason), () -> printUncatalogued(error, status));
+    return ExitCode.of(status.getCode());
+  }
+
+  private void printReason(Status status, ErrorReason reason) {
+    String message = status.getDescription();
+    err.println("error: %s".formatted(message == null ? reason.cause() : message));
+    err.println("  reason: %s".formatted(reason.name()));
+    err.println("  cause:  %s".formatted(reason.cause()));
+    err.println("  remedy: %s".formatted(reason.remedy()));
+  }
+
+  /** What gRPC itself says, not our server: no connection, no answer in time. */
+  private void printUncatalogued(StatusRuntimeException error, Status status) {
+    switch (status.getCode()) {
+      case UNAVAILABLE ->
+          line(
+              "the controller cannot be reached: " + rootMessage(error),
+              "Is it running? 'vireo up' starts one on this machine; --server names another.");
+      case DEADLINE_EXCEEDED ->
+          line("no answer in time", "Try again, or see the controller's log.");
+      case UNIMPLEMENTED ->
+          line(
+              "the server does not know this call",
+              "Is it a Vireo controller, and as new as this command line?");
+      default -> line(status.getCode() + ": " + status.getDescription(), "");
+    }
+  }
+
+  private void line(String message, String remedy) {
+    err.println("error: " + message);
+    if (!remedy.isEmpty()) {
+      err.println("  remedy: " + remedy);
+    }
+  }
+
+  private static String rootMessage(Throwable error) {
+    Throwable root = error;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return root.getMessage() == null ? root.toString() : root.getMessage();
+  }
+
+  private static List<BadRequest.FieldViolation> violations(StatusRuntimeException error) {
+    com.google.rpc.Status status = StatusProto.fromThrowable(error);
+    if (status == null) {
+      return List.of();
+    }
+    for (Any detail : status.getDetailsList()) {
+      if (detail.is(BadRequest.class)) {
+        try {
+          return detail.unpack(BadRequest.class).getFieldViolationsList();
+        } catch (InvalidProtocolBufferException e) {
+          return List.of();
+        }
+      }
+    }
+    return List.of();
+  }
+}

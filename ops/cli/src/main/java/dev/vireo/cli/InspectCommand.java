@@ -1,0 +1,42 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.v1.InspectMicroVmRequest;
+import dev.vireo.proto.v1.InspectMicroVmResponse;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Parameters;
+
+/** {@code vireo inspect}. */
+@Command(
+    name = "inspect",
+    description = "Shows what the VMM knows now: devices, queues, exits, timings.")
+final class InspectCommand implements Callable<Integer> {
+  private final Environment environment;
+
+  @Mixin private final ServerOptions server = new ServerOptions();
+  @Mixin private final OutputOptions output = new OutputOptions();
+
+  @Parameters(paramLabel = "NAME")
+  private String name = "";
+
+  InspectCommand(Environment environment) {
+    this.environment = environment;
+  }
+
+  @Override
+  public Integer call() {
+    try (Api api = server.connect(environment)) {
+      InspectMicroVmResponse answer =
+          api.microVms()
+              .inspectMicroVm(
+                  InspectMicroVmRequest.newBuilder().setName(api.microVmName(name)).build());
+      switch (output.format()) {
+        case JSON -> environment.out().println(OutputOptions.json(answer));
+        case NAME -> environment.out().println(answer.getMicrovm().getMeta().getName());
+        case TABLE, WIDE -> InspectionView.print(answer, environment.out());
+      }
+      return ExitCode.OK;
+    }
+  }
+}

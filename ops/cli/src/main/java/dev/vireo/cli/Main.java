@@ -1,0 +1,131 @@
+package dev.vireo.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.Set;
+import java.util.logging.LogManager;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.HelpCommand;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.UsageMessageSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+
+/** The {@code vireo} command line. */
+@Command(
+    name = "vireo",
+    synopsisSubcommandLabel = "COMMAND",
+    description = "Runs microVMs.",
+    commandListHeading = "%nCommands:%n",
+    footer = {
+      "",
+      "'vireo COMMAND --help' tells more. First steps: vireo demo; then vireo up, vireo run --rm."
+    })
+public final class Main implements Runnable {
+  public static void main(String[] arguments) {
+    // gRPC and Netty log what the commands themselves report.
+    LogManager.getLogManager().reset();
+    Environment environment =
+        new Environment(
+            stream(FileDescriptor.out),
+            stream(FileDescriptor.err),
+            Boolean.getBoolean("vireo.terminal"),
+            Clock.systemUTC(),
+            System.getenv(),
+            Channels::open);
+    int exitCode = run(environment, arguments);
+    environment.out().flush();
+    environment.err().flush();
+    System.exit(exitCode);
+  }
+
+  /** Carries one command line out and returns its exit code ({@link ExitCode}). */
+  public static int run(Environment environment, String... arguments) {
+    return commandLine(environment).execute(arguments);
+  }
+
+  static CommandLine commandLine(Environment environment) {
+    CommandLine root = new CommandLine(new Main());
+    root.addSubcommand(new RunCommand(environment));
+    root.addSubcommand(new ListCommand(environment));
+    root.addSubcommand(new GetCommand(environment));
+    root.addSubcommand(new WatchCommand(environment));
+    root.addSubcommand(new LogsCommand(environment));
+    root.addSubcommand(new InspectCommand(environment));
+    for (SteerCommand.Verb verb : SteerCommand.Verb.values()) {
+      root.addSubcommand(Text.lower(verb), steer(environment, verb));
+    }
+    root.addSubcommand(new DeleteCommand(environment));
+    root.addSubcommand(NodeCommand.commandLine(environment));
+    root.addSubcommand(new VersionCommand(environment));
+    root.addSubcommand(new HelpCommand());
+    root.addSubcommand(new CompletionCommand(environment));
+
+    root.setOut(writer(environment.out()));
+    root.setErr(writer(environment.err()));
+    root.setCaseInsensitiveEnumValuesAllowed(true);
+    root.setUsageHelpAutoWidth(true);
+    root.registerConverter(Duration.class, new Converters.Time());
+    root.setExecutionExceptionHandler(
+        (error, command, parsed) -> new ErrorReport(environment.err()).print(error));
+    root.setParameterExceptionHandler(
+        (error, arguments) -> printUsageError(environment.err(), error));
+    addHelp(root);
+    return root;
+  }
+
+  private static CommandLine steer(Environment environment, SteerCommand.Verb verb) {
+    CommandLine command = new CommandLine(new SteerCommand(environment, verb));
+    command.getCommandSpec().usageMessage().description(verb.description);
+    return command;
+  }
+
+  /** Every command has --help, and in it the table of exit codes. */
+  private static void addHelp(CommandLine command) {
+    CommandSpec spec = command.getCommandSpec();
+    if (!spec.optionsMap().containsKey("--help")) {
+      spec.addMixin("help", CommandSpec.forAnnotatedObject(new HelpOption()));
+    }
+    spec.usageMessage()
+        .exitCodeListHeading("%nExit codes:%n")
+        .exitCodeList(UsageMessageSpec.keyValuesMap(ExitCode.HELP));
+    Set.copyOf(command.getSubcommands().values()).forEach(Main::addHelp);
+  }
+
+  /** {@code -h}, {@code --help}. */
+  private static final class HelpOption {
+    @Option(
+        names = {"-h", "--help"},
+        usageHelp = true,
+        description = "Shows this.")
+    @SuppressWarnings("UnusedVariable") // Picocli sets it and acts on it.
+    private boolean help;
+  }
+
+  private static int printUsageError(PrintStream err, ParameterException error) {
+    err.println("error: " + error.getMessage());
+    err.println(
+        "  remedy: see %s --help"
+            .formatted(error.getCommandLine().getCommandSpec().qualifiedName()));
+    return ExitCode.USAGE;
+  }
+
+  private static PrintWriter writer(PrintStream stream) {
+    return new PrintWriter(stream, true, StandardCharsets.UTF_8);
+  }
+
+  private static PrintStream stream(FileDescriptor descriptor) {
+    return new PrintStream(new FileOutputStream(descriptor), false, StandardCharsets.UTF_8);
+  }
+
+  @Override
+  public void run() {
+    throw new ParameterException(new CommandLine(this), "a command is missing");
+  }
+}

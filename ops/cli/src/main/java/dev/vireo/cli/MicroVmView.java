@@ -1,0 +1,232 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.v1.Boot;
+import dev.vireo.proto.v1.Condition;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.MicroVmStatus;
+import dev.vireo.proto.v1.Termination;
+import java.io.PrintStream;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+
+/** A microVM in words: a row of a list, a line of a watch, a page of its own. */
+public final class MicroVmView {
+  private final Clock clock;
+
+  public MicroVmView(Clock clock) {
+    this.clock = clock;
+  }
+
+  /** {@code list}. */
+  public void printList(List<MicroVm> microVms, boolean wide, PrintStream out) {
+    Instant now = clock.instant();
+    Table table =
+        wide
+            ? new Table(
+                "NAME",
+                "STATE",
+                "READY",
+                "NODE",
+                "KERNEL",
+                "CPU",
+                "MEMORY",
+                "AGE",
+                "RESTARTS",
+                "ATTEMPT",
+                "LABELS",
+                "UID",
+                "REASON")
+            : new Table(
+                "NAME", "STATE", "READY", "NODE", "KERNEL", "CPU", "MEMORY", "AGE", "REASON");
+    for (MicroVm vm : microVms) {
+      MicroVmSpec spec = vm.getSpec();
+      MicroVmStatus status = vm.getStatus();
+      Object[] common = {
+        Api.id(vm),
+        status.getState(),
+        isReady(vm) ? "yes" : "no",
+        Text.orDash(Api.id(status.getNode())),
+        Text.orDash(spec.getBoot().getKernel()),
+        spec.getVcpus(),
+        Text.mebibytes(spec.getMemoryMib()),
+        Text.age(vm.getMeta().getCreateTime(), now)
+      };
+      Object[] rest =
+          wide
+              ? new Object[] {
+                status.getRestarts(),
+                status.getAttempt(),
+                Text.labels(vm.getMeta().getLabelsMap()),
+                vm.getMeta().getUid(),
+                reason(vm)
+              }
+              : new Object[] {reason(vm)};
+      table.add(concat(common, rest));
+    }
+    table.print(out);
+  }
+
+  /** {@code get}. */
+  public void printPage(MicroVm vm, PrintStream out) {
+    Instant now = clock.instant();
+    MicroVmSpec spec = vm.getSpec();
+    MicroVmStatus status = vm.getStatus();
+    field(out, "name", vm.getMeta().getName());
+    field(out, "uid", vm.getMeta().getUid());
+    field(out, "state", status.getState() + suffix(" ", reason(vm)));
+    field(
+        out,
+        "node",
+        "%s (attempt %d, %d restarts)"
+            .formatted(
+                Text.orDash(Api.id(status.getNode())), status.getAttempt(), status.getRestarts()));
+    field(
+        out,
+        "created",
+        Text.age(vm.getMeta().getCreateTime(), now)
+            + " ago, generation "
+            + vm.getMeta().getGeneration());
+    if (status.hasStartTime()) {
+      field(out, "started", Text.age(status.getStartTime(), now) + " ago");
+    }
+    field(out, "labels", Text.labels(vm.getMeta().getLabelsMap()));
+    field(
+        out,
+        "machine",
+        "%s, %d vCPU, %s"
+            .formatted(
+                Text.lower(spec.getArchitecture()),
+                spec.getVcpus(),
+                Text.mebibytes(spec.getMemoryMib())));
+    field(out, "boot", boot(spec.getBoot()));
+    for (Disk disk : spec.getDisksList()) {
+      field(
+          out,
+          "disk",
+          "%s from %s%s"
+              .formatted(disk.getId(), disk.getSource(), disk.getReadOnly() ? ", read-only" : ""));
+    }
+    if (!spec.getPlacement().getNodeSelectorMap().isEmpty()) {
+      field(out, "placement", Text.labels(spec.getPlacement().getNodeSelectorMap()));
+    }
+    field(out, "lifecycle", lifecycle(spec.getLifecycle()));
+    printConditions(status.getConditionsList(), now, out);
+  }
+
+  private static void printConditions(List<Condition> conditions, Instant now, PrintStream out) {
+    if (conditions.isEmpty()) {
+      return;
+    }
+    out.println();
+    Table table = new Table("CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE");
+    for (Condition condition : conditions) {
+      table.add(
+          condition.getType(),
+          Text.lower(condition.getStatus()),
+          Text.age(condition.getLastTransitionTime(), now),
+          Text.orDash(condition.getReason()),
+          condition.getMessage());
+    }
+    table.print(out);
+  }
+
+  /** One line that says where the microVM stands, for streams of changes. */
+  public String line(MicroVm vm) {
+    MicroVmStatus status = vm.getStatus();
+    return Api.id(vm)
+        + " "
+        + status.getState()
+        + (isReady(vm) ? " ready" : "")
+        + suffix(" on ", Api.id(status.getNode()))
+        + suffix(": ", reason(vm));
+  }
+
+  /** Why it is as it is, where that is not plain from the state; otherwise empty. */
+  public static String reason(MicroVm vm) {
+    MicroVmStatus status = vm.getStatus();
+    return switch (status.getState()) {
+      case STOPPED, FAILED -> termination(status).orElseGet(() -> firstUnmet(status));
+      case PENDING, SCHEDULED, STARTING -> firstUnmet(status);
+      case RUNNING, PAUSED, STOPPING, DELETING, MICRO_VM_STATE_UNSPECIFIED, UNRECOGNIZED -> "";
+    };
+  }
+
+  public static boolean isReady(MicroVm vm) {
+    return condition(vm, "Ready").filter(c -> c.getStatus() == Condition.Status.TRUE).isPresent();
+  }
+
+  /** Whether the microVM has ended and its restart policy leaves it at that. */
+  public static boolean isFinished(MicroVm vm) {
+    MicroVmState state = vm.getStatus().getState();
+    Lifecycle.RestartPolicy policy = vm.getSpec().getLifecycle().getRestartPolicy();
+    return switch (state) {
+      case STOPPED -> policy != Lifecycle.RestartPolicy.ALWAYS || isStoppedByRequest(vm);
+      case FAILED ->
+          policy != Lifecycle.RestartPolicy.ALWAYS && policy != Lifecycle.RestartPolicy.ON_FAILURE;
+      default -> false;
+    };
+  }
+
+  private static boolean isStoppedByRequest(MicroVm vm) {
+    return vm.getStatus().getTermination().getCause() == Termination.Cause.STOPPED_BY_REQUEST;
+  }
+
+  private static Optional<String> termination(MicroVmStatus status) {
+    Termination end = status.getTermination();
+    return status.hasTermination()
+        ? Optional.of(end.getCause() + suffix(": ", end.getMessage()))
+        : Optional.empty();
+  }
+
+  private static String firstUnmet(MicroVmStatus status) {
+    for (Condition condition : status.getConditionsList()) {
+      if (condition.getStatus() == Condition.Status.FALSE && !condition.getReason().isEmpty()) {
+        return condition.getReason() + suffix(": ", condition.getMessage());
+      }
+    }
+    return "";
+  }
+
+  private static Optional<Condition> condition(MicroVm vm, String type) {
+    return vm.getStatus().getConditionsList().stream()
+        .filter(condition -> condition.getType().equals(type))
+        .findFirst();
+  }
+
+  private static String boot(Boot boot) {
+    return boot.getKernel()
+        + suffix(", initramfs ", boot.getInitramfs())
+        + (boot.getNoInitramfs() ? ", no initramfs" : "")
+        + suffix(", announced by ", Text.lower(boot.getAnnouncement()).replace("-", ""))
+        + suffix(", arguments: ", boot.getCommandLine());
+  }
+
+  private static String lifecycle(Lifecycle lifecycle) {
+    Lifecycle.RestartPolicy policy = lifecycle.getRestartPolicy();
+    return "restart "
+        + (policy.getNumber() == 0 ? "never" : Text.lower(policy))
+        + (lifecycle.hasTtl()
+            ? ", deleted " + Text.duration(lifecycle.getTtl()) + " after create"
+            : "");
+  }
+
+  private static void field(PrintStream out, String name, String value) {
+    out.println("%-10s %s".formatted(name, value));
+  }
+
+  private static String suffix(String separator, String text) {
+    return text.isEmpty() ? "" : separator + text;
+  }
+
+  private static Object[] concat(Object[] first, Object[] second) {
+    Object[] all = java.util.Arrays.copyOf(first, first.length + second.length);
+    System.arraycopy(second, 0, all, first.length, second.length);
+    return all;
+  }
+}

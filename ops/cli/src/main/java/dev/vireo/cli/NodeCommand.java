@@ -1,0 +1,100 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.v1.GetNodeRequest;
+import dev.vireo.proto.v1.ListNodesResponse;
+import dev.vireo.proto.v1.Node;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Parameters;
+
+/** {@code vireo node}: the machines that run microVMs. */
+@Command(
+    name = "node",
+    synopsisSubcommandLabel = "COMMAND",
+    description = "Shows nodes, and adds emulated ones.")
+final class NodeCommand {
+  private NodeCommand() {}
+
+  static CommandLine commandLine(Environment environment) {
+    return new CommandLine(new NodeCommand())
+        .addSubcommand(new ListNodes(environment))
+        .addSubcommand(new GetNode(environment));
+  }
+
+  /** {@code vireo node list}. */
+  @Command(name = "list", aliases = "ls", description = "Lists the nodes.")
+  static final class ListNodes implements Callable<Integer> {
+    private final Environment environment;
+
+    @Mixin private final ServerOptions server = new ServerOptions();
+    @Mixin private final OutputOptions output = new OutputOptions();
+
+    ListNodes(Environment environment) {
+      this.environment = environment;
+    }
+
+    @Override
+    public Integer call() {
+      try (Api api = server.connect(environment)) {
+        print(api.listNodes());
+        return ExitCode.OK;
+      }
+    }
+
+    private void print(List<Node> nodes) {
+      switch (output.format()) {
+        case JSON ->
+            environment
+                .out()
+                .println(
+                    OutputOptions.json(ListNodesResponse.newBuilder().addAllNodes(nodes).build()));
+        case NAME -> {
+          for (Node node : nodes) {
+            environment.out().println(node.getMeta().getName());
+          }
+        }
+        case TABLE, WIDE -> {
+          if (nodes.isEmpty()) {
+            environment.err().println("No nodes. Start a worker here: vireo up");
+          } else {
+            new NodeView(environment.clock())
+                .printList(nodes, output.format() == OutputOptions.Format.WIDE, environment.out());
+          }
+        }
+      }
+    }
+  }
+
+  /** {@code vireo node get}. */
+  @Command(name = "get", aliases = "describe", description = "Shows one node.")
+  static final class GetNode implements Callable<Integer> {
+    private final Environment environment;
+
+    @Mixin private final ServerOptions server = new ServerOptions();
+    @Mixin private final OutputOptions output = new OutputOptions();
+
+    @Parameters(paramLabel = "NAME")
+    private String name = "";
+
+    GetNode(Environment environment) {
+      this.environment = environment;
+    }
+
+    @Override
+    public Integer call() {
+      try (Api api = server.connect(environment)) {
+        String resource = name.contains("/") ? name : "nodes/" + name;
+        Node node = api.nodes().getNode(GetNodeRequest.newBuilder().setName(resource).build());
+        switch (output.format()) {
+          case JSON -> environment.out().println(OutputOptions.json(node));
+          case NAME -> environment.out().println(node.getMeta().getName());
+          case TABLE, WIDE -> new NodeView(environment.clock()).printPage(node, environment.out());
+        }
+        return ExitCode.OK;
+      }
+    }
+  }
+}

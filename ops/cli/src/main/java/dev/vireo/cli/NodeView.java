@@ -1,0 +1,163 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.v1.NodeImage;
+import dev.vireo.proto.v1.NodeStatus;
+import java.io.PrintStream;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/** A node in words. */
+public final class NodeView {
+  private final Clock clock;
+
+  public NodeView(Clock clock) {
+    this.clock = clock;
+  }
+
+  /** {@code node list}. */
+  public void printList(List<Node> nodes, boolean wide, PrintStream out) {
+    Instant now = clock.instant();
+    Table table =
+        wide
+            ? new Table(
+                "NAME",
+                "HEALTH",
+                "ARCH",
+                "KVM",
+                "LINUX GUESTS",
+                "CPU",
+                "MEMORY",
+                "MICROVMS",
+                "WARM",
+                "SEEN",
+                "IMAGES",
+                "LABELS")
+            : new Table(
+                "NAME",
+                "HEALTH",
+                "ARCH",
+                "KVM",
+                "LINUX GUESTS",
+                "CPU",
+                "MEMORY",
+                "MICROVMS",
+                "WARM",
+                "SEEN");
+    for (Node node : nodes) {
+      NodeStatus status = node.getStatus();
+      NodeCapabilities capabilities = status.getCapabilities();
+      Object[] cells = {
+        Api.id(node.getMeta().getName()),
+        health(node),
+        Text.lower(capabilities.getArchitecture()),
+        Text.orDash(capabilities.getVirtualization())
+            + (capabilities.getEmulated() ? " (emulated)" : ""),
+        capabilities.getRunsLinuxGuests() ? "yes" : "no",
+        usedOf(
+            Text.cpus(status.getAllocated().getCpuMilli()),
+            Text.cpus(status.getCapacity().getCpuMilli())),
+        usedOf(
+            Text.mebibytes(status.getAllocated().getMemoryMib()),
+            Text.mebibytes(status.getCapacity().getMemoryMib())),
+        status.getMicrovmCount(),
+        status.getWarmVmms(),
+        Text.age(status.getLastHeartbeatTime(), now),
+        images(capabilities),
+        Text.labels(node.getMeta().getLabelsMap())
+      };
+      table.add(wide ? cells : java.util.Arrays.copyOf(cells, cells.length - 2));
+    }
+    table.print(out);
+  }
+
+  /** {@code node get}. */
+  public void printPage(Node node, PrintStream out) {
+    NodeStatus status = node.getStatus();
+    NodeCapabilities capabilities = status.getCapabilities();
+    field(out, "name", node.getMeta().getName());
+    field(
+        out,
+        "health",
+        "%s, last seen %s ago, worker %s"
+            .formatted(
+                health(node),
+                Text.age(status.getLastHeartbeatTime(), clock.instant()),
+                Text.orDash(status.getWorkerVersion())));
+    field(out, "labels", Text.labels(node.getMeta().getLabelsMap()));
+    field(
+        out,
+        "runs",
+        "%s guests by %s, up to %d vCPUs; %s"
+            .formatted(
+                Text.lower(capabilities.getArchitecture()),
+                Text.orDash(capabilities.getVirtualization())
+                    + (capabilities.getEmulated() ? " (emulated: right, and slow)" : ""),
+                capabilities.getMaxVcpus(),
+                capabilities.getRunsLinuxGuests()
+                    ? "Linux and bare-metal"
+                    : "bare-metal only, for want of hardware virtualization"));
+    field(
+        out,
+        "CPU",
+        "%s promised of %s"
+            .formatted(
+                Text.cpus(status.getAllocated().getCpuMilli()),
+                Text.cpus(status.getCapacity().getCpuMilli())));
+    field(
+        out,
+        "memory",
+        "%s promised of %s"
+            .formatted(
+                Text.mebibytes(status.getAllocated().getMemoryMib()),
+                Text.mebibytes(status.getCapacity().getMemoryMib())));
+    field(
+        out,
+        "microVMs",
+        "%d, and %d VMM processes warm".formatted(status.getMicrovmCount(), status.getWarmVmms()));
+    field(
+        out,
+        "announces",
+        capabilities.getAnnouncementsList().stream()
+            .map(Text::lower)
+            .collect(Collectors.joining(", ")));
+    field(out, "back ends", String.join(", ", capabilities.getBackEndsList()));
+    if (capabilities.getImagesCount() > 0) {
+      out.println();
+      Table table = new Table("IMAGE", "ARCH", "GUEST", "LEAST MEMORY", "ANNOUNCED BY");
+      for (NodeImage image : capabilities.getImagesList()) {
+        table.add(
+            image.getName(),
+            Text.lower(image.getArchitecture()),
+            image.getGuestKind(),
+            Text.mebibytes(image.getMinMemoryMib()),
+            image.getAnnouncementsList().stream()
+                .map(Text::lower)
+                .collect(Collectors.joining(", ")));
+      }
+      table.print(out);
+    }
+  }
+
+  private static String health(Node node) {
+    return node.getStatus().getHealth() + (node.getSpec().getCordoned() ? ", cordoned" : "");
+  }
+
+  private static String usedOf(String used, String all) {
+    return used + " of " + all;
+  }
+
+  private static String images(NodeCapabilities capabilities) {
+    return Text.orDash(
+        capabilities.getImagesList().stream()
+            .map(NodeImage::getName)
+            .collect(Collectors.joining(",")));
+  }
+
+  private static void field(PrintStream out, String name, String value) {
+    out.println("%-10s %s".formatted(name, value));
+  }
+}

@@ -1,0 +1,335 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Boot;
+import dev.vireo.proto.v1.Console;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NodeImage;
+import dev.vireo.proto.v1.Placement;
+import dev.vireo.proto.v1.ResourceMeta;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ThreadLocalRandom;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code vireo run}: a spec from options, created, and if asked for, attended to its end. */
+@Command(
+    name = "run",
+    description = "Creates a microVM.",
+    footer = {
+      "",
+      "Examples:",
+      "  vireo run --rm                         a Debian guest, its console here, gone at its end",
+      "  vireo run web-1 --memory 512 --wait ready",
+      "  vireo run job-1 --disk root=image: --disk data=/srv/data.raw,ro --ttl 1h"
+    })
+final class RunCommand implements Callable<Integer> {
+  /** What a create may wait for. */
+  enum Wait {
+    SCHEDULED,
+    RUNNING,
+    READY
+  }
+
+  /** What happens when a guest has ended. */
+  enum Restart {
+    NEVER,
+    ON_FAILURE,
+    ALWAYS
+  }
+
+  /** How the guest learns of its devices. */
+  enum AnnouncementChoice {
+    AUTO,
+    CMDLINE,
+    ACPI,
+    FDT
+  }
+
+  /** Which machine. */
+  enum Arch {
+    X86_64,
+    ARM64
+  }
+
+  private static final String NAME_ALPHABET = "bcdfghjkmnpqrstvwxz23456789";
+  private static final int NAME_LENGTH = 6;
+
+  private final Environment environment;
+
+  @Mixin private final ServerOptions server = new ServerOptions();
+  @Mixin private final OutputOptions output = new OutputOptions();
+
+  @Parameters(
+      arity = "0..1",
+      paramLabel = "NAME",
+      description = "Lower-case letters, digits and dashes. Default: one is made up.")
+  private @Nullable String name;
+
+  @Option(
+      names = "--kernel",
+      paramLabel = "IMAGE|PATH",
+      defaultValue = "debian-12",
+      description =
+          "An image of the node's store, or the absolute path of a bzImage or ELF kernel on the"
+              + " node. Default: ${DEFAULT-VALUE}.")
+  private String kernel = "debian-12";
+
+  @Option(
+      names = "--arch",
+      paramLabel = "ARCH",
+      description = "${COMPLETION-CANDIDATES}. Default: the kernel's.")
+  private @Nullable Arch architecture;
+
+  @Option(
+      names = "--vcpus",
+      paramLabel = "COUNT",
+      defaultValue = "1",
+      description = "Default: ${DEFAULT-VALUE}.")
+  private int vcpus = 1;
+
+  @Option(
+      names = "--memory",
+      paramLabel = "SIZE",
+      defaultValue = "256",
+      converter = Converters.Memory.class,
+      description = "MiB, or with a unit: 512M, 2G. Default: ${DEFAULT-VALUE}.")
+  private long memoryMib = 256;
+
+  @Option(
+      names = "--disk",
+      paramLabel = "[ID=]SOURCE[,ro]",
+      converter = Converters.DiskForm.class,
+      description =
+          "'image:' for a private copy of the image's root disk, or the absolute path of a raw"
+              + " file or block device on the node; repeatable, in the guest's order. Default:"
+              + " root=image: for Linux images.")
+  private List<Disk> disks = new ArrayList<>();
+
+  @Option(names = "--no-disk", description = "Not even the image's root disk.")
+  private boolean noDisk;
+
+  @Option(
+      names = "--initramfs",
+      paramLabel = "PATH",
+      description = "An absolute path on the node. Default: the image's own.")
+  private String initramfs = "";
+
+  @Option(names = "--no-initramfs", description = "Not even the image's own.")
+  private boolean noInitramfs;
+
+  @Option(
+      names = "--cmdline",
+      paramLabel = "ARGUMENTS",
+      description = "Appended to the kernel's command line.")
+  private String commandLine = "";
+
+  @Option(
+      names = "--announcement",
+      paramLabel = "HOW",
+      defaultValue = "auto",
+      description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+  private AnnouncementChoice announcement = AnnouncementChoice.AUTO;
+
+  @Option(
+      names = "--node-selector",
+      paramLabel = "KEY=VALUE",
+      description = "Only nodes with this label; repeatable.")
+  private Map<String, String> nodeSelector = Map.of();
+
+  @Option(
+      names = {"-l", "--label"},
+      paramLabel = "KEY=VALUE",
+      description = "Repeatable.")
+  private Map<String, String> labels = Map.of();
+
+  @Option(
+      names = "--restart",
+      paramLabel = "POLICY",
+      defaultValue = "never",
+      description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+  private Restart restart = Restart.NEVER;
+
+  @Option(
+      names = "--ttl",
+      paramLabel = "TIME",
+      description = "Delete it this long after its creation: 90s, 5m, 1h.")
+  private @Nullable Duration ttl;
+
+  @Option(
+      names = "--ready-marker",
+      paramLabel = "TEXT",
+      description = "READY once this is seen on the console. Default: any output.")
+  private String readyMarker = "";
+
+  @Option(
+      names = "--console-bytes",
+      paramLabel = "BYTES",
+      description = "What is kept of the console. Default: 1 MiB.")
+  private long consoleBytes;
+
+  @Option(
+      names = "--wait",
+      paramLabel = "POINT",
+      description = "Return once it is ${COMPLETION-CANDIDATES}. Default: once it is durable.")
+  private @Nullable Wait wait;
+
+  @Option(
+      names = "--timeout",
+      paramLabel = "TIME",
+      defaultValue = "2m",
+      description = "For --wait. Default: ${DEFAULT-VALUE}.")
+  private Duration timeout = Duration.ofMinutes(2);
+
+  @Option(
+      names = {"-a", "--attach", "--follow"},
+      description = "Print its console until it ends. Ctrl-C leaves the microVM running.")
+  private boolean attach;
+
+  @Option(names = "--rm", description = "Like --attach, and delete it at its end or on Ctrl-C.")
+  private boolean remove;
+
+  @Option(names = "--dry-run", description = "Have the server check the spec, create nothing.")
+  private boolean dryRun;
+
+  RunCommand(Environment environment) {
+    this.environment = environment;
+  }
+
+  @Override
+  public Integer call() {
+    try (Api api = server.connect(environment)) {
+      CreateMicroVmRequest request = request(api);
+      if ((attach || remove) && !dryRun) {
+        return new AttachedRun(api, environment, request, remove).run();
+      }
+      MicroVm vm = api.microVms(timeout).createMicroVm(request);
+      switch (output.format()) {
+        case JSON -> environment.out().println(OutputOptions.json(vm));
+        case NAME -> environment.out().println(vm.getMeta().getName());
+        case TABLE, WIDE ->
+            environment
+                .out()
+                .println(
+                    dryRun ? "the spec is fine" : new MicroVmView(environment.clock()).line(vm));
+      }
+      return ExitCode.OK;
+    }
+  }
+
+  private CreateMicroVmRequest request(Api api) {
+    CreateMicroVmRequest.Builder request =
+        CreateMicroVmRequest.newBuilder()
+            .setParent(api.parent())
+            .setMicrovmId(name == null ? newName() : name)
+            .setRequestId(UUID.randomUUID().toString())
+            .setValidateOnly(dryRun)
+            .setMicrovm(
+                MicroVm.newBuilder()
+                    .setMeta(ResourceMeta.newBuilder().putAllLabels(labels))
+                    .setSpec(spec(api)));
+    if (wait != null) {
+      request.setWait(
+          switch (wait) {
+            case SCHEDULED -> CreateMicroVmRequest.Wait.WAIT_SCHEDULED;
+            case RUNNING -> CreateMicroVmRequest.Wait.WAIT_RUNNING;
+            case READY -> CreateMicroVmRequest.Wait.WAIT_READY;
+          });
+    }
+    return request.build();
+  }
+
+  private MicroVmSpec spec(Api api) {
+    MicroVmSpec.Builder spec =
+        MicroVmSpec.newBuilder()
+            .setVcpus(vcpus)
+            .setMemoryMib(memoryMib)
+            .setBoot(
+                Boot.newBuilder()
+                    .setKernel(kernel)
+                    .setInitramfs(initramfs)
+                    .setNoInitramfs(noInitramfs)
+                    .setCommandLine(commandLine)
+                    .setAnnouncement(
+                        switch (announcement) {
+                          case AUTO -> Announcement.AUTO;
+                          case CMDLINE -> Announcement.CMDLINE;
+                          case ACPI -> Announcement.ACPI;
+                          case FDT -> Announcement.FDT;
+                        }))
+            .addAllDisks(disks(api))
+            .setConsole(Console.newBuilder().setMaxBytes(consoleBytes).setReadyMarker(readyMarker))
+            .setPlacement(Placement.newBuilder().putAllNodeSelector(nodeSelector))
+            .setLifecycle(lifecycle());
+    if (architecture != null) {
+      spec.setArchitecture(
+          switch (architecture) {
+            case X86_64 -> Architecture.X86_64;
+            case ARM64 -> Architecture.ARM64;
+          });
+    }
+    return spec.build();
+  }
+
+  private Lifecycle lifecycle() {
+    Lifecycle.Builder lifecycle =
+        Lifecycle.newBuilder()
+            .setRestartPolicy(
+                switch (restart) {
+                  case NEVER -> Lifecycle.RestartPolicy.NEVER;
+                  case ON_FAILURE -> Lifecycle.RestartPolicy.ON_FAILURE;
+                  case ALWAYS -> Lifecycle.RestartPolicy.ALWAYS;
+                });
+    if (ttl != null) {
+      lifecycle.setTtl(
+          com.google.protobuf.Duration.newBuilder()
+              .setSeconds(ttl.toSeconds())
+              .setNanos(ttl.toNanosPart()));
+    }
+    return lifecycle.build();
+  }
+
+  /** The disks as given, numbered where they have no id; for a Linux image its root disk. */
+  private List<Disk> disks(Api api) {
+    if (disks.isEmpty() && !noDisk && isLinuxImage(api)) {
+      return List.of(Disk.newBuilder().setId("root").setSource("image:").build());
+    }
+    List<Disk> named = new ArrayList<>();
+    for (Disk disk : disks) {
+      named.add(
+          disk.getId().isEmpty() ? disk.toBuilder().setId("disk" + named.size()).build() : disk);
+    }
+    return named;
+  }
+
+  private boolean isLinuxImage(Api api) {
+    return !kernel.contains("/")
+        && api.listNodes().stream()
+            .flatMap(node -> node.getStatus().getCapabilities().getImagesList().stream())
+            .filter(image -> image.getName().equals(kernel))
+            .map(NodeImage::getGuestKind)
+            .anyMatch("linux"::equals);
+  }
+
+  /** Made here and not by the server, so that Ctrl-C knows what to delete. */
+  private static String newName() {
+    StringBuilder id = new StringBuilder("vm-");
+    for (int i = 0; i < NAME_LENGTH; i++) {
+      id.append(NAME_ALPHABET.charAt(ThreadLocalRandom.current().nextInt(NAME_ALPHABET.length())));
+    }
+    return id.toString();
+  }
+}

@@ -1,0 +1,40 @@
+package dev.vireo.cli;
+
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Which controller, which project. */
+public final class ServerOptions {
+  @Option(
+      names = "--server",
+      paramLabel = "ADDRESS",
+      description = {
+        "The controller: unix:/path or host:port. Default: $VIREO_SERVER, else the socket of this"
+            + " machine's controller, else 127.0.0.1:7420."
+      })
+  private @Nullable String server;
+
+  @Option(
+      names = "--project",
+      paramLabel = "PROJECT",
+      description = "Default: $VIREO_PROJECT, else 'default'.")
+  private @Nullable String project;
+
+  public Api connect(Environment environment) {
+    ServerAddress address = address(environment);
+    return new Api(address, project(environment), environment.connector().apply(address));
+  }
+
+  private ServerAddress address(Environment environment) {
+    String text = server == null ? environment.variables().get("VIREO_SERVER") : server;
+    return text == null || text.isEmpty()
+        ? ServerAddress.local(environment.controllerSocket())
+        : ServerAddress.parse(text);
+  }
+
+  private String project(Environment environment) {
+    return project == null
+        ? environment.variables().getOrDefault("VIREO_PROJECT", "default")
+        : project;
+  }
+}

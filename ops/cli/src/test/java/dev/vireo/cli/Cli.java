@@ -1,0 +1,59 @@
+package dev.vireo.cli;
+
+import io.grpc.inprocess.InProcessChannelBuilder;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Clock;
+import java.time.ZoneOffset;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+
+/** Runs command lines against a {@link FakeController} and keeps what they print. */
+final class Cli {
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private final FakeController controller;
+  private final Map<String, String> variables = new HashMap<>(Map.of("HOME", "/nowhere"));
+  private boolean terminal;
+
+  Cli(FakeController controller) {
+    this.controller = controller;
+  }
+
+  Cli onTerminal() {
+    terminal = true;
+    return this;
+  }
+
+  /** Returns the exit code. What an earlier run printed is forgotten. */
+  int run(String[]... arguments) {
+    return run(Arrays.stream(arguments).flatMap(Arrays::stream).toArray(String[]::new));
+  }
+
+  /** As {@link #run(String[][])}. */
+  int run(String... arguments) {
+    out.reset();
+    err.reset();
+    return Main.run(environment(), arguments);
+  }
+
+  String out() {
+    return out.toString(StandardCharsets.UTF_8);
+  }
+
+  String err() {
+    return err.toString(StandardCharsets.UTF_8);
+  }
+
+  Environment environment() {
+    return new Environment(
+        new PrintStream(out, true, StandardCharsets.UTF_8),
+        new PrintStream(err, true, StandardCharsets.UTF_8),
+        terminal,
+        Clock.fixed(FakeController.NOW, ZoneOffset.UTC),
+        variables,
+        address -> InProcessChannelBuilder.forName(controller.serverName).directExecutor().build());
+  }
+}

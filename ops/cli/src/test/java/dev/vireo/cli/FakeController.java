@@ -1,0 +1,364 @@
+package dev.vireo.cli;
+
+import com.google.protobuf.ByteString;
+import com.google.protobuf.Timestamp;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.GetMicroVmRequest;
+import dev.vireo.proto.v1.GetNodeRequest;
+import dev.vireo.proto.v1.InspectMicroVmRequest;
+import dev.vireo.proto.v1.InspectMicroVmResponse;
+import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.ListMicroVmsRequest;
+import dev.vireo.proto.v1.ListMicroVmsResponse;
+import dev.vireo.proto.v1.ListNodesRequest;
+import dev.vireo.proto.v1.ListNodesResponse;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeServiceGrpc;
+import dev.vireo.proto.v1.SteerMicroVmRequest;
+import dev.vireo.proto.v1.StreamLogsRequest;
+import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.v1.WatchEventType;
+import dev.vireo.proto.v1.WatchMicroVmsRequest;
+import dev.vireo.proto.v1.WatchMicroVmsResponse;
+import io.grpc.Server;
+import io.grpc.Status;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.grpc.stub.ServerCallStreamObserver;
+import io.grpc.stub.StreamObserver;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A controller made of memory: it keeps microVMs and their consoles, tells watchers, and fails when
+ * a test has asked for it. What becomes of a microVM is the test's to say.
+ */
+final class FakeController implements AutoCloseable {
+  static final Instant NOW = Instant.parse("2026-11-22T12:00:00Z");
+
+  final String serverName = InProcessServerBuilder.generateName();
+
+  /** Every create, as it came. */
+  final List<CreateMicroVmRequest> creates = new ArrayList<>();
+
+  /** Every delete, as it came. */
+  final List<DeleteMicroVmRequest> deletes = new ArrayList<>();
+
+  /** Where each console read began. */
+  final List<Long> logOffsets = new ArrayList<>();
+
+  /** What the next calls end with, one each, before anything else happens. */
+  final Deque<RuntimeException> failures = new ArrayDeque<>();
+
+  private final Map<String, MicroVm> microVms = new LinkedHashMap<>();
+  private final Map<String, ByteString> consoles = new LinkedHashMap<>();
+  private final List<Node> nodes = new ArrayList<>();
+  private final List<StreamObserver<WatchMicroVmsResponse>> watchers = new ArrayList<>();
+  private final List<WatchMicroVmsResponse> history = new ArrayList<>();
+  private final Server server;
+  private Inspection inspection = Inspection.getDefaultInstance();
+  private Consumer<String> afterCreate = name -> {};
+  private long version;
+  private int pageSize = Integer.MAX_VALUE;
+
+  FakeController() {
+    server =
+        InProcessServerBuilder.forName(serverName)
+            .directExecutor()
+            .addService(new MicroVms())
+            .addService(new Nodes())
+            .build();
+    try {
+      server.start();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** What happens to a microVM, by its name, as soon as it has been created. */
+  FakeController afterCreate(Consumer<String> story) {
+    afterCreate = story;
+    return this;
+  }
+
+  FakeController pageSize(int size) {
+    pageSize = size;
+    return this;
+  }
+
+  FakeController inspection(Inspection answer) {
+    inspection = answer;
+    return this;
+  }
+
+  FakeController add(Node node) {
+    nodes.add(node);
+    return this;
+  }
+
+  /** Puts a microVM there, or changes it. */
+  synchronized MicroVm put(MicroVm microVm) {
+    String name = microVm.getMeta().getName();
+    boolean known = microVms.containsKey(name);
+    MicroVm.Builder stored = microVm.toBuilder();
+    stored.getMetaBuilder().setResourceVersion(++version);
+    if (!known) {
+      stored
+          .getMetaBuilder()
+          .setUid("uid-" + version)
+          .setGeneration(1)
+          .setCreateTime(timestamp(NOW.minusSeconds(90)));
+    }
+    MicroVm answer = stored.build();
+    microVms.put(name, answer);
+    tell(known ? WatchEventType.MODIFIED : WatchEventType.ADDED, answer);
+    return answer;
+  }
+
+  /** Changes one that is there. */
+  synchronized void change(String name, UnaryOperator<MicroVm> change) {
+    put(change.apply(find(name)));
+  }
+
+  void state(String name, MicroVmState state) {
+    change(
+        name,
+        vm -> {
+          MicroVm.Builder changed = vm.toBuilder();
+          changed.getStatusBuilder().setState(state).setNode("nodes/here");
+          return changed.build();
+        });
+  }
+
+  synchronized void remove(String name) {
+    MicroVm gone = microVms.remove(name);
+    if (gone != null) {
+      version++;
+      tell(WatchEventType.DELETED, gone);
+    }
+  }
+
+  synchronized boolean exists(String name) {
+    return microVms.containsKey(name);
+  }
+
+  synchronized void console(String name, String text) {
+    consoles.merge(name, ByteString.copyFromUtf8(text), ByteString::concat);
+  }
+
+  static Timestamp timestamp(Instant instant) {
+    return Timestamp.newBuilder().setSeconds(instant.getEpochSecond()).build();
+  }
+
+  @Override
+  public void close() {
+    server.shutdownNow();
+  }
+
+  private void tell(WatchEventType type, MicroVm vm) {
+    WatchMicroVmsResponse event =
+        WatchMicroVmsResponse.newBuilder()
+            .setType(type)
+            .setMicrovm(vm)
+            .setResourceVersion(version)
+            .build();
+    history.add(event);
+    for (StreamObserver<WatchMicroVmsResponse> watcher : watchers) {
+      watcher.onNext(event);
+    }
+  }
+
+  private MicroVm find(String name) {
+    @Nullable MicroVm found = microVms.get(name);
+    if (found == null) {
+      throw Errors.of(ErrorReason.MICROVM_NOT_FOUND, "there is no " + name);
+    }
+    return found;
+  }
+
+  /** Answers with what {@code body} returns, or with the failure that is due, or its own. */
+  private <T> void answer(StreamObserver<T> observer, java.util.function.Supplier<T> body) {
+    T value;
+    try {
+      synchronized (this) {
+        throwDueFailure();
+        value = body.get();
+      }
+    } catch (RuntimeException e) {
+      observer.onError(e);
+      return;
+    }
+    observer.onNext(value);
+    observer.onCompleted();
+  }
+
+  private void throwDueFailure() {
+    RuntimeException failure = failures.poll();
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  private final class MicroVms extends MicroVmServiceGrpc.MicroVmServiceImplBase {
+    @Override
+    public void createMicroVm(CreateMicroVmRequest request, StreamObserver<MicroVm> observer) {
+      String name = request.getParent() + "/microvms/" + request.getMicrovmId();
+      answer(
+          observer,
+          () -> {
+            creates.add(request);
+            if (microVms.containsKey(name)) {
+              throw Errors.of(ErrorReason.MICROVM_ALREADY_EXISTS, name + " exists");
+            }
+            MicroVm.Builder vm = request.getMicrovm().toBuilder();
+            vm.getMetaBuilder().setName(name);
+            vm.getStatusBuilder().setState(MicroVmState.PENDING);
+            return put(vm.build());
+          });
+      if (exists(name)) {
+        afterCreate.accept(name);
+      }
+    }
+
+    @Override
+    public void getMicroVm(GetMicroVmRequest request, StreamObserver<MicroVm> observer) {
+      answer(observer, () -> find(request.getName()));
+    }
+
+    @Override
+    public void listMicroVms(
+        ListMicroVmsRequest request, StreamObserver<ListMicroVmsResponse> observer) {
+      answer(
+          observer,
+          () -> {
+            List<MicroVm> all = List.copyOf(microVms.values());
+            int from =
+                request.getPageToken().isEmpty() ? 0 : Integer.parseInt(request.getPageToken());
+            int to = (int) Math.min(all.size(), (long) from + pageSize);
+            return ListMicroVmsResponse.newBuilder()
+                .addAllMicrovms(all.subList(from, to))
+                .setNextPageToken(to < all.size() ? Integer.toString(to) : "")
+                .setResourceVersion(version)
+                .build();
+          });
+    }
+
+    @Override
+    public void watchMicroVms(
+        WatchMicroVmsRequest request, StreamObserver<WatchMicroVmsResponse> observer) {
+      synchronized (FakeController.this) {
+        try {
+          throwDueFailure();
+        } catch (RuntimeException e) {
+          observer.onError(e);
+          return;
+        }
+        for (WatchMicroVmsResponse event : history) {
+          if (event.getResourceVersion() > request.getResourceVersion()) {
+            observer.onNext(event);
+          }
+        }
+        watchers.add(observer);
+        ((ServerCallStreamObserver<WatchMicroVmsResponse>) observer)
+            .setOnCancelHandler(() -> forget(observer));
+      }
+    }
+
+    private void forget(StreamObserver<WatchMicroVmsResponse> observer) {
+      synchronized (FakeController.this) {
+        watchers.remove(observer);
+      }
+    }
+
+    @Override
+    public void deleteMicroVm(DeleteMicroVmRequest request, StreamObserver<MicroVm> observer) {
+      answer(
+          observer,
+          () -> {
+            deletes.add(request);
+            if (request.getAllowMissing() && !microVms.containsKey(request.getName())) {
+              return MicroVm.getDefaultInstance();
+            }
+            MicroVm vm = find(request.getName());
+            remove(request.getName());
+            return vm;
+          });
+    }
+
+    @Override
+    public void pauseMicroVm(SteerMicroVmRequest request, StreamObserver<MicroVm> observer) {
+      answer(observer, () -> find(request.getName()));
+    }
+
+    /** Sends the console in chunks of four bytes; a due failure comes after the first of them. */
+    @Override
+    public void streamLogs(StreamLogsRequest request, StreamObserver<StreamLogsResponse> observer) {
+      synchronized (FakeController.this) {
+        logOffsets.add(request.getOffset());
+        ByteString console =
+            consoles.getOrDefault(
+                request.getName(), ByteString.copyFrom("", StandardCharsets.UTF_8));
+        for (int at = (int) request.getOffset(); at < console.size(); at += 4) {
+          observer.onNext(
+              StreamLogsResponse.newBuilder()
+                  .setOffset(at)
+                  .setData(console.substring(at, Math.min(at + 4, console.size())))
+                  .build());
+          RuntimeException failure = failures.poll();
+          if (failure != null) {
+            observer.onError(failure);
+            return;
+          }
+        }
+      }
+      observer.onCompleted();
+    }
+
+    @Override
+    public void inspectMicroVm(
+        InspectMicroVmRequest request, StreamObserver<InspectMicroVmResponse> observer) {
+      answer(
+          observer,
+          () ->
+              InspectMicroVmResponse.newBuilder()
+                  .setMicrovm(find(request.getName()))
+                  .setInspection(inspection)
+                  .build());
+    }
+  }
+
+  private final class Nodes extends NodeServiceGrpc.NodeServiceImplBase {
+    @Override
+    public void listNodes(ListNodesRequest request, StreamObserver<ListNodesResponse> observer) {
+      answer(observer, () -> ListNodesResponse.newBuilder().addAllNodes(nodes).build());
+    }
+
+    @Override
+    public void getNode(GetNodeRequest request, StreamObserver<Node> observer) {
+      answer(
+          observer,
+          () ->
+              nodes.stream()
+                  .filter(node -> node.getMeta().getName().equals(request.getName()))
+                  .findFirst()
+                  .orElseThrow(
+                      () -> Status.NOT_FOUND.withDescription("no such node").asRuntimeException()));
+    }
+  }
+}

@@ -1,0 +1,181 @@
+package dev.vireo.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.protobuf.Duration;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.v1.NodeImage;
+import dev.vireo.proto.v1.NodeStatus;
+import dev.vireo.proto.v1.ResourceMeta;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class RunCommandTest {
+  private static final String JOB = "projects/default/microvms/job";
+
+  private final FakeController controller = new FakeController().add(nodeWithImages());
+  private final Cli cli = new Cli(controller);
+
+  @AfterEach
+  void close() {
+    controller.close();
+  }
+
+  @Test
+  void turnsOptionsIntoASpec() {
+    assertEquals(
+        ExitCode.OK,
+        cli.run(
+            "run job --project default --kernel /boot/vmlinuz --vcpus 2 --memory 1G".split(" "),
+            "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
+            "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
+            new String[] {"--cmdline", "quiet panic=-1"}));
+
+    CreateMicroVmRequest request = controller.creates.getFirst();
+    assertEquals("job", request.getMicrovmId());
+    assertEquals("projects/default", request.getParent());
+    assertEquals(36, request.getRequestId().length());
+    assertEquals(Map.of("a", "b"), request.getMicrovm().getMeta().getLabelsMap());
+    MicroVmSpec spec = request.getMicrovm().getSpec();
+    assertEquals(2, spec.getVcpus());
+    assertEquals(1024, spec.getMemoryMib());
+    assertEquals("/boot/vmlinuz", spec.getBoot().getKernel());
+    assertEquals("quiet panic=-1", spec.getBoot().getCommandLine());
+    assertEquals(Announcement.ACPI, spec.getBoot().getAnnouncement());
+    assertEquals(
+        List.of(disk("root", "/srv/root.raw", false), disk("disk1", "/srv/data.raw", true)),
+        spec.getDisksList());
+    assertEquals(Map.of("zone", "x"), spec.getPlacement().getNodeSelectorMap());
+    assertEquals(Lifecycle.RestartPolicy.ON_FAILURE, spec.getLifecycle().getRestartPolicy());
+    assertEquals(Duration.newBuilder().setSeconds(5400).build(), spec.getLifecycle().getTtl());
+    assertEquals("job PENDING\n", cli.out());
+  }
+
+  @Test
+  void givesALinuxImageItsRootDiskAndABareMetalOneNone() {
+    cli.run("run", "a");
+    cli.run("run", "b", "--kernel", "probe");
+    cli.run("run", "c", "--no-disk");
+
+    assertEquals(List.of(disk("root", "image:", false)), disks(0));
+    assertEquals(List.of(), disks(1));
+    assertEquals(List.of(), disks(2));
+  }
+
+  @Test
+  void makesUpANameThatTheServerAllows() {
+    cli.run("run");
+
+    String id = controller.creates.getFirst().getMicrovmId();
+    assertTrue(id.matches("vm-[a-z0-9]{6}"), id);
+  }
+
+  @Test
+  void showsTheConsoleToTheEndAndDeletes() {
+    controller.afterCreate(name -> {
+      controller.state(name, MicroVmState.RUNNING);
+      controller.console(name, "Hello from user space\n");
+      controller.state(name, MicroVmState.STOPPED);
+    });
+
+    assertEquals(ExitCode.OK, cli.run("run", "job", "--rm"));
+
+    assertEquals("Hello from user space\n", cli.out());
+    assertFalse(controller.exists(JOB));
+    assertTrue(controller.deletes.getFirst().getForce());
+    assertTrue(cli.err().contains("job STOPPED"), cli.err());
+  }
+
+  @Test
+  void failsWhenTheGuestFails() {
+    controller.afterCreate(name -> controller.state(name, MicroVmState.FAILED));
+
+    assertEquals(ExitCode.FAILED, cli.run("run", "job", "--attach"));
+    assertTrue(controller.exists(JOB), "kept for a look at it");
+  }
+
+  @Test
+  void endsWhenSomebodyElseDeletesIt() {
+    controller.afterCreate(name -> {
+      controller.state(name, MicroVmState.RUNNING);
+      controller.remove(name);
+    });
+
+    assertEquals(ExitCode.OK, cli.run("run", "job", "--attach"));
+  }
+
+  @Test
+  void doesNotDeleteWhatItDidNotCreate() {
+    cli.run("run", "job");
+
+    assertEquals(ExitCode.REFUSED, cli.run("run", "job", "--rm"));
+
+    assertTrue(cli.err().contains("MICROVM_ALREADY_EXISTS"), cli.err());
+    assertTrue(controller.exists(JOB));
+    assertEquals(List.of(), controller.deletes);
+  }
+
+  @Test
+  void printsEveryWrongField() {
+    controller.failures.add(
+        Errors.badRequest(
+            List.of(
+                new Errors.FieldViolation(
+                    "spec.vcpus", ErrorReason.FIELD_INVALID, "must be 1 to 64, is 0."),
+                new Errors.FieldViolation(
+                    "spec.disks[0].source", ErrorReason.DISK_NOT_FOUND, "no /srv/x."))));
+
+    // The images are asked for first, unless the kernel is a path.
+    assertEquals(ExitCode.REFUSED, cli.run("run", "--kernel", "/k", "--vcpus", "0"));
+
+    assertEquals(
+        """
+        error: 2 fields are wrong
+          spec.vcpus: must be 1 to 64, is 0. Use a value in the range that the violation's description gives. (FIELD_INVALID)
+          spec.disks[0].source: no /srv/x. Give the absolute path of a raw file or block device that the worker may open. (DISK_NOT_FOUND)
+        """,
+        cli.err());
+  }
+
+  @Test
+  void refusesWhatIsNoMemorySizeBeforeAnythingIsSent() {
+    assertEquals(ExitCode.USAGE, cli.run("run", "--memory", "lots"));
+    assertTrue(cli.err().contains("'lots' is not a size"), cli.err());
+    assertEquals(List.of(), controller.creates);
+  }
+
+  private List<Disk> disks(int create) {
+    return controller.creates.get(create).getMicrovm().getSpec().getDisksList();
+  }
+
+  private static Disk disk(String id, String source, boolean readOnly) {
+    return Disk.newBuilder().setId(id).setSource(source).setReadOnly(readOnly).build();
+  }
+
+  private static Node nodeWithImages() {
+    return Node.newBuilder()
+        .setMeta(ResourceMeta.newBuilder().setName("nodes/here"))
+        .setStatus(
+            NodeStatus.newBuilder()
+                .setCapabilities(
+                    NodeCapabilities.newBuilder()
+                        .addImages(
+                            NodeImage.newBuilder().setName("debian-12").setGuestKind("linux"))
+                        .addImages(
+                            NodeImage.newBuilder().setName("probe").setGuestKind("bare-metal"))))
+        .build();
+  }
+}
