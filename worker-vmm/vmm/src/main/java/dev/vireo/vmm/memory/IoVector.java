@@ -1,0 +1,100 @@
+package dev.vireo.vmm.memory;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * Ranges of guest memory as {@code preadv(2)} and {@code pwritev(2)} take them: an array of {@code
+ * struct iovec}. Made once and filled anew for each request. Only {@link GuestMemory} gives it
+ * addresses, so a system call on it cannot touch anything else. Not for more than one thread at a
+ * time.
+ */
+public final class IoVector {
+  private static final long ENTRY_BYTES = 16;
+
+  private final GuestMemory memory;
+  private final MemorySegment entries;
+  private final int capacity;
+  private int first;
+  private int end;
+  private long bytes;
+
+  /**
+   * @param capacity ranges it can hold, at most 1,024 (IOV_MAX)
+   */
+  public IoVector(GuestMemory memory, int capacity) {
+    this.memory = memory;
+    this.capacity = capacity;
+    this.entries = Arena.ofAuto().allocate(capacity * ENTRY_BYTES, 8);
+  }
+
+  /** Forgets all ranges. */
+  public void clear() {
+    first = 0;
+    end = 0;
+    bytes = 0;
+  }
+
+  /**
+   * Adds a range of guest memory at the end.
+   *
+   * @throws GuestMemoryException if it is not wholly in guest memory
+   * @throws IndexOutOfBoundsException if the vector is full
+   */
+  public void add(long address, long length) {
+    if (end == capacity) {
+      throw new IndexOutOfBoundsException("vector of " + capacity + " is full");
+    }
+    long entry = end * ENTRY_BYTES;
+    entries.set(ValueLayout.JAVA_LONG, entry, memory.hostAddress(address, length));
+    entries.set(ValueLayout.JAVA_LONG, entry + 8, length);
+    end++;
+    bytes += length;
+  }
+
+  /** Takes the first {@code count} bytes away, which a system call has transferred. */
+  public void skip(long count) {
+    if (count < 0 || count > bytes) {
+      throw new IndexOutOfBoundsException("skip %d of %d bytes".formatted(count, bytes));
+    }
+    bytes -= count;
+    long left = count;
+    while (left > 0) {
+      long length = firstLength();
+      if (left < length) {
+        long entry = first * ENTRY_BYTES;
+        entries.set(ValueLayout.JAVA_LONG, entry, firstAddress() + left);
+        entries.set(ValueLayout.JAVA_LONG, entry + 8, length - left);
+        return;
+      }
+      left -= length;
+      first++;
+    }
+  }
+
+  /** Bytes in all ranges. */
+  public long bytes() {
+    return bytes;
+  }
+
+  /** How many ranges. */
+  public int count() {
+    return end - first;
+  }
+
+  /** The address in this process of the array, for as long as this object is reachable. */
+  public long address() {
+    return entries.address() + first * ENTRY_BYTES;
+  }
+
+  /** The address in this process of the first range. */
+  public long firstAddress() {
+    return entries.get(ValueLayout.JAVA_LONG, first * ENTRY_BYTES);
+  }
+
+  /** Bytes in the first range. */
+  public long firstLength() {
+    return entries.get(ValueLayout.JAVA_LONG, first * ENTRY_BYTES + 8);
+  }
+}

@@ -1,0 +1,70 @@
+package dev.vireo.vmm.virtio;
+
+import dev.vireo.catalog.BackEnd;
+import dev.vireo.vmm.virtio.queue.QueueConnection;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A device model: its features, configuration space and queues. It does not know which transport
+ * carries it.
+ *
+ * <p>The transport calls {@link #activate}, {@link #stopQueue} and {@link #deactivate} one at a
+ * time, from vCPU threads; the device serves its queues on threads of its own.
+ */
+public interface VirtioDevice extends AutoCloseable {
+  /** Its row in the device catalogue. */
+  BackEnd backEnd();
+
+  /** The name that the microVM's spec gives it. */
+  String id();
+
+  /** The feature bits it offers, apart from those of the transport. Constant. */
+  long features();
+
+  /**
+   * The largest size of each queue, a power of two up to 32,768; as many entries as it has queues.
+   */
+  List<Integer> queueSizes();
+
+  /** Bytes of configuration space. Constant. */
+  int configLength();
+
+  /** The byte of configuration space at {@code offset}, {@code 0 <= offset < configLength()}. */
+  byte readConfig(int offset);
+
+  /**
+   * The driver writes a byte of configuration space.
+   *
+   * @return false if it cannot be written, which is the rule
+   */
+  default boolean writeConfig(int offset, byte value) {
+    return false;
+  }
+
+  /**
+   * How its queues will be notified and counted, one entry a queue. Called once, before anything
+   * else.
+   */
+  void connect(List<QueueConnection> queues);
+
+  /** The driver is ready: start to serve its queues. May fail with any runtime exception. */
+  void activate(Activation activation);
+
+  /** Stops one queue. When it returns, nothing of it is in flight and no ring is written. */
+  void stopQueue(int index);
+
+  /**
+   * Stops all of it, and forgets the activation; the next may follow. Harmless if it is not active.
+   */
+  void deactivate();
+
+  /**
+   * What it did: requests by kind, bytes, errors by reason. Readable at any time from any thread.
+   */
+  Map<String, Long> counters();
+
+  /** Stops all of it for good, with its threads. */
+  @Override
+  void close();
+}

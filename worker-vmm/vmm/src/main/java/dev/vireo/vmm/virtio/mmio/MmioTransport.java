@@ -1,0 +1,530 @@
+package dev.vireo.vmm.virtio.mmio;
+
+import dev.vireo.catalog.DeviceSlot;
+import dev.vireo.linux.EventFd;
+import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.virtio.Activation;
+import dev.vireo.vmm.virtio.DeviceStatus;
+import dev.vireo.vmm.virtio.DriverSignals;
+import dev.vireo.vmm.virtio.EnumCounters;
+import dev.vireo.vmm.virtio.Features;
+import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.QueueCounters;
+import dev.vireo.vmm.virtio.queue.Virtqueue;
+import dev.vireo.vmm.virtio.queue.VirtqueueException;
+import java.lang.System.Logger.Level;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A virtio-mmio device's registers, version 2 (VIRTIO 1.2, section 4.2). vCPU threads read and
+ * write them; nothing a guest writes makes them throw. What is not legal is counted by reason and
+ * changes nothing, or ends in DEVICE_NEEDS_RESET.
+ *
+ * <p>One lock serializes the vCPUs' accesses. Status and InterruptStatus are atomic besides, since
+ * the device's threads set bits of them and must not wait for a vCPU that waits for them. So
+ * reading InterruptStatus and acknowledging it, all that the I/O path does here, never blocks.
+ */
+public final class MmioTransport implements DriverSignals, AutoCloseable {
+  /** "virt", little-endian. */
+  private static final int MAGIC = 0x74726976;
+
+  private static final int VERSION = 2;
+
+  /** "VREO", little-endian. */
+  private static final int VENDOR = 0x4f455256;
+
+  private static final int USED_BUFFER_NOTIFICATION = 1;
+  private static final int CONFIGURATION_CHANGE_NOTIFICATION = 2;
+  private static final long ALL_ONES = 0xffff_ffffL;
+
+  private final DeviceSlot slot;
+  private final VirtioDevice device;
+  private final GuestMemory memory;
+  private final EventFd interrupt;
+  private final List<QueueRegisters> queues = new ArrayList<>();
+  private final EnumCounters<RegisterClass> exits = new EnumCounters<>(RegisterClass.class);
+  private final EnumCounters<IllegalUse> illegalUses = new EnumCounters<>(IllegalUse.class);
+  private final AtomicInteger status = new AtomicInteger();
+  private final AtomicInteger interruptStatus = new AtomicInteger();
+
+  private final Object lock = new Object();
+  private int deviceFeaturesSelect;
+  private int driverFeaturesSelect;
+  private int queueSelect;
+  private int configGeneration;
+  private volatile long driverFeatures;
+  private volatile long exitsBeforeDriverOk;
+
+  /**
+   * @param slot where the registers are
+   * @param device closed with this transport
+   * @param interrupt raises the slot's GSI
+   * @param notifiers one for each of the device's queues, signalled by a guest's write of the
+   *     queue's index to QueueNotify; blocking
+   */
+  public MmioTransport(
+      DeviceSlot slot,
+      VirtioDevice device,
+      GuestMemory memory,
+      EventFd interrupt,
+      List<EventFd> notifiers) {
+    List<Integer> sizes = device.queueSizes();
+    if (notifiers.size() != sizes.size()) {
+      throw new IllegalArgumentException(
+          "%d notifiers for %d queues".formatted(notifiers.size(), sizes.size()));
+    }
+    this.slot = slot;
+    this.device = device;
+    this.memory = memory;
+    this.interrupt = interrupt;
+    for (int i = 0; i < sizes.size(); i++) {
+      QueueConnection connection = new QueueConnection(notifiers.get(i), new QueueCounters());
+      queues.add(new QueueRegisters(sizes.get(i), connection));
+    }
+    device.connect(queues.stream().map(queue -> queue.connection).toList());
+  }
+
+  public DeviceSlot slot() {
+    return slot;
+  }
+
+  public VirtioDevice device() {
+    return device;
+  }
+
+  /**
+   * A vCPU reads {@code width} bytes at {@code offset} from the slot's base.
+   *
+   * @return the value, zero-extended
+   */
+  public long read(int offset, int width) {
+    exits.increment(RegisterClass.of(offset));
+    if (offset == Register.INTERRUPT_STATUS && width == 4) {
+      return interruptStatus.get();
+    }
+    synchronized (lock) {
+      if (offset >= Register.CONFIG) {
+        return readConfig(offset - Register.CONFIG, width);
+      }
+      return isControlAccess(offset, width)
+          ? readControl(offset)
+          : illegal(IllegalUse.ACCESS_WIDTH);
+    }
+  }
+
+  /**
+   * A vCPU writes the lower {@code width} bytes of {@code value} at {@code offset} from the slot's
+   * base.
+   */
+  public void write(int offset, int width, long value) {
+    exits.increment(RegisterClass.of(offset));
+    if (offset == Register.INTERRUPT_ACK && width == 4) {
+      // Bitwise: what was raised since the driver read the status and is not in `value` stays.
+      interruptStatus.accumulateAndGet((int) value, (now, bits) -> now & ~bits);
+      return;
+    }
+    synchronized (lock) {
+      if (offset >= Register.CONFIG) {
+        writeConfig(offset - Register.CONFIG, width, value);
+      } else if (isControlAccess(offset, width)) {
+        writeControl(offset, (int) value);
+      } else {
+        illegal(IllegalUse.ACCESS_WIDTH);
+      }
+    }
+  }
+
+  /**
+   * 4.2.2.2: "The driver MUST only use 32 bit wide and aligned reads and writes to access the
+   * control registers".
+   */
+  private static boolean isControlAccess(int offset, int width) {
+    return width == 4 && offset % 4 == 0;
+  }
+
+  private long readControl(int register) {
+    return switch (register) {
+      case Register.MAGIC_VALUE -> MAGIC;
+      case Register.VERSION -> VERSION;
+      case Register.DEVICE_ID -> device.backEnd().model().virtioId();
+      case Register.VENDOR_ID -> VENDOR;
+      case Register.DEVICE_FEATURES -> word(offeredFeatures(), deviceFeaturesSelect);
+      case Register.QUEUE_NUM_MAX -> {
+        QueueRegisters queue = selectedQueue();
+        yield queue == null ? 0 : queue.maxSize; // 4.2.2: zero means that there is no such queue
+      }
+      case Register.QUEUE_READY -> {
+        QueueRegisters queue = selectedQueue();
+        yield queue != null && queue.ready ? 1 : 0;
+      }
+      case Register.STATUS -> status.get();
+      // 4.2.2: a shared memory region that does not exist has a length of −1. No device here has
+      // one.
+      case Register.SHM_LEN_LOW, Register.SHM_LEN_HIGH -> ALL_ONES;
+      case Register.SHM_BASE_LOW, Register.SHM_BASE_HIGH -> ALL_ONES;
+      case Register.CONFIG_GENERATION -> Integer.toUnsignedLong(configGeneration);
+      default -> illegal(IllegalUse.NO_SUCH_REGISTER);
+    };
+  }
+
+  private void writeControl(int register, int value) {
+    switch (register) {
+      case Register.DEVICE_FEATURES_SEL -> deviceFeaturesSelect = value;
+      case Register.DRIVER_FEATURES_SEL -> driverFeaturesSelect = value;
+      case Register.DRIVER_FEATURES -> writeDriverFeatures(value);
+      case Register.QUEUE_SEL -> queueSelect = value;
+      case Register.QUEUE_NUM -> writeQueueSize(value);
+      case Register.QUEUE_READY -> writeQueueReady(value);
+      case Register.QUEUE_NOTIFY -> writeQueueNotify(value);
+      case Register.STATUS -> writeStatus(value);
+      case Register.QUEUE_DESC_LOW,
+          Register.QUEUE_DESC_HIGH,
+          Register.QUEUE_DRIVER_LOW,
+          Register.QUEUE_DRIVER_HIGH,
+          Register.QUEUE_DEVICE_LOW,
+          Register.QUEUE_DEVICE_HIGH -> {
+        QueueRegisters queue = queueToSetUp();
+        if (queue != null) {
+          queue.setAddress(register, value);
+        }
+      }
+      case Register.SHM_SEL -> {} // Whichever: there is none.
+      default -> illegal(IllegalUse.NO_SUCH_REGISTER);
+    }
+  }
+
+  // Features (section 2.2)
+
+  private long offeredFeatures() {
+    return device.features() | Features.VERSION_1;
+  }
+
+  /** 32 bits of 64, and zero for those beyond. */
+  private static long word(long features, int select) {
+    return switch (select) {
+      case 0 -> features & ALL_ONES;
+      case 1 -> features >>> 32;
+      default -> 0;
+    };
+  }
+
+  private void writeDriverFeatures(int value) {
+    int now = status.get();
+    if (!DeviceStatus.has(now, DeviceStatus.DRIVER)
+        || DeviceStatus.has(now, DeviceStatus.FEATURES_OK)) {
+      illegal(IllegalUse.FEATURES_FROZEN);
+      return;
+    }
+    long word = Integer.toUnsignedLong(value);
+    switch (driverFeaturesSelect) {
+      case 0 -> driverFeatures = (driverFeatures & ~ALL_ONES) | word;
+      case 1 -> driverFeatures = (driverFeatures & ALL_ONES) | word << 32;
+      default -> {
+        if (word != 0) { // Linux writes the words there are; zeros beyond them are harmless.
+          illegal(IllegalUse.FEATURES_REFUSED);
+        }
+      }
+    }
+  }
+
+  // Status (section 2.1)
+
+  private void writeStatus(int value) {
+    if (value == DeviceStatus.RESET) {
+      reset();
+      return;
+    }
+    int current = status.get() & ~DeviceStatus.NEEDS_RESET;
+    int wanted =
+        value
+            & ~DeviceStatus.NEEDS_RESET; // The device's bit: written back by drivers that read it.
+    if (wanted == current) {
+      return;
+    }
+    if (wanted == (current | DeviceStatus.FAILED)) {
+      setStatus(DeviceStatus.FAILED);
+    } else if (!DeviceStatus.isStep(current, wanted) || needsReset()) {
+      illegal(IllegalUse.STATUS_STEP);
+    } else {
+      take(wanted & ~current);
+    }
+  }
+
+  private void take(int step) {
+    switch (step) {
+      case DeviceStatus.FEATURES_OK -> acceptFeatures();
+      case DeviceStatus.DRIVER_OK -> activate();
+      default -> setStatus(step);
+    }
+  }
+
+  /**
+   * 2.2.2: "The device […] MUST NOT set FEATURES_OK" for a subset it cannot work with; the driver
+   * reads it back.
+   */
+  private void acceptFeatures() {
+    boolean offered = (driverFeatures & ~offeredFeatures()) == 0;
+    if (offered && (driverFeatures & Features.VERSION_1) != 0) {
+      setStatus(DeviceStatus.FEATURES_OK);
+    } else {
+      illegal(IllegalUse.FEATURES_REFUSED);
+    }
+  }
+
+  private void activate() {
+    exitsBeforeDriverOk = exits.sum();
+    setStatus(DeviceStatus.DRIVER_OK);
+    try {
+      List<Optional<Virtqueue>> rings = new ArrayList<>();
+      for (QueueRegisters queue : queues) {
+        rings.add(
+            queue.ready
+                ? Optional.of(new Virtqueue(memory, queue.setup(), driverFeatures))
+                : Optional.empty());
+      }
+      device.activate(new Activation(driverFeatures, memory, rings, this));
+    } catch (RuntimeException e) {
+      device.deactivate();
+      breakDown(IllegalUse.ACTIVATION, e);
+    }
+  }
+
+  /**
+   * 2.4.1: "A device MUST NOT send notifications or interact with the queues after indicating
+   * completion of the reset". The guest is held in its write until what is in flight has drained,
+   * so no driver can be too quick.
+   */
+  private void reset() {
+    device.deactivate();
+    queues.forEach(QueueRegisters::reset);
+    driverFeatures = 0;
+    deviceFeaturesSelect = 0;
+    driverFeaturesSelect = 0;
+    queueSelect = 0;
+    interruptStatus.set(0);
+    status.set(DeviceStatus.RESET);
+  }
+
+  private void setStatus(int bits) {
+    status.accumulateAndGet(bits, (now, more) -> now | more);
+  }
+
+  private boolean hasStatus(int bits) {
+    return DeviceStatus.has(status.get(), bits);
+  }
+
+  private boolean needsReset() {
+    return hasStatus(DeviceStatus.NEEDS_RESET);
+  }
+
+  // Queues (section 4.2.3.2)
+
+  private @Nullable QueueRegisters selectedQueue() {
+    boolean exists = queueSelect >= 0 && queueSelect < queues.size();
+    return exists ? queues.get(queueSelect) : null;
+  }
+
+  /** The selected queue, if this is the time to set it up. */
+  private @Nullable QueueRegisters queueToSetUp() {
+    QueueRegisters queue = selectedQueue();
+    if (queue == null) {
+      illegal(IllegalUse.QUEUE_SELECT);
+      return null;
+    }
+    if (!hasStatus(DeviceStatus.FEATURES_OK) || hasStatus(DeviceStatus.DRIVER_OK) || queue.ready) {
+      illegal(IllegalUse.QUEUE_FROZEN);
+      return null;
+    }
+    return queue;
+  }
+
+  private void writeQueueSize(int value) {
+    QueueRegisters queue = queueToSetUp();
+    if (queue == null) {
+      return;
+    }
+    // All 32 bits count: 0x10100 is not 256.
+    if (value < 1 || value > queue.maxSize || Integer.bitCount(value) != 1) {
+      illegal(IllegalUse.QUEUE_SIZE);
+      return;
+    }
+    queue.size = value;
+  }
+
+  private void writeQueueReady(int value) {
+    switch (value) {
+      case 0 -> stopQueue();
+      case 1 -> {
+        QueueRegisters queue = queueToSetUp();
+        if (queue != null && queue.size != 0) {
+          queue.ready = true;
+        } else if (queue != null) {
+          illegal(IllegalUse.QUEUE_READY);
+        }
+      }
+      default -> illegal(IllegalUse.QUEUE_READY);
+    }
+  }
+
+  /**
+   * 4.2.2.2: after writing zero the driver reads it back "to ensure synchronization"; here the
+   * write has done it.
+   */
+  private void stopQueue() {
+    QueueRegisters queue = selectedQueue();
+    if (queue == null) {
+      illegal(IllegalUse.QUEUE_SELECT);
+      return;
+    }
+    if (queue.ready && hasStatus(DeviceStatus.DRIVER_OK)) {
+      device.stopQueue(queueSelect);
+    }
+    queue.ready = false;
+  }
+
+  /**
+   * Where no ioeventfd took the write: a queue that does not exist, a wrong width, or a machine
+   * without them.
+   */
+  private void writeQueueNotify(int queue) {
+    if (!hasStatus(DeviceStatus.DRIVER_OK) || queue < 0 || queue >= queues.size()) {
+      illegal(IllegalUse.NOTIFICATION);
+      return;
+    }
+    queues.get(queue).connection.notifier().signal();
+  }
+
+  // Configuration space (sections 2.5, 4.2.2.2: any of its bytes, by 1, 2 or 4)
+
+  private long readConfig(int offset, int width) {
+    if (width != 1 && width != 2 && width != 4) {
+      return illegal(IllegalUse.ACCESS_WIDTH);
+    }
+    long value = 0;
+    for (int i = 0; i < width && offset + i < device.configLength(); i++) {
+      value |= Byte.toUnsignedLong(device.readConfig(offset + i)) << (8 * i);
+    }
+    return value;
+  }
+
+  private void writeConfig(int offset, int width, long value) {
+    if (width != 1 && width != 2 && width != 4) {
+      illegal(IllegalUse.ACCESS_WIDTH);
+      return;
+    }
+    boolean written = offset < device.configLength();
+    for (int i = 0; i < width && offset + i < device.configLength(); i++) {
+      written &= device.writeConfig(offset + i, (byte) (value >>> (8 * i)));
+    }
+    if (!written) {
+      illegal(IllegalUse.CONFIG_READ_ONLY);
+    }
+  }
+
+  // Signals to the driver
+
+  @Override
+  public void usedBuffers() {
+    signal(USED_BUFFER_NOTIFICATION);
+  }
+
+  @Override
+  public void needsReset(Throwable cause) {
+    breakDown(
+        cause instanceof VirtqueueException ? IllegalUse.RING : IllegalUse.DEVICE_FAILURE, cause);
+  }
+
+  /**
+   * 2.1.2: "If DRIVER_OK is set, after it sets DEVICE_NEEDS_RESET, the device MUST send a device
+   * configuration change notification". Logged once for each reason: a guest can do this as often
+   * as it likes.
+   */
+  private void breakDown(IllegalUse reason, Throwable cause) {
+    illegal(reason);
+    if (illegalUses.get(reason) == 1) {
+      System.getLogger(MmioTransport.class.getName())
+          .log(Level.WARNING, "%s needs a reset (%s)".formatted(device.id(), reason), cause);
+    }
+    setStatus(DeviceStatus.NEEDS_RESET);
+    signal(CONFIGURATION_CHANGE_NOTIFICATION);
+  }
+
+  @Override
+  public void changeConfig(Runnable change) {
+    synchronized (lock) {
+      change.run();
+      configGeneration++;
+      if (hasStatus(DeviceStatus.DRIVER_OK)) {
+        signal(CONFIGURATION_CHANGE_NOTIFICATION);
+      }
+    }
+  }
+
+  /**
+   * The bit first: who takes the interrupt finds it set. It stays until the driver acknowledges it.
+   */
+  private void signal(int bit) {
+    interruptStatus.accumulateAndGet(bit, (now, more) -> now | more);
+    interrupt.signal();
+  }
+
+  // Inspection
+
+  /** Takes no lock, so it answers even while a reset waits for a slow disk. */
+  public TransportInspection inspect() {
+    Map<String, Long> counters = new TreeMap<>(device.counters());
+    illegalUses.putInto(counters, "illegal.");
+    Map<RegisterClass, Long> exitsByClass = new EnumMap<>(RegisterClass.class);
+    for (RegisterClass register : RegisterClass.values()) {
+      exitsByClass.put(register, exits.get(register));
+    }
+    int statusNow = status.get();
+    boolean live = DeviceStatus.has(statusNow, DeviceStatus.DRIVER_OK);
+    return new TransportInspection(
+        statusNow,
+        driverFeatures,
+        inspectQueues(),
+        counters,
+        exitsByClass,
+        live ? exits.sum() - exitsBeforeDriverOk : 0);
+  }
+
+  private List<TransportInspection.Queue> inspectQueues() {
+    List<TransportInspection.Queue> result = new ArrayList<>();
+    for (QueueRegisters queue : queues) {
+      QueueCounters counters = queue.connection.counters();
+      result.add(
+          new TransportInspection.Queue(
+              result.size(),
+              queue.size,
+              queue.ready,
+              counters.notifications(),
+              counters.interrupts(),
+              counters.interruptsSuppressed(),
+              counters.requests()));
+    }
+    return result;
+  }
+
+  /** Counts it. Reads of nothing give 0. */
+  private long illegal(IllegalUse use) {
+    illegalUses.increment(use);
+    return 0;
+  }
+
+  /** Stops the device for good. When it returns, guest memory is no longer used. */
+  @Override
+  public void close() {
+    synchronized (lock) {
+      device.close();
+    }
+  }
+}

@@ -1,0 +1,131 @@
+package dev.vireo.vmm.virtio.queue;
+
+import dev.vireo.linux.EventFd;
+import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.virtio.DriverSignals;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The thread that serves one queue: it sleeps until the driver notifies, hands each chain to the
+ * device, returns it, and interrupts once for all it returned. While it is awake the driver need
+ * not notify, and while the driver has not looked it need not interrupt.
+ *
+ * <p>It outlives resets: {@link #start} and {@link #stop} give it a ring and take it away. Whatever
+ * goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread.
+ */
+public final class QueueWorker implements AutoCloseable {
+  /** The device's part. */
+  public interface Handler {
+    /**
+     * Does what the chain asks for. Bad requests are the device's to answer; an exception means
+     * that the device cannot go on.
+     *
+     * @return bytes from the start of the writable part that were written
+     */
+    int handle(DescriptorChain chain);
+  }
+
+  private record Service(
+      Virtqueue queue, DescriptorChain chain, DriverSignals signals, Handler handler) {}
+
+  private final EventFd notifier;
+  private final QueueCounters counters;
+  private final Thread thread;
+  // Held while a ring is being served: who gets it knows that nothing is in flight.
+  private final Object serving = new Object();
+  private volatile boolean stopping;
+  private volatile boolean closed;
+  private @Nullable Service service;
+
+  /** Starts the thread, which sleeps until it is given a ring and notified. */
+  public QueueWorker(String name, QueueConnection connection) {
+    this.notifier = connection.notifier();
+    this.counters = connection.counters();
+    this.thread = Thread.ofPlatform().name(name).daemon().start(this::run);
+  }
+
+  /** Serves {@code queue} from now on, what is already available in it too. */
+  public void start(Virtqueue queue, GuestMemory memory, DriverSignals signals, Handler handler) {
+    synchronized (serving) {
+      service = new Service(queue, new DescriptorChain(memory, queue.size()), signals, handler);
+      stopping = false;
+    }
+    notifier.signal();
+  }
+
+  /** Returns once nothing is in flight, after which the ring is neither read nor written. */
+  public void stop() {
+    stopping = true;
+    synchronized (serving) {
+      service = null;
+    }
+  }
+
+  /** Stops, and ends the thread. */
+  @Override
+  public void close() {
+    stop();
+    closed = true;
+    notifier.signal();
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        interrupted = true; // The memory goes after this: there is no leaving early.
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void run() {
+    while (true) {
+      notifier.drain();
+      if (closed) {
+        return;
+      }
+      counters.notified();
+      synchronized (serving) {
+        if (service != null && !stopping) {
+          serve(service);
+        }
+      }
+    }
+  }
+
+  private void serve(Service current) {
+    try {
+      serveAll(current);
+    } catch (RuntimeException e) {
+      service = null;
+      current.signals().needsReset(e);
+    }
+  }
+
+  private void serveAll(Service current) {
+    Virtqueue queue = current.queue();
+    do {
+      queue.disableNotifications();
+      while (!stopping && queue.pop(current.chain())) {
+        int written = current.handler().handle(current.chain());
+        queue.complete(current.chain(), written);
+        counters.requestDone();
+      }
+      interrupt(current);
+    } while (!stopping && queue.enableNotifications());
+  }
+
+  private void interrupt(Service current) {
+    if (!current.queue().hasNews()) {
+      return;
+    }
+    if (current.queue().interruptWanted()) {
+      counters.interrupted();
+      current.signals().usedBuffers();
+    } else {
+      counters.interruptSuppressed();
+    }
+  }
+}
