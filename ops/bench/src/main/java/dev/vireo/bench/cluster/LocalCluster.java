@@ -75,6 +75,14 @@ public final class LocalCluster implements AutoCloseable {
     return new MicroVms(channel, "default");
   }
 
+  public long controllerPid() {
+    return running(controller).pid();
+  }
+
+  public long workerPid() {
+    return running(worker).pid();
+  }
+
   /** Starts the controller and waits until it answers. */
   public void startController() throws IOException {
     controller =
