@@ -12,6 +12,8 @@ public final class EmulatedNodeException extends Exception {
     HOST_UNSUPPORTED,
     /** Something of Vireo that runs inside has not been built. */
     ARTIFACT_MISSING,
+    /** Another process runs a node with this state directory. */
+    STATE_IN_USE,
     /** The outer machine did not come up, or ended before its job did. */
     MACHINE_FAILED,
     /** It did not end in time. */

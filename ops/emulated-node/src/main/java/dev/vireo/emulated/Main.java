@@ -15,7 +15,7 @@ import picocli.CommandLine.Command;
     name = "emulated-node",
     description = "A node for Linux guests on hosts without hardware virtualization.",
     mixinStandardHelpOptions = true,
-    subcommands = {Main.Build.class, RunCommand.class})
+    subcommands = {Main.Build.class, RunCommand.class, NodeCommand.class, DownCommand.class})
 public final class Main {
   private Main() {}
 

@@ -57,6 +57,9 @@ final class OuterImageBuilder {
   private static final Pattern LIBRARY = Pattern.compile("(?:=> |^\\s*)(/\\S+) \\(0x");
   private static final int ROOT_DISK_MIB = 768;
 
+  /** Counts changes of this class that change the image. */
+  private static final int RECIPE = 2;
+
   private final Path cache;
   private final Path javaHome;
   private final Commands commands;
@@ -89,7 +92,7 @@ final class OuterImageBuilder {
         .add(String.join(" ", MODULES))
         .add(String.join(" ", JAVA_MODULES))
         .add(Files.readAllBytes(javaHome.resolve("release")))
-        .add(Integer.toString(ROOT_DISK_MIB))
+        .add("%d %d".formatted(RECIPE, ROOT_DISK_MIB))
         .hex();
   }
 
@@ -182,6 +185,9 @@ final class OuterImageBuilder {
             "--no-man-pages",
             "--output",
             runtime.toString()));
+    // Class data sharing, which jlink leaves out: a third off each start.
+    commands.runOrThrow(
+        root, List.of(runtime.resolve("bin/java").toString(), "-Xshare:dump", "-XX:+UseSerialGC"));
     for (String library : librariesOf(runtime)) {
       FileTrees.copyFile(Path.of(library), root.resolve(Path.of("/").relativize(Path.of(library))));
     }

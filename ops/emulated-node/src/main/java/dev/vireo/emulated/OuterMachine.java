@@ -128,6 +128,11 @@ final class OuterMachine implements AutoCloseable {
     return qemu.waitFor(seconds, TimeUnit.SECONDS);
   }
 
+  /** Waits for the machine's end. */
+  void await() throws InterruptedException {
+    qemu.waitFor();
+  }
+
   /** What the outer kernel and init have said so far. */
   String console() throws IOException {
     Path file = stateDirectory.resolve(CONSOLE_FILE);
@@ -137,11 +142,16 @@ final class OuterMachine implements AutoCloseable {
         : "";
   }
 
-  /** Ends the machine, as if its plug were pulled. */
-  @Override
-  public void close() throws IOException {
+  /** Ends the machine at once. Files stay; may be called at any time, by any thread. */
+  void pullPlug() {
     qemu.destroyForcibly();
     qemu.onExit().join();
+  }
+
+  /** Ends the machine and removes what only it needed. */
+  @Override
+  public void close() throws IOException {
+    pullPlug();
     Files.deleteIfExists(stateDirectory.resolve(RECORD_FILE));
     Files.deleteIfExists(stateDirectory.resolve(JOB_FILE));
   }

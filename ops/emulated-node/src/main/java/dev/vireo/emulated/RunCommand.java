@@ -92,7 +92,7 @@ final class RunCommand implements Callable<Integer> {
     return directory;
   }
 
-  private static int statusIn(String console) throws EmulatedNodeException {
+  static int statusIn(String console) throws EmulatedNodeException {
     Matcher matcher = STATUS.matcher(console);
     if (!matcher.find()) {
       throw new EmulatedNodeException(

@@ -8,7 +8,6 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /** Builds and lists guest images. Exit status: 0 done, 1 cannot be done, 2 wrong arguments. */
 public final class Main {
@@ -60,7 +59,7 @@ public final class Main {
         ImageBuilder.of(
             arguments.store(),
             VireoCache.ofEnvironment(),
-            sourceTree(),
+            SourceTree.ofEnvironment(),
             Progress.to(err, System::nanoTime));
     out.println(builder.build(arguments.words().get(1)).directory());
   }
@@ -80,14 +79,6 @@ public final class Main {
           image.minMemoryMib());
     }
     listing.broken().forEach(broken -> err.println("unusable: " + broken.getMessage()));
-  }
-
-  /** The launcher says where the source tree is; without it, it is where we are. */
-  private static Path sourceTree() {
-    return Path.of(
-        Optional.ofNullable(System.getProperty("vireo.root"))
-            .or(() -> Optional.ofNullable(System.getenv("VIREO_ROOT")))
-            .orElse(""));
   }
 
   private record Arguments(List<String> words, String architecture, ImageDirectory store) {

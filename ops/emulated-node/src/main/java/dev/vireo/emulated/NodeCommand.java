@@ -1,0 +1,128 @@
+package dev.vireo.emulated;
+
+import static dev.vireo.emulated.EmulatedNodeException.Reason.ARCHITECTURE_UNSUPPORTED;
+import static dev.vireo.emulated.EmulatedNodeException.Reason.MACHINE_FAILED;
+import static dev.vireo.emulated.EmulatedNodeException.Reason.STATE_IN_USE;
+
+import dev.vireo.images.Architecture;
+import dev.vireo.images.Commands;
+import dev.vireo.images.GuestImage;
+import dev.vireo.images.ImageBuilder;
+import dev.vireo.images.ImageDirectory;
+import dev.vireo.images.ImageException;
+import dev.vireo.images.Progress;
+import dev.vireo.images.SourceTree;
+import dev.vireo.images.VireoCache;
+import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Runs a node in the foreground: its output is the worker's, and it ends with this process. */
+@Command(
+    name = "node",
+    description = "Run an emulated node that joins a controller on this host's loopback.",
+    mixinStandardHelpOptions = true)
+final class NodeCommand implements Callable<Integer> {
+  private static final String LOCK_FILE = "lock";
+
+  @Option(names = "--controller-port", required = true, paramLabel = "PORT")
+  private int controllerPort;
+
+  @Option(names = "--node-id", defaultValue = "emulated-1", paramLabel = "ID")
+  private String nodeId = "";
+
+  @Option(names = "--label", paramLabel = "KEY=VALUE", description = "Repeatable.")
+  private Map<String, String> labels = Map.of();
+
+  @Option(
+      names = "--state-dir",
+      required = true,
+      paramLabel = "DIR",
+      description = "Of this node alone: console.log of the outer machine, and who owns it.")
+  private Path stateDirectory = Path.of("");
+
+  @Option(
+      names = "--image",
+      paramLabel = "NAME",
+      defaultValue = "debian-12",
+      description = "Guest images of the node. Repeatable. Default: ${DEFAULT-VALUE}.")
+  private List<String> imageNames = List.of();
+
+  @Option(names = "--memory", paramLabel = "MIB", description = "Default: ${DEFAULT-VALUE}.")
+  private int memoryMib = 2048;
+
+  @Option(names = "--arch", paramLabel = "ARCH", defaultValue = "x86_64")
+  private String architecture = "";
+
+  @Override
+  public Integer call() throws Exception {
+    if (!architecture.equals(Architecture.X86_64.label())) {
+      throw new EmulatedNodeException(
+          ARCHITECTURE_UNSUPPORTED,
+          "there is an emulated node for x86_64 only yet, not for " + architecture);
+    }
+    Files.createDirectories(stateDirectory);
+    try (FileChannel lockFile =
+            FileChannel.open(
+                stateDirectory.resolve(LOCK_FILE),
+                StandardOpenOption.CREATE,
+                StandardOpenOption.WRITE);
+        @Nullable FileLock lock = lockFile.tryLock()) {
+      if (lock == null) {
+        throw new EmulatedNodeException(
+            STATE_IN_USE, stateDirectory + " is that of a node that runs now");
+      }
+      return run(Main.progress());
+    }
+  }
+
+  private int run(Progress progress)
+      throws IOException, ImageException, EmulatedNodeException, InterruptedException {
+    OuterImage outer = Main.outerImage(progress);
+    Path disk =
+        new NodeDisk(
+                VireoCache.ofEnvironment(),
+                SourceTree.ofEnvironment(),
+                images(progress),
+                Commands.ofHost(),
+                progress)
+            .obtain();
+    String script = new NodeScript(nodeId, controllerPort, labels).text();
+    var job = new OuterMachine.Job(disk, script, memoryMib);
+    progress.step(
+        "starting the outer machine; its console: "
+            + stateDirectory.resolve(OuterMachine.CONSOLE_FILE));
+    try (var machine = OuterMachine.start(outer, job, stateDirectory, Redirect.INHERIT)) {
+      Thread plug = Thread.ofPlatform().unstarted(machine::pullPlug);
+      Runtime.getRuntime().addShutdownHook(plug);
+      machine.await();
+      throw new EmulatedNodeException(
+          MACHINE_FAILED, "the outer machine has ended; its console:\n" + machine.console());
+    }
+  }
+
+  private List<GuestImage> images(Progress progress) throws IOException, ImageException {
+    ImageBuilder builder =
+        ImageBuilder.of(
+            ImageDirectory.ofEnvironment(),
+            VireoCache.ofEnvironment(),
+            SourceTree.ofEnvironment(),
+            progress);
+    List<GuestImage> images = new ArrayList<>();
+    for (String name : imageNames) {
+      images.add(builder.build(name));
+    }
+    return images;
+  }
+}

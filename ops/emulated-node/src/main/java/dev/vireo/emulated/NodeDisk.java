@@ -1,0 +1,88 @@
+package dev.vireo.emulated;
+
+import static dev.vireo.emulated.EmulatedNodeException.Reason.ARTIFACT_MISSING;
+
+import dev.vireo.images.CachedDirectory;
+import dev.vireo.images.Commands;
+import dev.vireo.images.FileTrees;
+import dev.vireo.images.Fingerprint;
+import dev.vireo.images.GuestImage;
+import dev.vireo.images.ImageException;
+import dev.vireo.images.Progress;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * The job disk of a node: worker, VMM and guest images, as built. Made again whenever one of them
+ * has changed, and shared by all nodes of this cache.
+ */
+final class NodeDisk {
+  private static final String FILE = "node.ext4";
+
+  /** Where a node's disk has what it is made of; the disk is mounted at {@code /job}. */
+  private static final String WORKER = "worker";
+
+  private static final String VMM = "vmm";
+  private static final String IMAGES = "cache/images";
+
+  private final Path cache;
+  private final Path worker;
+  private final Path vmm;
+  private final List<GuestImage> images;
+  private final Commands commands;
+  private final Progress progress;
+
+  /**
+   * @param cache Vireo's cache directory
+   * @param sourceTree in which worker and VMM were built
+   * @param images for the node's image store
+   */
+  NodeDisk(
+      Path cache, Path sourceTree, List<GuestImage> images, Commands commands, Progress progress) {
+    this.cache = cache;
+    this.worker = sourceTree.resolve("worker-vmm/worker/target/worker");
+    this.vmm = sourceTree.resolve("worker-vmm/vmm/target/vmm");
+    this.images = List.copyOf(images);
+    this.commands = commands;
+    this.progress = progress;
+  }
+
+  /**
+   * The disk's file, from the cache or made now.
+   *
+   * @throws EmulatedNodeException ARTIFACT_MISSING if worker or VMM have not been built
+   */
+  Path obtain() throws IOException, ImageException, EmulatedNodeException {
+    requireBuilt(worker.resolve("lib"), "worker-vmm/worker");
+    requireBuilt(vmm.resolve("vmm.args"), "worker-vmm/vmm");
+    Fingerprint fingerprint = new Fingerprint().addFiles(worker).addFiles(vmm);
+    for (GuestImage image : images) {
+      fingerprint.add(image.name()).addFiles(image.directory());
+    }
+    return CachedDirectory.obtain(
+            cache.resolve("emulated-node"), "node", fingerprint.hex(), this::buildInto)
+        .resolve(FILE);
+  }
+
+  private static void requireBuilt(Path artifact, String module) throws EmulatedNodeException {
+    if (!Files.exists(artifact)) {
+      throw new EmulatedNodeException(
+          ARTIFACT_MISSING,
+          "%s is missing; build it: ./mvnw -pl %s -am package".formatted(artifact, module));
+    }
+  }
+
+  private void buildInto(Path directory) throws IOException, ImageException {
+    progress.step("making the node's disk: worker, VMM, images");
+    Path contents = directory.resolve("contents");
+    FileTrees.copy(worker, contents.resolve(WORKER));
+    FileTrees.copy(vmm, contents.resolve(VMM));
+    for (GuestImage image : images) {
+      FileTrees.copy(image.directory(), contents.resolve(IMAGES).resolve(image.name()));
+    }
+    JobDisk.make(contents, directory.resolve(FILE), commands);
+    FileTrees.delete(contents);
+  }
+}
