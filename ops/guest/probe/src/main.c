@@ -2,7 +2,7 @@
 #include "disk.h"
 
 static const char *const PROGRAMS =
-    "hello idle tick stream spin blk-info blk-read blk-verify"; /* README.md tells what they take */
+    "hello idle tick stream spin smp blk-info blk-read blk-verify"; /* README.md tells what they take */
 
 /* ---- disks ---- */
 
@@ -194,9 +194,22 @@ static void hello(void) {
   }
 }
 
+/* ---- several processors ---- */
+
+static bool smp(void) {
+  uint64_t others = argument_number("cpus", 2) - 1;
+  uint64_t deadline = clock_ns() + argument_number("duration_ms", 5000) * 1000000;
+  const volatile struct processors *processors =
+      processors_start((uint32_t)others + 1, (uint16_t)argument_number("ops", 100));
+  while (processors->done < others && clock_ns() < deadline) pause_cpu();
+  print("cpus_online=%u\ncpus_done=%u\n", processors->online + 1ull, processors->done + 1ull);
+  return processors->online == others && processors->done == others;
+}
+
 /* ---- beginning and end ---- */
 
 static bool run(void) {
+  if (argument_is("run", "smp", "hello")) return smp();
   if (argument_is("run", "blk-info", "hello")) return blk_info();
   if (argument_is("run", "blk-read", "hello")) return blk_read();
   if (argument_is("run", "blk-verify", "hello")) return blk_verify();

@@ -220,6 +220,30 @@ bool power_button_pressed(void) { return interrupt_count(SCI_GSI) != 0; }
 
 void power_button_wait(void) { interrupt_wait(SCI_GSI, 0); }
 
+/* ---- other processors: SDM volume 3, 8.4 ---- */
+
+#define LAPIC_ICR_LOW 0x300
+#define LAPIC_ICR_HIGH 0x310
+#define ICR_INIT 0x4500
+#define ICR_STARTUP 0x4600
+#define AP_PAGE 0x80 /* at 0x80000: usable memory that no boot loader of ours uses */
+
+extern const uint8_t ap_code[], ap_mailbox[], ap_code_end[];
+
+const volatile struct processors *processors_start(uint32_t count, uint16_t exits) {
+  uint8_t *page = (uint8_t *)(uintptr_t)(AP_PAGE << 12);
+  memcpy(page, ap_code, (size_t)(ap_code_end - ap_code));
+  volatile struct processors *processors = (volatile struct processors *)(page + (ap_mailbox - ap_code));
+  processors->exits = exits;
+  for (uint32_t id = 1; id < count; id++) {
+    mmio_write32(LAPIC_BASE + LAPIC_ICR_HIGH, id << 24);
+    mmio_write32(LAPIC_BASE + LAPIC_ICR_LOW, ICR_INIT);
+    mmio_write32(LAPIC_BASE + LAPIC_ICR_HIGH, id << 24);
+    mmio_write32(LAPIC_BASE + LAPIC_ICR_LOW, ICR_STARTUP | AP_PAGE);
+  }
+  return processors;
+}
+
 /* ---- endings ---- */
 
 #define PM1_SLEEP_ENABLE (1u << 13)

@@ -75,6 +75,14 @@ void power_button_enable(void);
 bool power_button_pressed(void);
 void power_button_wait(void);
 
+/* How far the other processors are. */
+struct processors {
+  uint16_t online, done, exits;
+};
+
+/* Starts local APICs 1 to count - 1 by INIT and SIPI; each makes `exits` writes to a port. */
+const volatile struct processors *processors_start(uint32_t count, uint16_t exits);
+
 /* The command line of PVH's start_info ("" without one), its size of RAM in KiB, its RSDP. */
 const char *boot_command_line(void);
 uint64_t boot_memory_kib(void);

@@ -117,6 +117,28 @@ exception_stubs:
         .set    n, n + 1
         .endr
 
+/*
+ * What an application processor runs, in real mode, from a copy of this at a page below 1 MiB: it says that it is
+ * there, causes as many exits as it is told to, says that it has, and halts.
+ */
+        .code16
+        .globl  ap_code, ap_mailbox, ap_code_end
+ap_code:
+        movw    %cs, %ax
+        movw    %ax, %ds
+        lock incw ap_mailbox - ap_code          /* online */
+        movw    ap_mailbox + 4 - ap_code, %cx   /* exits */
+        jcxz    2f
+1:      outb    %al, $0x80
+        loop    1b
+2:      lock incw ap_mailbox + 2 - ap_code      /* done */
+3:      hlt
+        jmp     3b
+        .balign 2
+ap_mailbox:
+        .skip   6
+ap_code_end:
+
         .data
         .balign 8
 gdt:

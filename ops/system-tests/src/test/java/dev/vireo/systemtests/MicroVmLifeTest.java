@@ -184,6 +184,16 @@ class MicroVmLifeTest {
   }
 
   @Test
+  void everyVcpuThatWasAskedForRuns() {
+    microVms.create(
+        "many", ProbeSpec.of("probe.run=smp probe.cpus=4").toBuilder().setVcpus(4).build());
+
+    ProbeOutput output = untilEnded("many");
+    assertTrue(output.passed(), output.text());
+    assertEquals(4, output.number("cpus_done"));
+  }
+
+  @Test
   void aReadOnlyDiskStaysAsItIs() throws IOException {
     Path disk = disk(1 << 20);
     MicroVmSpec.Builder spec =
