@@ -1,0 +1,8 @@
+/**
+ * From a kernel file to a vCPU's first instruction: the file formats, the Linux/x86 boot protocol
+ * (Documentation/arch/x86/boot.rst) and PVH (xen/include/public/arch-x86/hvm/start_info.h).
+ */
+@NullMarked
+package dev.vireo.vmm.boot;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,65 @@
+package dev.vireo.vmm.kvm;
+
+import dev.vireo.linux.Errno;
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/** {@code /dev/kvm}: what KVM can do, and where VMs come from. */
+public final class Kvm {
+  /** The only version there has been since 2007. */
+  public static final int API_VERSION = 12;
+
+  /** {@code KVM_CAP_*} of {@code linux/kvm.h}. */
+  public static final int CAP_MAX_VCPUS = 66;
+
+  public static final int CAP_READONLY_MEMORY = 81;
+
+  private static final int KVM_GET_API_VERSION = 0xAE00;
+  private static final int KVM_CREATE_VM = 0xAE01;
+  private static final int KVM_CHECK_EXTENSION = 0xAE03;
+  private static final int KVM_GET_VCPU_MMAP_SIZE = 0xAE04;
+  private static final long KVM_GET_SUPPORTED_CPUID = 0xC008AE05L;
+
+  private final Fd fd;
+
+  /** Speaks to KVM through a descriptor that stays the caller's. */
+  public Kvm(Fd fd) {
+    this.fd = fd;
+  }
+
+  /** {@code KVM_GET_API_VERSION}. */
+  public int apiVersion() {
+    return fd.ioctl(KVM_GET_API_VERSION, 0, "KVM_GET_API_VERSION");
+  }
+
+  /** {@code KVM_CHECK_EXTENSION}: 0 if absent, otherwise 1 or the capability's number. */
+  public int checkExtension(int capability) {
+    return fd.ioctl(KVM_CHECK_EXTENSION, capability, "KVM_CHECK_EXTENSION");
+  }
+
+  /** {@code KVM_CREATE_VM} of the default machine type. */
+  public Vm createVm() {
+    int vcpuMapBytes = fd.ioctl(KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
+    while (true) {
+      try {
+        return new Vm(Fd.owning(fd.ioctl(KVM_CREATE_VM, 0, "KVM_CREATE_VM")), vcpuMapBytes);
+      } catch (LinuxException e) {
+        // A signal to this thread, from the JVM for example: nothing has been made yet.
+        if (e.errno() != Errno.EINTR) {
+          throw e;
+        }
+      }
+    }
+  }
+
+  /** {@code KVM_GET_SUPPORTED_CPUID}: every leaf that a vCPU can be given on this host. */
+  public CpuidTable supportedCpuid() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment table = CpuidTable.allocate(arena, CpuidTable.MAX_ENTRIES);
+      fd.ioctl(KVM_GET_SUPPORTED_CPUID, table, "KVM_GET_SUPPORTED_CPUID");
+      return CpuidTable.copyOf(table);
+    }
+  }
+}

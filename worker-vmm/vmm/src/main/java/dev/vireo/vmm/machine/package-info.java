@@ -1,0 +1,8 @@
+/**
+ * The x86-64 machine: address map, legacy devices, vCPU threads, and the routing of their exits. It
+ * implements what {@link dev.vireo.catalog.X86Platform} and the tables tell the guest.
+ */
+@NullMarked
+package dev.vireo.vmm.machine;
+
+import org.jspecify.annotations.NullMarked;
