@@ -2,7 +2,6 @@ package dev.vireo.emulated;
 
 import static dev.vireo.emulated.EmulatedNodeException.Reason.ARCHITECTURE_UNSUPPORTED;
 import static dev.vireo.emulated.EmulatedNodeException.Reason.MACHINE_FAILED;
-import static dev.vireo.emulated.EmulatedNodeException.Reason.STATE_IN_USE;
 
 import dev.vireo.images.Architecture;
 import dev.vireo.images.Commands;
@@ -15,16 +14,11 @@ import dev.vireo.images.SourceTree;
 import dev.vireo.images.VireoCache;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -34,8 +28,6 @@ import picocli.CommandLine.Option;
     description = "Run an emulated node that joins a controller on this host's loopback.",
     mixinStandardHelpOptions = true)
 final class NodeCommand implements Callable<Integer> {
-  private static final String LOCK_FILE = "lock";
-
   @Option(names = "--controller-port", required = true, paramLabel = "PORT")
   private int controllerPort;
 
@@ -72,22 +64,12 @@ final class NodeCommand implements Callable<Integer> {
           ARCHITECTURE_UNSUPPORTED,
           "there is an emulated node for x86_64 only yet, not for " + architecture);
     }
-    Files.createDirectories(stateDirectory);
-    try (FileChannel lockFile =
-            FileChannel.open(
-                stateDirectory.resolve(LOCK_FILE),
-                StandardOpenOption.CREATE,
-                StandardOpenOption.WRITE);
-        @Nullable FileLock lock = lockFile.tryLock()) {
-      if (lock == null) {
-        throw new EmulatedNodeException(
-            STATE_IN_USE, stateDirectory + " is that of a node that runs now");
-      }
-      return run(Main.progress());
+    try (var owned = OwnedDirectory.claim(stateDirectory)) {
+      return run(owned.path(), Main.progress());
     }
   }
 
-  private int run(Progress progress)
+  private int run(Path state, Progress progress)
       throws IOException, ImageException, EmulatedNodeException, InterruptedException {
     OuterImage outer = Main.outerImage(progress);
     Path disk =
@@ -101,9 +83,8 @@ final class NodeCommand implements Callable<Integer> {
     String script = new NodeScript(nodeId, controllerPort, labels).text();
     var job = new OuterMachine.Job(disk, script, memoryMib);
     progress.step(
-        "starting the outer machine; its console: "
-            + stateDirectory.resolve(OuterMachine.CONSOLE_FILE));
-    try (var machine = OuterMachine.start(outer, job, stateDirectory, Redirect.INHERIT)) {
+        "starting the outer machine; its console: " + state.resolve(OuterMachine.CONSOLE_FILE));
+    try (var machine = OuterMachine.start(outer, job, state, Redirect.INHERIT)) {
       Thread plug = Thread.ofPlatform().unstarted(machine::pullPlug);
       Runtime.getRuntime().addShutdownHook(plug);
       machine.await();

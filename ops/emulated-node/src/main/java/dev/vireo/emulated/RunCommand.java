@@ -6,6 +6,7 @@ import static dev.vireo.emulated.EmulatedNodeException.Reason.TIMED_OUT;
 import dev.vireo.images.Commands;
 import dev.vireo.images.FileTrees;
 import dev.vireo.images.ImageException;
+import dev.vireo.images.VireoCache;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
@@ -51,11 +52,9 @@ final class RunCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     OuterImage image = Main.outerImage(Main.progress());
-    Path state = Files.createTempDirectory("vireo-emulated-run-");
-    try {
-      return run(image, state);
-    } finally {
-      FileTrees.delete(state);
+    try (var state =
+        OwnedDirectory.scratch(VireoCache.ofEnvironment().resolve("emulated-node/runs"))) {
+      return run(image, state.path());
     }
   }
 
