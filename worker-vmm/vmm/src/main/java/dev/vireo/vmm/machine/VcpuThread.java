@@ -65,6 +65,8 @@ final class VcpuThread implements Runnable {
       listener.failed("vCPU " + vcpu.id() + ": " + e);
     } finally {
       setThreadId(0);
+      // The JVM unblocks signals when a thread ends, and a kick that is delivered ends the process.
+      Signals.consumeKicks();
       listener.left();
     }
   }

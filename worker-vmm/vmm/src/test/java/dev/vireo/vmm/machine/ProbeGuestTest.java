@@ -1,0 +1,49 @@
+package dev.vireo.vmm.machine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.linux.Fd;
+import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.vmm.backend.RawFile;
+import dev.vireo.vmm.virtio.block.BlockDevice;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The probe of ops/guest/probe, a real bare-metal kernel, on this machine. */
+@Tag("kvm")
+@Timeout(120)
+final class ProbeGuestTest {
+  private static final String PROBE =
+      Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
+
+  @Test
+  void saysHelloAndPowersOff() {
+    try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
+        TestMachine machine =
+            TestMachine.with().memoryMib(64).commandLine("probe.run=hello").build(kernel).start()) {
+      assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
+      assertTrue(machine.console().contains("probe: passed"), machine::console);
+    }
+  }
+
+  @Test
+  void readsAndWritesItsDisk() {
+    try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
+        TestMachine machine =
+            TestMachine.with()
+                .memoryMib(64)
+                .commandLine("probe.run=blk-verify probe.depth=8")
+                .devices(
+                    new BlockDevice(
+                        "blk0", new RawFile(Fd.memory("disk", 8 << 20), 8 << 20), false))
+                .build(kernel)
+                .start()) {
+      assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
+      assertTrue(machine.console().contains("probe: passed"), machine::console);
+      System.out.println(machine.console() + machine.machine().exits());
+    }
+  }
+}
