@@ -1,0 +1,222 @@
+package dev.vireo.vmm.virtio.queue;
+
+import static dev.vireo.vmm.virtio.queue.GuestRing.BUFFERS;
+import static dev.vireo.vmm.virtio.queue.GuestRing.WRITE;
+import static java.util.concurrent.TimeUnit.SECONDS;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.linux.EventFd;
+import dev.vireo.vmm.virtio.DriverSignals;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(30)
+class QueueWorkerTest {
+  private static final int SIZE = 8;
+
+  /** A driver that only remembers what it was told. */
+  private static final class Signals implements DriverSignals {
+    final AtomicInteger interrupts = new AtomicInteger();
+    final AtomicReference<@Nullable Throwable> reset = new AtomicReference<>();
+
+    @Override
+    public void usedBuffers() {
+      interrupts.incrementAndGet();
+    }
+
+    @Override
+    public void needsReset(Throwable cause) {
+      reset.set(cause);
+    }
+
+    @Override
+    public void changeConfig(Runnable change) {
+      throw new AssertionError("a queue has no configuration");
+    }
+  }
+
+  private final GuestRing ring = new GuestRing(SIZE);
+  private final EventFd notifier = EventFd.blocking();
+  private final QueueCounters counters = new QueueCounters();
+  private final Signals signals = new Signals();
+  private final QueueWorker worker =
+      new QueueWorker("test", new QueueConnection(notifier, counters));
+
+  @AfterEach
+  void close() {
+    worker.close();
+    notifier.close();
+  }
+
+  private void start(QueueWorker.Handler handler) {
+    Virtqueue queue = new Virtqueue(ring.memory(), ring.setup(), 0);
+    worker.start(queue, ring.memory(), signals, handler);
+  }
+
+  private void offer(int head) {
+    ring.descriptor(head, BUFFERS, 1, WRITE, 0).offer(head);
+  }
+
+  @Test
+  void servesWhatTheDriverNotifiesOf() {
+    start(chain -> 42);
+    offer(3);
+    notifier.signal();
+    await().until(ring::hasUsed);
+    assertEquals(new GuestRing.Used(3, 42), ring.takeUsed());
+    await().until(() -> signals.interrupts.get() == 1);
+    assertEquals(1, counters.requests());
+    assertEquals(1, counters.interrupts());
+  }
+
+  @Test
+  void servesWhatWasAvailableBeforeItStarted() {
+    offer(0);
+    start(chain -> 0);
+    await().until(ring::hasUsed);
+  }
+
+  @Test
+  void interruptsOnceForAllThatItReturns() {
+    for (int i = 0; i < SIZE; i++) {
+      offer(i);
+    }
+    start(chain -> 0);
+    await().until(() -> signals.interrupts.get() > 0);
+    assertEquals(SIZE, ring.usedIndex());
+    await().until(ring::notificationsWanted);
+    assertEquals(1, signals.interrupts.get());
+  }
+
+  @Test
+  void doesNotInterruptADriverThatDoesNotWantIt() {
+    ring.noInterrupt(true);
+    offer(0);
+    start(chain -> 0);
+    await().until(() -> counters.interruptsSuppressed() == 1);
+    assertTrue(ring.hasUsed());
+    assertEquals(0, signals.interrupts.get());
+    assertEquals(0, counters.interrupts());
+  }
+
+  @Test
+  void wantsNoNotificationWhileItIsAtWork() throws InterruptedException {
+    CountDownLatch busy = new CountDownLatch(1);
+    CountDownLatch goOn = new CountDownLatch(1);
+    offer(0);
+    start(chain -> {
+      busy.countDown();
+      return awaitLatch(goOn);
+    });
+    busy.await();
+    assertFalse(ring.notificationsWanted());
+    offer(1); // no notification
+    goOn.countDown();
+    await().until(() -> ring.usedIndex() == 2);
+    await().until(ring::notificationsWanted);
+  }
+
+  @Test
+  void stopReturnsOnlyWhenNothingIsInFlight() throws InterruptedException {
+    CountDownLatch busy = new CountDownLatch(1);
+    CountDownLatch goOn = new CountDownLatch(1);
+    offer(0);
+    offer(1);
+    start(chain -> {
+      busy.countDown();
+      return awaitLatch(goOn);
+    });
+    busy.await();
+    Thread stopper = Thread.ofPlatform().start(worker::stop);
+    await().until(() -> stopper.getState() == Thread.State.BLOCKED);
+    assertEquals(0, ring.usedIndex());
+    goOn.countDown();
+    stopper.join();
+    assertEquals(1, ring.usedIndex(), "what was in flight is returned, the next is not begun");
+  }
+
+  @Test
+  void leavesTheRingAloneOnceItIsStopped() {
+    start(chain -> 0);
+    worker.stop();
+    offer(0);
+    notifier.signal();
+    await().until(() -> counters.notifications() > 0);
+    worker.stop(); // whatever the notification began has ended now
+    assertEquals(0, ring.usedIndex());
+    assertEquals(0, signals.interrupts.get());
+  }
+
+  @Test
+  void servesAnotherRingAfterAStop() {
+    start(chain -> 1);
+    worker.stop();
+    ring.clear();
+    start(chain -> 2);
+    offer(0);
+    notifier.signal();
+    await().until(ring::hasUsed);
+    assertEquals(2, ring.takeUsed().written());
+  }
+
+  @Test
+  void anIllegalRingNeedsAResetAndStopsTheService() {
+    start(chain -> 0);
+    ring.offer(SIZE);
+    notifier.signal();
+    await().until(() -> signals.reset.get() != null);
+    assertInstanceOf(VirtqueueException.class, signals.reset.get());
+    ring.moveIndexTo(0);
+    offer(0);
+    notifier.signal();
+    await().until(() -> counters.notifications() >= 2);
+    worker.stop();
+    assertEquals(0, ring.usedIndex());
+  }
+
+  @Test
+  void aDeviceThatFailsNeedsAResetAndCanBeStartedAgain() {
+    IllegalStateException broken = new IllegalStateException("broken");
+    start(chain -> {
+      throw broken;
+    });
+    offer(0);
+    notifier.signal();
+    await().until(() -> signals.reset.get() != null);
+    assertSame(broken, signals.reset.get());
+    worker.stop();
+    ring.clear();
+    start(chain -> 0);
+    offer(0);
+    notifier.signal();
+    await().until(ring::hasUsed);
+  }
+
+  @Test
+  void closesWhileItWaits() {
+    worker.close();
+    worker.close();
+    assertEquals(0, counters.notifications());
+  }
+
+  private static int awaitLatch(CountDownLatch latch) {
+    try {
+      if (!latch.await(20, SECONDS)) {
+        throw new AssertionError("nobody let it go on");
+      }
+      return 0;
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+}
