@@ -58,7 +58,11 @@ public final class Api implements AutoCloseable {
   }
 
   public NodeServiceBlockingStub nodes() {
-    return NodeServiceGrpc.newBlockingStub(channel).withDeadlineAfter(CALL_TIMEOUT);
+    return nodes(CALL_TIMEOUT);
+  }
+
+  private NodeServiceBlockingStub nodes(Duration timeout) {
+    return NodeServiceGrpc.newBlockingStub(channel).withDeadlineAfter(timeout);
   }
 
   /** {@code projects/{project}}. */
@@ -96,11 +100,16 @@ public final class Api implements AutoCloseable {
 
   /** Every node, all pages. */
   public List<Node> listNodes() {
+    return listNodes(CALL_TIMEOUT);
+  }
+
+  /** Every node, all pages, each of which answers within {@code timeout}. */
+  public List<Node> listNodes(Duration timeout) {
     List<Node> all = new ArrayList<>();
     ListNodesRequest.Builder request = ListNodesRequest.newBuilder().setPageSize(PAGE_SIZE);
     ListNodesResponse page;
     do {
-      page = nodes().listNodes(request.build());
+      page = nodes(timeout).listNodes(request.build());
       all.addAll(page.getNodesList());
       request.setPageToken(page.getNextPageToken());
     } while (!page.getNextPageToken().isEmpty());

@@ -1,10 +1,15 @@
 package dev.vireo.cli;
 
+import dev.vireo.cli.local.DownCommand;
+import dev.vireo.cli.local.NodeAddCommand;
+import dev.vireo.cli.local.NodeRemoveCommand;
+import dev.vireo.cli.local.UpCommand;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.Set;
@@ -51,6 +56,7 @@ public final class Main implements Runnable {
   }
 
   static CommandLine commandLine(Environment environment) {
+    Path sourceTree = Path.of(System.getProperty("vireo.root", "")).toAbsolutePath();
     CommandLine root = new CommandLine(new Main());
     root.addSubcommand(new RunCommand(environment));
     root.addSubcommand(new ListCommand(environment));
@@ -62,7 +68,9 @@ public final class Main implements Runnable {
       root.addSubcommand(Text.lower(verb), steer(environment, verb));
     }
     root.addSubcommand(new DeleteCommand(environment));
-    root.addSubcommand(NodeCommand.commandLine(environment));
+    root.addSubcommand(nodeCommand(environment, sourceTree));
+    root.addSubcommand(new UpCommand(environment, sourceTree));
+    root.addSubcommand(new DownCommand(environment, sourceTree));
     root.addSubcommand(new VersionCommand(environment));
     root.addSubcommand(new HelpCommand());
     root.addSubcommand(new CompletionCommand(environment));
@@ -78,6 +86,14 @@ public final class Main implements Runnable {
         (error, arguments) -> printUsageError(environment.err(), error));
     addHelp(root);
     return root;
+  }
+
+  private static CommandLine nodeCommand(Environment environment, Path sourceTree) {
+    return new CommandLine(new NodeCommand())
+        .addSubcommand(new NodeCommand.ListNodes(environment))
+        .addSubcommand(new NodeCommand.GetNode(environment))
+        .addSubcommand(new NodeAddCommand(environment, sourceTree))
+        .addSubcommand(new NodeRemoveCommand(environment, sourceTree));
   }
 
   private static CommandLine steer(Environment environment, SteerCommand.Verb verb) {

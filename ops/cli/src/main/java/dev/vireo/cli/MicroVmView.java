@@ -151,8 +151,12 @@ public final class MicroVmView {
   public static String reason(MicroVm vm) {
     MicroVmStatus status = vm.getStatus();
     return switch (status.getState()) {
-      case STOPPED, FAILED -> termination(status).orElseGet(() -> firstUnmet(status));
-      case PENDING, SCHEDULED, STARTING -> firstUnmet(status);
+      case STOPPED, FAILED ->
+          status.hasTermination()
+              ? termination(status.getTermination())
+              : why(condition(vm, "Finished"));
+      case PENDING -> why(condition(vm, "Scheduled"));
+      case SCHEDULED, STARTING -> why(condition(vm, "Prepared"));
       case RUNNING, PAUSED, STOPPING, DELETING, MICRO_VM_STATE_UNSPECIFIED, UNRECOGNIZED -> "";
     };
   }
@@ -177,20 +181,14 @@ public final class MicroVmView {
     return vm.getStatus().getTermination().getCause() == Termination.Cause.STOPPED_BY_REQUEST;
   }
 
-  private static Optional<String> termination(MicroVmStatus status) {
-    Termination end = status.getTermination();
-    return status.hasTermination()
-        ? Optional.of(end.getCause() + suffix(": ", end.getMessage()))
-        : Optional.empty();
+  private static String termination(Termination end) {
+    return Text.camel(end.getCause()) + suffix(": ", end.getMessage());
   }
 
-  private static String firstUnmet(MicroVmStatus status) {
-    for (Condition condition : status.getConditionsList()) {
-      if (condition.getStatus() == Condition.Status.FALSE && !condition.getReason().isEmpty()) {
-        return condition.getReason() + suffix(": ", condition.getMessage());
-      }
-    }
-    return "";
+  private static String why(Optional<Condition> condition) {
+    return condition
+        .map(because -> because.getReason() + suffix(": ", because.getMessage()))
+        .orElse("");
   }
 
   private static Optional<Condition> condition(MicroVm vm, String type) {

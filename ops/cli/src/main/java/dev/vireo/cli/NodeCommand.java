@@ -5,7 +5,6 @@ import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.Node;
 import java.util.List;
 import java.util.concurrent.Callable;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
@@ -16,14 +15,6 @@ import picocli.CommandLine.Parameters;
     synopsisSubcommandLabel = "COMMAND",
     description = "Shows nodes, and adds emulated ones.")
 final class NodeCommand {
-  private NodeCommand() {}
-
-  static CommandLine commandLine(Environment environment) {
-    return new CommandLine(new NodeCommand())
-        .addSubcommand(new ListNodes(environment))
-        .addSubcommand(new GetNode(environment));
-  }
-
   /** {@code vireo node list}. */
   @Command(name = "list", aliases = "ls", description = "Lists the nodes.")
   static final class ListNodes implements Callable<Integer> {

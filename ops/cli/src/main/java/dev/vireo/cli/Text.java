@@ -3,6 +3,7 @@ package dev.vireo.cli;
 import com.google.protobuf.Duration;
 import com.google.protobuf.Timestamp;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -88,6 +89,13 @@ public final class Text {
     return value.name().endsWith("UNSPECIFIED")
         ? "-"
         : value.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** {@code GuestPowerOff} of {@code GUEST_POWER_OFF}, as conditions write their reasons. */
+  public static String camel(Enum<?> value) {
+    return Arrays.stream(value.name().split("_", -1))
+        .map(word -> word.charAt(0) + word.substring(1).toLowerCase(Locale.ROOT))
+        .collect(Collectors.joining());
   }
 
   /** {@code text}, or {@code -} if there is none. */

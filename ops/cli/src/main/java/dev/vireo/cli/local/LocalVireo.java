@@ -1,0 +1,329 @@
+package dev.vireo.cli.local;
+
+import dev.vireo.cli.Api;
+import dev.vireo.cli.CommandException;
+import dev.vireo.cli.Environment;
+import dev.vireo.cli.ExitCode;
+import dev.vireo.cli.ServerAddress;
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeStatus;
+import io.grpc.StatusRuntimeException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
+
+/**
+ * A controller, a worker and emulated nodes on this machine, known again by their records in one
+ * state directory, which is locked for as long as this object is open.
+ */
+public final class LocalVireo implements AutoCloseable {
+  /** The node that this machine itself is. */
+  public static final String LOCAL_NODE = "local";
+
+  private static final String CONTROLLER = "controller";
+  private static final String WORKER = "worker";
+  private static final String EMULATED_NODE = "emulated-node-";
+  private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
+
+  /** The first time, its images are built; always, a machine boots under emulation. */
+  private static final Duration EMULATED_START_TIMEOUT = Duration.ofMinutes(6);
+
+  private static final Duration STOP_GRACE = Duration.ofSeconds(15);
+  private static final Duration CALL_TIMEOUT = Duration.ofSeconds(2);
+  private static final Duration POLL = Duration.ofMillis(50);
+
+  private final Environment environment;
+  private final Path state;
+  private final Path sourceTree;
+  private final Progress progress;
+  private final FileChannel lock;
+
+  /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
+  public record Ports(int grpc, int http) {}
+
+  /**
+   * Locks the state directory, which is made if it is missing.
+   *
+   * @param sourceTree where the daemons' programs have been built
+   */
+  public LocalVireo(Environment environment, Path state, Path sourceTree, Progress progress) {
+    this.environment = environment;
+    this.state = state;
+    this.sourceTree = sourceTree;
+    this.progress = progress;
+    try {
+      Files.createDirectories(daemons());
+      lock =
+          FileChannel.open(
+              daemons().resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+      if (lock.tryLock() == null) {
+        lock.close();
+        throw new CommandException(
+            ExitCode.REFUSED,
+            "another vireo command is starting or stopping daemons here",
+            "Wait for it, or use another state directory: VIREO_STATE_DIR=…");
+      }
+    } catch (IOException e) {
+      throw new CommandException(
+          ExitCode.FAILED,
+          "cannot use the state directory %s: %s".formatted(state, e),
+          "Choose another one: VIREO_STATE_DIR=…");
+    }
+  }
+
+  /** A connection to this machine's controller. */
+  public Api connect() {
+    ServerAddress address = ServerAddress.parse("127.0.0.1:" + controllerPort());
+    return new Api(address, "default", environment.connector().apply(address));
+  }
+
+  /** Whether the worker or an emulated node runs, besides the controller. */
+  public boolean isRunning() {
+    return !runningDaemons().isEmpty();
+  }
+
+  /** Starts the controller unless it runs, and waits until it answers. */
+  public void startController(Ports ports) {
+    Daemon controller = daemon(CONTROLLER);
+    if (controller.isRunning()) {
+      progress.step("the controller is up already");
+      return;
+    }
+    requireFree(ports.grpc(), "--port");
+    requireFree(ports.http(), "--http-port");
+    progress.step("starting the controller");
+    writeControllerPort(ports.grpc());
+    controller.start(programs().controllerCommand(ports.grpc(), ports.http()), variables());
+    awaitReady(controller, START_TIMEOUT, () -> nodes().isPresent());
+  }
+
+  /**
+   * Starts this machine's worker unless it runs, and waits until its node is ready.
+   *
+   * @param poolSize how many VMM processes it keeps pre-started
+   */
+  public void startWorker(int poolSize) {
+    Daemon worker = daemon(WORKER);
+    if (worker.isRunning()) {
+      progress.step("the worker is up already");
+      return;
+    }
+    progress.step("starting the worker");
+    Programs programs = programs();
+    worker.start(
+        programs.workerCommand(
+            "--controller",
+            "127.0.0.1:" + controllerPort(),
+            "--node-id",
+            LOCAL_NODE,
+            "--pool",
+            Integer.toString(poolSize),
+            "--vmm",
+            programs.vmmDirectory()),
+        variables());
+    awaitReady(worker, START_TIMEOUT, () -> isReady(LOCAL_NODE));
+  }
+
+  /** Starts an emulated node, and waits until the controller calls it ready. */
+  public void startEmulatedNode(String id, String architecture, Map<String, String> labels) {
+    if (!daemon(CONTROLLER).isRunning()) {
+      throw new CommandException(
+          ExitCode.UNAVAILABLE, "no controller runs on this machine", "Start one: vireo up");
+    }
+    Daemon node = daemon(EMULATED_NODE + id);
+    if (node.isRunning()) {
+      throw new CommandException(
+          ExitCode.REFUSED,
+          "the emulated node %s is up already".formatted(id),
+          "See it: vireo node get %s; or choose another --id".formatted(id));
+    }
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "node",
+                "--controller-port",
+                Integer.toString(controllerPort()),
+                "--node-id",
+                id,
+                "--arch",
+                architecture,
+                "--state-dir",
+                state.resolve(EMULATED_NODE + id).toString()));
+    labels.forEach((key, value) -> arguments.addAll(List.of("--label", key + "=" + value)));
+    progress.step("starting the emulated node " + id);
+    node.start(programs().emulatedNodeCommand(arguments.toArray(String[]::new)), variables());
+    awaitReady(node, EMULATED_START_TIMEOUT, () -> isReady(id));
+  }
+
+  /** Stops an emulated node. */
+  public void stopEmulatedNode(String id) {
+    Daemon node = daemon(EMULATED_NODE + id);
+    if (!node.isRunning()) {
+      throw new CommandException(
+          ExitCode.NOT_FOUND,
+          "no emulated node %s runs on this machine".formatted(id),
+          "See the nodes: vireo node list");
+    }
+    node.stop(STOP_GRACE);
+  }
+
+  /**
+   * Stops everything: emulated nodes, the worker, its guests, the controller. What they keep on
+   * disk stays. Returns what was stopped, for people.
+   */
+  public List<String> down() {
+    List<String> stopped = new ArrayList<>();
+    for (Daemon daemon : runningDaemons()) {
+      progress.step("stopping " + daemon.name());
+      daemon.stop(STOP_GRACE);
+      stopped.add(daemon.name());
+    }
+    reapGuests();
+    for (ProcessHandle leftover : Leftovers.of(state)) {
+      stopped.add("a leftover process, " + leftover.pid());
+      leftover.destroyForcibly();
+      leftover.onExit().join();
+    }
+    FileTrees.delete(state.resolve("programs"));
+    return stopped;
+  }
+
+  /** In the order in which they are to be stopped: the controller last. */
+  private List<Daemon> runningDaemons() {
+    try (Stream<Path> directories = Files.list(daemons())) {
+      return directories
+          .filter(Files::isDirectory)
+          .map(directory -> daemon(directory.getFileName().toString()))
+          .filter(Daemon::isRunning)
+          .sorted(Comparator.comparing((Daemon daemon) -> daemon.name().equals(CONTROLLER)))
+          .toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** VMMs outlive their worker by design: without one, somebody else has to end them. */
+  private void reapGuests() {
+    if (!Files.exists(state.resolve(WORKER).resolve(LOCAL_NODE))) {
+      return;
+    }
+    Daemon reaper = daemon("reap");
+    reaper.start(programs().workerCommand("reap", "--node-id", LOCAL_NODE), variables());
+    reaper.awaitEnd(STOP_GRACE);
+  }
+
+  private void awaitReady(Daemon daemon, Duration timeout, BooleanSupplier ready) {
+    long end = System.nanoTime() + timeout.toNanos();
+    while (!ready.getAsBoolean()) {
+      if (!daemon.isRunning()) {
+        throw failedStart(daemon, ExitCode.FAILED, "ended while it started");
+      }
+      if (System.nanoTime() - end > 0) {
+        daemon.stop(STOP_GRACE);
+        throw failedStart(
+            daemon, ExitCode.TIMED_OUT, "was not ready after " + timeout.toSeconds() + " s");
+      }
+      progress.still(daemon::lastLine);
+      LockSupport.parkNanos(POLL.toNanos());
+    }
+  }
+
+  private static CommandException failedStart(Daemon daemon, int exitCode, String what) {
+    return new CommandException(
+        exitCode,
+        "%s %s; its last words:%n%s".formatted(daemon.name(), what, daemon.logTail().indent(4)),
+        "The whole log: " + daemon.log());
+  }
+
+  private boolean isReady(String nodeId) {
+    return nodes().stream()
+        .flatMap(List::stream)
+        .anyMatch(node ->
+            node.getMeta().getName().equals("nodes/" + nodeId)
+                && node.getStatus().getHealth() == NodeStatus.Health.READY);
+  }
+
+  /** Empty while the controller does not answer. */
+  private Optional<List<Node>> nodes() {
+    try (Api api = connect()) {
+      return Optional.of(api.listNodes(CALL_TIMEOUT));
+    } catch (StatusRuntimeException notYet) {
+      return Optional.empty();
+    }
+  }
+
+  private static void requireFree(int port, String option) {
+    try {
+      new ServerSocket(port, 1, InetAddress.getLoopbackAddress()).close();
+    } catch (IOException e) {
+      throw new CommandException(
+          ExitCode.REFUSED,
+          "port %d of 127.0.0.1 is taken by another program".formatted(port),
+          "See which: ss -ltnp 'sport = :%d'; or choose another: %s".formatted(port, option));
+    }
+  }
+
+  private void writeControllerPort(int port) {
+    try {
+      Files.writeString(portFile(), Integer.toString(port));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private int controllerPort() {
+    try {
+      return Integer.parseInt(Files.readString(portFile()));
+    } catch (IOException e) {
+      throw new UncheckedIOException("the controller was not started by vireo up", e);
+    }
+  }
+
+  private Path portFile() {
+    return daemons().resolve("controller-port");
+  }
+
+  private Daemon daemon(String name) {
+    return new Daemon(daemons(), name);
+  }
+
+  private Path daemons() {
+    return state.resolve("daemons");
+  }
+
+  private Programs programs() {
+    return Programs.install(sourceTree, state.resolve("programs"));
+  }
+
+  private Map<String, String> variables() {
+    return Map.of(
+        "VIREO_STATE_DIR",
+        state.toString(),
+        "VIREO_CACHE_DIR",
+        environment.cacheDirectory().toString());
+  }
+
+  /** Lets the next command in. The daemons go on. */
+  @Override
+  public void close() {
+    try {
+      lock.close();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

@@ -1,0 +1,70 @@
+package dev.vireo.cli.local;
+
+import dev.vireo.cli.Api;
+import dev.vireo.cli.Environment;
+import dev.vireo.cli.ExitCode;
+import dev.vireo.cli.NodeView;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code vireo up}. */
+@Command(
+    name = "up",
+    description = "Starts a controller and a worker on this machine; what they keep is kept.")
+public final class UpCommand implements Callable<Integer> {
+  private final Environment environment;
+  private final Path sourceTree;
+
+  @Option(
+      names = "--port",
+      paramLabel = "PORT",
+      defaultValue = "7420",
+      description = "The controller's gRPC port. Default: ${DEFAULT-VALUE}.")
+  private int port = 7420;
+
+  @Option(
+      names = "--http-port",
+      paramLabel = "PORT",
+      defaultValue = "7421",
+      description = "The controller's port for health and metrics. Default: ${DEFAULT-VALUE}.")
+  private int httpPort = 7421;
+
+  @Option(
+      names = "--pool-size",
+      paramLabel = "COUNT",
+      defaultValue = "4",
+      description = "VMM processes that the worker keeps pre-started. Default: ${DEFAULT-VALUE}.")
+  private int poolSize = 4;
+
+  @Option(names = "--no-worker", description = "Only the controller.")
+  private boolean noWorker;
+
+  public UpCommand(Environment environment, Path sourceTree) {
+    this.environment = environment;
+    this.sourceTree = sourceTree;
+  }
+
+  @Override
+  public Integer call() {
+    Progress progress = new Progress(environment.err());
+    try (LocalVireo vireo =
+        new LocalVireo(environment, environment.stateDirectory(), sourceTree, progress)) {
+      vireo.startController(new LocalVireo.Ports(port, httpPort));
+      boolean kvm = Files.isReadable(KVM) && Files.isWritable(KVM);
+      if (!noWorker && kvm) {
+        vireo.startWorker(poolSize);
+      } else if (!noWorker) {
+        progress.step("no worker: " + KVM + " cannot be used here (see vireo doctor)");
+      }
+      try (Api api = vireo.connect()) {
+        new NodeView(environment.clock()).printList(api.listNodes(), false, environment.out());
+      }
+      return ExitCode.OK;
+    }
+  }
+
+  static final Path KVM = Path.of("/dev/kvm");
+}
