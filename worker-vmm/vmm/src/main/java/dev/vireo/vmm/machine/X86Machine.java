@@ -102,6 +102,8 @@ public final class X86Machine implements AutoCloseable {
   private final VcpuGate gate;
   private final List<VcpuThread> vcpuThreads = new ArrayList<>();
   private final AtomicInteger vcpusInside;
+  private final Object closing = new Object();
+  private boolean closed;
   private final AtomicReference<Ending> ending = new AtomicReference<>();
   private volatile long firstRunNanos;
   private volatile long firstExitNanos;
@@ -292,9 +294,16 @@ public final class X86Machine implements AutoCloseable {
     gate.resume();
   }
 
-  /** Asks the guest to power off, as a press of a PC's power button does. */
+  /**
+   * Asks the guest to power off, as a press of a PC's power button does. Harmless after {@link
+   * #close}.
+   */
   public void pressPowerButton() {
-    power.pressPowerButton();
+    synchronized (closing) {
+      if (!closed) {
+        power.pressPowerButton();
+      }
+    }
   }
 
   /** Ends it from outside. Does not wait; {@link Listener#ended} tells when it is over. */
@@ -372,11 +381,14 @@ public final class X86Machine implements AutoCloseable {
   /** Frees everything. Not before it has ended, if it was started. */
   @Override
   public void close() {
-    while (!owned.isEmpty()) {
-      try {
-        owned.pop().close();
-      } catch (Exception e) {
-        throw new IllegalStateException("cannot close a part of the machine", e);
+    synchronized (closing) {
+      closed = true;
+      while (!owned.isEmpty()) {
+        try {
+          owned.pop().close();
+        } catch (Exception e) {
+          throw new IllegalStateException("cannot close a part of the machine", e);
+        }
       }
     }
   }

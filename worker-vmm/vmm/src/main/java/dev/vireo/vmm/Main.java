@@ -1,0 +1,27 @@
+package dev.vireo.vmm;
+
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.UnixListener;
+import dev.vireo.vmm.control.ControlServer;
+import java.time.Duration;
+import java.time.InstantSource;
+
+/**
+ * The VMM process: runs at most one microVM, for the worker that connects to the socket inherited
+ * as descriptor 3. It opens no path of its own.
+ */
+public final class Main {
+  private static final int CONTROL_SOCKET = 3;
+
+  /** A connected worker that has not released an ended microVM by then is not going to. */
+  private static final Duration RELEASE_WITHIN = Duration.ofSeconds(30);
+
+  private Main() {}
+
+  public static void main(String[] arguments) {
+    UnixListener workers = new UnixListener(Fd.owning(CONTROL_SOCKET));
+    new ControlServer(workers, RELEASE_WITHIN, InstantSource.system()).run();
+    // Nothing is left to do that a shutdown hook could: the kernel frees what a guest had.
+    Runtime.getRuntime().halt(0);
+  }
+}

@@ -1,0 +1,198 @@
+package dev.vireo.vmm.control;
+
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.linux.MessageSocket;
+import dev.vireo.linux.UnixListener;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.vmm.v1.VmmEvent;
+import dev.vireo.proto.vmm.v1.VmmMessage;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.vmm.v1.VmmState;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Serves {@code vireo.vmm.v1} to one worker at a time. A worker that goes away may come back; the
+ * microVM runs on meanwhile. Once that has ended there is nothing left to do but to tell: to the
+ * worker that is connected, until it says release, or to the exit record alone.
+ */
+public final class ControlServer {
+  private final UnixListener workers;
+  private final Duration releaseWithin;
+  private final MicroVm microVm;
+
+  private final Object connecting = new Object();
+  private final Object telling = new Object();
+  private @Nullable MessageSocket worker;
+  private boolean over;
+
+  /**
+   * @param workers the socket on which workers connect
+   * @param releaseWithin how long a worker that is connected may take to say release after the end
+   */
+  public ControlServer(UnixListener workers, Duration releaseWithin, InstantSource time) {
+    this.workers = workers;
+    this.releaseWithin = releaseWithin;
+    this.microVm = new MicroVm(time, new Teller());
+  }
+
+  /** Serves workers; returns when there is no reason left for this process to live. */
+  public void run() {
+    while (true) {
+      MessageSocket connection = workers.accept();
+      if (connection == null || !connect(connection)) {
+        return;
+      }
+      serve(connection);
+      if (!disconnect(connection)) {
+        return;
+      }
+    }
+  }
+
+  private boolean connect(MessageSocket connection) {
+    synchronized (connecting) {
+      worker = connection;
+      return !over;
+    }
+  }
+
+  /** Nobody is there to say release any more, so the end of the microVM is our end. */
+  private boolean disconnect(MessageSocket connection) {
+    synchronized (connecting) {
+      worker = null;
+      connection.close();
+      return !over && microVm.state() != VmmState.VMM_ENDED;
+    }
+  }
+
+  private void serve(MessageSocket connection) {
+    try {
+      while (true) {
+        MessageSocket.Message message = connection.receive();
+        if (message == null) {
+          return;
+        }
+        long receivedNanos = System.nanoTime();
+        try (Descriptors descriptors = new Descriptors(message.descriptors())) {
+          VmmRequest request = VmmRequest.parseFrom(message.bytes());
+          VmmResponse response = answer(request, descriptors, receivedNanos);
+          send(connection, VmmMessage.newBuilder().setResponse(response).build());
+          if (request.hasRelease() && response.getErrorReason().isEmpty()) {
+            over();
+            return;
+          }
+        }
+      }
+    } catch (InvalidProtocolBufferException | MessageSocket.BrokenFrameException e) {
+      Log.line("the worker does not speak our language: " + e.getMessage());
+    } catch (LinuxException e) {
+      Log.line("lost the worker: " + e.getMessage());
+    }
+  }
+
+  private VmmResponse answer(VmmRequest request, Descriptors descriptors, long receivedNanos) {
+    VmmResponse.Builder response = VmmResponse.newBuilder().setId(request.getId());
+    try {
+      switch (request.getRequestCase()) {
+        case STATUS -> {}
+        case CREATE -> microVm.create(request.getCreate(), descriptors, receivedNanos);
+        case PAUSE -> microVm.pause();
+        case RESUME -> microVm.resume();
+        case STOP -> microVm.stop(Integer.toUnsignedLong(request.getStop().getGraceMs()));
+        case INSPECT -> response.setInspection(microVm.inspect());
+        case RELEASE -> checkReleasable();
+        case REQUEST_NOT_SET ->
+            throw new RequestException(
+                ErrorReason.INTERNAL, "", "a request that this VMM does not know");
+      }
+    } catch (RequestException e) {
+      refuse(response, e.reason(), e.field(), e.getMessage());
+    } catch (InterruptedException | RuntimeException e) {
+      Log.bug("a request failed", e);
+      refuse(response, ErrorReason.INTERNAL, "", e.toString());
+    }
+    return response.setStatus(microVm.status()).build();
+  }
+
+  private static void refuse(
+      VmmResponse.Builder response, ErrorReason reason, String field, @Nullable String message) {
+    response
+        .setErrorReason(reason.name())
+        .setErrorField(field)
+        .setErrorMessage(String.valueOf(message));
+  }
+
+  private void checkReleasable() throws RequestException {
+    VmmState state = microVm.state();
+    if (state != VmmState.VMM_ENDED && state != VmmState.VMM_IDLE) {
+      throw new RequestException(ErrorReason.STATE_CONFLICT, "", "the microVM is " + state);
+    }
+  }
+
+  /** Events and answers in the order in which they were made. */
+  private void send(MessageSocket connection, VmmMessage message) {
+    synchronized (telling) {
+      connection.send(message.toByteArray(), List.of());
+    }
+  }
+
+  /** Ends {@link #run}, wherever it waits. */
+  private void over() {
+    synchronized (connecting) {
+      over = true;
+      workers.shutdown();
+      if (worker != null) {
+        worker.shutdown();
+      }
+      connecting.notifyAll();
+    }
+  }
+
+  private void awaitRelease() {
+    long deadline = System.nanoTime() + releaseWithin.toNanos();
+    synchronized (connecting) {
+      try {
+        long leftMillis = releaseWithin.toMillis();
+        while (worker != null && !over && leftMillis > 0) {
+          connecting.wait(leftMillis);
+          leftMillis = (deadline - System.nanoTime()) / 1_000_000;
+        }
+      } catch (InterruptedException e) {
+        // Nobody does; and there is nothing to wait for any more.
+      }
+    }
+    over();
+  }
+
+  /** Tells the worker that is connected, if one is. */
+  private final class Teller implements MicroVm.Listener {
+    @Override
+    public void changed() {
+      MessageSocket connection;
+      synchronized (connecting) {
+        connection = worker;
+      }
+      if (connection == null) {
+        return;
+      }
+      try {
+        synchronized (telling) {
+          VmmEvent event = VmmEvent.newBuilder().setStatus(microVm.status()).build();
+          send(connection, VmmMessage.newBuilder().setEvent(event).build());
+        }
+      } catch (LinuxException | IllegalStateException e) {
+        // It went away. It will ask when it comes back.
+      }
+    }
+
+    @Override
+    public void ended() {
+      Thread.ofPlatform().daemon().name("release").start(ControlServer.this::awaitRelease);
+    }
+  }
+}

@@ -1,0 +1,52 @@
+package dev.vireo.vmm.control;
+
+import dev.vireo.proto.vmm.v1.DeviceCounters;
+import dev.vireo.proto.vmm.v1.QueueCounters;
+import dev.vireo.proto.vmm.v1.VmmInspection;
+import dev.vireo.vmm.machine.X86Machine;
+import dev.vireo.vmm.virtio.mmio.MmioTransport;
+import dev.vireo.vmm.virtio.mmio.TransportInspection;
+
+/** What the machine counts, as the wire has it. */
+final class Inspections {
+  private Inspections() {}
+
+  static void fill(VmmInspection.Builder inspection, X86Machine machine) {
+    inspection
+        .setCommandLine(machine.commandLine())
+        .putAllExits(machine.exits())
+        .addAllVcpuExits(machine.exitsByVcpu());
+    for (MmioTransport transport : machine.transports()) {
+      inspection.addDevices(device(transport));
+    }
+  }
+
+  private static DeviceCounters device(MmioTransport transport) {
+    TransportInspection now = transport.inspect();
+    DeviceCounters.Builder device =
+        DeviceCounters.newBuilder()
+            .setSlot(transport.slot().index())
+            .setModel(transport.device().backEnd().model().label())
+            .setId(transport.device().id())
+            .setBackEnd(transport.device().backEnd().qualifiedName())
+            .setMmioBase(transport.slot().base())
+            .setMmioSize(transport.slot().size())
+            .setGsi(transport.slot().gsi())
+            .setStatus(now.status())
+            .setDriverFeatures(now.driverFeatures())
+            .putAllCounters(now.counters())
+            .setRegisterExits(now.exitsSinceDriverOk());
+    for (TransportInspection.Queue queue : now.queues()) {
+      device.addQueues(
+          QueueCounters.newBuilder()
+              .setIndex(queue.index())
+              .setSize(queue.size())
+              .setReady(queue.ready())
+              .setNotifications(queue.notifications())
+              .setInterrupts(queue.interrupts())
+              .setInterruptsSuppressed(queue.interruptsSuppressed())
+              .setRequests(queue.requests()));
+    }
+    return device.build();
+  }
+}

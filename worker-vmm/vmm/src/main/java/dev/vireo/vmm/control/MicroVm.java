@@ -1,0 +1,361 @@
+package dev.vireo.vmm.control;
+
+import com.google.protobuf.MessageLite;
+import dev.vireo.linux.Errno;
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.vmm.v1.BlockDevice;
+import dev.vireo.proto.vmm.v1.CreateRequest;
+import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.VmmInspection;
+import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.vmm.v1.VmmTimings;
+import dev.vireo.vmm.backend.RawFile;
+import dev.vireo.vmm.boot.SpecException;
+import dev.vireo.vmm.kvm.Kvm;
+import dev.vireo.vmm.machine.ConsoleFile;
+import dev.vireo.vmm.machine.X86Machine;
+import dev.vireo.vmm.virtio.VirtioDevice;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The one microVM of this process, from the create request to its end. States go one way: idle,
+ * starting, running and paused to and fro, stopping, ended.
+ *
+ * <p>Requests come on the control thread, news from the machine on vCPU threads.
+ */
+final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
+  /** Who wants to know. Called on any thread, without a lock of ours. */
+  interface Listener {
+    /** Something of {@link #status} has changed that is worth an event. */
+    void changed();
+
+    /** It has ended, is cleaned up, and its exit record is written. */
+    void ended();
+  }
+
+  private final InstantSource time;
+  private final Listener listener;
+
+  private VmmState state = VmmState.VMM_IDLE;
+  private CreateRequest request = CreateRequest.getDefaultInstance();
+  private @Nullable X86Machine machine;
+  private @Nullable ConsoleFile console;
+  private @Nullable Fd consoleFile;
+  private @Nullable Fd exitRecord;
+  private EndCause endCause = EndCause.END_CAUSE_UNSPECIFIED;
+  private String endMessage = "";
+  private boolean stopRequested;
+  private boolean consoleReady;
+  private final VmmTimings.Builder timings = VmmTimings.newBuilder();
+
+  MicroVm(InstantSource time, Listener listener) {
+    this.time = time;
+    this.listener = listener;
+  }
+
+  synchronized VmmState state() {
+    return state;
+  }
+
+  synchronized VmmStatus status() {
+    X86Machine current = machine;
+    if (current != null) {
+      timings.setFirstRunNs(current.firstRunNanos()).setFirstExitNs(current.firstExitNanos());
+    }
+    return VmmStatus.newBuilder()
+        .setState(state)
+        .setPid(ProcessHandle.current().pid())
+        .setMicrovmUid(request.getMicrovmUid())
+        .setAttempt(request.getAttempt())
+        .setEndCause(endCause)
+        .setEndMessage(endMessage)
+        .setConsoleBytes(console == null ? 0 : console.bytes())
+        .setConsoleReady(consoleReady)
+        .setTimings(timings)
+        .build();
+  }
+
+  /**
+   * Makes and starts it. If that fails it has ended: this process is good for no other.
+   *
+   * @param receivedNanos when the request arrived, by {@code System.nanoTime}
+   * @throws RequestException with the catalogue's reason and the field to blame
+   */
+  void create(CreateRequest create, Descriptors descriptors, long receivedNanos)
+      throws RequestException {
+    synchronized (this) {
+      if (state != VmmState.VMM_IDLE) {
+        throw new RequestException(
+            ErrorReason.STATE_CONFLICT, "", "this VMM has or had a microVM: " + state);
+      }
+      request = create;
+      timings.setSpecReceivedNs(receivedNanos);
+      state = VmmState.VMM_STARTING;
+    }
+    try {
+      start(create, descriptors);
+    } catch (SpecException e) {
+      throw failedSetup(e.reason(), e.field(), e.getMessage(), e);
+    } catch (LinuxException e) {
+      boolean exhausted = e.errno() == Errno.ENOMEM || e.errno() == Errno.EMFILE;
+      throw failedSetup(
+          exhausted ? ErrorReason.NODE_RESOURCES_EXHAUSTED : ErrorReason.VMM_FAILED,
+          "",
+          e.getMessage(),
+          e);
+    } catch (RuntimeException e) {
+      Log.bug("cannot set up the microVM", e);
+      throw failedSetup(ErrorReason.INTERNAL, "", e.toString(), e);
+    }
+  }
+
+  private void start(CreateRequest create, Descriptors descriptors) {
+    Fd consoleOutput;
+    ConsoleFile consoleLog;
+    synchronized (this) {
+      exitRecord = descriptors.take(create.getExitRecordFd());
+      consoleOutput = descriptors.take(create.getConsole().getOutputFd());
+      consoleFile = consoleOutput;
+      consoleLog =
+          new ConsoleFile(
+              consoleOutput,
+              create.getConsole().getMaxBytes(),
+              create.getConsole().getReadyMarker(),
+              this);
+      console = consoleLog;
+    }
+    X86Machine made =
+        new X86Machine(
+            new Kvm(descriptors.get(create.getKvmFd())),
+            spec(create, descriptors, consoleLog),
+            time,
+            this);
+    synchronized (this) {
+      machine = made;
+      timings.setVmCreatedNs(System.nanoTime());
+      state = VmmState.VMM_RUNNING;
+    }
+    made.start();
+    Log.line("running " + create.getMicrovmName() + ", attempt " + create.getAttempt());
+    listener.changed();
+  }
+
+  private static X86Machine.Spec spec(
+      CreateRequest create, Descriptors descriptors, ConsoleFile console) {
+    return new X86Machine.Spec(
+        create.getVcpus(),
+        create.getMemoryBytes(),
+        descriptors.get(create.getKernel().getKernelFd()),
+        create.getKernel().hasInitramfsFd()
+            ? descriptors.get(create.getKernel().getInitramfsFd())
+            : null,
+        create.getKernel().getCommandLine(),
+        create.getKernel().getAnnouncement(),
+        devices(create, descriptors),
+        console);
+  }
+
+  private static List<VirtioDevice> devices(CreateRequest create, Descriptors descriptors) {
+    List<VirtioDevice> devices = new ArrayList<>(create.getDevicesCount());
+    try {
+      for (Device device : create.getDevicesList()) {
+        devices.add(device(device, descriptors));
+      }
+      return devices;
+    } catch (RuntimeException e) {
+      devices.forEach(VirtioDevice::close);
+      throw e;
+    }
+  }
+
+  private static VirtioDevice device(Device device, Descriptors descriptors) {
+    return switch (device.getDeviceCase()) {
+      case BLOCK -> {
+        BlockDevice block = device.getBlock();
+        yield new dev.vireo.vmm.virtio.block.BlockDevice(
+            device.getId(),
+            new RawFile(descriptors.take(block.getFileFd()), block.getCapacityBytes()),
+            block.getReadOnly());
+      }
+      case DEVICE_NOT_SET ->
+          throw new IllegalArgumentException("device " + device.getId() + " of no known model");
+    };
+  }
+
+  private RequestException failedSetup(
+      ErrorReason reason, String field, @Nullable String message, Throwable cause) {
+    finish(EndCause.END_SETUP_FAILED, reason + ": " + message);
+    return new RequestException(reason, field, String.valueOf(message), cause);
+  }
+
+  /** Returns when no vCPU is in the guest. */
+  void pause() throws RequestException, InterruptedException {
+    X86Machine current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
+    current.pause();
+    move(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
+  }
+
+  void resume() throws RequestException {
+    X86Machine current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
+    move(VmmState.VMM_PAUSED, VmmState.VMM_RUNNING);
+    current.resume();
+  }
+
+  /**
+   * Asks the guest to power off, and ends it if it has not after the grace; with no grace ends it
+   * at once. Does not wait for the end. Harmless if it has ended.
+   */
+  void stop(long graceMillis) throws RequestException {
+    X86Machine current;
+    boolean first;
+    synchronized (this) {
+      if (state == VmmState.VMM_ENDED) {
+        return;
+      }
+      current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED, VmmState.VMM_STOPPING);
+      first = !stopRequested;
+      stopRequested = true;
+      state = VmmState.VMM_STOPPING;
+    }
+    if (first) {
+      Log.line("stopping, grace " + graceMillis + " ms");
+      listener.changed();
+    }
+    if (graceMillis == 0) {
+      current.stop("stopped");
+      return;
+    }
+    current.resume();
+    current.pressPowerButton();
+    Thread.ofPlatform().daemon().name("grace").start(() -> stopAfter(current, graceMillis));
+  }
+
+  private void stopAfter(X86Machine current, long graceMillis) {
+    long deadline = System.nanoTime() + graceMillis * 1_000_000L;
+    synchronized (this) {
+      try {
+        long leftMillis = graceMillis;
+        while (state != VmmState.VMM_ENDED && leftMillis > 0) {
+          wait(leftMillis);
+          leftMillis = (deadline - System.nanoTime() + 999_999) / 1_000_000;
+        }
+      } catch (InterruptedException e) {
+        return; // Nobody does.
+      }
+    }
+    current.stop("the guest did not power off within " + graceMillis + " ms, so it was stopped");
+  }
+
+  private synchronized X86Machine machineIn(VmmState... allowed) throws RequestException {
+    X86Machine current = machine;
+    for (VmmState one : allowed) {
+      if (state == one && current != null) {
+        return current;
+      }
+    }
+    throw new RequestException(ErrorReason.STATE_CONFLICT, "", "the microVM is " + state);
+  }
+
+  private void move(VmmState from, VmmState to) {
+    synchronized (this) {
+      if (state != from) {
+        return;
+      }
+      state = to;
+    }
+    Log.line(to == VmmState.VMM_PAUSED ? "paused" : "resumed");
+    listener.changed();
+  }
+
+  /** Counters and devices of the microVM, as far as there is one. */
+  VmmInspection inspect() {
+    VmmInspection.Builder inspection = VmmInspection.newBuilder().setStatus(status());
+    X86Machine current;
+    synchronized (this) {
+      current = machine;
+      inspection.setAnnouncement(request.getKernel().getAnnouncement());
+    }
+    if (current != null) {
+      Inspections.fill(inspection, current);
+    }
+    return inspection.build();
+  }
+
+  @Override
+  public void guestRan() {
+    listener.changed();
+  }
+
+  @Override
+  public void consoleStarted() {
+    synchronized (this) {
+      timings.setFirstConsoleByteNs(System.nanoTime());
+    }
+    listener.changed();
+  }
+
+  @Override
+  public void consoleReady() {
+    synchronized (this) {
+      consoleReady = true;
+    }
+    listener.changed();
+  }
+
+  @Override
+  public void ended(EndCause cause, String message) {
+    X86Machine current;
+    boolean asAsked;
+    synchronized (this) {
+      current = machine;
+      asAsked = stopRequested && cause == EndCause.END_GUEST_POWER_OFF;
+    }
+    if (current != null) {
+      try {
+        current.close();
+      } catch (RuntimeException e) {
+        Log.bug("cannot free the machine", e);
+      }
+    }
+    if (asAsked) {
+      finish(EndCause.END_STOPPED_BY_REQUEST, "the guest powered off as asked");
+    } else {
+      finish(cause, message);
+    }
+  }
+
+  private void finish(EndCause cause, String message) {
+    synchronized (this) {
+      state = VmmState.VMM_ENDED;
+      endCause = cause;
+      endMessage = message;
+      writeExitRecord();
+      if (consoleFile != null) {
+        consoleFile.close();
+      }
+      notifyAll();
+    }
+    Log.line("ended: " + message);
+    listener.changed();
+    listener.ended();
+  }
+
+  private void writeExitRecord() {
+    if (exitRecord == null) {
+      return;
+    }
+    MessageLite last = status();
+    try (Fd record = exitRecord) {
+      record.writeFully(last.toByteArray(), 0);
+    } catch (LinuxException e) {
+      Log.line("cannot write the exit record: " + e.getMessage());
+    }
+  }
+}
