@@ -16,6 +16,8 @@ public final class EmulatedNodeException extends Exception {
     STATE_IN_USE,
     /** The outer machine did not come up, or ended before its job did. */
     MACHINE_FAILED,
+    /** No machine runs with this state directory, or it ended meanwhile. */
+    NOT_RUNNING,
     /** It did not end in time. */
     TIMED_OUT
   }

@@ -15,7 +15,13 @@ import picocli.CommandLine.Command;
     name = "emulated-node",
     description = "A node for Linux guests on hosts without hardware virtualization.",
     mixinStandardHelpOptions = true,
-    subcommands = {Main.Build.class, RunCommand.class, NodeCommand.class, DownCommand.class})
+    subcommands = {
+      Main.Build.class,
+      RunCommand.class,
+      NodeCommand.class,
+      ExecCommand.class,
+      DownCommand.class
+    })
 public final class Main {
   private Main() {}
 

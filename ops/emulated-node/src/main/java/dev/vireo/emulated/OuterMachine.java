@@ -21,6 +21,9 @@ final class OuterMachine implements AutoCloseable {
   /** The kernel's console and the marks of the outer init. */
   static final String CONSOLE_FILE = "console.log";
 
+  /** A unix socket; see {@link ShellClient}. */
+  static final String SHELL_SOCKET = "shell.sock";
+
   private static final String RECORD_FILE = "qemu.pid";
   private static final String JOB_FILE = "job.sh";
 
@@ -110,6 +113,10 @@ final class OuterMachine implements AutoCloseable {
     command.addAll(List.of("-serial", "file:" + escape(stateDirectory.resolve(CONSOLE_FILE))));
     command.addAll(List.of("-serial", "stdio"));
     command.addAll(
+        List.of(
+            "-serial",
+            "unix:" + escape(stateDirectory.resolve(SHELL_SOCKET)) + ",server=on,wait=off"));
+    command.addAll(
         List.of("-fw_cfg", "name=opt/vireo/run,file=" + escape(stateDirectory.resolve(JOB_FILE))));
     return command;
   }
@@ -154,5 +161,6 @@ final class OuterMachine implements AutoCloseable {
     pullPlug();
     Files.deleteIfExists(stateDirectory.resolve(RECORD_FILE));
     Files.deleteIfExists(stateDirectory.resolve(JOB_FILE));
+    Files.deleteIfExists(stateDirectory.resolve(SHELL_SOCKET));
   }
 }

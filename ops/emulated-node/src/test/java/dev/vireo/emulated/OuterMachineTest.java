@@ -1,5 +1,7 @@
 package dev.vireo.emulated;
 
+import static java.util.concurrent.TimeUnit.SECONDS;
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -14,6 +16,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The outer machine is there for its job, offers KVM to it, and is gone with its owner. */
 class OuterMachineTest {
+  private static final int PATIENCE_SECONDS = 120;
+
   @TempDir Path directory;
 
   @Test
@@ -29,21 +33,46 @@ class OuterMachineTest {
   @Test
   @Tag("linux")
   void aJobRunsWithItsFilesAndKvm() throws Exception {
-    Path output = directory.resolve("output");
     Path contents = Files.createDirectory(directory.resolve("contents"));
     Files.writeString(contents.resolve("greeting"), "hello\n");
-    Path disk = directory.resolve("job.ext4");
-    JobDisk.make(contents, disk, Commands.ofHost());
-    String script = "cat greeting; cat /sys/module/kvm_amd/parameters/npt; ls /dev/kvm; exit 3";
 
-    var job = new OuterMachine.Job(disk, script, 1024);
     try (var machine =
-        OuterMachine.start(
-            Main.outerImage(step -> {}), job, directory, Redirect.to(output.toFile()))) {
-      assertTrue(machine.await(120));
+        start("cat greeting; cat /sys/module/kvm_amd/parameters/npt; ls /dev/kvm; exit 3")) {
+      assertTrue(machine.await(PATIENCE_SECONDS));
       assertEquals(3, RunCommand.statusIn(machine.console()));
     }
 
-    assertEquals("hello\nY\n/dev/kvm\n", Files.readString(output));
+    assertEquals("hello\nY\n/dev/kvm\n", Files.readString(directory.resolve("output")));
+  }
+
+  @Test
+  @Tag("linux")
+  void aCommandRunsInAMachineThatIsUp() throws Exception {
+    try (var machine = start("while [ ! -e /tmp/done ]; do sleep 1; done")) {
+      await()
+          .atMost(PATIENCE_SECONDS, SECONDS)
+          .until(() -> machine.console().contains("user space"));
+      var shell = new ShellClient(directory);
+
+      assertEquals(
+          new ShellClient.Result(5, "äöü\nwith 'quotes'\n"),
+          shell.run("echo äöü\necho \"with 'quotes'\"\nexit 5"));
+      assertEquals(new ShellClient.Result(0, ""), shell.run("touch /tmp/done"));
+      assertTrue(machine.await(PATIENCE_SECONDS));
+    }
+    var refusal =
+        assertThrows(EmulatedNodeException.class, () -> new ShellClient(directory).run("true"));
+    assertEquals(EmulatedNodeException.Reason.NOT_RUNNING, refusal.reason());
+  }
+
+  private OuterMachine start(String script) throws Exception {
+    Path contents = Files.createDirectories(directory.resolve("contents"));
+    Path disk = directory.resolve("job.ext4");
+    JobDisk.make(contents, disk, Commands.ofHost());
+    return OuterMachine.start(
+        Main.outerImage(step -> {}),
+        new OuterMachine.Job(disk, script, 1024),
+        directory,
+        Redirect.to(directory.resolve("output").toFile()));
   }
 }

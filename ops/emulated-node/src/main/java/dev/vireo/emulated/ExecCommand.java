@@ -1,0 +1,27 @@
+package dev.vireo.emulated;
+
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** A look into a running node. */
+@Command(
+    name = "exec",
+    description = "Run a shell command in the outer machine of a running node, as root.",
+    mixinStandardHelpOptions = true)
+final class ExecCommand implements Callable<Integer> {
+  @Option(names = "--state-dir", required = true, paramLabel = "DIR", description = "The node's.")
+  private Path stateDirectory = Path.of("");
+
+  @Parameters(paramLabel = "COMMAND")
+  private String command = "";
+
+  @Override
+  public Integer call() throws Exception {
+    ShellClient.Result result = new ShellClient(stateDirectory).run(command);
+    System.out.print(result.output());
+    return result.status();
+  }
+}
