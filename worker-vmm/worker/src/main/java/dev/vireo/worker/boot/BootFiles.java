@@ -1,6 +1,7 @@
 package dev.vireo.worker.boot;
 
 import dev.vireo.linux.Fd;
+import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
@@ -21,6 +22,7 @@ import java.util.Optional;
  * @param commandLine whole but for the announcements of devices in CMDLINE mode
  */
 public record BootFiles(
+    Fd kvm,
     int vcpus,
     long memoryBytes,
     Fd kernel,
@@ -31,6 +33,7 @@ public record BootFiles(
     long consoleMaxBytes,
     String readyMarker)
     implements AutoCloseable {
+  private static final long DEFAULT_CONSOLE_BYTES = 1 << 20;
 
   /**
    * A disk's file.
@@ -52,6 +55,7 @@ public record BootFiles(
       own.add(disk.template() ? privateCopy(disk, directory) : disk);
     }
     return new BootFiles(
+        kvm,
         vcpus,
         memoryBytes,
         kernel,
@@ -75,8 +79,14 @@ public record BootFiles(
     return new OpenDisk(disk.id(), file, false, false, file.size());
   }
 
+  /** How much of the console a spec wants kept. */
+  public static long consoleMaxBytes(MicroVmSpec spec) {
+    long wanted = spec.getConsole().getMaxBytes();
+    return wanted == 0 ? DEFAULT_CONSOLE_BYTES : wanted;
+  }
+
   /** What to tell the VMM, but for who the microVM is. */
-  public Orders orders(Fd kvm, Fd console, Fd exitRecord) {
+  public Orders orders(Fd console, Fd exitRecord) {
     List<Fd> descriptors = new ArrayList<>();
     CreateRequest.Builder request =
         CreateRequest.newBuilder()
@@ -116,6 +126,7 @@ public record BootFiles(
 
   @Override
   public void close() {
+    kvm.close();
     kernel.close();
     initramfs.ifPresent(Fd::close);
     disks.forEach(disk -> disk.file().close());

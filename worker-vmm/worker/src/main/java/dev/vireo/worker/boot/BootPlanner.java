@@ -9,6 +9,7 @@ import static dev.vireo.proto.errors.ErrorReason.INITRAMFS_NOT_FOUND;
 import static dev.vireo.proto.errors.ErrorReason.KERNEL_INVALID;
 import static dev.vireo.proto.errors.ErrorReason.KERNEL_NOT_FOUND;
 import static dev.vireo.proto.errors.ErrorReason.KERNEL_WRONG_ARCHITECTURE;
+import static dev.vireo.proto.errors.ErrorReason.KVM_UNAVAILABLE;
 import static dev.vireo.proto.errors.ErrorReason.MEMORY_TOO_SMALL;
 import static dev.vireo.proto.errors.ErrorReason.NODE_RESOURCES_EXHAUSTED;
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -47,7 +48,6 @@ import java.util.stream.Collectors;
  */
 public final class BootPlanner {
   private static final long MIB = 1 << 20;
-  private static final long DEFAULT_CONSOLE_BYTES = MIB;
   private static final int SECTOR_BYTES = 512;
   private static final int MAX_COMMAND_LINE_BYTES = 2047;
 
@@ -61,14 +61,18 @@ public final class BootPlanner {
 
   private static final int READ_WRITE = Fd.O_RDWR | Fd.O_NONBLOCK;
 
+  private final Path kvmDevice;
   private final ImageDirectory images;
   private final NodeCapabilities node;
   private final NodeResources capacity;
 
   /**
+   * @param kvmDevice {@code /dev/kvm}
    * @param capacity all that the node has; what is free of it is not looked at here
    */
-  public BootPlanner(ImageDirectory images, NodeCapabilities node, NodeResources capacity) {
+  public BootPlanner(
+      Path kvmDevice, ImageDirectory images, NodeCapabilities node, NodeResources capacity) {
+    this.kvmDevice = kvmDevice;
     this.images = images;
     this.node = node;
     this.capacity = capacity;
@@ -83,12 +87,14 @@ public final class BootPlanner {
     checkSize(spec);
     List<Fd> opened = new ArrayList<>();
     try {
+      Fd kvm = openFile(kvmDevice.toString(), READ_WRITE, KVM_UNAVAILABLE, "", opened);
       Source source = openKernel(spec, opened);
       checkKernel(spec, source);
       Optional<Fd> initramfs = openInitramfs(spec, source, opened);
       AnnouncementMode announcement = announcement(spec, source);
       List<OpenDisk> disks = openDisks(spec, source, opened);
       return new BootFiles(
+          kvm,
           spec.getVcpus(),
           spec.getMemoryMib() * MIB,
           source.kernel,
@@ -96,9 +102,7 @@ public final class BootPlanner {
           commandLine(spec, source, announcement),
           announcement,
           disks,
-          spec.getConsole().getMaxBytes() == 0
-              ? DEFAULT_CONSOLE_BYTES
-              : spec.getConsole().getMaxBytes(),
+          BootFiles.consoleMaxBytes(spec),
           spec.getConsole().getReadyMarker());
     } catch (RejectedException | RuntimeException e) {
       opened.forEach(Fd::close);

@@ -2,8 +2,12 @@ package dev.vireo.worker.vmm;
 
 import dev.vireo.proto.vmm.v1.VmmStatus;
 
-/** Waits for a VMM that nobody wants any more, and removes what it leaves. */
-record RemoveWhenEnded(Vmm vmm) implements VmmListener {
+/**
+ * Waits for a VMM that nobody wants any more, and removes what it leaves.
+ *
+ * @param then called after that
+ */
+record RemoveWhenEnded(Vmm vmm, Runnable then) implements VmmListener {
   @Override
   public void onStatus(VmmStatus status) {
     // It no longer matters.
@@ -12,5 +16,6 @@ record RemoveWhenEnded(Vmm vmm) implements VmmListener {
   @Override
   public void onExit(VmmExit exit) {
     vmm.remove();
+    then.run();
   }
 }

@@ -41,4 +41,10 @@ public interface Vmm {
 
   /** Removes what the process leaves on disk. To be called after its end was told. */
   void remove();
+
+  /** Ends a process that nobody wants, and then removes what it leaves. */
+  default void discard() {
+    listen(new RemoveWhenEnded(this, () -> {}));
+    kill();
+  }
 }

@@ -89,8 +89,7 @@ public final class VmmHost implements AutoCloseable {
         .<Vmm>thenApply(idle -> vmm)
         .whenComplete((idle, failure) -> {
           if (failure != null) {
-            vmm.listen(new RemoveWhenEnded(vmm));
-            vmm.kill();
+            vmm.discard();
           }
         });
   }

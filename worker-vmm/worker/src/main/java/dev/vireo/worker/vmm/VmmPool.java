@@ -1,5 +1,7 @@
 package dev.vireo.worker.vmm;
 
+import static java.util.concurrent.TimeUnit.SECONDS;
+
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.worker.time.Time;
 import java.lang.System.Logger.Level;
@@ -7,6 +9,7 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +27,7 @@ public final class VmmPool implements AutoCloseable {
 
   private static final Duration FIRST_RETRY = Duration.ofSeconds(1);
   private static final int MOST_RETRY_DOUBLINGS = 5;
+  private static final Duration END_WITHIN = Duration.ofSeconds(2);
 
   private final Supplier<CompletableFuture<Vmm>> spawn;
   private final int target;
@@ -98,7 +102,7 @@ public final class VmmPool implements AutoCloseable {
       }
     }
     if (refused) {
-      discard(vmm);
+      vmm.discard();
     } else if (waiter != null) {
       waiter.complete(vmm);
     } else {
@@ -202,12 +206,7 @@ public final class VmmPool implements AutoCloseable {
     }
   }
 
-  private static void discard(Vmm vmm) {
-    vmm.listen(new RemoveWhenEnded(vmm));
-    vmm.kill();
-  }
-
-  /** Ends the idle VMMs; those that were taken go on. */
+  /** Ends the idle VMMs, and waits a moment for it; those that were taken go on. */
   @Override
   public void close() {
     List<Vmm> unused;
@@ -216,6 +215,15 @@ public final class VmmPool implements AutoCloseable {
       unused = List.copyOf(idle);
       idle.clear();
     }
-    unused.forEach(VmmPool::discard);
+    CountDownLatch ends = new CountDownLatch(unused.size());
+    for (Vmm vmm : unused) {
+      vmm.listen(new RemoveWhenEnded(vmm, ends::countDown));
+      vmm.kill();
+    }
+    try {
+      var _ = ends.await(END_WITHIN.toSeconds(), SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 }

@@ -1,0 +1,203 @@
+package dev.vireo.worker;
+
+import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.worker.v1.DesiredChange;
+import dev.vireo.proto.worker.v1.Heartbeat;
+import dev.vireo.proto.worker.v1.Hello;
+import dev.vireo.proto.worker.v1.Inspect;
+import dev.vireo.proto.worker.v1.InspectResult;
+import dev.vireo.proto.worker.v1.LogChunk;
+import dev.vireo.proto.worker.v1.ReadLog;
+import dev.vireo.proto.worker.v1.Welcome;
+import dev.vireo.worker.boot.BootPlanner;
+import dev.vireo.worker.console.LogStreams;
+import dev.vireo.worker.microvm.Inspector;
+import dev.vireo.worker.microvm.MicroVms;
+import dev.vireo.worker.microvm.Reservations;
+import dev.vireo.worker.microvm.VmmLauncher;
+import dev.vireo.worker.node.NodeFacts;
+import dev.vireo.worker.session.Backoff;
+import dev.vireo.worker.session.ControlledNode;
+import dev.vireo.worker.session.ControllerSession;
+import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.SystemTime;
+import dev.vireo.worker.vmm.VmmAdoption;
+import dev.vireo.worker.vmm.VmmHost;
+import dev.vireo.worker.vmm.VmmPool;
+import dev.vireo.worker.vmm.VmmProgram;
+import io.grpc.ManagedChannel;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
+
+/**
+ * A node daemon, put together: takes back what its predecessor left, then keeps a session with the
+ * controller and makes its desired state true.
+ */
+public final class Worker implements ControlledNode, AutoCloseable {
+  /** Also long enough for a JVM in an emulated node to start. */
+  private static final Duration VMM_ANSWERS_WITHIN = Duration.ofSeconds(60);
+
+  private static final Duration FIRST_REDIAL = Duration.ofMillis(100);
+  private static final Duration LONGEST_REDIAL = Duration.ofSeconds(5);
+  private static final Duration HOUSEKEEPING = Duration.ofSeconds(30);
+
+  /** More than CPUs: some of them copy disks. */
+  private static final int THREADS = 8;
+
+  private final String nodeId;
+  private final String nodeUid;
+  private final String version;
+  private final Map<String, String> labels;
+  private final NodeFacts facts;
+  private final SystemTime time = new SystemTime();
+  private final ExecutorService threads;
+  private final VmmHost host;
+  private final VmmPool pool;
+  private final MicroVms microVms;
+  private final Inspector inspector;
+  private final LogStreams logs;
+  private final ControllerSession session;
+  private NodeCapabilities told = NodeCapabilities.getDefaultInstance();
+
+  /**
+   * @param state stays the caller's to close, after this
+   * @param bootId of this boot of the machine
+   * @param version of this program, for people
+   * @param channel to the controller; this worker's from now on
+   */
+  public Worker(
+      String nodeId,
+      Map<String, String> labels,
+      StateDirectory state,
+      NodeFacts facts,
+      BootPlanner planner,
+      VmmProgram program,
+      int poolSize,
+      String bootId,
+      String version,
+      ManagedChannel channel) {
+    this.nodeId = nodeId;
+    this.nodeUid = state.nodeUid();
+    this.labels = Map.copyOf(labels);
+    this.version = version;
+    this.facts = facts;
+    SecureRandom random = new SecureRandom();
+    AtomicInteger count = new AtomicInteger();
+    this.threads =
+        Executors.newFixedThreadPool(
+            THREADS,
+            task ->
+                Thread.ofPlatform()
+                    .name("worker-" + count.incrementAndGet())
+                    .daemon()
+                    .unstarted(task));
+    this.host = new VmmHost(state, program, bootId, random, time, VMM_ANSWERS_WITHIN);
+    int parallelSpawns = Runtime.getRuntime().availableProcessors();
+    this.pool = new VmmPool(host::spawn, poolSize, parallelSpawns, threads, time);
+    this.session =
+        new ControllerSession(
+            channel, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
+    this.microVms =
+        new MicroVms(
+            state,
+            new VmmLauncher(planner, pool, threads, VMM_ANSWERS_WITHIN),
+            new Reservations(facts.capacity()),
+            time,
+            threads,
+            session::report);
+    this.inspector = new Inspector(microVms);
+    this.logs = new LogStreams(microVms::console, time, threads);
+  }
+
+  /** Takes back what runs, then dials. Returns when the first is done. */
+  public void start() {
+    microVms.recover(new VmmAdoption(host).run(), pool);
+    pool.start();
+    session.start();
+    keepHouse();
+  }
+
+  private void keepHouse() {
+    time.after(
+        HOUSEKEEPING,
+        () -> {
+          threads.execute(host::capLogs);
+          keepHouse();
+        });
+  }
+
+  @Override
+  public Hello hello() {
+    return Hello.newBuilder()
+        .setNodeId(nodeId)
+        .setNodeUid(nodeUid)
+        .setCapabilities(capabilitiesToTell())
+        .setCapacity(facts.capacity())
+        .putAllLabels(labels)
+        .setWorkerVersion(version)
+        .addAllReports(microVms.reports())
+        .build();
+  }
+
+  private synchronized NodeCapabilities capabilitiesToTell() {
+    told = facts.capabilities();
+    return told;
+  }
+
+  @Override
+  public synchronized Heartbeat heartbeat() {
+    Heartbeat.Builder heartbeat =
+        Heartbeat.newBuilder().setWarmVmms(pool.idle()).setCapacity(facts.capacity());
+    NodeCapabilities now = facts.capabilities();
+    if (!now.equals(told)) {
+      told = now;
+      heartbeat.setCapabilities(now);
+    }
+    return heartbeat.build();
+  }
+
+  @Override
+  public void welcome(Welcome welcome) {
+    microVms.setDesired(welcome.getAssignmentsList());
+  }
+
+  @Override
+  public void change(DesiredChange change) {
+    microVms.change(change);
+  }
+
+  @Override
+  public void readLog(ReadLog request, Consumer<LogChunk> chunks) {
+    logs.read(request, chunks);
+  }
+
+  @Override
+  public void cancelLog(long streamId) {
+    logs.cancel(streamId);
+  }
+
+  @Override
+  public void inspect(Inspect request, Consumer<InspectResult> answer) {
+    var _ = inspector.inspect(request).thenAccept(answer);
+  }
+
+  @Override
+  public void disconnected() {
+    logs.cancelAll();
+  }
+
+  /** Ends the session and the idle VMMs. Guests go on. */
+  @Override
+  public void close() {
+    session.close();
+    pool.close();
+    time.close();
+    threads.shutdown();
+    host.close();
+  }
+}

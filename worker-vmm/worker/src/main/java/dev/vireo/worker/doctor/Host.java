@@ -1,0 +1,32 @@
+package dev.vireo.worker.doctor;
+
+import dev.vireo.linux.KvmProbe;
+import dev.vireo.linux.LinuxException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** The host, as far as the doctor looks at it. */
+public interface Host {
+  /** Asks {@code /dev/kvm}. */
+  KvmProbe kvm() throws LinuxException;
+
+  boolean exists(Path path);
+
+  /** Whether this process may read and write it. */
+  boolean isUsable(Path path);
+
+  /** The program's path, if it is on PATH. */
+  Optional<Path> program(String name);
+
+  /** {@code /sys/fs/cgroup} and what is below it, by file system type: v1, v2 or both. */
+  String cgroups() throws IOException;
+
+  int cpus();
+
+  long memoryTotalMib() throws IOException;
+
+  long memoryAvailableMib() throws IOException;
+
+  boolean isX86();
+}

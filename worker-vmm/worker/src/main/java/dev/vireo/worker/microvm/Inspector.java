@@ -1,0 +1,147 @@
+package dev.vireo.worker.microvm;
+
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.BootTimings;
+import dev.vireo.proto.v1.DeviceInspection;
+import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.QueueInspection;
+import dev.vireo.proto.v1.VcpuInspection;
+import dev.vireo.proto.vmm.v1.DeviceCounters;
+import dev.vireo.proto.vmm.v1.InspectRequest;
+import dev.vireo.proto.vmm.v1.QueueCounters;
+import dev.vireo.proto.vmm.v1.VmmInspection;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.vmm.v1.VmmTimings;
+import dev.vireo.proto.worker.v1.Inspect;
+import dev.vireo.proto.worker.v1.InspectResult;
+import dev.vireo.worker.node.ProcFiles;
+import dev.vireo.worker.vmm.Vmm;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+/** Asks a microVM's VMM what it knows, and adds what only the host sees. */
+public final class Inspector {
+  private static final long ANSWER_WITHIN_SECONDS = 5;
+
+  private final MicroVms microVms;
+
+  public Inspector(MicroVms microVms) {
+    this.microVms = microVms;
+  }
+
+  /** Never fails: what went wrong is in the result. */
+  public CompletableFuture<InspectResult> inspect(Inspect request) {
+    InspectResult.Builder result = InspectResult.newBuilder().setRequestId(request.getRequestId());
+    Optional<MicroVm> microVm = microVms.find(request.getUid());
+    if (microVm.isEmpty()) {
+      return CompletableFuture.completedFuture(
+          failure(
+              result,
+              ErrorReason.MICROVM_NOT_FOUND,
+              "no microVM " + request.getUid() + " is on this node"));
+    }
+    return microVm
+        .get()
+        .vmm()
+        .thenCompose(vmm ->
+            vmm.map(running -> ask(running, result))
+                .orElseGet(() ->
+                    CompletableFuture.completedFuture(
+                        failure(
+                            result,
+                            ErrorReason.STATE_CONFLICT,
+                            "the microVM has no VMM at this moment"))))
+        .exceptionally(
+            error -> failure(result, ErrorReason.VMM_FAILED, "its VMM did not answer: " + error));
+  }
+
+  private static CompletableFuture<InspectResult> ask(Vmm vmm, InspectResult.Builder result) {
+    return vmm.request(
+            VmmRequest.newBuilder().setInspect(InspectRequest.getDefaultInstance()), List.of())
+        .orTimeout(ANSWER_WITHIN_SECONDS, TimeUnit.SECONDS)
+        .thenApply(response -> answer(vmm, response, result));
+  }
+
+  private static InspectResult answer(Vmm vmm, VmmResponse response, InspectResult.Builder result) {
+    return response.getErrorReason().isEmpty()
+        ? result.setInspection(inspection(vmm, response.getInspection())).build()
+        : failure(result, ErrorReason.VMM_FAILED, response.getErrorMessage());
+  }
+
+  private static InspectResult failure(
+      InspectResult.Builder result, ErrorReason reason, String message) {
+    return result.setReason(reason.name()).setError(message).build();
+  }
+
+  private static Inspection inspection(Vmm vmm, VmmInspection of) {
+    Inspection.Builder inspection =
+        Inspection.newBuilder()
+            .setVmmPid(vmm.pid())
+            .setAnnouncement(
+                switch (of.getAnnouncement()) {
+                  case ANNOUNCE_CMDLINE -> "cmdline";
+                  case ANNOUNCE_ACPI -> "acpi";
+                  case ANNOUNCE_FDT -> "fdt";
+                  case ANNOUNCEMENT_MODE_UNSPECIFIED, UNRECOGNIZED -> "";
+                })
+            .setCommandLine(of.getCommandLine())
+            .putAllExits(of.getExitsMap())
+            .setTimings(timings(of.getStatus().getTimings()))
+            .setConsoleBytes(of.getStatus().getConsoleBytes())
+            .setPssBytes(ProcFiles.proportionalSetBytes(vmm.pid()).orElse(0));
+    of.getDevicesList().forEach(device -> inspection.addDevices(device(device)));
+    for (int i = 0; i < of.getVcpuExitsCount(); i++) {
+      inspection.addVcpus(VcpuInspection.newBuilder().setIndex(i).setExits(of.getVcpuExits(i)));
+    }
+    return inspection.build();
+  }
+
+  private static BootTimings timings(VmmTimings of) {
+    return BootTimings.newBuilder()
+        .setSpecReceivedNs(of.getSpecReceivedNs())
+        .setVmCreatedNs(of.getVmCreatedNs())
+        .setFirstRunNs(of.getFirstRunNs())
+        .setFirstExitNs(of.getFirstExitNs())
+        .setFirstConsoleByteNs(of.getFirstConsoleByteNs())
+        .build();
+  }
+
+  private static DeviceInspection device(DeviceCounters of) {
+    DeviceInspection.Builder device =
+        DeviceInspection.newBuilder()
+            .setSlot(of.getSlot())
+            .setModel(of.getModel())
+            .setId(of.getId())
+            .setBackEnd(of.getBackEnd())
+            .setMmioBase(of.getMmioBase())
+            .setMmioSize(of.getMmioSize())
+            .setGsi(of.getGsi())
+            .setStatus(of.getStatus())
+            .setDriverFeatures(of.getDriverFeatures())
+            .putAllCounters(of.getCountersMap())
+            .setExitsPerIo(exitsPerIo(of));
+    of.getQueuesList().forEach(queue -> device.addQueues(queue(queue)));
+    return device.build();
+  }
+
+  /** 0 before the first request. */
+  static double exitsPerIo(DeviceCounters of) {
+    long requests = of.getQueuesList().stream().mapToLong(QueueCounters::getRequests).sum();
+    return requests == 0 ? 0 : (double) of.getRegisterExits() / requests;
+  }
+
+  private static QueueInspection queue(QueueCounters of) {
+    return QueueInspection.newBuilder()
+        .setIndex(of.getIndex())
+        .setSize(of.getSize())
+        .setReady(of.getReady())
+        .setNotifications(of.getNotifications())
+        .setInterrupts(of.getInterrupts())
+        .setInterruptsSuppressed(of.getInterruptsSuppressed())
+        .setRequests(of.getRequests())
+        .build();
+  }
+}

@@ -1,0 +1,31 @@
+package dev.vireo.worker.microvm;
+
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.worker.boot.BootFiles;
+import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.vmm.Vmm;
+import dev.vireo.worker.vmm.VmmListener;
+import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+
+/** Gives a microVM a VMM. The seam between deciding what should happen and making it happen. */
+public interface Launcher {
+  /** Checks a spec and opens what it names, without side effects. */
+  BootFiles open(MicroVmSpec spec) throws RejectedException;
+
+  /**
+   * Takes a VMM, writes down whom it is for, and sends it its orders.
+   *
+   * @param files closed when this is done
+   * @param directory of the microVM; exists
+   * @param listener asked for with the VMM before that is given its orders; hears its events
+   * @return the VMM's answer, which may be a refusal. Fails with an IOException or a {@link
+   *     dev.vireo.worker.vmm.VmmGoneException}; if the listener was asked for by then, the VMM's
+   *     end will be told there
+   */
+  CompletableFuture<VmmResponse> launch(
+      Assignment assignment, BootFiles files, Path directory, Function<Vmm, VmmListener> listener);
+}

@@ -1,0 +1,737 @@
+package dev.vireo.worker.microvm;
+
+import static dev.vireo.proto.errors.ErrorReason.VMM_FAILED;
+
+import com.google.protobuf.Timestamp;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.PauseRequest;
+import dev.vireo.proto.vmm.v1.ReleaseRequest;
+import dev.vireo.proto.vmm.v1.ResumeRequest;
+import dev.vireo.proto.vmm.v1.StopRequest;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.proto.worker.v1.MicroVmRecord;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import dev.vireo.worker.boot.BootFiles;
+import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.state.AtomicFile;
+import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.Time.Alarm;
+import dev.vireo.worker.vmm.Vmm;
+import dev.vireo.worker.vmm.VmmExit;
+import dev.vireo.worker.vmm.VmmListener;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes one assignment true: a state machine that compares what is wanted with what is, after every
+ * word from the controller, the VMM or the clock, and acts on the difference alone. All of it runs
+ * in one mailbox; different microVMs run side by side.
+ */
+final class MicroVm {
+  private static final System.Logger LOG = System.getLogger("microvm");
+  private static final Duration DEFAULT_STOP_GRACE = Duration.ofSeconds(10);
+
+  /** What a VMM may take, beyond the guest's grace, to stop its vCPUs and say so. */
+  private static final Duration STOP_WITHIN = Duration.ofSeconds(3);
+
+  /** How long what a Welcome does not name may run on, for a Removal that says how to end it. */
+  private static final Duration REMOVAL_FOLLOWS_WITHIN = Duration.ofSeconds(1);
+
+  private static final Duration RELEASE_WITHIN = Duration.ofSeconds(3);
+  private static final Duration CLEAN_UP_AGAIN = Duration.ofSeconds(1);
+
+  private final String uid;
+  private final Surroundings node;
+  private final Path directory;
+  private final Mailbox mailbox;
+  private final RestartPolicy restartPolicy = new RestartPolicy();
+
+  // Written in the mailbox, read anywhere.
+  private volatile Assignment wanted;
+  private volatile @Nullable MicroVmReport lastReport;
+  private volatile boolean consoleMayGrow = true;
+
+  // Touched in the mailbox only.
+  private Phase phase = new Phase.Absent();
+  private MicroVmRecord record = MicroVmRecord.getDefaultInstance();
+  private @Nullable RejectedException refusal;
+  private boolean removing;
+  private boolean removeByForce;
+
+  /** The controller's last word about all that should be here did not name it. */
+  private boolean disowned;
+
+  /** Whether the controller has spoken of it to this worker. Until then nothing is done to it. */
+  private boolean confirmed;
+
+  MicroVm(Assignment wanted, Surroundings node) {
+    this.uid = wanted.getUid();
+    this.wanted = wanted;
+    this.node = node;
+    this.directory = node.state().microVm(uid);
+    this.mailbox = new Mailbox(node.executor());
+  }
+
+  // ---- What comes from outside: each returns at once. ----
+
+  /** The controller assigns it, or changes what it assigned. */
+  void assign(Assignment assignment) {
+    mailbox.execute(() -> onAssignment(assignment));
+  }
+
+  /** The controller wants it gone. */
+  void remove(boolean force) {
+    mailbox.execute(() -> {
+      confirmed = true;
+      removing = true;
+      removeByForce |= force;
+      step();
+      report();
+    });
+  }
+
+  /** The controller did not name it: unless it speaks of it soon, it goes by force. */
+  void disown() {
+    mailbox.execute(() -> {
+      disowned = true;
+      node.time()
+          .after(
+              REMOVAL_FOLLOWS_WITHIN,
+              () ->
+                  mailbox.execute(() -> {
+                    if (disowned) {
+                      LOG.log(Level.INFO, "{0} should not be here", wanted.getName());
+                      remove(true);
+                    }
+                  }));
+    });
+  }
+
+  /** A restarted worker found it running. */
+  void recoverRunning(MicroVmRecord found, Vmm vmm, VmmStatus status) {
+    mailbox.execute(() -> {
+      record = found;
+      Run run = new Run(node.time().nanos());
+      run.vmm = vmm;
+      run.status = status;
+      node.reservations().count(uid, found.getAssignment().getSpec());
+      phase = new Phase.Live(run);
+      vmm.listen(listenerOf(run));
+      onStatus(run, status);
+    });
+  }
+
+  /** A restarted worker found it ended; {@code termination} if the end is news. */
+  void recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
+    mailbox.execute(() -> {
+      record = found;
+      if (termination.isPresent() && !found.getFinished()) {
+        save(found.toBuilder().setTermination(termination.get()));
+      }
+      phase = found.getFinished() ? new Phase.Finished() : new Phase.Lapsed();
+      report();
+    });
+  }
+
+  /** What was last reported; empty before the first report, and when nothing is here any more. */
+  Optional<MicroVmReport> lastReport() {
+    return Optional.ofNullable(lastReport);
+  }
+
+  /** Whether the guest may still write, now or in a later run. */
+  boolean consoleMayGrow() {
+    return consoleMayGrow;
+  }
+
+  long consoleMaxBytes() {
+    return BootFiles.consoleMaxBytes(wanted.getSpec());
+  }
+
+  Path directory() {
+    return directory;
+  }
+
+  /** The VMM that has it, if one does. */
+  CompletableFuture<Optional<Vmm>> vmm() {
+    CompletableFuture<Optional<Vmm>> answer = new CompletableFuture<>();
+    mailbox.execute(() ->
+        answer.complete(
+            phase instanceof Phase.Live(Run run)
+                ? Optional.ofNullable(run.vmm)
+                : Optional.empty()));
+    return answer;
+  }
+
+  // ---- What happens. ----
+
+  private void onAssignment(Assignment assignment) {
+    if (phase instanceof Phase.Removed) {
+      // It came while this object was leaving the set: there is a place for a new one now.
+      node.assignAgain(assignment);
+      return;
+    }
+    confirmed = true;
+    disowned = false;
+    long attempt = assignment.getAttempt();
+    if (attempt < wanted.getAttempt()) {
+      node.report(
+          MicroVmReport.newBuilder()
+              .setUid(uid)
+              .setName(assignment.getName())
+              .setAttempt(attempt)
+              .setOutcome(Outcome.FENCED)
+              .setMessage("attempt %d is known here".formatted(wanted.getAttempt()))
+              .build());
+      return;
+    }
+    if (attempt > wanted.getAttempt()) {
+      // Newer than the wish to remove it, too.
+      removing = false;
+      removeByForce = false;
+    }
+    if (attempt > wanted.getAttempt() || assignment.getGeneration() >= wanted.getGeneration()) {
+      wanted = assignment;
+    }
+    step();
+    report();
+  }
+
+  private VmmListener listenerOf(Run run) {
+    return new VmmListener() {
+      @Override
+      public void onStatus(VmmStatus status) {
+        mailbox.execute(() -> MicroVm.this.onStatus(run, status));
+      }
+
+      @Override
+      public void onExit(VmmExit exit) {
+        mailbox.execute(() -> MicroVm.this.onExit(run, exit));
+      }
+    };
+  }
+
+  private void onStatus(Run run, VmmStatus status) {
+    run.status = status;
+    if (status.getState() == VmmState.VMM_RUNNING && !record.hasStartTime()) {
+      save(record.toBuilder().setStartTime(timestamp(node.time().instant())));
+    }
+    if (status.getState() == VmmState.VMM_ENDED) {
+      release(run);
+    }
+    step();
+    report();
+  }
+
+  /** It has ended and said why: the process may go. */
+  private void release(Run run) {
+    if (!run.released) {
+      run.released = true;
+      run.request(VmmRequest.newBuilder().setRelease(ReleaseRequest.getDefaultInstance()));
+      killAfter(run, RELEASE_WITHIN);
+    }
+  }
+
+  private void onExit(Run run, VmmExit exit) {
+    run.cancelKill();
+    Vmm vmm = run.vmm;
+    if (vmm != null) {
+      vmm.remove();
+    }
+    Termination termination = terminationOf(run, exit);
+    LOG.log(
+        termination.getCause() == Termination.Cause.VMM_LOST ? Level.WARNING : Level.INFO,
+        "{0}: run ended, {1} {2}",
+        wanted.getName(),
+        termination.getCause(),
+        termination.getMessage());
+    if (run.refusal != null) {
+      refused(run.refusal);
+      return;
+    }
+    save(record.toBuilder().setTermination(termination));
+    if (confirmed) {
+      decideAfterEnd(termination, Duration.ofNanos(node.time().nanos() - run.startNanos));
+      step();
+    } else {
+      phase = new Phase.Lapsed();
+    }
+    report();
+  }
+
+  private void decideAfterEnd(Termination termination, Duration ran) {
+    boolean restart =
+        wantsToRun()
+            && wanted.getAttempt() == record.getAssignment().getAttempt()
+            && RestartPolicy.allows(
+                wanted.getSpec().getLifecycle().getRestartPolicy(), termination.getCause());
+    if (!restart) {
+      finish();
+      return;
+    }
+    Duration wait = restartPolicy.waitAfter(ran);
+    LOG.log(Level.INFO, "{0}: starts again in {1} ms", wanted.getName(), wait.toMillis());
+    phase = new Phase.Waiting(node.time().after(wait, () -> mailbox.execute(this::startAgain)));
+  }
+
+  private void startAgain() {
+    if (phase instanceof Phase.Waiting) {
+      save(record.toBuilder().setRestarts(record.getRestarts() + 1));
+      launch();
+      report();
+    }
+  }
+
+  private void finish() {
+    node.reservations().release(uid);
+    save(record.toBuilder().setFinished(true));
+    phase = new Phase.Finished();
+    consoleMayGrow = false;
+  }
+
+  // ---- What is wanted against what is. ----
+
+  private void step() {
+    if (!confirmed) {
+      return;
+    }
+    switch (phase) {
+      case Phase.Absent() -> {
+        if (removing) {
+          cleanUp();
+        } else if (wantsToRun()) {
+          begin();
+        } else {
+          finishUnstarted();
+        }
+      }
+      case Phase.Launching(Run run) -> {
+        if (removing && removeByForce) {
+          run.kill();
+        }
+      }
+      case Phase.Live(Run run) -> steer(run);
+      case Phase.Waiting(Alarm alarm) -> {
+        if (removing || isSuperseded() || !wantsToRun()) {
+          alarm.cancel();
+          finish();
+          step();
+        }
+      }
+      case Phase.Lapsed() -> {
+        if (removing || isSuperseded()) {
+          finish();
+          step();
+        } else {
+          decideAfterEnd(record.getTermination(), Duration.ZERO);
+        }
+      }
+      case Phase.Finished() -> {
+        if (removing) {
+          cleanUp();
+        } else if (isSuperseded()) {
+          if (wantsToRun()) {
+            begin();
+          } else {
+            finishUnstarted();
+          }
+        }
+      }
+      case Phase.Removed() -> {
+        // Nothing is left to do anything with.
+      }
+    }
+  }
+
+  private boolean wantsToRun() {
+    return !removing && wanted.getSpec().getDesiredState() != DesiredState.DESIRED_STOPPED;
+  }
+
+  /** What was last started is not what is assigned now. */
+  private boolean isSuperseded() {
+    return wanted.getAttempt() > record.getAssignment().getAttempt();
+  }
+
+  private void steer(Run run) {
+    if (run.stopRequested || removing || isSuperseded() || !wantsToRun()) {
+      stop(run);
+      return;
+    }
+    DesiredState desired = wanted.getSpec().getDesiredState();
+    VmmState is = run.status.getState();
+    if (desired == DesiredState.DESIRED_PAUSED && is == VmmState.VMM_RUNNING) {
+      steer(run, VmmRequest.newBuilder().setPause(PauseRequest.getDefaultInstance()));
+    } else if (desired != DesiredState.DESIRED_PAUSED && is == VmmState.VMM_PAUSED) {
+      steer(run, VmmRequest.newBuilder().setResume(ResumeRequest.getDefaultInstance()));
+    }
+  }
+
+  /** One at a time: the answer brings the state that decides whether there is more to do. */
+  private void steer(Run run, VmmRequest.Builder request) {
+    Vmm vmm = run.vmm;
+    if (!run.steering && vmm != null) {
+      run.steering = true;
+      var _ =
+          vmm.request(request, List.of())
+              .whenCompleteAsync(
+                  (response, failure) -> {
+                    run.steering = false;
+                    if (failure == null && response.hasStatus()) {
+                      onStatus(run, response.getStatus());
+                    }
+                  },
+                  mailbox);
+    }
+  }
+
+  private void stop(Run run) {
+    boolean force = removing && removeByForce;
+    if (run.released || (run.stopRequested && (!force || run.stopForced))) {
+      return;
+    }
+    Duration grace = force ? Duration.ZERO : stopGrace();
+    run.stopRequested = true;
+    run.stopForced = force;
+    run.request(
+        VmmRequest.newBuilder()
+            .setStop(StopRequest.newBuilder().setGraceMs((int) grace.toMillis())));
+    killAfter(run, grace.plus(STOP_WITHIN));
+  }
+
+  private Duration stopGrace() {
+    var lifecycle = wanted.getSpec().getLifecycle();
+    return lifecycle.hasStopGrace()
+        ? Duration.ofSeconds(
+            lifecycle.getStopGrace().getSeconds(), lifecycle.getStopGrace().getNanos())
+        : DEFAULT_STOP_GRACE;
+  }
+
+  private void killAfter(Run run, Duration patience) {
+    run.cancelKill();
+    run.killAlarm =
+        node.time()
+            .after(
+                patience,
+                () -> {
+                  LOG.log(Level.WARNING, "{0}: its VMM does not end; SIGKILL", wanted.getName());
+                  run.kill();
+                });
+  }
+
+  // ---- Starting. ----
+
+  /** A first run under this attempt. */
+  private void begin() {
+    record = MicroVmRecord.newBuilder().setAssignment(wanted).setContinued(wasHereBefore()).build();
+    refusal = null;
+    consoleMayGrow = true;
+    launch();
+  }
+
+  private boolean wasHereBefore() {
+    return record.hasAssignment();
+  }
+
+  private void launch() {
+    Run run = new Run(node.time().nanos());
+    BootFiles files;
+    try {
+      node.reservations().reserve(uid, wanted.getSpec());
+      files = node.launcher().open(wanted.getSpec());
+    } catch (RejectedException e) {
+      refused(e);
+      return;
+    }
+    phase = new Phase.Launching(run);
+    try {
+      Files.createDirectories(directory);
+      AtomicFile.write(directory.resolve("record"), record.toByteArray());
+    } catch (IOException e) {
+      files.close();
+      refused(new RejectedException(VMM_FAILED, "", "cannot write " + directory + ": " + e));
+      return;
+    }
+    report();
+    var _ =
+        node.launcher()
+            .launch(
+                wanted,
+                files,
+                directory,
+                vmm -> {
+                  run.vmm = vmm;
+                  return listenerOf(run);
+                })
+            .whenCompleteAsync((response, failure) -> launched(run, response, failure), mailbox);
+  }
+
+  private void launched(Run run, @Nullable VmmResponse response, @Nullable Throwable failure) {
+    if (!(phase instanceof Phase.Launching(Run current)) || current != run) {
+      return;
+    }
+    if (response == null && run.vmm == null) {
+      refused(new RejectedException(VMM_FAILED, "", "no VMM: " + cause(failure)));
+      return;
+    }
+    phase = new Phase.Live(run);
+    if (response == null) {
+      // Whether the guest has begun is not known. The VMM's end will be told, and decides.
+      LOG.log(Level.WARNING, "{0}: create failed: {1}", wanted.getName(), cause(failure));
+      run.kill();
+    } else if (!response.getErrorReason().isEmpty()) {
+      // Its end will be told. A VMM that could not do it once is not used again.
+      run.refusal = refusalOf(response);
+      run.kill();
+    } else {
+      // An event that overtook the answer is the newer one.
+      boolean heard = run.status.getState() != VmmState.VMM_STATE_UNSPECIFIED;
+      onStatus(run, heard ? run.status : response.getStatus());
+    }
+  }
+
+  private static String cause(@Nullable Throwable failure) {
+    return failure instanceof CompletionException && failure.getCause() != null
+        ? failure.getCause().toString()
+        : String.valueOf(failure);
+  }
+
+  private static RejectedException refusalOf(VmmResponse response) {
+    String field = response.getErrorField();
+    return new RejectedException(
+        reasonOf(response.getErrorReason()),
+        field.isEmpty() || field.startsWith("spec.") ? field : "spec." + field,
+        response.getErrorMessage());
+  }
+
+  private static ErrorReason reasonOf(String name) {
+    for (ErrorReason reason : ErrorReason.values()) {
+      if (reason.name().equals(name)) {
+        return reason;
+      }
+    }
+    return ErrorReason.INTERNAL;
+  }
+
+  /** A launch that left no process behind. */
+  private void refused(RejectedException why) {
+    if (!record.hasStartTime() && record.getRestarts() == 0 && !record.getContinued()) {
+      reject(why);
+      return;
+    }
+    // It ran here before: its disks are here, so no other node may be tried.
+    refusal = why;
+    save(
+        record.toBuilder()
+            .setTermination(termination(Termination.Cause.SETUP_FAILED, why.sentence())));
+    finish();
+    step();
+    report();
+  }
+
+  /** As if it had never been here: another node may take it. */
+  private void reject(RejectedException why) {
+    LOG.log(Level.INFO, "{0}: rejected, {1} {2}", wanted.getName(), why.reason(), why.sentence());
+    leave(
+        reportOf(Outcome.REJECTED, MicroVmState.FAILED)
+            .setReason(why.reason().name())
+            .setField(why.field())
+            .setMessage(why.sentence())
+            .build());
+  }
+
+  private void finishUnstarted() {
+    boolean before = wasHereBefore();
+    record =
+        MicroVmRecord.newBuilder()
+            .setAssignment(wanted)
+            .setContinued(before)
+            .setTermination(
+                termination(Termination.Cause.STOPPED_BY_REQUEST, "stopped before it was started"))
+            .build();
+    finish();
+    report();
+  }
+
+  // ---- Going. ----
+
+  private void cleanUp() {
+    leave(reportOf(Outcome.REMOVED, MicroVmState.STOPPED).build());
+  }
+
+  /**
+   * Removes all that is left, leaves the set, and says so; tries again for as long as it cannot.
+   */
+  private void leave(MicroVmReport lastWord) {
+    if (phase instanceof Phase.Removed) {
+      return;
+    }
+    try {
+      StateDirectory.removeTree(directory);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0}: cannot remove {1}: {2}", wanted.getName(), directory, e);
+      phase = new Phase.Finished();
+      send(
+          reportOf(Outcome.FAILED_NEEDS_CLEANUP, MicroVmState.FAILED)
+              .setReason(VMM_FAILED.name())
+              .setMessage("cannot remove " + directory + ": " + e)
+              .build());
+      var _ = node.time().after(CLEAN_UP_AGAIN, () -> mailbox.execute(() -> leave(lastWord)));
+      return;
+    }
+    node.reservations().release(uid);
+    phase = new Phase.Removed();
+    consoleMayGrow = false;
+    lastReport = null;
+    node.left(this, uid);
+    node.report(lastWord);
+  }
+
+  // ---- Telling. ----
+
+  private void save(MicroVmRecord.Builder changed) {
+    record = changed.build();
+    try {
+      if (Files.isDirectory(directory)) {
+        AtomicFile.write(directory.resolve("record"), record.toByteArray());
+      }
+    } catch (IOException e) {
+      // A successor would know less; what runs goes on.
+      LOG.log(Level.WARNING, "{0}: cannot write its record: {1}", wanted.getName(), e);
+    }
+  }
+
+  private void report() {
+    switch (phase) {
+      case Phase.Absent(), Phase.Removed() -> {
+        // There is nothing to tell of.
+      }
+      case Phase.Launching launching ->
+          send(reportOf(Outcome.IN_PROGRESS, MicroVmState.STARTING).build());
+      case Phase.Live(Run run) -> send(live(run));
+      case Phase.Waiting waiting ->
+          send(reportOf(Outcome.CREATED, MicroVmState.STARTING).setMessage("starts again").build());
+      case Phase.Lapsed() ->
+          send(
+              reportOf(Outcome.CREATED, MicroVmState.STARTING)
+                  .setMessage("ended while its worker was away")
+                  .build());
+      case Phase.Finished() -> send(finished());
+    }
+  }
+
+  private MicroVmReport live(Run run) {
+    MicroVmState state =
+        run.stopRequested
+            ? MicroVmState.STOPPING
+            : switch (run.status.getState()) {
+              case VMM_RUNNING -> MicroVmState.RUNNING;
+              case VMM_PAUSED -> MicroVmState.PAUSED;
+              case VMM_STOPPING, VMM_ENDED -> MicroVmState.STOPPING;
+              case VMM_STARTING, VMM_IDLE, VMM_STATE_UNSPECIFIED, UNRECOGNIZED ->
+                  MicroVmState.STARTING;
+            };
+    return reportOf(Outcome.CREATED, state).setReady(run.status.getConsoleReady()).build();
+  }
+
+  private MicroVmReport finished() {
+    Termination.Cause cause = record.getTermination().getCause();
+    MicroVmState state =
+        switch (cause) {
+          case GUEST_POWER_OFF, GUEST_RESET, STOPPED_BY_REQUEST -> MicroVmState.STOPPED;
+          case VCPU_FAILED, VMM_LOST, SETUP_FAILED, CAUSE_UNSPECIFIED, UNRECOGNIZED ->
+              MicroVmState.FAILED;
+        };
+    MicroVmReport.Builder report = reportOf(Outcome.CREATED, state);
+    if (refusal != null) {
+      report
+          .setReason(refusal.reason().name())
+          .setField(refusal.field())
+          .setMessage(refusal.sentence());
+    }
+    return report.build();
+  }
+
+  private MicroVmReport.Builder reportOf(Outcome outcome, MicroVmState state) {
+    MicroVmReport.Builder report =
+        MicroVmReport.newBuilder()
+            .setUid(uid)
+            .setName(wanted.getName())
+            .setAttempt((record.hasAssignment() ? record.getAssignment() : wanted).getAttempt())
+            .setObservedGeneration(wanted.getGeneration())
+            .setOutcome(outcome)
+            .setState(state)
+            .setRestarts(record.getRestarts());
+    if (record.hasStartTime()) {
+      report.setStartTime(record.getStartTime());
+    }
+    if (record.hasTermination()) {
+      report.setTermination(record.getTermination());
+    }
+    return report;
+  }
+
+  private void send(MicroVmReport report) {
+    if (!report.equals(lastReport)) {
+      lastReport = report;
+      node.report(report);
+    }
+  }
+
+  // ---- How it ended. ----
+
+  private Termination terminationOf(Run run, VmmExit exit) {
+    VmmStatus last = exit.lastWords().orElse(run.status);
+    if (run.refusal != null) {
+      return termination(Termination.Cause.SETUP_FAILED, run.refusal.sentence());
+    }
+    if (last.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED) {
+      return termination(causeOf(last.getEndCause()), last.getEndMessage());
+    }
+    String how = "its VMM process " + exit.describe();
+    return termination(
+        run.stopRequested ? Termination.Cause.STOPPED_BY_REQUEST : Termination.Cause.VMM_LOST, how);
+  }
+
+  static Termination.Cause causeOf(EndCause cause) {
+    return switch (cause) {
+      case END_GUEST_POWER_OFF -> Termination.Cause.GUEST_POWER_OFF;
+      case END_GUEST_RESET -> Termination.Cause.GUEST_RESET;
+      case END_STOPPED_BY_REQUEST -> Termination.Cause.STOPPED_BY_REQUEST;
+      case END_VCPU_FAILED -> Termination.Cause.VCPU_FAILED;
+      case END_SETUP_FAILED -> Termination.Cause.SETUP_FAILED;
+      case END_CAUSE_UNSPECIFIED, UNRECOGNIZED -> Termination.Cause.VMM_LOST;
+    };
+  }
+
+  private Termination termination(Termination.Cause cause, String message) {
+    return Termination.newBuilder()
+        .setCause(cause)
+        .setMessage(message)
+        .setTime(timestamp(node.time().instant()))
+        .build();
+  }
+
+  private static Timestamp timestamp(Instant instant) {
+    return Timestamp.newBuilder()
+        .setSeconds(instant.getEpochSecond())
+        .setNanos(instant.getNano())
+        .build();
+  }
+}

@@ -1,0 +1,291 @@
+package dev.vireo.worker.microvm;
+
+import com.google.protobuf.Timestamp;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.proto.worker.v1.DesiredChange;
+import dev.vireo.proto.worker.v1.MicroVmRecord;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import dev.vireo.proto.worker.v1.Removal;
+import dev.vireo.worker.console.ConsoleFile;
+import dev.vireo.worker.console.ConsoleSource;
+import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.Time;
+import dev.vireo.worker.vmm.Vmm;
+import dev.vireo.worker.vmm.VmmAdoption.Found;
+import dev.vireo.worker.vmm.VmmPool;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+
+/**
+ * All microVMs of this node: hands each the part of the desired state that is its own, and takes
+ * back what a predecessor left running. Thread-safe.
+ */
+public final class MicroVms {
+  private static final System.Logger LOG = System.getLogger("microvm");
+
+  private final StateDirectory state;
+  private final Time time;
+  private final Consumer<MicroVmReport> reports;
+  private final Map<String, MicroVm> byUid = new ConcurrentHashMap<>();
+  private final Surroundings surroundings;
+
+  /**
+   * @param executor threads that all microVMs share; may be blocked by copying disks
+   * @param reports to the controller
+   */
+  public MicroVms(
+      StateDirectory state,
+      Launcher launcher,
+      Reservations reservations,
+      Time time,
+      Executor executor,
+      Consumer<MicroVmReport> reports) {
+    this.state = state;
+    this.time = time;
+    this.reports = reports;
+    this.surroundings = new Around(launcher, reservations, executor);
+  }
+
+  /** Makes this the desired state of this node, as a whole. */
+  public void setDesired(List<Assignment> assignments) {
+    Set<String> named = new HashSet<>();
+    for (Assignment assignment : assignments) {
+      named.add(assignment.getUid());
+      assign(assignment);
+    }
+    byUid.forEach((uid, microVm) -> {
+      if (!named.contains(uid)) {
+        microVm.disown();
+      }
+    });
+  }
+
+  /** One change of the desired state. */
+  public void change(DesiredChange change) {
+    if (change.hasUpsert()) {
+      assign(change.getUpsert());
+    }
+    if (change.hasRemove()) {
+      remove(change.getRemove());
+    }
+  }
+
+  private void assign(Assignment assignment) {
+    byUid
+        .computeIfAbsent(assignment.getUid(), uid -> new MicroVm(assignment, surroundings))
+        .assign(assignment);
+  }
+
+  private void remove(Removal removal) {
+    MicroVm microVm = byUid.get(removal.getUid());
+    if (microVm != null) {
+      microVm.remove(removal.getForce());
+    } else {
+      reports.accept(
+          MicroVmReport.newBuilder()
+              .setUid(removal.getUid())
+              .setOutcome(Outcome.REMOVED)
+              .setState(MicroVmState.STOPPED)
+              .build());
+    }
+  }
+
+  /** What is true of each, at this moment. */
+  public List<MicroVmReport> reports() {
+    return byUid.values().stream().map(MicroVm::lastReport).flatMap(Optional::stream).toList();
+  }
+
+  /** One microVM's console, if it is here. */
+  public Optional<ConsoleSource.Console> console(String uid) {
+    return find(uid)
+        .map(microVm -> {
+          // Asked first: what was written before the end is then read before the end is told.
+          boolean mayGrow = microVm.consoleMayGrow();
+          return new ConsoleSource.Console(
+              ConsoleFile.in(microVm.directory(), microVm.consoleMaxBytes()), mayGrow);
+        });
+  }
+
+  /** The microVM of this uid, if it is here. */
+  Optional<MicroVm> find(String uid) {
+    return Optional.ofNullable(byUid.get(uid));
+  }
+
+  /**
+   * Takes back what a predecessor left. Nothing is ended and nothing started before the controller
+   * has said what should be here. To be called before all else.
+   */
+  public void recover(List<Found> found, VmmPool pool) {
+    Map<String, Found> byMicroVm = new HashMap<>();
+    for (Found one : found) {
+      switch (one) {
+        case Found.Idle(Vmm vmm) -> pool.add(vmm);
+        case Found.Running running -> byMicroVm.put(running.record().getMicrovmUid(), running);
+        // What runs counts more than what a run before it left.
+        case Found.Gone gone -> byMicroVm.putIfAbsent(gone.record().getMicrovmUid(), gone);
+      }
+    }
+    for (String uid : state.microVmUids()) {
+      recover(uid, Optional.ofNullable(byMicroVm.get(uid)));
+    }
+    for (Found one : found) {
+      switch (one) {
+        case Found.Gone gone -> gone.remove().run();
+        case Found.Running running -> endUnlessTaken(running);
+        case Found.Idle idle -> {
+          // The pool has it.
+        }
+      }
+    }
+  }
+
+  private void recover(String uid, Optional<Found> found) {
+    Optional<MicroVmRecord> record = read(state.microVm(uid));
+    if (record.isEmpty() || (found.isEmpty() && wasNeverStarted(record.get()))) {
+      LOG.log(Level.INFO, "{0} was never started: what there is of it is removed", uid);
+      removeTree(state.microVm(uid));
+      return;
+    }
+    MicroVm microVm = new MicroVm(record.get().getAssignment(), surroundings);
+    byUid.put(uid, microVm);
+    switch (found.orElse(null)) {
+      case Found.Running(Vmm vmm, var _, VmmStatus status) -> {
+        LOG.log(Level.INFO, "{0}: taken back, pid {1}", name(record.get()), vmm.pid());
+        microVm.recoverRunning(record.get(), vmm, status);
+      }
+      case Found.Gone gone -> microVm.recoverEnded(record.get(), Optional.of(endOf(gone)));
+      case Found.Idle idle -> throw new IllegalStateException("idle VMMs have no microVM");
+      case null ->
+          microVm.recoverEnded(
+              record.get(),
+              record.get().hasTermination()
+                  ? Optional.empty()
+                  : Optional.of(lost("its VMM is gone")));
+    }
+  }
+
+  private static boolean wasNeverStarted(MicroVmRecord record) {
+    return !record.hasStartTime() && !record.hasTermination() && !record.getContinued();
+  }
+
+  private void endUnlessTaken(Found.Running running) {
+    if (!byUid.containsKey(running.record().getMicrovmUid())) {
+      LOG.log(
+          Level.WARNING,
+          "VMM {0} (pid {1}) runs a microVM that has no record: it is ended",
+          running.vmm().id(),
+          running.vmm().pid());
+      running.vmm().discard();
+    }
+  }
+
+  private Termination endOf(Found.Gone gone) {
+    Optional<VmmStatus> last =
+        gone.lastWords().filter(status -> status.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED);
+    return last.isPresent()
+        ? lost(last.get().getEndMessage()).toBuilder()
+            .setCause(MicroVm.causeOf(last.get().getEndCause()))
+            .build()
+        : lost("its VMM process ended while its worker was away");
+  }
+
+  private Termination lost(String message) {
+    Instant now = time.instant();
+    return Termination.newBuilder()
+        .setCause(Termination.Cause.VMM_LOST)
+        .setMessage(message)
+        .setTime(Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()))
+        .build();
+  }
+
+  private static String name(MicroVmRecord record) {
+    return record.getAssignment().getName();
+  }
+
+  private static Optional<MicroVmRecord> read(Path directory) {
+    try {
+      return Optional.of(MicroVmRecord.parseFrom(Files.readAllBytes(directory.resolve("record"))));
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0} has no record that can be read: {1}", directory, e);
+      return Optional.empty();
+    }
+  }
+
+  private static void removeTree(Path directory) {
+    try {
+      StateDirectory.removeTree(directory);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "cannot remove {0}: {1}", directory, e);
+    }
+  }
+
+  /** What each microVM sees of this set. */
+  private final class Around implements Surroundings {
+    private final Launcher launcher;
+    private final Reservations reservations;
+    private final Executor executor;
+
+    Around(Launcher launcher, Reservations reservations, Executor executor) {
+      this.launcher = launcher;
+      this.reservations = reservations;
+      this.executor = executor;
+    }
+
+    @Override
+    public StateDirectory state() {
+      return state;
+    }
+
+    @Override
+    public Launcher launcher() {
+      return launcher;
+    }
+
+    @Override
+    public Reservations reservations() {
+      return reservations;
+    }
+
+    @Override
+    public Time time() {
+      return time;
+    }
+
+    @Override
+    public Executor executor() {
+      return executor;
+    }
+
+    @Override
+    public void report(MicroVmReport report) {
+      reports.accept(report);
+    }
+
+    @Override
+    public void left(MicroVm microVm, String uid) {
+      byUid.remove(uid, microVm);
+    }
+
+    @Override
+    public void assignAgain(Assignment assignment) {
+      assign(assignment);
+    }
+  }
+}

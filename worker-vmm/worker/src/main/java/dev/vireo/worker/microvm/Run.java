@@ -1,0 +1,63 @@
+package dev.vireo.worker.microvm;
+
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.time.Time.Alarm;
+import dev.vireo.worker.vmm.Vmm;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** One life of a microVM: its VMM, and what is known and asked of it. */
+final class Run {
+  /** When this run was asked for, on the monotonic clock. */
+  final long startNanos;
+
+  /** Null until the pool has given one, on a thread of its own. */
+  volatile @Nullable Vmm vmm;
+
+  /** The VMM's last word; unspecified before its first. */
+  VmmStatus status = VmmStatus.getDefaultInstance();
+
+  /** Why it would not or could not set the VM up. */
+  @Nullable RejectedException refusal;
+
+  /** It was asked to stop, with or without grace. */
+  boolean stopRequested;
+
+  boolean stopForced;
+
+  /** A pause or resume is on its way. */
+  boolean steering;
+
+  /** The process was told that it may exit. */
+  boolean released;
+
+  /** When patience ends and the process is killed. */
+  @Nullable Alarm killAlarm;
+
+  Run(long startNanos) {
+    this.startNanos = startNanos;
+  }
+
+  void kill() {
+    Vmm ours = vmm;
+    if (ours != null) {
+      ours.kill();
+    }
+  }
+
+  /** For requests whose outcome shows in the VMM's state, or not at all: then an alarm decides. */
+  void request(VmmRequest.Builder request) {
+    Vmm ours = vmm;
+    if (ours != null) {
+      var _ = ours.request(request, List.of());
+    }
+  }
+
+  void cancelKill() {
+    if (killAlarm != null) {
+      killAlarm.cancel();
+    }
+  }
+}

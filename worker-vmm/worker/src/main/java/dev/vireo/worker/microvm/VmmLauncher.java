@@ -1,0 +1,87 @@
+package dev.vireo.worker.microvm;
+
+import static java.util.concurrent.TimeUnit.SECONDS;
+
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.vmm.v1.CreateRequest;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.worker.boot.BootFiles;
+import dev.vireo.worker.boot.BootPlanner;
+import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.console.ConsoleFile;
+import dev.vireo.worker.vmm.Vmm;
+import dev.vireo.worker.vmm.VmmListener;
+import dev.vireo.worker.vmm.VmmPool;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
+import java.util.function.Function;
+
+/** Launches from the pool of idle VMMs. */
+public final class VmmLauncher implements Launcher {
+  private final BootPlanner planner;
+  private final VmmPool pool;
+  private final Executor executor;
+  private final Duration answerWithin;
+
+  /**
+   * @param executor for what blocks: copying disks
+   * @param answerWithin what a VMM may take to set a VM up
+   */
+  public VmmLauncher(BootPlanner planner, VmmPool pool, Executor executor, Duration answerWithin) {
+    this.planner = planner;
+    this.pool = pool;
+    this.executor = executor;
+    this.answerWithin = answerWithin;
+  }
+
+  @Override
+  public BootFiles open(MicroVmSpec spec) throws RejectedException {
+    return planner.open(spec);
+  }
+
+  @Override
+  public CompletableFuture<VmmResponse> launch(
+      Assignment assignment, BootFiles files, Path directory, Function<Vmm, VmmListener> listener) {
+    BootFiles own;
+    try {
+      own = files.withPrivateDisks(directory);
+    } catch (IOException | LinuxException e) {
+      files.close();
+      return CompletableFuture.failedFuture(e);
+    }
+    return pool.take()
+        .thenComposeAsync(vmm -> create(vmm, assignment, own, directory, listener), executor)
+        .whenComplete((response, failure) -> own.close());
+  }
+
+  private CompletableFuture<VmmResponse> create(
+      Vmm vmm,
+      Assignment assignment,
+      BootFiles files,
+      Path directory,
+      Function<Vmm, VmmListener> listener) {
+    vmm.listen(listener.apply(vmm));
+    try (Fd console = ConsoleFile.openForVmm(directory);
+        Fd exitRecord = vmm.assign(assignment.getUid(), assignment.getAttempt())) {
+      BootFiles.Orders orders = files.orders(console, exitRecord);
+      CreateRequest.Builder create =
+          orders
+              .request()
+              .setMicrovmUid(assignment.getUid())
+              .setMicrovmName(assignment.getName())
+              .setAttempt(assignment.getAttempt());
+      return vmm.request(VmmRequest.newBuilder().setCreate(create), orders.descriptors())
+          .orTimeout(answerWithin.toSeconds(), SECONDS);
+    } catch (IOException | LinuxException e) {
+      throw new CompletionException(e);
+    }
+  }
+}

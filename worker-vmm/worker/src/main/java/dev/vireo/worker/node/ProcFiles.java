@@ -1,0 +1,50 @@
+package dev.vireo.worker.node;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalLong;
+import java.util.stream.Stream;
+
+/** What {@code proc(5)} tells about this machine and its processes. */
+public final class ProcFiles {
+  private static final long KIB = 1024;
+
+  private ProcFiles() {}
+
+  /** Differs after each boot of the machine. */
+  public static String bootId() throws IOException {
+    return Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip();
+  }
+
+  /** Memory that the kernel manages, MiB. */
+  public static long memoryTotalMib() throws IOException {
+    return field(Path.of("/proc/meminfo"), "MemTotal:").orElseThrow() / KIB;
+  }
+
+  /** Memory that could be had without swapping, MiB. */
+  public static long memoryAvailableMib() throws IOException {
+    return field(Path.of("/proc/meminfo"), "MemAvailable:").orElseThrow() / KIB;
+  }
+
+  /** A process's resident pages, each divided by how many share it; empty if it is gone. */
+  public static OptionalLong proportionalSetBytes(int pid) {
+    try {
+      OptionalLong kib = field(Path.of("/proc/" + pid + "/smaps_rollup"), "Pss:");
+      return kib.isPresent() ? OptionalLong.of(kib.getAsLong() * KIB) : kib;
+    } catch (IOException e) {
+      return OptionalLong.empty();
+    }
+  }
+
+  /** The number after the name, in a file of "Name: 123 kB" lines. */
+  private static OptionalLong field(Path file, String name) throws IOException {
+    try (Stream<String> lines = Files.lines(file)) {
+      return lines
+          .filter(line -> line.startsWith(name))
+          .mapToLong(
+              line -> Long.parseLong(line.substring(name.length()).replace("kB", "").strip()))
+          .findFirst();
+    }
+  }
+}
