@@ -1,0 +1,138 @@
+package dev.vireo.controller.api;
+
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.session.LogRelay;
+import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.WorkerSession;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.StreamLogsRequest;
+import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.worker.v1.InspectResult;
+import io.grpc.Context;
+import io.grpc.Deadline;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.ServerCallStreamObserver;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/** What only the node knows: a microVM's console, and its VMM's view of itself. */
+final class Consoles {
+  private static final Duration INSPECT_PATIENCE = Duration.ofSeconds(10);
+
+  private final MicroVms microVms;
+  private final Nodes nodes;
+  private final Sessions sessions;
+
+  Consoles(MicroVms microVms, Nodes nodes, Sessions sessions) {
+    this.microVms = microVms;
+    this.nodes = nodes;
+    this.sessions = sessions;
+  }
+
+  /** Relays the console until its end. A followed one survives its worker's absence of a lease. */
+  void stream(
+      StoredMicroVm microVm,
+      StreamLogsRequest request,
+      ServerCallStreamObserver<StreamLogsResponse> client) {
+    if (request.getOffset() < 0) {
+      throw Violations.invalidField("offset", "is beyond any console's end.");
+    }
+    String nodeId = nodeId(microVm);
+    WorkerSession session = session(nodeId);
+    String uid = microVm.uid();
+    LogRelay[] relay = new LogRelay[1];
+    relay[0] =
+        new LogRelay(
+            client,
+            uid,
+            request.getFollow(),
+            request.getOffset(),
+            () -> resume(nodeId, uid, relay[0]));
+    relay[0].readFrom(session);
+  }
+
+  private void resume(String nodeId, String uid, LogRelay relay) {
+    // Nobody waits for this: each of its ends tells the client.
+    CompletableFuture<WorkerSession> _ =
+        sessions
+            .await(nodeId, nodes.lease())
+            .whenComplete((session, absent) -> {
+              if (microVms.findByUid(uid).isEmpty()) {
+                relay.complete();
+              } else if (absent != null) {
+                relay.fail("the worker of nodes/%s has gone".formatted(nodeId));
+              } else {
+                relay.readFrom(session);
+              }
+            });
+  }
+
+  /** Asks the VMM. Blocks until it has answered. */
+  Inspection inspect(StoredMicroVm microVm) {
+    String nodeId = nodeId(microVm);
+    try {
+      InspectResult result =
+          session(nodeId).inspect(microVm.uid()).get(patience().toNanos(), TimeUnit.NANOSECONDS);
+      if (result.getError().isEmpty()) {
+        return result.getInspection();
+      }
+      throw Errors.of(
+          result.getReason().isEmpty()
+              ? ErrorReason.STATE_CONFLICT
+              : Lifecycle.errorReason(result.getReason()),
+          result.getError(),
+          Map.of("name", microVm.name()));
+    } catch (TimeoutException e) {
+      throw unreachable(nodeId, "did not answer in time");
+    } catch (ExecutionException e) {
+      throw e.getCause() instanceof StatusRuntimeException typed
+          ? typed
+          : unreachable(nodeId, "did not answer");
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CancellationException();
+    }
+  }
+
+  private static Duration patience() {
+    Deadline deadline = Context.current().getDeadline();
+    Duration left =
+        deadline == null
+            ? INSPECT_PATIENCE
+            : Duration.ofNanos(deadline.timeRemaining(TimeUnit.NANOSECONDS) * 9 / 10);
+    return left.compareTo(INSPECT_PATIENCE) < 0 ? left : INSPECT_PATIENCE;
+  }
+
+  private static String nodeId(StoredMicroVm microVm) {
+    return Lifecycle.nodeId(microVm.microVm())
+        .orElseThrow(() ->
+            Errors.of(
+                ErrorReason.NOT_ON_A_NODE,
+                "%s is %s and on no node"
+                    .formatted(microVm.name(), microVm.microVm().getStatus().getState()),
+                Map.of("name", microVm.name())));
+  }
+
+  private WorkerSession session(String nodeId) {
+    return sessions
+        .find(nodeId)
+        .orElseThrow(() -> unreachable(nodeId, "has no session with the controller"));
+  }
+
+  private static StatusRuntimeException unreachable(String nodeId, String what) {
+    return Errors.of(
+        ErrorReason.NODE_UNREACHABLE,
+        "the worker of nodes/%s %s".formatted(nodeId, what),
+        Map.of("node", nodeId));
+  }
+}

@@ -1,0 +1,306 @@
+package dev.vireo.controller.api;
+
+import com.google.protobuf.ByteString;
+import com.google.protobuf.CodedOutputStream;
+import com.google.protobuf.Timestamp;
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.microvm.MicroVmName;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.MicroVms.Creation;
+import dev.vireo.controller.microvm.MicroVms.Verdict;
+import dev.vireo.controller.microvm.Selection;
+import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.reconcile.PendingMicroVms;
+import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.proto.store.v1.RequestRecord;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
+import dev.vireo.proto.v1.MicroVm;
+import io.grpc.StatusRuntimeException;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import java.io.IOException;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.Instant;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import org.jboss.logging.Logger;
+
+/**
+ * CreateMicroVm: validates, chooses a node, and makes object, assignment and request id durable in
+ * one commit.
+ */
+final class Creations {
+  private static final Logger LOG = Logger.getLogger(Creations.class);
+  private static final int MAX_ANNOTATION_BYTES = 256 * 1024;
+
+  private final MicroVms microVms;
+  private final PendingMicroVms pending;
+  private final FleetValidator fleet;
+  private final Waiting waiting;
+  private final TimeSource time;
+  private final Supplier<UUID> uuids;
+  private final MeterRegistry meters;
+
+  Creations(
+      MicroVms microVms,
+      Nodes nodes,
+      PendingMicroVms pending,
+      TimeSource time,
+      Supplier<UUID> uuids,
+      MeterRegistry meters) {
+    this.microVms = microVms;
+    this.pending = pending;
+    this.fleet = new FleetValidator(nodes);
+    this.waiting = new Waiting(microVms);
+    this.time = time;
+    this.uuids = uuids;
+    this.meters = meters;
+  }
+
+  /** Blocks until the microVM is durable and, if asked to, has come as far as {@code wait} says. */
+  MicroVm create(CreateMicroVmRequest request) {
+    long start = System.nanoTime();
+    String outcome = "refused";
+    try {
+      MicroVm answer = validateAndCreate(request);
+      outcome = request.getValidateOnly() ? "validated" : "created";
+      return answer;
+    } finally {
+      Timer.builder("vireo.create")
+          .description("CreateMicroVm, without what the client asked to wait for")
+          .tag("outcome", outcome)
+          .tag("wait", request.getWait().name())
+          .register(meters)
+          .record(System.nanoTime() - start, TimeUnit.NANOSECONDS);
+    }
+  }
+
+  private MicroVm validateAndCreate(CreateMicroVmRequest request) {
+    validate(request).throwIfAny();
+    ByteString digest = digest(request);
+    Violations unfit = new Violations();
+    fleet.validate(request.getMicrovm().getSpec(), unfit);
+    if (!unfit.isEmpty()) {
+      // The nodes may have changed since this very request was answered.
+      Optional<MicroVm> earlier = earlierRequest(request).map(r -> repeat(request, digest, r));
+      return earlier.orElseThrow(unfit::toException);
+    }
+    return request.getValidateOnly() ? dryRun(request) : commit(request, digest);
+  }
+
+  private Optional<RequestRecord> earlierRequest(CreateMicroVmRequest request) {
+    return request.getRequestId().isEmpty() || request.getValidateOnly()
+        ? Optional.empty()
+        : microVms.request(request.getRequestId());
+  }
+
+  private static Violations validate(CreateMicroVmRequest request) {
+    Violations violations = new Violations();
+    validateParent(request.getParent(), violations);
+    violations.invalidIf(
+        !request.getMicrovmId().isEmpty() && !MicroVmName.isId(request.getMicrovmId()),
+        "microvm_id",
+        "must match %s.".formatted(MicroVmName.ID_PATTERN));
+    if (!request.getRequestId().isEmpty()) {
+      violations.invalidIf(!isUuid(request.getRequestId()), "request_id", "must be a UUID.");
+    }
+    violations.invalidIf(
+        request.getWait() == Wait.UNRECOGNIZED,
+        "wait",
+        "is none of WAIT_SCHEDULED, WAIT_RUNNING, WAIT_READY.");
+    if (!request.hasMicrovm() || !request.getMicrovm().hasSpec()) {
+      violations.required("spec");
+      return violations;
+    }
+    Labels.validate(request.getMicrovm().getMeta().getLabelsMap(), "meta.labels", violations);
+    violations.invalidIf(
+        annotationBytes(request.getMicrovm().getMeta().getAnnotationsMap()) > MAX_ANNOTATION_BYTES,
+        "meta.annotations",
+        "are more than %d bytes in all.".formatted(MAX_ANNOTATION_BYTES));
+    SpecValidator.validate(request.getMicrovm().getSpec(), violations);
+    return violations;
+  }
+
+  private static void validateParent(String parent, Violations violations) {
+    if (parent.isEmpty()) {
+      violations.required("parent");
+    } else {
+      violations.invalidIf(
+          MicroVmName.parseParent(parent).isEmpty(),
+          "parent",
+          "must be projects/{project}, the project matching %s.".formatted(MicroVmName.ID_PATTERN));
+    }
+  }
+
+  private static int annotationBytes(Map<String, String> annotations) {
+    return annotations.entrySet().stream()
+        .mapToInt(entry -> entry.getKey().length() + entry.getValue().length())
+        .sum();
+  }
+
+  private static boolean isUuid(String text) {
+    try {
+      return UUID.fromString(text).toString().equalsIgnoreCase(text);
+    } catch (IllegalArgumentException e) {
+      return false;
+    }
+  }
+
+  private MicroVm dryRun(CreateMicroVmRequest request) {
+    MicroVmName name = name(request);
+    if (microVms.find(name).isPresent()) {
+      throw alreadyExists(name);
+    }
+    return record(request, name, "", time.now()).getMicrovm();
+  }
+
+  private MicroVm commit(CreateMicroVmRequest request, ByteString digest) {
+    MicroVmName name = name(request);
+    String uid = uuids.get().toString();
+    Instant now = time.now();
+    Creation creation;
+    try {
+      MicroVmRecord placed = pending.decide(record(request, name, uid, now));
+      RequestRecord answer =
+          RequestRecord.newBuilder()
+              .setDigest(digest)
+              .setAnswer(placed.getMicrovm())
+              .setCreateTime(
+                  Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()))
+              .build();
+      creation = microVms.create(name, placed, request.getRequestId(), answer);
+    } finally {
+      // After a commit this changes nothing: the record says what was reserved.
+      pending.settle(uid);
+    }
+    return switch (creation) {
+      case Creation.Created(StoredMicroVm created) -> {
+        log(created);
+        yield awaited(request, created);
+      }
+      case Creation.Repeated(RequestRecord earlier) -> repeat(request, digest, earlier);
+      case Creation.NameTaken() -> {
+        if (request.getMicrovmId().isEmpty()) {
+          yield commit(request, digest);
+        }
+        throw alreadyExists(name);
+      }
+    };
+  }
+
+  private MicroVmName name(CreateMicroVmRequest request) {
+    String project = MicroVmName.parseParent(request.getParent()).orElseThrow();
+    String id =
+        request.getMicrovmId().isEmpty()
+            ? "vm-" + uuids.get().toString().substring(0, 13)
+            : request.getMicrovmId();
+    return new MicroVmName(project, id);
+  }
+
+  private static MicroVmRecord record(
+      CreateMicroVmRequest request, MicroVmName name, String uid, Instant now) {
+    MicroVm asked = request.getMicrovm();
+    return Lifecycle.created(
+        name.toString(),
+        uid,
+        asked.getSpec(),
+        asked.getMeta().getLabelsMap(),
+        asked.getMeta().getAnnotationsMap(),
+        now);
+  }
+
+  private MicroVm repeat(CreateMicroVmRequest request, ByteString digest, RequestRecord earlier) {
+    if (!earlier.getDigest().equals(digest)) {
+      throw Errors.of(
+          ErrorReason.REQUEST_ID_REUSED,
+          "request_id %s was used before to create %s, by another request"
+              .formatted(request.getRequestId(), earlier.getAnswer().getMeta().getName()),
+          Map.of("request_id", request.getRequestId()));
+    }
+    String uid = earlier.getAnswer().getMeta().getUid();
+    Optional<StoredMicroVm> now = microVms.findByUid(uid);
+    return request.getWait() == Wait.WAIT_UNSPECIFIED || now.isEmpty()
+        ? earlier.getAnswer()
+        : awaited(request, now.get());
+  }
+
+  /** Waits; a microVM whose spec turns out to be wrong is taken back, so that nothing is left. */
+  private MicroVm awaited(CreateMicroVmRequest request, StoredMicroVm created) {
+    try {
+      return waiting.await(created, request.getWait());
+    } catch (StatusRuntimeException e) {
+      if (Errors.reasonOf(e)
+          .filter(r -> r.code() == ErrorReason.Code.INVALID_ARGUMENT)
+          .isPresent()) {
+        takeBack(created.uid(), request.getRequestId());
+      }
+      throw e;
+    }
+  }
+
+  private void takeBack(String uid, String requestId) {
+    microVms.update(
+        uid,
+        microVm ->
+            Lifecycle.nodeId(microVm.microVm()).isEmpty()
+                ? new Verdict.Remove()
+                : new Verdict.Put(Lifecycle.deleting(microVm.record(), true, time.now())));
+    if (!requestId.isEmpty()) {
+      microVms.forgetRequest(requestId);
+    }
+  }
+
+  private static StatusRuntimeException alreadyExists(MicroVmName name) {
+    return Errors.of(
+        ErrorReason.MICROVM_ALREADY_EXISTS,
+        "%s exists".formatted(name),
+        Map.of("name", name.toString()));
+  }
+
+  /** Of what the request asks for; not of how the client waits for it. */
+  private static ByteString digest(CreateMicroVmRequest request) {
+    CreateMicroVmRequest asked =
+        request.toBuilder().clearRequestId().clearWait().clearValidateOnly().build();
+    try {
+      byte[] bytes = new byte[asked.getSerializedSize()];
+      CodedOutputStream out = CodedOutputStream.newInstance(bytes);
+      out.useDeterministicSerialization();
+      asked.writeTo(out);
+      return ByteString.copyFrom(MessageDigest.getInstance("SHA-256").digest(bytes));
+    } catch (IOException | NoSuchAlgorithmException e) {
+      throw new IllegalStateException("a byte array takes bytes, and every JDK has SHA-256", e);
+    }
+  }
+
+  private static void log(StoredMicroVm created) {
+    LOG.infof(
+        "created microvm=%s uid=%s node=%s attempt=%d",
+        created.name(),
+        created.uid(),
+        Lifecycle.nodeId(created.microVm()).orElse("none"),
+        created.microVm().getStatus().getAttempt());
+  }
+
+  /** Which microVMs a list or watch of this parent is about. */
+  static Selection selection(String parent, String labelSelector) {
+    Violations violations = new Violations();
+    String all = "projects/" + Selection.ALL_PROJECTS;
+    if (!parent.equals(all)) {
+      validateParent(parent, violations);
+    }
+    Map<String, String> labels = Labels.parseSelector(labelSelector, violations);
+    violations.throwIfAny();
+    return new Selection(
+        parent.equals(all) ? Selection.ALL_PROJECTS : MicroVmName.parseParent(parent).orElseThrow(),
+        labels);
+  }
+}

@@ -1,0 +1,159 @@
+package dev.vireo.controller.api;
+
+import dev.vireo.controller.grpc.PacedStream;
+import dev.vireo.controller.lifecycle.Steering;
+import dev.vireo.controller.microvm.ChangeFeed;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.Selection;
+import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.reconcile.PendingMicroVms;
+import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.GetMicroVmRequest;
+import dev.vireo.proto.v1.InspectMicroVmRequest;
+import dev.vireo.proto.v1.InspectMicroVmResponse;
+import dev.vireo.proto.v1.ListMicroVmsRequest;
+import dev.vireo.proto.v1.ListMicroVmsResponse;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.SteerMicroVmRequest;
+import dev.vireo.proto.v1.StreamLogsRequest;
+import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.v1.WatchMicroVmsRequest;
+import dev.vireo.proto.v1.WatchMicroVmsResponse;
+import io.grpc.stub.ServerCallStreamObserver;
+import io.grpc.stub.StreamObserver;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.quarkus.grpc.GrpcService;
+import io.smallrye.common.annotation.RunOnVirtualThread;
+import java.time.Duration;
+import java.util.UUID;
+import java.util.function.Supplier;
+
+/** {@code vireo.v1.MicroVmService}: from gRPC to the classes beside it, and back. */
+@GrpcService
+public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBase {
+  /** Changes that may wait for a slow client before it is cut off. */
+  static final int WATCH_CAPACITY = 4_096;
+
+  private static final Duration BOOKMARK_PERIOD = Duration.ofSeconds(10);
+
+  private final MicroVms microVms;
+  private final Creations creations;
+  private final Operations operations;
+  private final Consoles consoles;
+
+  public MicroVmGrpcService(
+      MicroVms microVms,
+      Nodes nodes,
+      Sessions sessions,
+      Placer placer,
+      PendingMicroVms pending,
+      PageTokens pageTokens,
+      TimeSource time,
+      Supplier<UUID> uuids,
+      MeterRegistry meters) {
+    this.microVms = microVms;
+    this.creations = new Creations(microVms, nodes, pending, time, uuids, meters);
+    this.operations = new Operations(microVms, pending, placer, pageTokens, time);
+    this.consoles = new Consoles(microVms, nodes, sessions);
+    Gauge.builder("vireo.watch.clients", microVms, MicroVms::feeds)
+        .description("Clients that watch")
+        .register(meters);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void createMicroVm(CreateMicroVmRequest request, StreamObserver<MicroVm> client) {
+    answer(client, creations.create(request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void getMicroVm(GetMicroVmRequest request, StreamObserver<MicroVm> client) {
+    answer(client, operations.get(request.getName()).microVm());
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void listMicroVms(
+      ListMicroVmsRequest request, StreamObserver<ListMicroVmsResponse> client) {
+    answer(client, operations.list(request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void watchMicroVms(
+      WatchMicroVmsRequest request, StreamObserver<WatchMicroVmsResponse> client) {
+    Selection selection = Creations.selection(request.getParent(), request.getLabelSelector());
+    if (request.getResourceVersion() < 0) {
+      throw Violations.invalidField("resource_version", "is negative.");
+    }
+    ChangeFeed feed = microVms.feed(selection, request.getResourceVersion(), WATCH_CAPACITY);
+    PacedStream<WatchMicroVmsResponse> paced =
+        new PacedStream<>((ServerCallStreamObserver<WatchMicroVmsResponse>) client);
+    Thread.ofVirtual().name("watch").start(new WatchStream(feed, paced, BOOKMARK_PERIOD));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void deleteMicroVm(DeleteMicroVmRequest request, StreamObserver<MicroVm> client) {
+    answer(client, operations.delete(request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void stopMicroVm(SteerMicroVmRequest request, StreamObserver<MicroVm> client) {
+    answer(client, operations.steer(Steering.STOP, request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void startMicroVm(SteerMicroVmRequest request, StreamObserver<MicroVm> client) {
+    answer(client, operations.steer(Steering.START, request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void pauseMicroVm(SteerMicroVmRequest request, StreamObserver<MicroVm> client) {
+    answer(client, operations.steer(Steering.PAUSE, request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void resumeMicroVm(SteerMicroVmRequest request, StreamObserver<MicroVm> client) {
+    answer(client, operations.steer(Steering.RESUME, request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void streamLogs(StreamLogsRequest request, StreamObserver<StreamLogsResponse> client) {
+    consoles.stream(
+        operations.get(request.getName()),
+        request,
+        (ServerCallStreamObserver<StreamLogsResponse>) client);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void inspectMicroVm(
+      InspectMicroVmRequest request, StreamObserver<InspectMicroVmResponse> client) {
+    StoredMicroVm microVm = operations.get(request.getName());
+    answer(
+        client,
+        InspectMicroVmResponse.newBuilder()
+            .setMicrovm(microVm.microVm())
+            .setInspection(consoles.inspect(microVm))
+            .build());
+  }
+
+  private static <T> void answer(StreamObserver<T> client, T answer) {
+    client.onNext(answer);
+    client.onCompleted();
+  }
+}

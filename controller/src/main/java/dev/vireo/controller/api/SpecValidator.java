@@ -1,0 +1,202 @@
+package dev.vireo.controller.api;
+
+import com.google.protobuf.Duration;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Boot;
+import dev.vireo.proto.v1.Console;
+import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.MicroVmSpec;
+import java.nio.charset.StandardCharsets;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/** What can be said of a spec by looking at it alone. */
+final class SpecValidator {
+  static final int MAX_VCPUS = 64;
+  static final long MIN_MEMORY_MIB = 16;
+
+  /** 16 TiB: beyond it is a mistake of units. */
+  static final long MAX_MEMORY_MIB = 16L << 20;
+
+  static final int MAX_COMMAND_LINE_BYTES = 2_047;
+  static final int MAX_DISKS = 16;
+  static final long MAX_CONSOLE_BYTES = 1L << 30;
+  static final int MAX_READY_MARKER_BYTES = 256;
+  static final int MAX_PATH_BYTES = 4_095;
+  static final long MAX_TTL_SECONDS = java.time.Duration.ofDays(366).toSeconds();
+  static final long MAX_STOP_GRACE_SECONDS = java.time.Duration.ofHours(1).toSeconds();
+
+  /** A disk's source that stands for the image's own root disk. */
+  static final String IMAGE_DISK = "image:";
+
+  private static final Pattern DISK_ID = Pattern.compile("[a-z]([-a-z0-9]{0,18}[a-z0-9])?");
+  private static final Pattern IMAGE_NAME = Pattern.compile("[a-z0-9]([-a-z0-9._]{0,61}[a-z0-9])?");
+
+  private final MicroVmSpec spec;
+  private final Violations violations;
+
+  private SpecValidator(MicroVmSpec spec, Violations violations) {
+    this.spec = spec;
+    this.violations = violations;
+  }
+
+  static void validate(MicroVmSpec spec, Violations violations) {
+    new SpecValidator(spec, violations).validate();
+  }
+
+  private void validate() {
+    violations.invalidIf(
+        spec.getArchitecture() == Architecture.UNRECOGNIZED,
+        "spec.architecture",
+        "is none of X86_64, ARM64.");
+    validateSize();
+    validateBoot(spec.getBoot());
+    validateDisks();
+    validateConsole(spec.getConsole());
+    Labels.validate(
+        spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);
+    validateLifecycle(spec.getLifecycle());
+    if (spec.getDesiredState() != DesiredState.DESIRED_STATE_UNSPECIFIED
+        && spec.getDesiredState() != DesiredState.DESIRED_RUNNING) {
+      violations.add(
+          "spec.desired_state",
+          ErrorReason.FIELD_UNSUPPORTED,
+          "a new microVM is DESIRED_RUNNING; Stop and Pause change it.");
+    }
+  }
+
+  private void validateSize() {
+    long vcpus = Integer.toUnsignedLong(spec.getVcpus());
+    violations.invalidIf(
+        vcpus < 1 || vcpus > MAX_VCPUS,
+        "spec.vcpus",
+        "is %d; 1 to %d.".formatted(vcpus, MAX_VCPUS));
+    long memory = spec.getMemoryMib();
+    violations.invalidIf(
+        memory < MIN_MEMORY_MIB || memory > MAX_MEMORY_MIB,
+        "spec.memory_mib",
+        "is %s; %d to %d (MiB)."
+            .formatted(Long.toUnsignedString(memory), MIN_MEMORY_MIB, MAX_MEMORY_MIB));
+  }
+
+  private void validateBoot(Boot boot) {
+    if (boot.getKernel().isEmpty()) {
+      violations.required("spec.boot.kernel");
+    } else if (boot.getKernel().startsWith("/")) {
+      validatePath("spec.boot.kernel", boot.getKernel());
+    } else if (!IMAGE_NAME.matcher(boot.getKernel()).matches()) {
+      violations.add(
+          "spec.boot.kernel",
+          ErrorReason.KERNEL_NOT_FOUND,
+          "\"%s\" is neither the name of an image nor an absolute path."
+              .formatted(boot.getKernel()));
+    }
+    if (!boot.getInitramfs().isEmpty()) {
+      validatePath("spec.boot.initramfs", boot.getInitramfs());
+      violations.invalidIf(
+          boot.getNoInitramfs(), "spec.boot.no_initramfs", "is set beside an initramfs.");
+    }
+    int commandLineBytes = bytes(boot.getCommandLine());
+    if (commandLineBytes > MAX_COMMAND_LINE_BYTES) {
+      violations.add(
+          "spec.boot.command_line",
+          ErrorReason.COMMAND_LINE_TOO_LONG,
+          "has %d bytes; at most %d with what Vireo adds."
+              .formatted(commandLineBytes, MAX_COMMAND_LINE_BYTES));
+    }
+    violations.invalidIf(
+        boot.getCommandLine().chars().anyMatch(c -> (c < ' ' && c != '\t') || c == 0x7f),
+        "spec.boot.command_line",
+        "has control characters.");
+    violations.invalidIf(
+        boot.getAnnouncement() == Announcement.UNRECOGNIZED,
+        "spec.boot.announcement",
+        "is none of AUTO, CMDLINE, ACPI, FDT.");
+  }
+
+  private void validateDisks() {
+    violations.invalidIf(
+        spec.getDisksCount() > MAX_DISKS,
+        "spec.disks",
+        "has %d entries; at most %d.".formatted(spec.getDisksCount(), MAX_DISKS));
+    Set<String> ids = new HashSet<>();
+    for (int i = 0; i < spec.getDisksCount(); i++) {
+      validateDisk("spec.disks[%d]".formatted(i), spec.getDisks(i), ids);
+    }
+  }
+
+  private void validateDisk(String field, Disk disk, Set<String> ids) {
+    if (disk.getId().isEmpty()) {
+      violations.required(field + ".id");
+    } else if (!DISK_ID.matcher(disk.getId()).matches()) {
+      violations.invalid(field + ".id", "must match %s.".formatted(DISK_ID.pattern()));
+    } else {
+      violations.invalidIf(!ids.add(disk.getId()), field + ".id", "is that of an earlier disk.");
+    }
+    if (disk.getSource().isEmpty()) {
+      violations.required(field + ".source");
+    } else if (disk.getSource().equals(IMAGE_DISK)) {
+      violations.invalidIf(
+          spec.getBoot().getKernel().startsWith("/"),
+          field + ".source",
+          "is \"image:\", but the kernel is a file and not an image.");
+    } else {
+      validatePath(field + ".source", disk.getSource());
+    }
+  }
+
+  private void validateConsole(Console console) {
+    long max = console.getMaxBytes();
+    violations.invalidIf(
+        max < 0 || max > MAX_CONSOLE_BYTES,
+        "spec.console.max_bytes",
+        "is %s; at most %d.".formatted(Long.toUnsignedString(max), MAX_CONSOLE_BYTES));
+    violations.invalidIf(
+        bytes(console.getReadyMarker()) > MAX_READY_MARKER_BYTES,
+        "spec.console.ready_marker",
+        "is longer than %d bytes.".formatted(MAX_READY_MARKER_BYTES));
+  }
+
+  private void validateLifecycle(Lifecycle lifecycle) {
+    violations.invalidIf(
+        lifecycle.getRestartPolicy() == Lifecycle.RestartPolicy.UNRECOGNIZED,
+        "spec.lifecycle.restart_policy",
+        "is none of NEVER, ON_FAILURE, ALWAYS.");
+    if (lifecycle.hasTtl()) {
+      Duration ttl = lifecycle.getTtl();
+      violations.invalidIf(
+          !isValid(ttl, MAX_TTL_SECONDS) || (ttl.getSeconds() == 0 && ttl.getNanos() == 0),
+          "spec.lifecycle.ttl",
+          "must be more than 0 s and at most %d s.".formatted(MAX_TTL_SECONDS));
+    }
+    if (lifecycle.hasStopGrace()) {
+      violations.invalidIf(
+          !isValid(lifecycle.getStopGrace(), MAX_STOP_GRACE_SECONDS),
+          "spec.lifecycle.stop_grace",
+          "must be 0 to %d s.".formatted(MAX_STOP_GRACE_SECONDS));
+    }
+  }
+
+  private static boolean isValid(Duration duration, long maxSeconds) {
+    return duration.getSeconds() >= 0
+        && duration.getNanos() >= 0
+        && duration.getNanos() < 1_000_000_000
+        && duration.getSeconds() <= maxSeconds;
+  }
+
+  private void validatePath(String field, String path) {
+    violations.invalidIf(!path.startsWith("/"), field, "must be an absolute path on the node.");
+    violations.invalidIf(
+        bytes(path) > MAX_PATH_BYTES, field, "is longer than %d bytes.".formatted(MAX_PATH_BYTES));
+    violations.invalidIf(path.indexOf('\0') >= 0, field, "has a NUL character.");
+  }
+
+  private static int bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8).length;
+  }
+}

@@ -1,0 +1,411 @@
+package dev.vireo.controller.lifecycle;
+
+import static dev.vireo.controller.lifecycle.ConditionType.FINISHED;
+import static dev.vireo.controller.lifecycle.ConditionType.PREPARED;
+import static dev.vireo.controller.lifecycle.ConditionType.READY;
+import static dev.vireo.controller.lifecycle.ConditionType.SCHEDULED;
+import static dev.vireo.controller.lifecycle.ConditionType.STARTED;
+
+import com.google.protobuf.Timestamp;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.proto.store.v1.Rejection;
+import dev.vireo.proto.v1.Condition.Status;
+import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import java.time.Instant;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What each event makes of a microVM's record. A function that returns its argument says that the
+ * event changes nothing.
+ */
+public final class Lifecycle {
+  private static final String NODES = "nodes/";
+
+  private Lifecycle() {}
+
+  /** A new microVM, not yet placed. */
+  public static MicroVmRecord created(
+      String name,
+      String uid,
+      MicroVmSpec spec,
+      Map<String, String> labels,
+      Map<String, String> annotations,
+      Instant now) {
+    MicroVmSpec.Builder complete = spec.toBuilder();
+    if (spec.getDesiredState() == DesiredState.DESIRED_STATE_UNSPECIFIED) {
+      complete.setDesiredState(DesiredState.DESIRED_RUNNING);
+    }
+    MicroVm.Builder microVm =
+        MicroVm.newBuilder()
+            .setMeta(
+                ResourceMeta.newBuilder()
+                    .setName(name)
+                    .setUid(uid)
+                    .setGeneration(1)
+                    .putAllLabels(labels)
+                    .putAllAnnotations(annotations)
+                    .setCreateTime(timestamp(now))
+                    .setUpdateTime(timestamp(now)))
+            .setSpec(complete);
+    microVm.getStatusBuilder().setState(MicroVmState.PENDING);
+    return MicroVmRecord.newBuilder().setMicrovm(microVm).build();
+  }
+
+  /** The scheduler's choice: a new attempt. */
+  public static MicroVmRecord assigned(MicroVmRecord record, String nodeId, Instant now) {
+    MicroVm.Builder microVm = record.getMicrovm().toBuilder();
+    Timestamp time = timestamp(now);
+    microVm.getStatusBuilder().setNode(NODES + nodeId);
+    Conditions.set(
+        microVm,
+        SCHEDULED,
+        Status.TRUE,
+        ConditionReason.ASSIGNED.apiName(),
+        "to " + NODES + nodeId,
+        time);
+    newAttempt(microVm, time);
+    return finish(record.toBuilder().clearRejection(), microVm, MicroVmState.SCHEDULED, now);
+  }
+
+  /** No node can take it now. */
+  public static MicroVmRecord unplaceable(MicroVmRecord record, String why, Instant now) {
+    return pending(record, ConditionReason.UNSCHEDULABLE, why, now);
+  }
+
+  /** The node had no room after all: another may be tried, since nothing was begun. */
+  public static MicroVmRecord refusedByNode(MicroVmRecord record, String why, Instant now) {
+    return record.getMicrovm().getSpec().getDesiredState() == DesiredState.DESIRED_STOPPED
+        ? stoppedBeforeStart(record, record.getMicrovm().toBuilder(), now)
+        : pending(record, ConditionReason.REFUSED_BY_NODE, why, now);
+  }
+
+  private static MicroVmRecord stoppedBeforeStart(
+      MicroVmRecord record, MicroVm.Builder microVm, Instant now) {
+    microVm.getStatusBuilder().clearNode();
+    ended(
+        microVm,
+        ConditionReason.STOPPED_BEFORE_START.apiName(),
+        "stopped before it had a node",
+        timestamp(now));
+    return finish(record.toBuilder(), microVm, MicroVmState.STOPPED, now);
+  }
+
+  private static MicroVmRecord pending(
+      MicroVmRecord record, ConditionReason reason, String why, Instant now) {
+    MicroVm.Builder microVm = record.getMicrovm().toBuilder();
+    microVm.getStatusBuilder().clearNode();
+    Conditions.set(microVm, SCHEDULED, Status.FALSE, reason.apiName(), why, timestamp(now));
+    return finish(record.toBuilder(), microVm, MicroVmState.PENDING, now);
+  }
+
+  /**
+   * A node's refusal of the spec itself, before any side effect: no other node would do better.
+   *
+   * @param rejection of a reason that the client can mend
+   */
+  public static MicroVmRecord rejected(MicroVmRecord record, Rejection rejection, Instant now) {
+    MicroVm.Builder microVm = record.getMicrovm().toBuilder();
+    microVm.getStatusBuilder().clearNode();
+    fail(microVm, rejection, timestamp(now));
+    return finish(record.toBuilder().setRejection(rejection), microVm, MicroVmState.FAILED, now);
+  }
+
+  /** The node's worker lost its memory and with it this microVM. */
+  public static MicroVmRecord lostWithNode(MicroVmRecord record, Instant now) {
+    MicroVm.Builder microVm = record.getMicrovm().toBuilder();
+    String message = "the worker of %s was replaced".formatted(microVm.getStatus().getNode());
+    microVm.getStatusBuilder().clearNode();
+    microVm
+        .getStatusBuilder()
+        .setTermination(
+            Termination.newBuilder()
+                .setCause(Termination.Cause.VMM_LOST)
+                .setMessage(message)
+                .setTime(timestamp(now)));
+    ended(microVm, ConditionReason.NODE_REPLACED.apiName(), message, timestamp(now));
+    return finish(record.toBuilder(), microVm, MicroVmState.FAILED, now);
+  }
+
+  /**
+   * A worker's word about its current attempt: any outcome but REJECTED and REMOVED, which are
+   * decisions and not observations.
+   */
+  public static MicroVmRecord reported(MicroVmRecord record, MicroVmReport report, Instant now) {
+    MicroVm before = record.getMicrovm();
+    MicroVmState state = stateAfter(before, report.getState());
+    if (!Transitions.isLegal(before.getStatus().getState(), state)) {
+      return record;
+    }
+    MicroVm.Builder microVm = before.toBuilder();
+    MicroVmRecord.Builder changed = record.toBuilder();
+    Timestamp time = timestamp(now);
+    microVm
+        .getStatusBuilder()
+        .setObservedGeneration(report.getObservedGeneration())
+        .setRestarts(report.getRestarts());
+    if (report.hasStartTime()) {
+      microVm.getStatusBuilder().setStartTime(report.getStartTime());
+    }
+    if (report.hasTermination()) {
+      microVm.getStatusBuilder().setTermination(report.getTermination());
+    }
+    observe(microVm, changed, report, time);
+    return finish(changed, microVm, state, now);
+  }
+
+  private static void observe(
+      MicroVm.Builder microVm, MicroVmRecord.Builder record, MicroVmReport report, Timestamp now) {
+    if (report.getOutcome() == MicroVmReport.Outcome.OUTCOME_UNKNOWN) {
+      Conditions.set(
+          microVm,
+          STARTED,
+          Status.UNKNOWN,
+          ConditionReason.UNKNOWN.apiName(),
+          report.getMessage(),
+          now);
+      return;
+    }
+    switch (report.getState()) {
+      case STARTING -> {
+        inProgress(microVm, now);
+        running(microVm, now);
+      }
+      case RUNNING, PAUSED, STOPPING -> {
+        started(microVm, now);
+        ready(microVm, report.getReady(), now);
+        running(microVm, now);
+      }
+      case STOPPED -> {
+        if (report.hasStartTime()) {
+          started(microVm, now);
+        }
+        ended(
+            microVm,
+            ConditionReason.of(report.getTermination().getCause()),
+            report.getTermination().getMessage(),
+            now);
+      }
+      case FAILED -> {
+        if (report.getReason().isEmpty()) {
+          if (report.hasStartTime()) {
+            started(microVm, now);
+          }
+          ended(
+              microVm,
+              ConditionReason.of(report.getTermination().getCause()),
+              report.getTermination().getMessage(),
+              now);
+        } else {
+          Rejection rejection = rejection(report);
+          fail(microVm, rejection, now);
+          record.setRejection(rejection);
+        }
+      }
+      case MICRO_VM_STATE_UNSPECIFIED, PENDING, SCHEDULED, DELETING, UNRECOGNIZED -> {
+        // Not a worker's to say.
+      }
+    }
+  }
+
+  /** Why a worker refused or failed, in the words of the catalogue. */
+  public static Rejection rejection(MicroVmReport report) {
+    return Rejection.newBuilder()
+        .setReason(errorReason(report.getReason()).name())
+        .setField(publicField(report.getField()))
+        .setMessage(report.getMessage())
+        .build();
+  }
+
+  /** Workers and VMMs speak of the spec's fields; clients see them from the resource. */
+  private static String publicField(String field) {
+    return field.isEmpty() || field.startsWith("spec.") ? field : "spec." + field;
+  }
+
+  /** The catalogue's reason of that name; INTERNAL for one that this release does not know. */
+  public static ErrorReason errorReason(String name) {
+    for (ErrorReason reason : ErrorReason.values()) {
+      if (reason.name().equals(name)) {
+        return reason;
+      }
+    }
+    return ErrorReason.INTERNAL;
+  }
+
+  /**
+   * A client's wish, for a microVM in a state that allows it (see {@link Steering}). What has ended
+   * and shall run again needs {@link #startedAgain} instead.
+   */
+  public static MicroVmRecord steered(MicroVmRecord record, DesiredState wish, Instant now) {
+    MicroVm before = record.getMicrovm();
+    if (before.getSpec().getDesiredState() == wish) {
+      return record;
+    }
+    MicroVm.Builder microVm = withGeneration(before);
+    microVm.getSpecBuilder().setDesiredState(wish);
+    MicroVmState state = before.getStatus().getState();
+    if (wish == DesiredState.DESIRED_STOPPED && state == MicroVmState.PENDING) {
+      return stoppedBeforeStart(record, microVm, now);
+    }
+    return finish(record.toBuilder(), microVm, stateAfter(microVm.build(), state), now);
+  }
+
+  /** A microVM that has ended shall run again, where its disks are, or, never placed, anywhere. */
+  public static MicroVmRecord startedAgain(MicroVmRecord record, Instant now) {
+    MicroVm.Builder microVm = withGeneration(record.getMicrovm());
+    microVm.getSpecBuilder().setDesiredState(DesiredState.DESIRED_RUNNING);
+    if (microVm.getStatus().getNode().isEmpty()) {
+      clearEnd(microVm, timestamp(now));
+      return finish(record.toBuilder().clearRejection(), microVm, MicroVmState.PENDING, now);
+    }
+    newAttempt(microVm, timestamp(now));
+    return finish(record.toBuilder().clearRejection(), microVm, MicroVmState.SCHEDULED, now);
+  }
+
+  /** A client's wish, or the end of its time to live, that the microVM be gone. */
+  public static MicroVmRecord deleting(MicroVmRecord record, boolean force, Instant now) {
+    MicroVm before = record.getMicrovm();
+    boolean forced = record.getForceDelete() || force;
+    if (before.getMeta().hasDeleteTime() && forced == record.getForceDelete()) {
+      return record;
+    }
+    MicroVm.Builder microVm = before.toBuilder();
+    if (!before.getMeta().hasDeleteTime()) {
+      microVm.getMetaBuilder().setDeleteTime(timestamp(now));
+    }
+    return finish(record.toBuilder().setForceDelete(forced), microVm, MicroVmState.DELETING, now);
+  }
+
+  /** The id of the node that it is assigned to. */
+  public static Optional<String> nodeId(MicroVm microVm) {
+    String node = microVm.getStatus().getNode();
+    return node.isEmpty() ? Optional.empty() : Optional.of(node.substring(NODES.length()));
+  }
+
+  public static boolean isDeleting(MicroVm microVm) {
+    return microVm.getMeta().hasDeleteTime();
+  }
+
+  /** Whether it takes up room on its node. */
+  public static boolean holdsResources(MicroVm microVm) {
+    return nodeId(microVm).isPresent() && !Conditions.isTrue(microVm, FINISHED);
+  }
+
+  /** Whether the scheduler should look for a node. */
+  public static boolean wantsPlacement(MicroVm microVm) {
+    return microVm.getStatus().getState() == MicroVmState.PENDING;
+  }
+
+  /** When its time to live ends, if it has one. */
+  public static Optional<Instant> expiry(MicroVm microVm) {
+    if (!microVm.getSpec().getLifecycle().hasTtl()) {
+      return Optional.empty();
+    }
+    Timestamp created = microVm.getMeta().getCreateTime();
+    com.google.protobuf.Duration ttl = microVm.getSpec().getLifecycle().getTtl();
+    return Optional.of(
+        Instant.ofEpochSecond(
+            created.getSeconds() + ttl.getSeconds(), created.getNanos() + ttl.getNanos()));
+  }
+
+  /** What a client sees when the worker says {@code observed}. */
+  private static MicroVmState stateAfter(MicroVm microVm, MicroVmState observed) {
+    if (isDeleting(microVm)) {
+      return MicroVmState.DELETING;
+    }
+    boolean stop = microVm.getSpec().getDesiredState() == DesiredState.DESIRED_STOPPED;
+    return switch (observed) {
+      case SCHEDULED, STARTING, RUNNING, PAUSED -> stop ? MicroVmState.STOPPING : observed;
+      case STOPPING, STOPPED, FAILED, PENDING, DELETING -> observed;
+      case MICRO_VM_STATE_UNSPECIFIED, UNRECOGNIZED -> microVm.getStatus().getState();
+    };
+  }
+
+  private static void newAttempt(MicroVm.Builder microVm, Timestamp now) {
+    microVm.getStatusBuilder().setAttempt(microVm.getStatus().getAttempt() + 1);
+    clearEnd(microVm, now);
+    inProgress(microVm, now);
+  }
+
+  private static void clearEnd(MicroVm.Builder microVm, Timestamp now) {
+    microVm.getStatusBuilder().clearTermination().clearStartTime();
+    if (Conditions.find(microVm.build(), FINISHED).isPresent()) {
+      running(microVm, now);
+    }
+  }
+
+  private static void inProgress(MicroVm.Builder microVm, Timestamp now) {
+    String reason = ConditionReason.IN_PROGRESS.apiName();
+    Conditions.set(microVm, PREPARED, Status.FALSE, reason, "", now);
+    Conditions.set(microVm, STARTED, Status.FALSE, reason, "", now);
+    Conditions.set(microVm, READY, Status.FALSE, ConditionReason.NOT_RUNNING.apiName(), "", now);
+  }
+
+  private static void started(MicroVm.Builder microVm, Timestamp now) {
+    Conditions.set(microVm, PREPARED, Status.TRUE, ConditionReason.PREPARED.apiName(), "", now);
+    Conditions.set(microVm, STARTED, Status.TRUE, ConditionReason.STARTED.apiName(), "", now);
+  }
+
+  private static void ready(MicroVm.Builder microVm, boolean ready, Timestamp now) {
+    Conditions.set(
+        microVm,
+        READY,
+        ready ? Status.TRUE : Status.FALSE,
+        (ready ? ConditionReason.READY : ConditionReason.NOT_READY).apiName(),
+        "",
+        now);
+  }
+
+  private static void running(MicroVm.Builder microVm, Timestamp now) {
+    Conditions.set(microVm, FINISHED, Status.FALSE, ConditionReason.RUNNING.apiName(), "", now);
+  }
+
+  private static void ended(MicroVm.Builder microVm, String reason, String message, Timestamp now) {
+    Conditions.set(microVm, READY, Status.FALSE, ConditionReason.NOT_RUNNING.apiName(), "", now);
+    Conditions.set(microVm, FINISHED, Status.TRUE, reason, message, now);
+  }
+
+  private static void fail(MicroVm.Builder microVm, Rejection rejection, Timestamp now) {
+    String reason = ConditionReason.of(errorReason(rejection.getReason()));
+    String message =
+        rejection.getField().isEmpty()
+            ? rejection.getMessage()
+            : rejection.getField() + ": " + rejection.getMessage();
+    if (!Conditions.isTrue(microVm.build(), STARTED)) {
+      Conditions.set(microVm, PREPARED, Status.FALSE, reason, message, now);
+    }
+    ended(microVm, reason, message, now);
+  }
+
+  private static MicroVm.Builder withGeneration(MicroVm before) {
+    MicroVm.Builder microVm = before.toBuilder();
+    microVm.getMetaBuilder().setGeneration(before.getMeta().getGeneration() + 1);
+    return microVm;
+  }
+
+  /** Sets state and update time, unless nothing else has changed either. */
+  private static MicroVmRecord finish(
+      MicroVmRecord.Builder record, MicroVm.Builder microVm, MicroVmState state, Instant now) {
+    microVm
+        .getStatusBuilder()
+        .setState(isDeleting(microVm.build()) ? MicroVmState.DELETING : state);
+    if (!microVm.build().equals(record.getMicrovm())) {
+      microVm.getMetaBuilder().setUpdateTime(timestamp(now));
+    }
+    return record.setMicrovm(microVm).build();
+  }
+
+  static Timestamp timestamp(Instant instant) {
+    return Timestamp.newBuilder()
+        .setSeconds(instant.getEpochSecond())
+        .setNanos(instant.getNano())
+        .build();
+  }
+}

@@ -1,0 +1,399 @@
+package dev.vireo.controller.microvm;
+
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.vireo.controller.store.Change;
+import dev.vireo.controller.store.Entry;
+import dev.vireo.controller.store.Listing;
+import dev.vireo.controller.store.Store;
+import dev.vireo.controller.store.StoreException;
+import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.Write;
+import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.proto.store.v1.RequestRecord;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentNavigableMap;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Every microVM there is: an image of the store, kept current by its watch, and the way to change
+ * it.
+ *
+ * <p>Reading is from memory and never waits. A write returns when it is durable and this image
+ * shows it. Listeners are told on the store's thread, in order, and must not block.
+ */
+public final class MicroVms implements AutoCloseable {
+  private static final String REQUESTS = "requests/";
+
+  /** How many removed microVMs are remembered for watches that resume. */
+  private static final int REMOVED_KEPT = 10_000;
+
+  private final Store store;
+  private final Duration requestLifetime;
+  private final ConcurrentNavigableMap<String, StoredMicroVm> byKey = new ConcurrentSkipListMap<>();
+  private final ConcurrentHashMap<String, StoredMicroVm> byUid = new ConcurrentHashMap<>();
+  private final ConcurrentHashMap<String, List<Waiter>> waiters = new ConcurrentHashMap<>();
+  private final List<Consumer<MicroVmChange>> listeners = new CopyOnWriteArrayList<>();
+  private final Store.Watch watch;
+
+  /** Guards what follows, and that a feed misses nothing and sees nothing twice. */
+  private final Object feedLock = new Object();
+
+  private final List<ChangeFeed> feeds = new ArrayList<>();
+  private final Deque<MicroVmChange.Removed> removed = new ArrayDeque<>();
+  private long version;
+  private long oldestVersion;
+
+  private record Waiter(
+      Predicate<Optional<StoredMicroVm>> until,
+      CompletableFuture<Optional<StoredMicroVm>> reached) {}
+
+  /** One page of a list. */
+  public record Page(List<StoredMicroVm> microVms, boolean more) {}
+
+  /** What {@link #update} shall do with the microVM it was shown. */
+  public sealed interface Verdict {
+    record Put(MicroVmRecord record) implements Verdict {}
+
+    record Remove() implements Verdict {}
+  }
+
+  /** The outcome of {@link #create}. */
+  public sealed interface Creation {
+    record Created(StoredMicroVm microVm) implements Creation {}
+
+    /** The same request id was answered before. */
+    record Repeated(RequestRecord request) implements Creation {}
+
+    record NameTaken() implements Creation {}
+  }
+
+  private MicroVms(Store store, Duration requestLifetime) {
+    this.store = store;
+    this.requestLifetime = requestLifetime;
+    Listing listing = await(store.list(MicroVmName.KEY_PREFIX));
+    listing.entries().stream()
+        .filter(entry -> entry.version() <= listing.oldestVersion())
+        .map(StoredMicroVm::of)
+        .forEach(this::remember);
+    version = listing.version();
+    oldestVersion = listing.oldestVersion();
+    // From the oldest version, not the listing's, so that recent removals are known too.
+    watch = await(store.watch(MicroVmName.KEY_PREFIX, listing.oldestVersion(), this::apply));
+  }
+
+  /**
+   * Reads everything and goes on watching.
+   *
+   * @param requestLifetime how long a create can be retried by its request id
+   */
+  public static MicroVms open(Store store, Duration requestLifetime) {
+    return new MicroVms(store, requestLifetime);
+  }
+
+  @Override
+  public void close() {
+    watch.close();
+  }
+
+  // ---- reading
+
+  public Optional<StoredMicroVm> find(MicroVmName name) {
+    return Optional.ofNullable(byKey.get(name.key()));
+  }
+
+  public Optional<StoredMicroVm> findByUid(String uid) {
+    return Optional.ofNullable(byUid.get(uid));
+  }
+
+  /** All of them, as they are while they are gone through. */
+  public Collection<StoredMicroVm> all() {
+    return Collections.unmodifiableCollection(byKey.values());
+  }
+
+  /** Up to {@code size} that match, by name, after {@code after}. */
+  public Page page(Selection selection, Optional<MicroVmName> after, int size) {
+    List<StoredMicroVm> page = new ArrayList<>();
+    String start = after.map(MicroVmName::key).orElse(selection.keyPrefix());
+    for (StoredMicroVm microVm : byKey.tailMap(start, false).values()) {
+      if (!microVm.key().startsWith(selection.keyPrefix())) {
+        break;
+      }
+      if (selection.matches(microVm)) {
+        if (page.size() == size) {
+          return new Page(page, true);
+        }
+        page.add(microVm);
+      }
+    }
+    return new Page(page, false);
+  }
+
+  /** Of the last change that this image shows. */
+  public long version() {
+    synchronized (feedLock) {
+      return version;
+    }
+  }
+
+  // ---- watching
+
+  /** Tells of every change from now on, on the store's thread. */
+  public void listen(Consumer<MicroVmChange> listener) {
+    listeners.add(listener);
+  }
+
+  /**
+   * Opens a feed of changes, which begins with everything that exists ({@code after} 0) or with
+   * what has changed since a version.
+   *
+   * @throws StoreException.Compacted when that version is no longer known, or is not yet
+   */
+  public ChangeFeed feed(Selection selection, long after, int capacity) {
+    synchronized (feedLock) {
+      if (after != 0 && (after < oldestVersion || after > version)) {
+        throw StoreException.compacted(after, oldestVersion);
+      }
+      List<MicroVmChange> missed = new ArrayList<>();
+      for (StoredMicroVm microVm : byKey.values()) {
+        if (microVm.version() > after) {
+          missed.add(
+              microVm.createdVersion() > after
+                  ? new MicroVmChange.Added(microVm)
+                  : new MicroVmChange.Modified(microVm));
+        }
+      }
+      if (after != 0) {
+        removed.stream()
+            .filter(change -> change.version() > after)
+            .filter(change -> change.microVm().createdVersion() <= after)
+            .forEach(missed::add);
+      }
+      missed.removeIf(change -> !selection.matches(change.microVm()));
+      missed.sort(Comparator.comparingLong(MicroVmChange::version));
+      ChangeFeed feed = new ChangeFeed(selection, missed, version, capacity, this::drop);
+      feeds.add(feed);
+      return feed;
+    }
+  }
+
+  private void drop(ChangeFeed feed) {
+    synchronized (feedLock) {
+      feeds.remove(feed);
+    }
+  }
+
+  /** How many feeds are open. */
+  public int feeds() {
+    synchronized (feedLock) {
+      return feeds.size();
+    }
+  }
+
+  /** Completes when the microVM (empty: gone) is as {@code until} says, now or later. */
+  public CompletableFuture<Optional<StoredMicroVm>> when(
+      String uid, Predicate<Optional<StoredMicroVm>> until) {
+    Waiter waiter = new Waiter(until, new CompletableFuture<>());
+    waiters.compute(
+        uid,
+        (_, list) -> {
+          List<Waiter> longer = list == null ? new ArrayList<>() : new ArrayList<>(list);
+          longer.add(waiter);
+          return longer;
+        });
+    CompletableFuture<?> _ = waiter.reached.whenComplete((_, _) -> forget(uid, waiter));
+    Optional<StoredMicroVm> now = findByUid(uid);
+    if (until.test(now)) {
+      waiter.reached.complete(now);
+    }
+    return waiter.reached;
+  }
+
+  private void forget(String uid, Waiter waiter) {
+    waiters.computeIfPresent(
+        uid,
+        (_, list) -> {
+          List<Waiter> shorter = new ArrayList<>(list);
+          shorter.remove(waiter);
+          return shorter.isEmpty() ? null : shorter;
+        });
+  }
+
+  // ---- writing
+
+  /** Makes a microVM, durable on return, unless its name or its request id exists. */
+  public Creation create(
+      MicroVmName name, MicroVmRecord record, String requestId, RequestRecord request) {
+    List<Write> writes = new ArrayList<>();
+    writes.add(new Write.Put(name.key(), Write.ABSENT, record.toByteString()));
+    String requestKey = REQUESTS + requestId;
+    if (!requestId.isEmpty()) {
+      writes.add(
+          new Write.Put(
+              requestKey, Write.ABSENT, request.toByteString(), Optional.of(requestLifetime)));
+    }
+    try {
+      long committed = await(store.commit(writes));
+      return new Creation.Created(StoredMicroVm.of(record, committed, committed));
+    } catch (Conflict conflict) {
+      if (conflict.keys().contains(requestKey)) {
+        Optional<RequestRecord> earlier = request(requestId);
+        if (earlier.isPresent()) {
+          return new Creation.Repeated(earlier.get());
+        }
+      }
+      return new Creation.NameTaken();
+    }
+  }
+
+  /** The request that was answered under this id, while that can be retried. */
+  public Optional<RequestRecord> request(String requestId) {
+    return await(store.get(REQUESTS + requestId)).map(MicroVms::requestRecord);
+  }
+
+  /** Forgets a request whose answer was an error after all, so that it can be made again. */
+  public void forgetRequest(String requestId) {
+    Optional<Entry> entry = await(store.get(REQUESTS + requestId));
+    if (entry.isPresent()) {
+      await(store.commit(List.of(new Write.Delete(entry.get().key(), entry.get().version()))));
+    }
+  }
+
+  /**
+   * Changes a microVM: shows it to {@code change} and does what that says, durably, again from the
+   * start as long as somebody else is quicker.
+   *
+   * @return the microVM after it; of a removed one the last; empty if there is none of this uid
+   */
+  public Optional<StoredMicroVm> update(String uid, Function<StoredMicroVm, Verdict> change) {
+    while (true) {
+      StoredMicroVm before = byUid.get(uid);
+      if (before == null) {
+        return Optional.empty();
+      }
+      try {
+        return Optional.of(write(before, change.apply(before)));
+      } catch (Conflict _) {
+        // Somebody else was quicker, and the image shows it already.
+      }
+    }
+  }
+
+  private StoredMicroVm write(StoredMicroVm before, Verdict verdict) {
+    return switch (verdict) {
+      case Verdict.Put(MicroVmRecord record) -> {
+        if (record.equals(before.record())) {
+          yield before;
+        }
+        long committed =
+            await(
+                store.commit(
+                    List.of(new Write.Put(before.key(), before.version(), record.toByteString()))));
+        yield StoredMicroVm.of(record, committed, before.createdVersion());
+      }
+      case Verdict.Remove() -> {
+        await(store.commit(List.of(new Write.Delete(before.key(), before.version()))));
+        yield before;
+      }
+    };
+  }
+
+  // ---- the image, on the store's thread
+
+  private void apply(List<Change> changes) {
+    List<MicroVmChange> seen = new ArrayList<>(changes.size());
+    synchronized (feedLock) {
+      for (Change change : changes) {
+        MicroVmChange known = apply(change);
+        seen.add(known);
+        version = Math.max(version, known.version());
+        feeds.removeIf(feed -> !feed.offer(known));
+      }
+    }
+    for (MicroVmChange change : seen) {
+      wake(change);
+      listeners.forEach(listener -> listener.accept(change));
+    }
+  }
+
+  private MicroVmChange apply(Change change) {
+    return switch (change) {
+      case Change.Updated(Entry entry) -> {
+        StoredMicroVm microVm = StoredMicroVm.of(entry);
+        remember(microVm);
+        yield entry.version() == entry.createdVersion()
+            ? new MicroVmChange.Added(microVm)
+            : new MicroVmChange.Modified(microVm);
+      }
+      case Change.Deleted deleted -> {
+        StoredMicroVm last = forget(deleted);
+        MicroVmChange.Removed gone = new MicroVmChange.Removed(last, deleted.version());
+        removed.addLast(gone);
+        if (removed.size() > REMOVED_KEPT) {
+          oldestVersion = removed.removeFirst().version();
+        }
+        yield gone;
+      }
+    };
+  }
+
+  private void remember(StoredMicroVm microVm) {
+    byKey.put(microVm.key(), microVm);
+    byUid.put(microVm.uid(), microVm);
+  }
+
+  private StoredMicroVm forget(Change.Deleted deleted) {
+    StoredMicroVm known = byKey.remove(deleted.key());
+    StoredMicroVm last =
+        known != null
+            ? known
+            : StoredMicroVm.of(new Entry(deleted.key(), deleted.lastValue(), deleted.version(), 0));
+    byUid.remove(last.uid());
+    return last;
+  }
+
+  private void wake(MicroVmChange change) {
+    @Nullable List<Waiter> waiting = waiters.get(change.microVm().uid());
+    if (waiting != null) {
+      Optional<StoredMicroVm> now = change.present();
+      waiting.stream()
+          .filter(waiter -> waiter.until.test(now))
+          .forEach(waiter -> waiter.reached.complete(now));
+    }
+  }
+
+  private static RequestRecord requestRecord(Entry entry) {
+    try {
+      return RequestRecord.parseFrom(entry.value());
+    } catch (InvalidProtocolBufferException e) {
+      throw new IllegalStateException("not a request's record: " + entry.key(), e);
+    }
+  }
+
+  /** Waits for the store. Its errors come as they are, not wrapped. */
+  private static <T> T await(CompletableFuture<T> future) {
+    try {
+      return future.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof StoreException cause) {
+        throw cause;
+      }
+      throw e;
+    }
+  }
+}

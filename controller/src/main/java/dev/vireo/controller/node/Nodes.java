@@ -1,0 +1,266 @@
+package dev.vireo.controller.node;
+
+import com.google.protobuf.Timestamp;
+import dev.vireo.controller.store.Change;
+import dev.vireo.controller.store.Listing;
+import dev.vireo.controller.store.Store;
+import dev.vireo.controller.store.StoreException;
+import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.Write;
+import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.store.v1.NodeRecord;
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.NodeStatus;
+import dev.vireo.proto.v1.NodeStatus.Health;
+import dev.vireo.proto.worker.v1.Heartbeat;
+import dev.vireo.proto.worker.v1.Hello;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentNavigableMap;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.function.Supplier;
+
+/**
+ * Every node there is: an image of the store, and each node's lease.
+ *
+ * <p>A heartbeat is not a durable write. After a restart of the controller a node is of unknown
+ * health until its worker says Hello, and LOST if it does not within a lease.
+ */
+public final class Nodes implements AutoCloseable {
+  private static final String KEY_PREFIX = "nodes/";
+
+  private final Store store;
+  private final TimeSource time;
+  private final Duration lease;
+  private final Supplier<UUID> uuids;
+  private final long startNanos;
+  private final ConcurrentNavigableMap<String, StoredNode> byId = new ConcurrentSkipListMap<>();
+  private final ConcurrentHashMap<String, Heard> heard = new ConcurrentHashMap<>();
+  private final Store.Watch watch;
+
+  /** The last word of a node's worker. */
+  private record Heard(long nanos, Instant at, int warmVmms) {}
+
+  /** The outcome of {@link #register}. */
+  public enum Registration {
+    /** The node is new, or the worker is the one that had it. */
+    WELCOME,
+    /** The lease of another worker lasts. */
+    TAKEN,
+    /** Another worker had the node and has gone: what it ran is lost. */
+    REPLACED
+  }
+
+  private Nodes(Store store, TimeSource time, Duration lease, Supplier<UUID> uuids) {
+    this.store = store;
+    this.time = time;
+    this.lease = lease;
+    this.uuids = uuids;
+    this.startNanos = time.nanoTime();
+    Listing listing = await(store.list(KEY_PREFIX));
+    listing.entries().stream().map(StoredNode::of).forEach(node -> byId.put(node.id(), node));
+    watch = await(store.watch(KEY_PREFIX, listing.version(), this::apply));
+  }
+
+  public static Nodes open(Store store, TimeSource time, Duration lease, Supplier<UUID> uuids) {
+    return new Nodes(store, time, lease, uuids);
+  }
+
+  @Override
+  public void close() {
+    watch.close();
+  }
+
+  public Duration lease() {
+    return lease;
+  }
+
+  public Optional<StoredNode> find(String id) {
+    return Optional.ofNullable(byId.get(id));
+  }
+
+  /** All of them, by id. */
+  public Collection<StoredNode> all() {
+    return Collections.unmodifiableCollection(byId.values());
+  }
+
+  /** Those after an id, by id. */
+  public Collection<StoredNode> after(String id) {
+    return Collections.unmodifiableCollection(byId.tailMap(id, false).values());
+  }
+
+  public Health health(String id) {
+    Heard last = heard.get(id);
+    if (last != null) {
+      return time.nanoTime() - last.nanos < lease.toNanos() ? Health.READY : Health.LOST;
+    }
+    return time.nanoTime() - startNanos < lease.toNanos() ? Health.HEALTH_UNSPECIFIED : Health.LOST;
+  }
+
+  /**
+   * What clients see.
+   *
+   * @param allocated what it has been promised, by how many microVMs
+   */
+  public Node view(StoredNode stored, NodeResources allocated, int microVms) {
+    Node.Builder node = stored.node().toBuilder();
+    node.getMetaBuilder()
+        .setResourceVersion(stored.version())
+        .setEtag(Long.toHexString(stored.version()));
+    NodeStatus.Builder status =
+        node.getStatusBuilder()
+            .setHealth(health(stored.id()))
+            .setAllocated(allocated)
+            .setMicrovmCount(microVms);
+    Heard last = heard.get(stored.id());
+    if (last != null) {
+      status.setLastHeartbeatTime(timestamp(last.at)).setWarmVmms(last.warmVmms);
+    }
+    return node.build();
+  }
+
+  /** A worker's Hello: makes the node, or brings it up to date. Durable on return. */
+  public Registration register(Hello hello) {
+    while (true) {
+      Optional<StoredNode> before = find(hello.getNodeId());
+      boolean replaced =
+          before.isPresent() && !before.get().record().getWorkerUid().equals(hello.getNodeUid());
+      if (replaced && health(hello.getNodeId()) != Health.LOST) {
+        return Registration.TAKEN;
+      }
+      NodeRecord after = record(hello, before);
+      try {
+        if (before.isEmpty() || !before.get().record().equals(after)) {
+          await(put(hello.getNodeId(), before, after));
+        }
+        hear(hello.getNodeId(), 0);
+        return replaced ? Registration.REPLACED : Registration.WELCOME;
+      } catch (Conflict _) {
+        // Two workers at once: look again who was first.
+      }
+    }
+  }
+
+  /** A worker's heartbeat. Returns whether the node can do more or less than before. */
+  public boolean heartbeat(String id, Heartbeat heartbeat) {
+    boolean back = health(id) != Health.READY;
+    hear(id, heartbeat.getWarmVmms());
+    return update(id, heartbeat) || back;
+  }
+
+  private boolean update(String id, Heartbeat heartbeat) {
+    Optional<StoredNode> before = find(id);
+    if (before.isEmpty()) {
+      return false;
+    }
+    NodeStatus known = before.get().node().getStatus();
+    NodeCapabilities capabilities =
+        heartbeat.hasCapabilities() ? heartbeat.getCapabilities() : known.getCapabilities();
+    NodeResources capacity =
+        heartbeat.hasCapacity() ? heartbeat.getCapacity() : known.getCapacity();
+    if (capabilities.equals(known.getCapabilities()) && capacity.equals(known.getCapacity())) {
+      return false;
+    }
+    NodeRecord.Builder after = before.get().record().toBuilder();
+    after.getNodeBuilder().getStatusBuilder().setCapabilities(capabilities).setCapacity(capacity);
+    // Not waited for: what is lost by a conflict or a crash comes with the next heartbeat.
+    CompletableFuture<Long> _ = put(id, before, touched(after));
+    return true;
+  }
+
+  private void hear(String id, int warmVmms) {
+    heard.put(id, new Heard(time.nanoTime(), time.now(), warmVmms));
+  }
+
+  /** Nodes whose lease has ended since the last call. */
+  public List<String> newlyLost(Collection<String> knownLost) {
+    List<String> lost = new ArrayList<>();
+    for (String id : byId.keySet()) {
+      if (!knownLost.contains(id) && health(id) == Health.LOST) {
+        lost.add(id);
+      }
+    }
+    return lost;
+  }
+
+  private NodeRecord record(Hello hello, Optional<StoredNode> before) {
+    NodeRecord.Builder record =
+        before.map(node -> node.record().toBuilder()).orElseGet(this::newRecord);
+    record.setWorkerUid(hello.getNodeUid());
+    Node.Builder node = record.getNodeBuilder();
+    node.getMetaBuilder()
+        .setName(StoredNode.NAME_PREFIX + hello.getNodeId())
+        .clearLabels()
+        .putAllLabels(hello.getLabelsMap());
+    node.getStatusBuilder()
+        .setCapabilities(hello.getCapabilities())
+        .setCapacity(hello.getCapacity())
+        .setWorkerVersion(hello.getWorkerVersion());
+    return before.isPresent() && before.get().record().equals(record.build())
+        ? before.get().record()
+        : touched(record);
+  }
+
+  private NodeRecord.Builder newRecord() {
+    NodeRecord.Builder record = NodeRecord.newBuilder();
+    record
+        .getNodeBuilder()
+        .getMetaBuilder()
+        .setUid(uuids.get().toString())
+        .setGeneration(1)
+        .setCreateTime(timestamp(time.now()));
+    return record;
+  }
+
+  private NodeRecord touched(NodeRecord.Builder record) {
+    record.getNodeBuilder().getMetaBuilder().setUpdateTime(timestamp(time.now()));
+    return record.build();
+  }
+
+  private CompletableFuture<Long> put(String id, Optional<StoredNode> before, NodeRecord after) {
+    long expected = before.map(StoredNode::version).orElse(Write.ABSENT);
+    return store.commit(List.of(new Write.Put(KEY_PREFIX + id, expected, after.toByteString())));
+  }
+
+  private void apply(List<Change> changes) {
+    for (Change change : changes) {
+      switch (change) {
+        case Change.Updated updated -> {
+          StoredNode node = StoredNode.of(updated.entry());
+          byId.put(node.id(), node);
+        }
+        case Change.Deleted deleted -> byId.remove(deleted.key().substring(KEY_PREFIX.length()));
+      }
+    }
+  }
+
+  private static Timestamp timestamp(Instant instant) {
+    return Timestamp.newBuilder()
+        .setSeconds(instant.getEpochSecond())
+        .setNanos(instant.getNano())
+        .build();
+  }
+
+  /** Waits for the store. Its errors come as they are, not wrapped. */
+  private static <T> T await(CompletableFuture<T> future) {
+    try {
+      return future.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof StoreException cause) {
+        throw cause;
+      }
+      throw e;
+    }
+  }
+}

@@ -1,0 +1,36 @@
+package dev.vireo.controller.node;
+
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.vireo.controller.store.Entry;
+import dev.vireo.proto.store.v1.NodeRecord;
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeCapabilities;
+
+/**
+ * A node as the store has it.
+ *
+ * @param version of the commit that wrote it
+ */
+public record StoredNode(NodeRecord record, long version) {
+  static final String NAME_PREFIX = "nodes/";
+
+  static StoredNode of(Entry entry) {
+    try {
+      return new StoredNode(NodeRecord.parseFrom(entry.value()), entry.version());
+    } catch (InvalidProtocolBufferException e) {
+      throw new IllegalStateException("not a node's record: " + entry.key(), e);
+    }
+  }
+
+  public String id() {
+    return record.getNode().getMeta().getName().substring(NAME_PREFIX.length());
+  }
+
+  public Node node() {
+    return record.getNode();
+  }
+
+  public NodeCapabilities capabilities() {
+    return node().getStatus().getCapabilities();
+  }
+}

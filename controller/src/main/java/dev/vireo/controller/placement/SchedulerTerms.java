@@ -1,0 +1,99 @@
+package dev.vireo.controller.placement;
+
+import dev.vireo.controller.node.StoredNode;
+import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.v1.NodeImage;
+import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.NodeStatus.Health;
+import dev.vireo.scheduler.Image;
+import dev.vireo.scheduler.Node;
+import dev.vireo.scheduler.Request;
+import dev.vireo.scheduler.Request.Kernel;
+import dev.vireo.scheduler.Resources;
+import java.util.Collection;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/** Says specs and nodes in the scheduler's own terms. */
+public final class SchedulerTerms {
+  /** The back end of a disk, as the device catalogue names it. */
+  private static final String FILE_DISK = "blk/file";
+
+  private static final String LINUX = "linux";
+
+  private SchedulerTerms() {}
+
+  static Request request(MicroVmSpec spec, Set<String> avoid) {
+    return new Request(
+        architecture(spec.getArchitecture()),
+        spec.getVcpus(),
+        spec.getMemoryMib(),
+        kernel(spec.getBoot().getKernel()),
+        announcement(spec.getBoot().getAnnouncement()),
+        spec.getDisksCount() == 0 ? Set.of() : Set.of(FILE_DISK),
+        spec.getPlacement().getNodeSelectorMap(),
+        avoid);
+  }
+
+  static Resources demand(MicroVmSpec spec) {
+    return request(spec, Set.of()).demand();
+  }
+
+  static Node node(StoredNode stored, Health health, double cpuOvercommit, Resources allocated) {
+    NodeCapabilities capabilities = stored.capabilities();
+    NodeResources capacity = stored.node().getStatus().getCapacity();
+    return new Node(
+        stored.id(),
+        health == Health.READY,
+        stored.node().getSpec().getCordoned(),
+        capabilities.getEmulated(),
+        architecture(capabilities.getArchitecture()).orElse("unknown"),
+        capabilities.getRunsLinuxGuests(),
+        capabilities.getMaxVcpus(),
+        announcements(capabilities.getAnnouncementsList()),
+        Set.copyOf(capabilities.getBackEndsList()),
+        capabilities.getImagesList().stream().map(SchedulerTerms::image).toList(),
+        stored.node().getMeta().getLabelsMap(),
+        new Resources((long) (capacity.getCpuMilli() * cpuOvercommit), capacity.getMemoryMib()),
+        allocated);
+  }
+
+  private static Image image(NodeImage image) {
+    return new Image(
+        image.getName(),
+        architecture(image.getArchitecture()).orElse("unknown"),
+        image.getGuestKind().equals(LINUX),
+        announcements(image.getAnnouncementsList()));
+  }
+
+  private static Kernel kernel(String kernel) {
+    return kernel.startsWith("/") ? new Kernel.FromFile(kernel) : new Kernel.FromImage(kernel);
+  }
+
+  /** As people write it: "x86_64", "arm64". */
+  public static Optional<String> architecture(Architecture architecture) {
+    return switch (architecture) {
+      case X86_64, ARM64 -> Optional.of(architecture.name().toLowerCase(Locale.ROOT));
+      case ARCHITECTURE_UNSPECIFIED, UNRECOGNIZED -> Optional.empty();
+    };
+  }
+
+  private static Optional<String> announcement(Announcement announcement) {
+    return switch (announcement) {
+      case CMDLINE, ACPI, FDT -> Optional.of(announcement.name().toLowerCase(Locale.ROOT));
+      case ANNOUNCEMENT_UNSPECIFIED, AUTO, UNRECOGNIZED -> Optional.empty();
+    };
+  }
+
+  private static Set<String> announcements(Collection<Announcement> announcements) {
+    return announcements.stream()
+        .map(SchedulerTerms::announcement)
+        .flatMap(Optional::stream)
+        .collect(Collectors.toSet());
+  }
+}

@@ -1,0 +1,113 @@
+package dev.vireo.controller.reconcile;
+
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.MicroVms.Verdict;
+import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.store.StoreException;
+import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.scheduler.Decision;
+import java.time.Duration;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jboss.logging.Logger;
+
+/** Finds nodes: for a microVM at once, and again for those that none could take before. */
+public final class PendingMicroVms {
+  private static final Logger LOG = Logger.getLogger(PendingMicroVms.class);
+
+  /** A node that has refused a microVM is not asked again for this long. */
+  static final Duration AVOIDANCE = Duration.ofSeconds(10);
+
+  private final MicroVms microVms;
+  private final Placer placer;
+  private final TimeSource time;
+
+  /** By uid: nodes that refused it, and until when (nanoseconds) they are avoided. */
+  private final Map<String, Map<String, Long>> refusals = new ConcurrentHashMap<>();
+
+  public PendingMicroVms(MicroVms microVms, Placer placer, TimeSource time) {
+    this.microVms = microVms;
+    this.placer = placer;
+    this.time = time;
+  }
+
+  /**
+   * Decides for a record that has no node yet, and reserves. The caller makes the answer durable,
+   * or {@link #settle settles}.
+   */
+  public MicroVmRecord decide(MicroVmRecord record) {
+    String uid = record.getMicrovm().getMeta().getUid();
+    return switch (placer.place(uid, record.getMicrovm().getSpec(), avoided(uid))) {
+      case Decision.Placed placed -> Lifecycle.assigned(record, placed.nodeId(), time.now());
+      case Decision.Unplaceable unplaceable ->
+          Lifecycle.unplaceable(record, unplaceable.explanation().summary(), time.now());
+    };
+  }
+
+  /** Brings the books back to what is durable. */
+  public void settle(String uid) {
+    placer.settle(uid);
+  }
+
+  /** Remembers that a node has just refused a microVM. */
+  void avoid(String uid, String nodeId) {
+    refusals
+        .computeIfAbsent(uid, _ -> new ConcurrentHashMap<>())
+        .put(nodeId, time.nanoTime() + AVOIDANCE.toNanos());
+  }
+
+  private Set<String> avoided(String uid) {
+    Map<String, Long> nodes = refusals.get(uid);
+    if (nodes == null) {
+      return Set.of();
+    }
+    nodes.values().removeIf(until -> time.nanoTime() - until >= 0);
+    if (nodes.isEmpty()) {
+      refusals.remove(uid);
+    }
+    return new HashSet<>(nodes.keySet());
+  }
+
+  /** Tries again, the oldest first, for all that have no node. */
+  void placeAll() {
+    refusals.keySet().removeIf(uid -> microVms.findByUid(uid).isEmpty());
+    microVms.all().stream()
+        .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
+        .sorted(Comparator.comparingLong(StoredMicroVm::createdVersion))
+        .map(StoredMicroVm::uid)
+        .toList()
+        .forEach(this::place);
+  }
+
+  private void place(String uid) {
+    try {
+      Optional<StoredMicroVm> placed =
+          microVms.update(
+              uid,
+              microVm ->
+                  Lifecycle.wantsPlacement(microVm.microVm())
+                      ? new Verdict.Put(decide(microVm.record()))
+                      : new Verdict.Put(microVm.record()));
+      placed
+          .filter(microVm -> Lifecycle.nodeId(microVm.microVm()).isPresent())
+          .ifPresent(microVm ->
+              LOG.infof(
+                  "placed microvm=%s uid=%s node=%s attempt=%d",
+                  microVm.name(),
+                  uid,
+                  Lifecycle.nodeId(microVm.microVm()).orElseThrow(),
+                  microVm.microVm().getStatus().getAttempt()));
+    } catch (StoreException e) {
+      LOG.warnf("cannot place uid=%s: %s", uid, e.getMessage());
+    } finally {
+      placer.settle(uid);
+    }
+  }
+}

@@ -1,0 +1,159 @@
+package dev.vireo.controller.reconcile;
+
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.microvm.MicroVmChange;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.MicroVms.Verdict;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.session.NodeEvents;
+import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.store.StoreException;
+import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.v1.NodeStatus.Health;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import org.jboss.logging.Logger;
+
+/**
+ * Keeps things going that nobody asks for: pending microVMs when there may be room for them, times
+ * to live, nodes' leases.
+ *
+ * <p>One thread goes round ({@link #run}); a test goes round by itself ({@link #round}).
+ */
+public final class Reconciler implements NodeEvents, Runnable {
+  private static final Logger LOG = Logger.getLogger(Reconciler.class);
+
+  /** How late a lease's or a life's end may be noticed. */
+  private static final Duration PERIOD = Duration.ofMillis(200);
+
+  /** After which pending microVMs are tried again though nothing is known to have changed. */
+  private static final Duration RETRY_PERIOD = Duration.ofSeconds(5);
+
+  private final MicroVms microVms;
+  private final Nodes nodes;
+  private final Sessions sessions;
+  private final Reports reports;
+  private final PendingMicroVms pending;
+  private final Deadlines deadlines;
+  private final TimeSource time;
+  private final Executor executor;
+  private final Semaphore roomChanged = new Semaphore(0);
+  private final Set<String> lostNodes = new HashSet<>();
+  private long lastPlacement;
+  private volatile boolean closed;
+
+  /**
+   * @param executor runs short blocking tasks
+   */
+  public Reconciler(
+      MicroVms microVms,
+      Nodes nodes,
+      Sessions sessions,
+      Reports reports,
+      PendingMicroVms pending,
+      TimeSource time,
+      Executor executor) {
+    this.microVms = microVms;
+    this.nodes = nodes;
+    this.sessions = sessions;
+    this.reports = reports;
+    this.pending = pending;
+    this.deadlines = new Deadlines(microVms, time);
+    this.time = time;
+    this.executor = executor;
+    this.lastPlacement = time.nanoTime();
+    microVms.listen(this::onChange);
+  }
+
+  // ---- events
+
+  @Override
+  public void reported(String nodeId, MicroVmReport report) {
+    reports.submit(nodeId, report);
+  }
+
+  @Override
+  public void absent(String nodeId, String uid) {
+    executor.execute(() -> reports.absent(nodeId, uid));
+  }
+
+  @Override
+  public void nodeChanged(String nodeId) {
+    roomChanged.release();
+  }
+
+  @Override
+  public void workerReplaced(String nodeId) {
+    LOG.warnf("worker replaced node=%s: what it ran is lost", nodeId);
+    reports.lostWithWorker(nodeId);
+  }
+
+  private void onChange(MicroVmChange change) {
+    if (!Lifecycle.holdsResources(change.microVm().microVm()) || change.present().isEmpty()) {
+      roomChanged.release();
+    }
+  }
+
+  // ---- the thread
+
+  @Override
+  public void run() {
+    while (!closed) {
+      try {
+        boolean room = roomChanged.tryAcquire(PERIOD.toMillis(), TimeUnit.MILLISECONDS);
+        roomChanged.drainPermits();
+        round(room);
+      } catch (InterruptedException e) {
+        return;
+      } catch (StoreException e) {
+        LOG.warnf("reconcile: %s", e.getMessage());
+      } catch (RuntimeException e) {
+        LOG.error("bug in reconcile", e);
+      }
+    }
+  }
+
+  /** Ends {@link #run}. */
+  public void close() {
+    closed = true;
+    roomChanged.release();
+  }
+
+  /**
+   * Does once what is due.
+   *
+   * @param room whether there may be room for what is pending
+   */
+  void round(boolean room) {
+    watchLeases();
+    deadlines.due().forEach(this::expire);
+    if (room || time.nanoTime() - lastPlacement >= RETRY_PERIOD.toNanos()) {
+      lastPlacement = time.nanoTime();
+      pending.placeAll();
+    }
+  }
+
+  private void watchLeases() {
+    for (String id : nodes.newlyLost(lostNodes)) {
+      lostNodes.add(id);
+      LOG.warnf("node lost node=%s connected=%s", id, sessions.find(id).isPresent());
+    }
+    lostNodes.removeIf(id -> nodes.health(id) != Health.LOST);
+  }
+
+  private void expire(String uid) {
+    microVms
+        .update(
+            uid,
+            microVm ->
+                Lifecycle.nodeId(microVm.microVm()).isEmpty()
+                    ? new Verdict.Remove()
+                    : new Verdict.Put(Lifecycle.deleting(microVm.record(), false, time.now())))
+        .ifPresent(microVm -> LOG.infof("expired microvm=%s uid=%s", microVm.name(), uid));
+  }
+}

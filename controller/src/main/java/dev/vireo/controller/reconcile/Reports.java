@@ -1,0 +1,212 @@
+package dev.vireo.controller.reconcile;
+
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.MicroVms.Verdict;
+import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.WorkerSession;
+import dev.vireo.controller.store.StoreException;
+import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import org.jboss.logging.Logger;
+
+/**
+ * Turns what workers say about microVMs into records.
+ *
+ * <p>A report is about one attempt on one node. One that is not about the present assignment
+ * changes nothing, but a node that still has what it should not is told to let go. Only a refusal
+ * before any side effect lets another node be tried.
+ */
+public final class Reports {
+  private static final Logger LOG = Logger.getLogger(Reports.class);
+
+  /**
+   * How long "in progress" may wait to be made durable: most often "created" follows at once, and
+   * the second durable write of a create is that one.
+   */
+  private static final Duration PATIENCE = Duration.ofMillis(100);
+
+  private static final Duration RETRY_PAUSE = Duration.ofMillis(500);
+
+  private final MicroVms microVms;
+  private final PendingMicroVms pending;
+  private final Sessions sessions;
+  private final TimeSource time;
+  private final Timer timer;
+  private final Coalescer<String, Heard> coalescer;
+
+  private record Heard(String nodeId, MicroVmReport report) {}
+
+  /**
+   * @param executor runs a blocking task for each microVM that is reported about
+   */
+  public Reports(
+      MicroVms microVms,
+      PendingMicroVms pending,
+      Sessions sessions,
+      TimeSource time,
+      MeterRegistry meters,
+      Executor executor) {
+    this.microVms = microVms;
+    this.pending = pending;
+    this.sessions = sessions;
+    this.time = time;
+    this.timer =
+        Timer.builder("vireo.reconcile.report")
+            .description("A worker's report made durable")
+            .publishPercentileHistogram()
+            .register(meters);
+    this.coalescer =
+        new Coalescer<>(this::handle, heard -> isProgressOnly(heard.report), PATIENCE, executor);
+  }
+
+  /** Takes a report. Does not block. */
+  void submit(String nodeId, MicroVmReport report) {
+    coalescer.submit(report.getUid(), new Heard(nodeId, report));
+  }
+
+  private static boolean isProgressOnly(MicroVmReport report) {
+    return report.getOutcome() == Outcome.IN_PROGRESS && report.getState() == MicroVmState.STARTING;
+  }
+
+  private void handle(String uid, Heard heard) {
+    try {
+      timer.record(() -> reconcile(uid, heard.nodeId, heard.report));
+    } catch (StoreException e) {
+      LOG.warnf("cannot record report uid=%s node=%s: %s", uid, heard.nodeId, e.getMessage());
+      pause();
+      // The worker will not repeat it, so it is not dropped; a newer one takes its place.
+      coalescer.resubmit(uid, heard);
+    } catch (RuntimeException e) {
+      LOG.errorf(e, "bug: report uid=%s node=%s %s", uid, heard.nodeId, heard.report);
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(RETRY_PAUSE);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Makes the record say what the report says. Blocks until that is durable. */
+  void reconcile(String uid, String nodeId, MicroVmReport report) {
+    Optional<StoredMicroVm> known = microVms.findByUid(uid);
+    if (known.isEmpty() || !isOn(nodeId, known.get().microVm())) {
+      if (report.getOutcome() != Outcome.REMOVED && report.getOutcome() != Outcome.REJECTED) {
+        LOG.infof("stray microvm uid=%s node=%s: told to remove it", uid, nodeId);
+        toSession(nodeId, session -> session.remove(uid));
+      }
+      return;
+    }
+    Optional<StoredMicroVm> after =
+        microVms.update(
+            uid,
+            microVm ->
+                isOn(nodeId, microVm.microVm())
+                    ? verdict(microVm, nodeId, report)
+                    : new Verdict.Put(microVm.record()));
+    after.ifPresent(microVm -> log(known.get(), microVm, report));
+    if (report.getOutcome() == Outcome.REJECTED) {
+      pending.settle(uid);
+    }
+    if (report.getOutcome() == Outcome.REMOVED && !Lifecycle.isDeleting(known.get().microVm())) {
+      toSession(nodeId, session -> session.repeat(uid));
+    }
+  }
+
+  private Verdict verdict(StoredMicroVm microVm, String nodeId, MicroVmReport report) {
+    boolean deleting = Lifecycle.isDeleting(microVm.microVm());
+    boolean nothingLeft =
+        report.getOutcome() == Outcome.REMOVED || report.getOutcome() == Outcome.REJECTED;
+    if (deleting && nothingLeft) {
+      return new Verdict.Remove();
+    }
+    if (report.getAttempt() != microVm.microVm().getStatus().getAttempt()) {
+      return new Verdict.Put(microVm.record());
+    }
+    return switch (report.getOutcome()) {
+      case REJECTED -> rejected(microVm, nodeId, report);
+      case IN_PROGRESS, CREATED, FAILED_NEEDS_CLEANUP, OUTCOME_UNKNOWN ->
+          new Verdict.Put(Lifecycle.reported(microVm.record(), report, time.now()));
+      case REMOVED, FENCED, OUTCOME_UNSPECIFIED, UNRECOGNIZED -> new Verdict.Put(microVm.record());
+    };
+  }
+
+  private Verdict rejected(StoredMicroVm microVm, String nodeId, MicroVmReport report) {
+    ErrorReason reason = Lifecycle.errorReason(report.getReason());
+    if (reason.code() == ErrorReason.Code.INVALID_ARGUMENT) {
+      return new Verdict.Put(
+          Lifecycle.rejected(microVm.record(), Lifecycle.rejection(report), time.now()));
+    }
+    pending.avoid(microVm.uid(), nodeId);
+    var refused = Lifecycle.refusedByNode(microVm.record(), report.getMessage(), time.now());
+    return new Verdict.Put(
+        Lifecycle.wantsPlacement(refused.getMicrovm()) ? pending.decide(refused) : refused);
+  }
+
+  /** The node says that it has nothing of a microVM that is to be deleted: it is gone. */
+  void absent(String nodeId, String uid) {
+    microVms.update(
+        uid,
+        microVm ->
+            isOn(nodeId, microVm.microVm()) && Lifecycle.isDeleting(microVm.microVm())
+                ? new Verdict.Remove()
+                : new Verdict.Put(microVm.record()));
+  }
+
+  /** What the node ran is lost with its worker. */
+  void lostWithWorker(String nodeId) {
+    microVms.all().stream()
+        .filter(microVm -> isOn(nodeId, microVm.microVm()))
+        .map(StoredMicroVm::uid)
+        .toList()
+        .forEach(uid ->
+            microVms.update(
+                uid,
+                microVm -> {
+                  if (!isOn(nodeId, microVm.microVm())) {
+                    return new Verdict.Put(microVm.record());
+                  }
+                  return Lifecycle.isDeleting(microVm.microVm())
+                      ? new Verdict.Remove()
+                      : new Verdict.Put(Lifecycle.lostWithNode(microVm.record(), time.now()));
+                }));
+  }
+
+  private void toSession(String nodeId, Consumer<WorkerSession> message) {
+    sessions.find(nodeId).ifPresent(message);
+  }
+
+  private static boolean isOn(String nodeId, MicroVm microVm) {
+    return Lifecycle.nodeId(microVm).filter(nodeId::equals).isPresent();
+  }
+
+  private static void log(StoredMicroVm before, StoredMicroVm after, MicroVmReport report) {
+    MicroVmState from = before.microVm().getStatus().getState();
+    MicroVmState to = after.microVm().getStatus().getState();
+    if (from != to) {
+      LOG.infof(
+          "state microvm=%s uid=%s from=%s to=%s attempt=%d outcome=%s reason=%s",
+          after.name(),
+          after.uid(),
+          from,
+          to,
+          report.getAttempt(),
+          report.getOutcome(),
+          report.getReason());
+    }
+  }
+}

@@ -1,0 +1,72 @@
+package dev.vireo.controller.server;
+
+import dev.vireo.scheduler.Profile;
+import io.smallrye.config.ConfigMapping;
+import io.smallrye.config.WithDefault;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+
+/** Settings, as {@code -Dvireo.state-dir=…} or {@code VIREO_STATE_DIR=…}. */
+@ConfigMapping(prefix = "vireo")
+interface ControllerConfig {
+  /** Default: {@code /var/lib/vireo} for root, else {@code ~/.local/state/vireo}. */
+  Optional<Path> stateDir();
+
+  Grpc grpc();
+
+  /** The public API and workers' sessions. */
+  interface Grpc {
+    /** Another than a loopback address needs TLS. */
+    @WithDefault("127.0.0.1")
+    String host();
+
+    @WithDefault("7420")
+    int port();
+  }
+
+  Node node();
+
+  /** Nodes' sessions. */
+  interface Node {
+    /** Without a heartbeat for this long a node is LOST. */
+    @WithDefault("15S")
+    Duration lease();
+  }
+
+  Scheduler scheduler();
+
+  /** Placement. */
+  interface Scheduler {
+    @WithDefault("least-allocated")
+    Profile profile();
+
+    /**
+     * How many vCPUs are promised for each CPU. Sandboxes are idle most of the time and share
+     * fairly when they are not; memory is what a node runs out of, and that is never promised
+     * twice.
+     */
+    @WithDefault("128")
+    double cpuOvercommit();
+  }
+
+  Request request();
+
+  /** Idempotence. */
+  interface Request {
+    /** How long a create can be retried by its request id. */
+    @WithDefault("24H")
+    Duration lifetime();
+  }
+
+  /** Where the controller keeps its own. */
+  default Path controllerDirectory() {
+    return stateDir().orElseGet(ControllerConfig::defaultStateDirectory).resolve("controller");
+  }
+
+  private static Path defaultStateDirectory() {
+    return System.getProperty("user.name").equals("root")
+        ? Path.of("/var/lib/vireo")
+        : Path.of(System.getProperty("user.home"), ".local", "state", "vireo");
+  }
+}

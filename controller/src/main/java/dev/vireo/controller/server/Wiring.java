@@ -1,0 +1,150 @@
+package dev.vireo.controller.server;
+
+import com.google.protobuf.ByteString;
+import dev.vireo.controller.api.PageTokens;
+import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.reconcile.PendingMicroVms;
+import dev.vireo.controller.reconcile.Reconciler;
+import dev.vireo.controller.reconcile.Reports;
+import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.store.Entry;
+import dev.vireo.controller.store.SqliteStore;
+import dev.vireo.controller.store.Store;
+import dev.vireo.controller.store.Write;
+import dev.vireo.controller.time.TimeSource;
+import dev.vireo.scheduler.Scheduler;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.quarkus.grpc.GlobalInterceptor;
+import jakarta.enterprise.inject.Disposes;
+import jakarta.enterprise.inject.Produces;
+import jakarta.inject.Singleton;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
+import java.time.Clock;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Executors;
+import java.util.function.Supplier;
+
+/** Puts the plain classes of the controller together: the one place that knows of all of them. */
+@Singleton
+class Wiring {
+  private static final int SECRET_BYTES = 32;
+
+  private final ControllerConfig config;
+  private final TimeSource time = TimeSource.system();
+  private final Supplier<UUID> uuids = UUID::randomUUID;
+  private final Executor virtualThreads = Executors.newVirtualThreadPerTaskExecutor();
+
+  Wiring(ControllerConfig config) {
+    this.config = config;
+  }
+
+  @Produces
+  @Singleton
+  TimeSource time() {
+    return time;
+  }
+
+  @Produces
+  @Singleton
+  Supplier<UUID> uuids() {
+    return uuids;
+  }
+
+  @Produces
+  @Singleton
+  Store store(MeterRegistry meters) {
+    Path directory = config.controllerDirectory();
+    try {
+      Files.createDirectories(
+          directory,
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot make the state directory " + directory, e);
+    }
+    return SqliteStore.open(directory.resolve("vireo.db"), Clock.systemUTC(), meters);
+  }
+
+  void close(@Disposes Store store) {
+    store.close();
+  }
+
+  @Produces
+  @Singleton
+  MicroVms microVms(Store store) {
+    return MicroVms.open(store, config.request().lifetime());
+  }
+
+  @Produces
+  @Singleton
+  Nodes nodes(Store store) {
+    return Nodes.open(store, time, config.node().lease(), uuids);
+  }
+
+  @Produces
+  @Singleton
+  Sessions sessions(MicroVms microVms, MeterRegistry meters) {
+    return new Sessions(microVms, meters);
+  }
+
+  @Produces
+  @Singleton
+  Placer placer(MicroVms microVms, Nodes nodes, MeterRegistry meters) {
+    return new Placer(
+        microVms,
+        nodes,
+        Scheduler.standard(config.scheduler().profile()),
+        config.scheduler().cpuOvercommit(),
+        meters);
+  }
+
+  @Produces
+  @Singleton
+  PendingMicroVms pending(MicroVms microVms, Placer placer) {
+    return new PendingMicroVms(microVms, placer, time);
+  }
+
+  @Produces
+  @Singleton
+  Reconciler reconciler(
+      MicroVms microVms,
+      Nodes nodes,
+      Sessions sessions,
+      PendingMicroVms pending,
+      MeterRegistry meters) {
+    Reports reports = new Reports(microVms, pending, sessions, time, meters, virtualThreads);
+    return new Reconciler(microVms, nodes, sessions, reports, pending, time, virtualThreads);
+  }
+
+  @Produces
+  @Singleton
+  @GlobalInterceptor
+  ErrorInterceptor errorInterceptor() {
+    return new ErrorInterceptor();
+  }
+
+  /** Their secret is kept, so that a token is good after a restart too. */
+  @Produces
+  @Singleton
+  PageTokens pageTokens(Store store) {
+    String key = "secrets/page-tokens";
+    Optional<Entry> known = store.get(key).join();
+    if (known.isPresent()) {
+      return new PageTokens(known.get().value().toByteArray());
+    }
+    byte[] secret = new byte[SECRET_BYTES];
+    new SecureRandom().nextBytes(secret);
+    store.commit(List.of(new Write.Put(key, Write.ABSENT, ByteString.copyFrom(secret)))).join();
+    return new PageTokens(secret);
+  }
+}

@@ -1,0 +1,147 @@
+package dev.vireo.controller.session;
+
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.worker.v1.LogChunk;
+import io.grpc.stub.ServerCallStreamObserver;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Carries a console's bytes from a worker to one client.
+ *
+ * <p>The worker may send as many bytes as it has credit for; credit is given back only as fast as
+ * the client's transport takes the bytes, so a slow client holds up nothing but its own stream and
+ * costs at most {@link #WINDOW_BYTES} here.
+ */
+public final class LogRelay implements LogReader {
+  static final int WINDOW_BYTES = 256 * 1024;
+
+  /** Credit is given back in lumps, or each chunk would cost a message. */
+  private static final int LUMP_BYTES = WINDOW_BYTES / 4;
+
+  private final ServerCallStreamObserver<StreamLogsResponse> client;
+  private final String uid;
+  private final boolean follow;
+  private final Runnable onSessionLost;
+  private @Nullable LogStream stream;
+  private long offset;
+  private int owed;
+  private boolean ended;
+
+  /**
+   * Takes the client's handlers, so it is made in the call's method.
+   *
+   * @param onSessionLost is told, once each time, when the session ended and the log may go on by
+   *     another one
+   */
+  public LogRelay(
+      ServerCallStreamObserver<StreamLogsResponse> client,
+      String uid,
+      boolean follow,
+      long offset,
+      Runnable onSessionLost) {
+    this.client = client;
+    this.uid = uid;
+    this.follow = follow;
+    this.offset = offset;
+    this.onSessionLost = onSessionLost;
+    client.setOnReadyHandler(this::giveBack);
+    client.setOnCancelHandler(this::cancel);
+  }
+
+  /** Begins, or after a lost session goes on, where the client's bytes end. */
+  public synchronized void readFrom(WorkerSession session) {
+    if (ended) {
+      return;
+    }
+    owed = 0;
+    LogStream opened = session.readLog(this);
+    stream = opened;
+    opened.begin(uid, follow, offset, WINDOW_BYTES);
+  }
+
+  @Override
+  public synchronized void onChunk(LogChunk chunk) {
+    if (ended) {
+      return;
+    }
+    if (!chunk.getData().isEmpty()) {
+      client.onNext(
+          StreamLogsResponse.newBuilder()
+              .setOffset(chunk.getOffset())
+              .setData(chunk.getData())
+              .build());
+      offset = chunk.getOffset() + chunk.getData().size();
+      owed += chunk.getData().size();
+      giveBack();
+    }
+    if (chunk.getEnd()) {
+      end(chunk);
+    }
+  }
+
+  private void end(LogChunk last) {
+    ended = true;
+    if (last.getError().isEmpty()) {
+      client.onCompleted();
+    } else {
+      client.onError(
+          Errors.of(
+              last.getReason().isEmpty()
+                  ? ErrorReason.NODE_UNREACHABLE
+                  : Lifecycle.errorReason(last.getReason()),
+              last.getError()));
+    }
+  }
+
+  @Override
+  public void onSessionEnd() {
+    synchronized (this) {
+      stream = null;
+      if (ended) {
+        return;
+      }
+      if (!follow) {
+        fail("the worker went away while its log was read");
+        return;
+      }
+    }
+    onSessionLost.run();
+  }
+
+  /** Ends the client's stream: the node cannot be reached. */
+  public synchronized void fail(String message) {
+    if (!ended) {
+      ended = true;
+      client.onError(Errors.of(ErrorReason.NODE_UNREACHABLE, message));
+    }
+  }
+
+  /** Ends the client's stream well: the microVM is gone. */
+  public synchronized void complete() {
+    if (!ended) {
+      ended = true;
+      client.onCompleted();
+    }
+  }
+
+  public synchronized boolean isOver() {
+    return ended;
+  }
+
+  private synchronized void giveBack() {
+    if (stream != null && owed >= LUMP_BYTES && client.isReady()) {
+      stream.grant(owed);
+      owed = 0;
+    }
+  }
+
+  private synchronized void cancel() {
+    ended = true;
+    if (stream != null) {
+      stream.cancel();
+    }
+  }
+}

@@ -1,0 +1,61 @@
+package dev.vireo.controller.session;
+
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.microvm.MicroVmChange;
+import dev.vireo.controller.microvm.MicroVms;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+
+/** The sessions that are open, one for each node at most. */
+public final class Sessions {
+  private final ConcurrentHashMap<String, WorkerSession> byNode = new ConcurrentHashMap<>();
+  private final ConcurrentHashMap<String, CompletableFuture<WorkerSession>> awaited =
+      new ConcurrentHashMap<>();
+
+  public Sessions(MicroVms microVms, MeterRegistry meters) {
+    Gauge.builder("vireo.sessions", byNode, ConcurrentHashMap::size)
+        .description("Workers connected")
+        .register(meters);
+    microVms.listen(this::onChange);
+  }
+
+  /** The node's session, if its worker is connected. */
+  public Optional<WorkerSession> find(String nodeId) {
+    return Optional.ofNullable(byNode.get(nodeId));
+  }
+
+  /** The node's next session, or the present one; fails when there is none in time. */
+  public CompletableFuture<WorkerSession> await(String nodeId, Duration patience) {
+    CompletableFuture<WorkerSession> next =
+        awaited.computeIfAbsent(nodeId, _ -> new CompletableFuture<>());
+    find(nodeId).ifPresent(next::complete);
+    return next.copy().orTimeout(patience.toNanos(), TimeUnit.NANOSECONDS);
+  }
+
+  /** Makes this the node's session. An older one is ended: its worker has called again. */
+  void open(String nodeId, WorkerSession session) {
+    WorkerSession older = byNode.put(nodeId, session);
+    if (older != null) {
+      older.supersede();
+    }
+    CompletableFuture<WorkerSession> waiting = awaited.remove(nodeId);
+    if (waiting != null) {
+      waiting.complete(session);
+    }
+  }
+
+  void close(String nodeId, WorkerSession session) {
+    byNode.remove(nodeId, session);
+  }
+
+  private void onChange(MicroVmChange change) {
+    Lifecycle.nodeId(change.microVm().microVm())
+        .flatMap(this::find)
+        .ifPresent(session -> session.changed(change.microVm().uid()));
+  }
+}

@@ -1,0 +1,34 @@
+package dev.vireo.controller.session;
+
+import dev.vireo.controller.grpc.PacedStream;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.proto.worker.v1.ControllerMessage;
+import dev.vireo.proto.worker.v1.WorkerMessage;
+import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
+import io.grpc.stub.ServerCallStreamObserver;
+import io.grpc.stub.StreamObserver;
+import io.quarkus.grpc.GrpcService;
+
+/** Where workers dial in. */
+@GrpcService
+public class WorkerGrpcService extends WorkerServiceGrpc.WorkerServiceImplBase {
+  private final MicroVms microVms;
+  private final Nodes nodes;
+  private final Sessions sessions;
+  private final NodeEvents events;
+
+  public WorkerGrpcService(MicroVms microVms, Nodes nodes, Sessions sessions, NodeEvents events) {
+    this.microVms = microVms;
+    this.nodes = nodes;
+    this.sessions = sessions;
+    this.events = events;
+  }
+
+  @Override
+  public StreamObserver<WorkerMessage> session(StreamObserver<ControllerMessage> toWorker) {
+    PacedStream<ControllerMessage> out =
+        new PacedStream<>((ServerCallStreamObserver<ControllerMessage>) toWorker);
+    return new WorkerSession(microVms, nodes, sessions, events, out);
+  }
+}

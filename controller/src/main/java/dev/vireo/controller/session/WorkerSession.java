@@ -1,0 +1,396 @@
+package dev.vireo.controller.session;
+
+import com.google.protobuf.Duration;
+import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.grpc.PacedStream;
+import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.proto.worker.v1.ControllerMessage;
+import dev.vireo.proto.worker.v1.DesiredChange;
+import dev.vireo.proto.worker.v1.Heartbeat;
+import dev.vireo.proto.worker.v1.Hello;
+import dev.vireo.proto.worker.v1.Inspect;
+import dev.vireo.proto.worker.v1.InspectResult;
+import dev.vireo.proto.worker.v1.LogChunk;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.Removal;
+import dev.vireo.proto.worker.v1.Welcome;
+import dev.vireo.proto.worker.v1.WorkerMessage;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.StreamObserver;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.jboss.logging.Logger;
+
+/** One worker's stream, from its Hello to its end. */
+public final class WorkerSession implements StreamObserver<WorkerMessage> {
+  private static final Logger LOG = Logger.getLogger(WorkerSession.class);
+  private static final Pattern NODE_ID = Pattern.compile("[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?");
+
+  private final MicroVms microVms;
+  private final Nodes nodes;
+  private final Sessions sessions;
+  private final NodeEvents events;
+  private final PacedStream<ControllerMessage> out;
+
+  private final LinkedBlockingQueue<Outgoing> outgoing = new LinkedBlockingQueue<>();
+
+  /** Uids in {@link #outgoing}: each is there at most once, so it is as bounded as the node is. */
+  private final Set<String> queued = ConcurrentHashMap.newKeySet();
+
+  private final ConcurrentHashMap<Long, LogReader> logs = new ConcurrentHashMap<>();
+  private final ConcurrentHashMap<Long, CompletableFuture<InspectResult>> inspections =
+      new ConcurrentHashMap<>();
+  private final AtomicLong ids = new AtomicLong();
+  private volatile Optional<String> nodeId = Optional.empty();
+  private volatile boolean over;
+
+  /** What the sender has sent, by uid. Only its thread uses it. */
+  private final Map<String, Sent> sent = new HashMap<>();
+
+  /** What waits to be sent. */
+  private sealed interface Outgoing {
+    /** Whatever the node should make of this microVM by then. */
+    record Changed(String uid) implements Outgoing {}
+
+    /** The same, to be said again even if it has been said. */
+    record Repeat(String uid) implements Outgoing {}
+
+    record Message(ControllerMessage message) implements Outgoing {}
+
+    record End() implements Outgoing {}
+  }
+
+  private sealed interface Sent {
+    record Desired(long attempt, long generation) implements Sent {}
+
+    record Removed(boolean force) implements Sent {}
+  }
+
+  WorkerSession(
+      MicroVms microVms,
+      Nodes nodes,
+      Sessions sessions,
+      NodeEvents events,
+      PacedStream<ControllerMessage> out) {
+    this.microVms = microVms;
+    this.nodes = nodes;
+    this.sessions = sessions;
+    this.events = events;
+    this.out = out;
+  }
+
+  // ---- what the worker says; never blocks
+
+  @Override
+  public void onNext(WorkerMessage message) {
+    switch (message.getMessageCase()) {
+      case HELLO -> onHello(message.getHello());
+      case HEARTBEAT -> nodeId.ifPresent(id -> onHeartbeat(id, message.getHeartbeat()));
+      case REPORT -> nodeId.ifPresent(id -> events.reported(id, message.getReport()));
+      case LOG_CHUNK -> onLogChunk(message.getLogChunk());
+      case INSPECT_RESULT -> onInspectResult(message.getInspectResult());
+      case MESSAGE_NOT_SET -> {
+        // From a newer worker; what matters comes again in terms that we know.
+      }
+    }
+  }
+
+  @Override
+  public void onError(Throwable t) {
+    end(Status.fromThrowable(t).getCode().toString());
+    out.fail(ErrorInterceptor.typed(unreachable("the worker went away"), "Session"));
+  }
+
+  @Override
+  public void onCompleted() {
+    end("completed");
+    out.complete();
+  }
+
+  private void onHello(Hello hello) {
+    Optional<StatusRuntimeException> invalid = validate(hello);
+    if (nodeId.isPresent() || invalid.isPresent()) {
+      out.fail(
+          invalid.orElseGet(
+              () -> Errors.of(ErrorReason.FIELD_INVALID, "hello: comes once in a session")));
+      return;
+    }
+    Thread.ofVirtual()
+        .name("session-" + hello.getNodeId())
+        .start(() -> {
+          try {
+            serve(hello);
+          } catch (PacedStream.Gone | InterruptedException e) {
+            LOG.debugf("session node=%s: %s", hello.getNodeId(), e);
+          } catch (RuntimeException e) {
+            out.fail(ErrorInterceptor.typed(e, "Session"));
+          } finally {
+            end("sender ended");
+          }
+        });
+  }
+
+  private static Optional<StatusRuntimeException> validate(Hello hello) {
+    if (!NODE_ID.matcher(hello.getNodeId()).matches()) {
+      return Optional.of(
+          Errors.badRequest(
+              List.of(
+                  new Errors.FieldViolation(
+                      "hello.node_id",
+                      ErrorReason.FIELD_INVALID,
+                      "must match " + NODE_ID.pattern() + "."))));
+    }
+    if (hello.getNodeUid().isEmpty()) {
+      return Optional.of(
+          Errors.badRequest(
+              List.of(
+                  new Errors.FieldViolation(
+                      "hello.node_uid", ErrorReason.FIELD_REQUIRED, "is not set."))));
+    }
+    return Optional.empty();
+  }
+
+  private void onHeartbeat(String id, Heartbeat heartbeat) {
+    if (nodes.heartbeat(id, heartbeat)) {
+      events.nodeChanged(id);
+    }
+  }
+
+  private void onLogChunk(LogChunk chunk) {
+    LogReader reader =
+        chunk.getEnd() ? logs.remove(chunk.getStreamId()) : logs.get(chunk.getStreamId());
+    if (reader != null) {
+      reader.onChunk(chunk);
+    }
+  }
+
+  private void onInspectResult(InspectResult result) {
+    CompletableFuture<InspectResult> waiting = inspections.remove(result.getRequestId());
+    if (waiting != null) {
+      waiting.complete(result);
+    }
+  }
+
+  // ---- what the worker is told
+
+  /** The microVM's record has changed; the node may have to do something. */
+  void changed(String uid) {
+    if (queued.add(uid)) {
+      outgoing.add(new Outgoing.Changed(uid));
+    }
+  }
+
+  /** The node does not have what it should: tell it again. */
+  public void repeat(String uid) {
+    outgoing.add(new Outgoing.Repeat(uid));
+  }
+
+  /** The node has what it should not: tell it to let go. */
+  public void remove(String uid) {
+    outgoing.add(
+        new Outgoing.Message(
+            desired(
+                DesiredChange.newBuilder()
+                    .setRemove(Removal.newBuilder().setUid(uid).setForce(true)))));
+  }
+
+  /** Asks what a VMM knows of itself. Fails when the session ends first. */
+  public CompletableFuture<InspectResult> inspect(String uid) {
+    long id = ids.incrementAndGet();
+    CompletableFuture<InspectResult> answer = new CompletableFuture<>();
+    inspections.put(id, answer);
+    CompletableFuture<?> _ = answer.whenComplete((_, _) -> inspections.remove(id));
+    outgoing.add(
+        new Outgoing.Message(
+            ControllerMessage.newBuilder()
+                .setInspect(Inspect.newBuilder().setRequestId(id).setUid(uid))
+                .build()));
+    if (over) {
+      answer.completeExceptionally(unreachable("the worker went away"));
+    }
+    return answer;
+  }
+
+  /** Opens a stream of a console's bytes, which go to the reader until it is closed. */
+  LogStream readLog(LogReader reader) {
+    long id = ids.incrementAndGet();
+    logs.put(id, reader);
+    if (over) {
+      logs.remove(id);
+      reader.onSessionEnd();
+    }
+    return new LogStream(
+        id, message -> outgoing.add(new Outgoing.Message(message)), () -> logs.remove(id) != null);
+  }
+
+  /** The worker has a newer session. */
+  void supersede() {
+    end("superseded");
+    out.fail(unreachable("the worker has opened another session"));
+  }
+
+  // ---- the sender
+
+  private void serve(Hello hello) throws PacedStream.Gone, InterruptedException {
+    String id = hello.getNodeId();
+    switch (nodes.register(hello)) {
+      case TAKEN -> {
+        LOG.warnf("session refused node=%s worker=%s: id taken", id, hello.getNodeUid());
+        out.fail(
+            Errors.of(
+                ErrorReason.NODE_ID_TAKEN,
+                "node %s belongs to another worker, whose lease has not ended".formatted(id),
+                Map.of("node", id)));
+        return;
+      }
+      case REPLACED -> events.workerReplaced(id);
+      case WELCOME -> {
+        // As it should be.
+      }
+    }
+    nodeId = Optional.of(id);
+    sessions.open(id, this);
+    LOG.infof(
+        "session opened node=%s worker=%s version=%s microvms=%d",
+        id, hello.getNodeUid(), hello.getWorkerVersion(), hello.getReportsCount());
+    welcome(id, hello);
+    events.nodeChanged(id);
+    while (!over) {
+      send(outgoing.take());
+    }
+  }
+
+  private void welcome(String id, Hello hello) throws PacedStream.Gone, InterruptedException {
+    Set<String> here =
+        hello.getReportsList().stream().map(MicroVmReport::getUid).collect(Collectors.toSet());
+    List<StoredMicroVm> assigned =
+        microVms.all().stream().filter(microVm -> isHere(id, microVm.microVm())).toList();
+    Welcome.Builder welcome = Welcome.newBuilder().setLease(seconds(nodes.lease()));
+    for (StoredMicroVm microVm : assigned) {
+      if (!Lifecycle.isDeleting(microVm.microVm())) {
+        welcome.addAssignments(assignment(microVm.microVm()));
+        sent.put(microVm.uid(), desired(microVm.microVm()));
+      } else if (!here.contains(microVm.uid())) {
+        events.absent(id, microVm.uid());
+      }
+    }
+    out.send(ControllerMessage.newBuilder().setWelcome(welcome).build());
+    for (StoredMicroVm microVm : assigned) {
+      changed(microVm.uid());
+    }
+    hello.getReportsList().forEach(report -> events.reported(id, report));
+  }
+
+  private void send(Outgoing next) throws PacedStream.Gone, InterruptedException {
+    switch (next) {
+      case Outgoing.Changed(String uid) -> {
+        queued.remove(uid);
+        sendDesired(uid);
+      }
+      case Outgoing.Repeat(String uid) -> {
+        sent.remove(uid);
+        sendDesired(uid);
+      }
+      case Outgoing.Message(ControllerMessage message) -> out.send(message);
+      case Outgoing.End() -> {
+        // The loop ends.
+      }
+    }
+  }
+
+  private void sendDesired(String uid) throws PacedStream.Gone, InterruptedException {
+    Optional<MicroVm> microVm =
+        microVms
+            .findByUid(uid)
+            .map(StoredMicroVm::microVm)
+            .filter(m -> isHere(nodeId.orElseThrow(), m));
+    if (microVm.isEmpty()) {
+      sent.remove(uid);
+      return;
+    }
+    boolean deleting = Lifecycle.isDeleting(microVm.get());
+    Sent now =
+        deleting
+            ? new Sent.Removed(microVms.findByUid(uid).orElseThrow().record().getForceDelete())
+            : desired(microVm.get());
+    if (now.equals(sent.put(uid, now))) {
+      return;
+    }
+    DesiredChange.Builder change = DesiredChange.newBuilder();
+    switch (now) {
+      case Sent.Desired _ -> change.setUpsert(assignment(microVm.get()));
+      case Sent.Removed(boolean force) ->
+          change.setRemove(Removal.newBuilder().setUid(uid).setForce(force));
+    }
+    out.send(desired(change));
+  }
+
+  private static ControllerMessage desired(DesiredChange.Builder change) {
+    return ControllerMessage.newBuilder().setDesiredChange(change).build();
+  }
+
+  private static Sent desired(MicroVm microVm) {
+    return new Sent.Desired(microVm.getStatus().getAttempt(), microVm.getMeta().getGeneration());
+  }
+
+  private static Assignment assignment(MicroVm microVm) {
+    return Assignment.newBuilder()
+        .setUid(microVm.getMeta().getUid())
+        .setName(microVm.getMeta().getName())
+        .setAttempt(microVm.getStatus().getAttempt())
+        .setGeneration(microVm.getMeta().getGeneration())
+        .setSpec(microVm.getSpec())
+        .build();
+  }
+
+  private static boolean isHere(String nodeId, MicroVm microVm) {
+    return Lifecycle.nodeId(microVm).filter(nodeId::equals).isPresent();
+  }
+
+  // ---- the end
+
+  private void end(String why) {
+    if (over) {
+      return;
+    }
+    over = true;
+    outgoing.add(new Outgoing.End());
+    nodeId.ifPresent(id -> {
+      sessions.close(id, this);
+      LOG.infof("session ended node=%s: %s", id, why);
+    });
+    inspections
+        .values()
+        .forEach(answer -> answer.completeExceptionally(unreachable("the worker went away")));
+    logs.values().forEach(LogReader::onSessionEnd);
+    logs.clear();
+  }
+
+  private static StatusRuntimeException unreachable(String message) {
+    return Errors.of(ErrorReason.NODE_UNREACHABLE, message);
+  }
+
+  private static Duration seconds(java.time.Duration duration) {
+    return Duration.newBuilder()
+        .setSeconds(duration.toSeconds())
+        .setNanos(duration.toNanosPart())
+        .build();
+  }
+}

@@ -1,0 +1,163 @@
+package dev.vireo.controller.testing;
+
+import dev.vireo.controller.api.MicroVmGrpcService;
+import dev.vireo.controller.api.NodeGrpcService;
+import dev.vireo.controller.api.PageTokens;
+import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.reconcile.PendingMicroVms;
+import dev.vireo.controller.reconcile.Reconciler;
+import dev.vireo.controller.reconcile.Reports;
+import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.WorkerGrpcService;
+import dev.vireo.controller.store.Store;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NodeServiceGrpc;
+import dev.vireo.proto.worker.v1.Hello;
+import dev.vireo.scheduler.Profile;
+import dev.vireo.scheduler.Scheduler;
+import io.grpc.ManagedChannel;
+import io.grpc.Server;
+import io.grpc.inprocess.InProcessChannelBuilder;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.function.UnaryOperator;
+
+/** All of the controller but Quarkus, over in-process gRPC, on a store of the test's choice. */
+public final class TestController implements AutoCloseable {
+  public static final Duration LEASE = Duration.ofSeconds(15);
+  public static final String PARENT = "projects/test";
+
+  public final ManualTime time;
+  public final SimpleMeterRegistry meters = new SimpleMeterRegistry();
+  public final MicroVms microVms;
+  public final Nodes nodes;
+  public final Reconciler reconciler;
+
+  private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
+  private final Thread reconcilerThread;
+  private final Server server;
+  private final ManagedChannel channel;
+  private final List<FakeWorker> workers = new ArrayList<>();
+
+  public TestController(Store store) {
+    this(store, new ManualTime());
+  }
+
+  public TestController(Store store, ManualTime time) {
+    this.time = time;
+    microVms = MicroVms.open(store, Duration.ofHours(24));
+    nodes = Nodes.open(store, time, LEASE, UUID::randomUUID);
+    Sessions sessions = new Sessions(microVms, meters);
+    Placer placer =
+        new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), 4, meters);
+    PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
+    Reports reports = new Reports(microVms, pending, sessions, time, meters, threads);
+    reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time, threads);
+    PageTokens pageTokens = new PageTokens(new byte[32]);
+    String name = UUID.randomUUID().toString();
+    server =
+        InProcessServerBuilder.forName(name)
+            .executor(threads)
+            .addService(
+                new MicroVmGrpcService(
+                    microVms,
+                    nodes,
+                    sessions,
+                    placer,
+                    pending,
+                    pageTokens,
+                    time,
+                    UUID::randomUUID,
+                    meters))
+            .addService(new NodeGrpcService(nodes, placer, pageTokens))
+            .addService(new WorkerGrpcService(microVms, nodes, sessions, reconciler))
+            .intercept(new ErrorInterceptor())
+            .build();
+    try {
+      server.start();
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+    channel = InProcessChannelBuilder.forName(name).build();
+    reconcilerThread = Thread.ofPlatform().name("reconciler").start(reconciler);
+  }
+
+  public ManagedChannel channel() {
+    return channel;
+  }
+
+  public MicroVmServiceGrpc.MicroVmServiceBlockingStub client() {
+    return MicroVmServiceGrpc.newBlockingStub(channel);
+  }
+
+  public NodeServiceGrpc.NodeServiceBlockingStub nodeClient() {
+    return NodeServiceGrpc.newBlockingStub(channel);
+  }
+
+  /** A worker that has not said anything. */
+  public FakeWorker dial() {
+    FakeWorker worker = new FakeWorker(channel);
+    workers.add(worker);
+    return worker;
+  }
+
+  /** A worker that has said Hello and was welcomed. */
+  public FakeWorker join(Hello.Builder hello) {
+    FakeWorker worker = dial().say(hello.build());
+    if (!worker.next().hasWelcome()) {
+      throw new AssertionError("no welcome");
+    }
+    return worker;
+  }
+
+  public FakeWorker join(String nodeId) {
+    return join(FakeWorker.hello(nodeId));
+  }
+
+  /** A small guest that runs anywhere. */
+  public static CreateMicroVmRequest probe(String id) {
+    return probe(id, spec -> spec);
+  }
+
+  public static CreateMicroVmRequest probe(String id, UnaryOperator<MicroVmSpec.Builder> change) {
+    MicroVmSpec.Builder spec = MicroVmSpec.newBuilder().setVcpus(1).setMemoryMib(64);
+    spec.getBootBuilder().setKernel("probe");
+    return CreateMicroVmRequest.newBuilder()
+        .setParent(PARENT)
+        .setMicrovmId(id)
+        .setMicrovm(MicroVm.newBuilder().setSpec(change.apply(spec)))
+        .build();
+  }
+
+  public static String name(String id) {
+    return PARENT + "/microvms/" + id;
+  }
+
+  @Override
+  public void close() {
+    channel.shutdownNow();
+    server.shutdownNow();
+    reconciler.close();
+    try {
+      reconcilerThread.join();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+    microVms.close();
+    nodes.close();
+    threads.close();
+  }
+}
