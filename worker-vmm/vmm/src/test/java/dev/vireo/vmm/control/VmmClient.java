@@ -91,11 +91,9 @@ final class VmmClient implements AutoCloseable {
     return spawn(Path.of("/"), System.getProperty("java.home") + "/bin/java", arguments);
   }
 
-  /** The packaged one: {@code target/vmm}. */
-  static VmmClient spawnPackaged(Path home, String... extraJvmArguments) throws IOException {
-    List<String> arguments = new ArrayList<>(List.of(extraJvmArguments));
-    arguments.add("@vmm.args");
-    return spawn(home, home.resolve("runtime/bin/java").toString(), arguments);
+  /** The packaged one, {@code target/vmm}. */
+  static VmmClient spawnPackaged(Path home) throws IOException {
+    return spawn(home, home.resolve("runtime/bin/java").toString(), List.of("@vmm.args"));
   }
 
   /** A create request and the files it speaks of. */

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Makes target/vmm what a spawner runs: runtime/bin/java @vmm.args, with the directory as its own.
+# The directory may be copied anywhere. Needs: lib/*.jar, native/ (jffi's library), $JAVA_HOME.
+# Usage: package.sh <target/vmm> <vireo-vmm's jar> <class path of the training run>
+set -eu
+home=$1
+jar=$2
+training_class_path=$3
+cp "$jar" "$home/lib/vireo-vmm.jar"
+cd "$home"
+
+if [ ! -x runtime/bin/java ]; then
+  rm -rf runtime
+  "$JAVA_HOME/bin/jlink" --add-modules java.base,java.logging,jdk.unsupported \
+    --strip-debug --no-man-pages --no-header-files --output runtime
+fi
+
+# See FINDINGS, "The JVM as a VMM". The stack is that of a vCPU or device thread.
+cat > jvm.args <<'ARGS'
+-XX:TieredStopAtLevel=1
+-XX:+UseSerialGC
+-XX:-UsePerfData
+-Xms2m
+-Xmn1m
+-Xmx8m
+-Xss256k
+-XX:ReservedCodeCacheSize=4m
+-XX:InitialCodeCacheSize=256k
+-XX:CICompilerCount=1
+-XX:CompressedClassSpaceSize=16m
+-XX:MaxMetaspaceSize=24m
+-XX:+DisableAttachMechanism
+-XX:+UnlockDiagnosticVMOptions
+-XX:ArchiveRelocationMode=0
+-Xrs
+-Dvireo.libc=jffi
+-Djffi.boot.library.path=native
+ARGS
+printf '%s\n' '-jar' 'lib/vireo-vmm.jar' > main.args
+
+# The archive holds the classes that a VMM loads, parsed and verified, in pages that all VMMs share.
+rm -f vmm.jsa classes.lst
+"$JAVA_HOME/bin/java" --enable-native-access=ALL-UNNAMED -cp "$training_class_path" \
+  dev.vireo.vmm.control.TrainingRun "$home" @jvm.args -Xshare:off -XX:DumpLoadedClassList=classes.lst @main.args
+runtime/bin/java -XX:+UseSerialGC -Xshare:dump -XX:SharedClassListFile=classes.lst -XX:SharedArchiveFile=vmm.jsa \
+  -cp lib/vireo-vmm.jar > dump.log 2>&1 || { cat dump.log; exit 1; }
+{ cat jvm.args; echo "-XX:SharedArchiveFile=vmm.jsa"; echo "-Xshare:auto"; cat main.args; } > vmm.args
+rm -f jvm.args main.args classes.lst dump.log
