@@ -35,7 +35,7 @@ public final class ConsoleReader {
   }
 
   /** What is there and what comes, until the microVM is gone or the gRPC context is cancelled. */
-  void follow() {
+  public void follow() {
     Backoff backoff = new Backoff();
     while (true) {
       long before = offset;

@@ -1,5 +1,6 @@
 package dev.vireo.cli;
 
+import dev.vireo.cli.demo.DemoCommand;
 import dev.vireo.cli.local.DownCommand;
 import dev.vireo.cli.local.NodeAddCommand;
 import dev.vireo.cli.local.NodeRemoveCommand;
@@ -58,6 +59,7 @@ public final class Main implements Runnable {
   static CommandLine commandLine(Environment environment) {
     Path sourceTree = Path.of(System.getProperty("vireo.root", "")).toAbsolutePath();
     CommandLine root = new CommandLine(new Main());
+    root.addSubcommand(new DemoCommand(environment, sourceTree));
     root.addSubcommand(new RunCommand(environment));
     root.addSubcommand(new ListCommand(environment));
     root.addSubcommand(new GetCommand(environment));

@@ -39,6 +39,8 @@ public final class LocalVireo implements AutoCloseable {
   private static final String EMULATED_NODE = "emulated-node-";
   private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
 
+  private static final Path KVM = Path.of("/dev/kvm");
+
   /** The first time, its images are built; always, a machine boots under emulation. */
   private static final Duration EMULATED_START_TIMEOUT = Duration.ofMinutes(6);
 
@@ -51,6 +53,7 @@ public final class LocalVireo implements AutoCloseable {
   private final Path sourceTree;
   private final Progress progress;
   private final FileChannel lock;
+  private boolean closing;
 
   /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
   public record Ports(int grpc, int http) {}
@@ -91,9 +94,9 @@ public final class LocalVireo implements AutoCloseable {
     return new Api(address, "default", environment.connector().apply(address));
   }
 
-  /** Whether the worker or an emulated node runs, besides the controller. */
-  public boolean isRunning() {
-    return !runningDaemons().isEmpty();
+  /** Whether a worker can do its work on this machine. */
+  public static boolean canUseKvm() {
+    return Files.isReadable(KVM) && Files.isWritable(KVM);
   }
 
   /** Starts the controller unless it runs, and waits until it answers. */
@@ -107,7 +110,7 @@ public final class LocalVireo implements AutoCloseable {
     requireFree(ports.http(), "--http-port");
     progress.step("starting the controller");
     writeControllerPort(ports.grpc());
-    controller.start(programs().controllerCommand(ports.grpc(), ports.http()), variables());
+    launch(controller, programs().controllerCommand(ports.grpc(), ports.http()));
     awaitReady(controller, START_TIMEOUT, () -> nodes().isPresent());
   }
 
@@ -124,7 +127,8 @@ public final class LocalVireo implements AutoCloseable {
     }
     progress.step("starting the worker");
     Programs programs = programs();
-    worker.start(
+    launch(
+        worker,
         programs.workerCommand(
             "--controller",
             "127.0.0.1:" + controllerPort(),
@@ -133,13 +137,12 @@ public final class LocalVireo implements AutoCloseable {
             "--pool",
             Integer.toString(poolSize),
             "--vmm",
-            programs.vmmDirectory()),
-        variables());
+            programs.vmmDirectory()));
     awaitReady(worker, START_TIMEOUT, () -> isReady(LOCAL_NODE));
   }
 
-  /** Starts an emulated node, and waits until the controller calls it ready. */
-  public void startEmulatedNode(String id, String architecture, Map<String, String> labels) {
+  /** Starts an emulated node, which takes a while to become ready. */
+  public void launchEmulatedNode(String id, String architecture, Map<String, String> labels) {
     if (!daemon(CONTROLLER).isRunning()) {
       throw new CommandException(
           ExitCode.UNAVAILABLE, "no controller runs on this machine", "Start one: vireo up");
@@ -165,8 +168,12 @@ public final class LocalVireo implements AutoCloseable {
                 state.resolve(EMULATED_NODE + id).toString()));
     labels.forEach((key, value) -> arguments.addAll(List.of("--label", key + "=" + value)));
     progress.step("starting the emulated node " + id);
-    node.start(programs().emulatedNodeCommand(arguments.toArray(String[]::new)), variables());
-    awaitReady(node, EMULATED_START_TIMEOUT, () -> isReady(id));
+    launch(node, programs().emulatedNodeCommand(arguments.toArray(String[]::new)));
+  }
+
+  /** Waits until the controller calls an emulated node ready. */
+  public void awaitEmulatedNode(String id) {
+    awaitReady(daemon(EMULATED_NODE + id), EMULATED_START_TIMEOUT, () -> isReady(id));
   }
 
   /** Stops an emulated node. */
@@ -185,7 +192,8 @@ public final class LocalVireo implements AutoCloseable {
    * Stops everything: emulated nodes, the worker, its guests, the controller. What they keep on
    * disk stays. Returns what was stopped, for people.
    */
-  public List<String> down() {
+  public synchronized List<String> down() {
+    closing = true;
     List<String> stopped = new ArrayList<>();
     for (Daemon daemon : runningDaemons()) {
       progress.step("stopping " + daemon.name());
@@ -200,6 +208,15 @@ public final class LocalVireo implements AutoCloseable {
     }
     FileTrees.delete(state.resolve("programs"));
     return stopped;
+  }
+
+  /** Throws if a process still writes into the state directory. */
+  public void requireNothingLeft() {
+    List<ProcessHandle> leftovers = Leftovers.of(state);
+    if (!leftovers.isEmpty()) {
+      throw new CommandException(
+          ExitCode.FAILED, "processes are left: " + leftovers, "Please report it.");
+    }
   }
 
   /** In the order in which they are to be stopped: the controller last. */
@@ -224,6 +241,14 @@ public final class LocalVireo implements AutoCloseable {
     Daemon reaper = daemon("reap");
     reaper.start(programs().workerCommand("reap", "--node-id", LOCAL_NODE), variables());
     reaper.awaitEnd(STOP_GRACE);
+  }
+
+  /** Not while {@link #down} is at work in another thread, a signal's: it would be missed. */
+  private synchronized void launch(Daemon daemon, List<String> command) {
+    if (closing) {
+      throw new CommandException(ExitCode.INTERRUPTED, "interrupted", "");
+    }
+    daemon.start(command, variables());
   }
 
   private void awaitReady(Daemon daemon, Duration timeout, BooleanSupplier ready) {

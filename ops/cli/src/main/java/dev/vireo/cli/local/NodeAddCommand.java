@@ -59,7 +59,8 @@ public final class NodeAddCommand implements Callable<Integer> {
             environment.stateDirectory(),
             sourceTree,
             new Progress(environment.err()))) {
-      vireo.startEmulatedNode(id, architecture, labels);
+      vireo.launchEmulatedNode(id, architecture, labels);
+      vireo.awaitEmulatedNode(id);
       try (Api api = vireo.connect()) {
         new NodeView(environment.clock()).printList(api.listNodes(), false, environment.out());
       }

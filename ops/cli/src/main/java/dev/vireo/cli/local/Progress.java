@@ -17,12 +17,12 @@ public final class Progress {
   }
 
   /** A new step begins. */
-  public void step(String what) {
+  public synchronized void step(String what) {
     print("vireo: " + what);
   }
 
   /** The step goes on; every two seconds, what is new about it. */
-  public void still(Supplier<String> detail) {
+  public synchronized void still(Supplier<String> detail) {
     if (System.nanoTime() - lastLineAt < BETWEEN_LINES_NANOS) {
       return;
     }

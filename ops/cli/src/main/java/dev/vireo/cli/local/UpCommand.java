@@ -4,7 +4,6 @@ import dev.vireo.cli.Api;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
 import dev.vireo.cli.NodeView;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -53,11 +52,10 @@ public final class UpCommand implements Callable<Integer> {
     try (LocalVireo vireo =
         new LocalVireo(environment, environment.stateDirectory(), sourceTree, progress)) {
       vireo.startController(new LocalVireo.Ports(port, httpPort));
-      boolean kvm = Files.isReadable(KVM) && Files.isWritable(KVM);
-      if (!noWorker && kvm) {
+      if (!noWorker && LocalVireo.canUseKvm()) {
         vireo.startWorker(poolSize);
       } else if (!noWorker) {
-        progress.step("no worker: " + KVM + " cannot be used here (see vireo doctor)");
+        progress.step("no worker: /dev/kvm cannot be used here; see vireo doctor");
       }
       try (Api api = vireo.connect()) {
         new NodeView(environment.clock()).printList(api.listNodes(), false, environment.out());
@@ -65,6 +63,4 @@ public final class UpCommand implements Callable<Integer> {
       return ExitCode.OK;
     }
   }
-
-  static final Path KVM = Path.of("/dev/kvm");
 }
