@@ -75,6 +75,7 @@ final class NodeCommand implements Callable<Integer> {
     Path disk =
         new NodeDisk(
                 VireoCache.ofEnvironment(),
+                outer.javaRuntime(),
                 SourceTree.ofEnvironment(),
                 images(progress),
                 Commands.ofHost(),

@@ -21,13 +21,17 @@ import java.util.List;
 final class NodeDisk {
   private static final String FILE = "node.ext4";
 
-  /** Where a node's disk has what it is made of; the disk is mounted at {@code /job}. */
-  private static final String WORKER = "worker";
+  /** Counts changes of this class and of {@link WorkerProgram} that change the disk. */
+  private static final int RECIPE = 1;
 
-  private static final String VMM = "vmm";
-  private static final String IMAGES = "cache/images";
+  /** Where a node's disk, which is mounted at {@code /job}, has what it is made of. */
+  static final String WORKER = "worker";
+
+  static final String VMM = "vmm";
+  static final String CACHE = "cache";
 
   private final Path cache;
+  private final Path javaRuntime;
   private final Path worker;
   private final Path vmm;
   private final List<GuestImage> images;
@@ -36,12 +40,19 @@ final class NodeDisk {
 
   /**
    * @param cache Vireo's cache directory
+   * @param javaRuntime of the outer machine
    * @param sourceTree in which worker and VMM were built
    * @param images for the node's image store
    */
   NodeDisk(
-      Path cache, Path sourceTree, List<GuestImage> images, Commands commands, Progress progress) {
+      Path cache,
+      Path javaRuntime,
+      Path sourceTree,
+      List<GuestImage> images,
+      Commands commands,
+      Progress progress) {
     this.cache = cache;
+    this.javaRuntime = javaRuntime;
     this.worker = sourceTree.resolve("worker-vmm/worker/target/worker");
     this.vmm = sourceTree.resolve("worker-vmm/vmm/target/vmm");
     this.images = List.copyOf(images);
@@ -57,7 +68,12 @@ final class NodeDisk {
   Path obtain() throws IOException, ImageException, EmulatedNodeException {
     requireBuilt(worker.resolve("lib"), "worker-vmm/worker");
     requireBuilt(vmm.resolve("vmm.args"), "worker-vmm/vmm");
-    Fingerprint fingerprint = new Fingerprint().addFiles(worker).addFiles(vmm);
+    Fingerprint fingerprint =
+        new Fingerprint()
+            .add(Integer.toString(RECIPE))
+            .addFiles(worker)
+            .addFiles(vmm)
+            .addFiles(javaRuntime.resolve("lib/server"));
     for (GuestImage image : images) {
       fingerprint.add(image.name()).addFiles(image.directory());
     }
@@ -75,13 +91,17 @@ final class NodeDisk {
   }
 
   private void buildInto(Path directory) throws IOException, ImageException {
-    progress.step("making the node's disk: worker, VMM, images");
+    progress.step("copying worker, VMM and images for the node");
     Path contents = directory.resolve("contents");
     FileTrees.copy(worker, contents.resolve(WORKER));
     FileTrees.copy(vmm, contents.resolve(VMM));
+    progress.step("making the worker's class archive");
+    new WorkerProgram(contents.resolve(WORKER), javaRuntime).prepare(commands);
     for (GuestImage image : images) {
-      FileTrees.copy(image.directory(), contents.resolve(IMAGES).resolve(image.name()));
+      FileTrees.copy(
+          image.directory(), contents.resolve(CACHE).resolve("images").resolve(image.name()));
     }
+    progress.step("making the node's disk");
     JobDisk.make(contents, directory.resolve(FILE), commands);
     FileTrees.delete(contents);
   }

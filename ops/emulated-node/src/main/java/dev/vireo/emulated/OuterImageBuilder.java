@@ -58,7 +58,7 @@ final class OuterImageBuilder {
   private static final int ROOT_DISK_MIB = 768;
 
   /** Counts changes of this class that change the image. */
-  private static final int RECIPE = 2;
+  private static final int RECIPE = 3;
 
   private final Path cache;
   private final Path javaHome;
@@ -147,7 +147,7 @@ final class OuterImageBuilder {
     Files.writeString(root.resolve("etc/hosts"), "127.0.0.1 localhost vireo-emulated\n");
     Files.writeString(root.resolve("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
     Files.writeString(root.resolve("etc/group"), "root:x:0:\n");
-    putJavaRuntime(root);
+    putJavaRuntime(root, image.javaRuntime());
     progress.step("making the outer machine's root disk");
     // Its journal would protect nothing: what is written goes to a snapshot that ends with QEMU.
     Ext4.make(root, image.rootDisk(), ROOT_DISK_MIB, "outer", commands, "-O", "^has_journal");
@@ -166,14 +166,13 @@ final class OuterImageBuilder {
     }
   }
 
-  private void putJavaRuntime(Path root) throws IOException, ImageException {
+  private void putJavaRuntime(Path root, Path runtime) throws IOException, ImageException {
     Path jlink = javaHome.resolve("bin/jlink");
     if (!Files.isExecutable(jlink)) {
       throw new ImageException(
           HOST_UNSUPPORTED, javaHome + " is no whole JDK: it has no jlink. Install a JDK 25.");
     }
     progress.step("linking a Java runtime for the outer machine");
-    Path runtime = root.resolve("java");
     commands.runOrThrow(
         root,
         List.of(
@@ -188,6 +187,7 @@ final class OuterImageBuilder {
     // Class data sharing, which jlink leaves out: a third off each start.
     commands.runOrThrow(
         root, List.of(runtime.resolve("bin/java").toString(), "-Xshare:dump", "-XX:+UseSerialGC"));
+    FileTrees.copy(runtime, root.resolve("java"));
     for (String library : librariesOf(runtime)) {
       FileTrees.copyFile(Path.of(library), root.resolve(Path.of("/").relativize(Path.of(library))));
     }

@@ -12,7 +12,7 @@ class NodeScriptTest {
   void theWorkerDialsTheHostsLoopback() {
     String script = new NodeScript("emulated-1", 7420, Map.of()).text();
 
-    assertTrue(script.contains(" --controller 10.0.2.2:7420 "), script);
+    assertTrue(script.contains(" --controller 10.0.2.2:7420\n"), script);
     assertTrue(script.contains(" --node-id 'emulated-1' "), script);
   }
 
