@@ -160,7 +160,8 @@ public final class VmmHost implements AutoCloseable {
 
   private static VmmResponse requireIdle(VmmResponse response) {
     if (response.getStatus().getState() != VmmState.VMM_IDLE) {
-      throw new IllegalStateException("a new VMM is not idle: " + response);
+      throw new IllegalStateException(
+          "a new VMM is not idle: " + response.getStatus().getState().name());
     }
     return response;
   }
