@@ -35,6 +35,10 @@ cat > jvm.args <<'ARGS'
 -Xrs
 -Dvireo.libc=jffi
 -Djffi.boot.library.path=native
+-Djava.util.logging.config.class=dev.vireo.vmm.NoLogging
+-Dsun.misc.unsafe.memory.access=allow
+-Duser.language=en
+-Duser.country=US
 ARGS
 printf '%s\n' '-jar' 'lib/vireo-vmm.jar' > main.args
 

@@ -147,7 +147,7 @@ public final class MessageSocket implements AutoCloseable {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment frame = arena.allocate(MAX_VARINT_BYTES + (long) message.length, 1);
       int header = putVarint(frame, message.length);
-      MemorySegment.copy(message, 0, frame, ValueLayout.JAVA_BYTE, header, message.length);
+      MemorySegment.copy(MemorySegment.ofArray(message), 0, frame, header, message.length);
       MemorySegment header0 = messageHeader(arena, controlOf(arena, descriptors));
       long total = header + (long) message.length;
       synchronized (sending) {
@@ -196,7 +196,7 @@ public final class MessageSocket implements AutoCloseable {
           received += count;
         }
         byte[] bytes = new byte[length];
-        MemorySegment.copy(body, ValueLayout.JAVA_BYTE, 0, bytes, 0, length);
+        MemorySegment.copy(body, 0, MemorySegment.ofArray(bytes), 0, length);
         return new Message(bytes, descriptors);
       } catch (RuntimeException e) {
         for (Fd descriptor : descriptors) {

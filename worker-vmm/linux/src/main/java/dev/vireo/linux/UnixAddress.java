@@ -36,7 +36,7 @@ record UnixAddress(MemorySegment structure, int length, @Nullable Fd directory)
   private static UnixAddress of(byte[] path, Arena arena, @Nullable Fd directory) {
     MemorySegment structure = arena.allocate(PATH_OFFSET + MAX_PATH_BYTES + 1L, 2);
     structure.set(ValueLayout.JAVA_SHORT, 0, AF_UNIX);
-    MemorySegment.copy(path, 0, structure, ValueLayout.JAVA_BYTE, PATH_OFFSET, path.length);
+    MemorySegment.copy(MemorySegment.ofArray(path), 0, structure, PATH_OFFSET, path.length);
     return new UnixAddress(structure, PATH_OFFSET + path.length + 1, directory);
   }
 

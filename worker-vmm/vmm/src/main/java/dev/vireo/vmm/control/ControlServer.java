@@ -130,7 +130,7 @@ public final class ControlServer {
   private void checkReleasable() throws RequestException {
     VmmState state = microVm.state();
     if (state != VmmState.VMM_ENDED && state != VmmState.VMM_IDLE) {
-      throw new RequestException(ErrorReason.STATE_CONFLICT, "", "the microVM is " + state);
+      throw new RequestException(ErrorReason.STATE_CONFLICT, "", "the microVM is " + state.name());
     }
   }
 

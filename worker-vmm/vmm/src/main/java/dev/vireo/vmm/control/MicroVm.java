@@ -3,6 +3,7 @@ package dev.vireo.vmm.control;
 import com.google.protobuf.MessageLite;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.Linux;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.BlockDevice;
@@ -71,7 +72,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
     }
     return VmmStatus.newBuilder()
         .setState(state)
-        .setPid(ProcessHandle.current().pid())
+        .setPid(Linux.libc().getpid())
         .setMicrovmUid(request.getMicrovmUid())
         .setAttempt(request.getAttempt())
         .setEndCause(endCause)
@@ -93,7 +94,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
     synchronized (this) {
       if (state != VmmState.VMM_IDLE) {
         throw new RequestException(
-            ErrorReason.STATE_CONFLICT, "", "this VMM has or had a microVM: " + state);
+            ErrorReason.STATE_CONFLICT, "", "this VMM has or had a microVM: " + state.name());
       }
       request = create;
       timings.setSpecReceivedNs(receivedNanos);
@@ -260,7 +261,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
         return current;
       }
     }
-    throw new RequestException(ErrorReason.STATE_CONFLICT, "", "the microVM is " + state);
+    throw new RequestException(ErrorReason.STATE_CONFLICT, "", "the microVM is " + state.name());
   }
 
   private void move(VmmState from, VmmState to) {

@@ -127,12 +127,12 @@ final class VmmClient implements AutoCloseable {
     }
 
     Create commandLine(String arguments) {
-      request.getKernelBuilder().setCommandLine(arguments);
+      request.setKernel(request.getKernel().toBuilder().setCommandLine(arguments));
       return this;
     }
 
     Create initramfs(Fd initramfs) {
-      request.getKernelBuilder().setInitramfsFd(add(initramfs));
+      request.setKernel(request.getKernel().toBuilder().setInitramfsFd(add(initramfs)));
       return this;
     }
 
