@@ -101,6 +101,7 @@ final class MicroVm {
   void remove(boolean force) {
     mailbox.execute(() -> {
       confirmed = true;
+      disowned = false;
       removing = true;
       removeByForce |= force;
       step();
@@ -110,19 +111,15 @@ final class MicroVm {
 
   /** The controller did not name it: unless it speaks of it soon, it goes by force. */
   void disown() {
-    mailbox.execute(() -> {
-      disowned = true;
-      node.time()
-          .after(
-              REMOVAL_FOLLOWS_WITHIN,
-              () ->
-                  mailbox.execute(() -> {
-                    if (disowned) {
-                      LOG.log(Level.INFO, "{0} should not be here", wanted.getName());
-                      remove(true);
-                    }
-                  }));
-    });
+    mailbox.execute(() -> disowned = true);
+    node.time().after(REMOVAL_FOLLOWS_WITHIN, () -> mailbox.execute(this::removeIfDisowned));
+  }
+
+  private void removeIfDisowned() {
+    if (disowned) {
+      LOG.log(Level.INFO, "{0} should not be here", wanted.getName());
+      remove(true);
+    }
   }
 
   /** A restarted worker found it running. */

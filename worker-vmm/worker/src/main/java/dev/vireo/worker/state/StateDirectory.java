@@ -25,11 +25,6 @@ import org.jspecify.annotations.Nullable;
  * makes on disk is below it, and nobody else writes there.
  */
 public final class StateDirectory implements AutoCloseable {
-  /** Bytes of a path in {@code sockaddr_un}, without the terminating NUL. */
-  private static final int SOCKET_PATH_BYTES = 107;
-
-  private static final String LONGEST_SOCKET = "vmms/00000000/control.sock";
-
   private final Path root;
   private final FileChannel lockChannel;
 
@@ -54,12 +49,6 @@ public final class StateDirectory implements AutoCloseable {
   /** Makes what is missing (mode 0700) and locks it. */
   public static StateDirectory open(Path root) throws UnusableException {
     Path absolute = root.toAbsolutePath().normalize();
-    int socketPath = absolute.resolve(LONGEST_SOCKET).toString().getBytes(UTF_8).length;
-    if (socketPath > SOCKET_PATH_BYTES) {
-      throw new UnusableException(
-          "%s is %d bytes too long for the unix sockets in it: choose a shorter --state-dir"
-              .formatted(absolute, socketPath - SOCKET_PATH_BYTES));
-    }
     try {
       var ownerOnly =
           PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));

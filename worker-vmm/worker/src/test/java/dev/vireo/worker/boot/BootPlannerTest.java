@@ -1,0 +1,316 @@
+package dev.vireo.worker.boot;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.images.ImageDirectory;
+import dev.vireo.linux.Fd;
+import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.proto.vmm.v1.CreateRequest;
+import dev.vireo.worker.boot.BootFiles.OpenDisk;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a node says to a spec before it does anything about it. */
+class BootPlannerTest {
+  private static final NodeCapabilities NODE =
+      NodeCapabilities.newBuilder()
+          .setArchitecture(Architecture.X86_64)
+          .setVirtualization("vmx")
+          .setRunsLinuxGuests(true)
+          .addAnnouncements(Announcement.ACPI)
+          .addAnnouncements(Announcement.CMDLINE)
+          .setMaxVcpus(8)
+          .build();
+
+  @TempDir private Path files;
+  private Path elf;
+  private BootPlanner planner;
+
+  @BeforeEach
+  void makeStore() throws IOException {
+    elf = Files.write(files.resolve("vmlinux"), Kernels.elf(62));
+    image(
+        "debian",
+        "guest_kind=linux",
+        "announcements=acpi",
+        "min_memory_mib=128",
+        "initramfs=initramfs",
+        "root_disk=root.raw",
+        "command_line=console=ttyS0 quiet");
+    Files.write(store().resolve("debian/kernel"), Kernels.bzImage());
+    Files.writeString(store().resolve("debian/initramfs"), "cpio");
+    disk(store().resolve("debian/root.raw"), 1 << 20);
+    image("probe", "guest_kind=bare-metal", "announcements=cmdline", "min_memory_mib=16");
+    Files.write(store().resolve("probe/kernel"), Kernels.elf(62));
+    planner = planner(NODE);
+  }
+
+  private BootPlanner planner(NodeCapabilities node) {
+    return new BootPlanner(
+        Path.of("/dev/null"),
+        new ImageDirectory(store()),
+        node,
+        NodeResources.newBuilder().setCpuMilli(8000).setMemoryMib(1024).build());
+  }
+
+  // ---- What is accepted. ----
+
+  @Test
+  void anImageBringsItsInitramfsArgumentsAndAnnouncement() throws Exception {
+    MicroVmSpec.Builder spec = spec("debian");
+    spec.getBootBuilder().setCommandLine("  debug ");
+    try (BootFiles boot = planner.open(spec.build())) {
+      assertEquals("console=ttyS0 quiet debug", boot.commandLine());
+      assertEquals(AnnouncementMode.ANNOUNCE_ACPI, boot.announcement());
+      assertEquals(4, boot.initramfs().orElseThrow().size());
+      assertEquals(256L << 20, boot.memoryBytes());
+    }
+    spec.getBootBuilder().setNoInitramfs(true);
+    try (BootFiles boot = planner.open(spec.build())) {
+      assertTrue(boot.initramfs().isEmpty());
+    }
+  }
+
+  @Test
+  void aKernelFileGetsAConsoleAndWhatItsKindUnderstands() throws Exception {
+    try (BootFiles boot = planner.open(spec(elf.toString()).build())) {
+      assertEquals("console=ttyS0 panic=-1", boot.commandLine());
+      assertEquals(AnnouncementMode.ANNOUNCE_CMDLINE, boot.announcement());
+    }
+    Path bzImage = Files.write(files.resolve("bzImage"), Kernels.bzImage());
+    try (BootFiles boot = planner.open(spec(bzImage.toString()).build())) {
+      assertEquals(AnnouncementMode.ANNOUNCE_ACPI, boot.announcement());
+    }
+  }
+
+  @Test
+  void aWritableImageDiskIsCopiedAndAReadOnlyOneShared() throws Exception {
+    MicroVmSpec.Builder spec = spec("debian");
+    spec.addDisksBuilder().setId("root").setSource("image:");
+    spec.addDisksBuilder().setId("same").setSource("image:").setReadOnly(true);
+    Path own = Files.createDirectory(files.resolve("microvm"));
+    try (BootFiles planned = planner.open(spec.build())) {
+      assertEquals(0, own.toFile().list().length, "no side effect yet");
+      try (BootFiles boot = planned.withPrivateDisks(own)) {
+        OpenDisk root = boot.disks().getFirst();
+        root.file().writeFully("mine".getBytes(UTF_8), 0);
+        assertEquals(1 << 20, root.bytes());
+        assertEquals(0, Files.readAllBytes(store().resolve("debian/root.raw"))[0]);
+        assertEquals('m', Files.readAllBytes(own.resolve("disk-root.raw"))[0]);
+      }
+    }
+    try (BootFiles again = planner.open(spec.build()).withPrivateDisks(own)) {
+      assertEquals('m', Files.readAllBytes(own.resolve("disk-root.raw"))[0], "kept");
+      assertEquals(2, again.disks().size());
+    }
+  }
+
+  @Test
+  void theOrdersNameEachDescriptorByItsPlace() throws Exception {
+    MicroVmSpec.Builder spec = spec("debian");
+    spec.addDisksBuilder().setId("data").setSource(disk("data", 512).toString());
+    try (BootFiles boot = planner.open(spec.build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      BootFiles.Orders orders = boot.orders(other, other);
+      CreateRequest request = orders.request().build();
+      assertEquals(boot.kvm(), orders.descriptors().get(request.getKvmFd()));
+      assertEquals(boot.kernel(), orders.descriptors().get(request.getKernel().getKernelFd()));
+      assertEquals(
+          boot.initramfs().orElseThrow(),
+          orders.descriptors().get(request.getKernel().getInitramfsFd()));
+      assertEquals(
+          boot.disks().getFirst().file(),
+          orders.descriptors().get(request.getDevices(0).getBlock().getFileFd()));
+      assertEquals(512, request.getDevices(0).getBlock().getCapacityBytes());
+      assertEquals(1 << 20, request.getConsole().getMaxBytes());
+      assertEquals(6, orders.descriptors().size());
+    }
+  }
+
+  @Test
+  void disksMayBeReachedThroughLinks() throws Exception {
+    Path link = Files.createSymbolicLink(files.resolve("link"), disk("data", 1024));
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.addDisksBuilder().setId("data").setSource(link.toString());
+    try (BootFiles boot = planner.open(spec.build())) {
+      assertEquals(1024, boot.disks().getFirst().bytes());
+    }
+  }
+
+  // ---- What is refused. ----
+
+  @Test
+  void refusesKernelsThatAreNone() throws Exception {
+    refused("KERNEL_NOT_FOUND", "spec.boot.kernel", spec("windows"));
+    refused("KERNEL_NOT_FOUND", "spec.boot.kernel", spec("../debian/kernel"));
+    refused("KERNEL_NOT_FOUND", "spec.boot.kernel", spec("/no/such/file"));
+    refused("KERNEL_INVALID", "spec.boot.kernel", spec(files.toString()));
+    refused("KERNEL_INVALID", "spec.boot.kernel", spec("/dev/null"));
+    Path script = Files.writeString(files.resolve("script"), "#!/bin/sh");
+    refused("KERNEL_INVALID", "spec.boot.kernel", spec(script.toString()));
+  }
+
+  @Test
+  void aFifoDoesNotHoldTheWorkerUp() throws Exception {
+    Path fifo = files.resolve("fifo");
+    assertEquals(0, new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor());
+    refused("KERNEL_INVALID", "spec.boot.kernel", spec(fifo.toString()));
+    refusedDisk("DISK_INVALID", fifo.toString(), true);
+  }
+
+  @Test
+  void refusesOtherArchitectures() throws Exception {
+    Path arm = Files.write(files.resolve("Image"), Kernels.arm64Image());
+    refused("KERNEL_WRONG_ARCHITECTURE", "spec.boot.kernel", spec(arm.toString()));
+    refused(
+        "KERNEL_WRONG_ARCHITECTURE",
+        "spec.boot.kernel",
+        spec("probe").setArchitecture(Architecture.ARM64));
+  }
+
+  @Test
+  void refusesLinuxWhereItCannotBoot() throws Exception {
+    planner = planner(NODE.toBuilder().setRunsLinuxGuests(false).setVirtualization("pvm").build());
+    refused("GUEST_NEEDS_HARDWARE_VIRTUALIZATION", "spec.boot.kernel", spec("debian"));
+    planner.open(spec("probe").build()).close();
+    planner.open(spec(elf.toString()).build()).close();
+  }
+
+  @Test
+  void refusesSizesThatTheNodeOrTheKernelDoesNotHave() {
+    refused("NODE_RESOURCES_EXHAUSTED", "spec.vcpus", spec("probe").setVcpus(0));
+    refused("NODE_RESOURCES_EXHAUSTED", "spec.vcpus", spec("probe").setVcpus(9));
+    refused("NODE_RESOURCES_EXHAUSTED", "spec.vcpus", spec("probe").setVcpus(-1));
+    refused("NODE_RESOURCES_EXHAUSTED", "spec.memory_mib", spec("probe").setMemoryMib(1025));
+    refused("NODE_RESOURCES_EXHAUSTED", "spec.memory_mib", spec("probe").setMemoryMib(-1));
+    refused("MEMORY_TOO_SMALL", "spec.memory_mib", spec("debian").setMemoryMib(127));
+  }
+
+  @Test
+  void refusesAnInitramfsThatIsNone() {
+    refused("INITRAMFS_NOT_FOUND", "spec.boot.initramfs", initramfs("/no/such/file"));
+    refused("INITRAMFS_NOT_FOUND", "spec.boot.initramfs", initramfs("relative"));
+    refused("INITRAMFS_NOT_FOUND", "spec.boot.initramfs", initramfs(files.toString()));
+  }
+
+  @Test
+  void refusesAnAnnouncementThatTheKernelDoesNotUnderstand() {
+    MicroVmSpec.Builder spec = spec("debian");
+    spec.getBootBuilder().setAnnouncement(Announcement.CMDLINE);
+    refused("ANNOUNCEMENT_UNSUPPORTED", "spec.boot.announcement", spec);
+    spec.getBootBuilder().setAnnouncement(Announcement.FDT);
+    refused("ANNOUNCEMENT_UNSUPPORTED", "spec.boot.announcement", spec);
+  }
+
+  @Test
+  void refusesDisksThatAreNone() throws Exception {
+    refusedDisk("DISK_NOT_FOUND", "/no/such/file", false);
+    refusedDisk("DISK_NOT_FOUND", "relative", false);
+    refusedDisk("DISK_NOT_FOUND", "image:", false);
+    refusedDisk("DISK_INVALID", files.toString(), false);
+    refusedDisk("DISK_INVALID", files.toString(), true);
+    refusedDisk("DISK_INVALID", "/dev/null", false);
+    refusedDisk("DISK_INVALID", disk("odd", 1000).toString(), false);
+    refusedDisk("DISK_INVALID", disk("empty", 0).toString(), true);
+  }
+
+  @Test
+  void theCommandLineCountsWithWhatVireoAdds() throws Exception {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.addDisksBuilder().setId("a").setSource(disk("a", 512).toString());
+    String announcement = "virtio_mmio.device=4K@0xd0000000:5";
+    spec.getBootBuilder().setCommandLine("x".repeat(2047 - 1 - announcement.length()));
+    planner.open(spec.build()).close();
+    spec.getBootBuilder().setCommandLine("x".repeat(2047 - announcement.length()));
+    refused("COMMAND_LINE_TOO_LONG", "spec.boot.command_line", spec);
+  }
+
+  @Test
+  void withoutKvmNothingRuns() {
+    planner =
+        new BootPlanner(
+            files.resolve("kvm"),
+            new ImageDirectory(store()),
+            NODE,
+            NodeResources.newBuilder().setMemoryMib(1024).build());
+    refused("KVM_UNAVAILABLE", "", spec("probe"));
+  }
+
+  @Test
+  void aRefusalLeavesNothingOpen() throws Exception {
+    long before = openFiles();
+    for (int i = 0; i < 10; i++) {
+      refusedDisk("DISK_NOT_FOUND", "/no/such/file", false);
+    }
+    assertEquals(before, openFiles());
+  }
+
+  // ---- What the tests are made of. ----
+
+  private static long openFiles() throws IOException {
+    try (var descriptors = Files.list(Path.of("/proc/self/fd"))) {
+      return descriptors.count();
+    }
+  }
+
+  private void refusedDisk(String reason, String source, boolean readOnly) {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.addDisksBuilder().setId("good").setSource(elf.toString());
+    spec.addDisksBuilder().setId("bad").setSource(source).setReadOnly(readOnly);
+    refused(reason, "spec.disks[1].source", spec);
+  }
+
+  private void refused(String reason, String field, MicroVmSpec.Builder spec) {
+    RejectedException refusal =
+        assertThrows(RejectedException.class, () -> planner.open(spec.build()).close());
+    assertEquals(reason, refusal.reason().name(), refusal.sentence());
+    assertEquals(field, refusal.field());
+  }
+
+  private static MicroVmSpec.Builder spec(String kernel) {
+    MicroVmSpec.Builder spec = MicroVmSpec.newBuilder().setVcpus(1).setMemoryMib(256);
+    spec.getBootBuilder().setKernel(kernel);
+    return spec;
+  }
+
+  private static MicroVmSpec.Builder initramfs(String path) {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getBootBuilder().setInitramfs(path);
+    return spec;
+  }
+
+  private Path store() {
+    return files.resolve("images");
+  }
+
+  private void image(String name, String... properties) throws IOException {
+    Path directory = Files.createDirectories(store().resolve(name));
+    String common = "name=%s\narchitecture=x86_64\nkernel=kernel\n".formatted(name);
+    Files.writeString(
+        directory.resolve("image.properties"), common + String.join("\n", properties) + "\n");
+  }
+
+  private Path disk(String name, long bytes) throws IOException {
+    return disk(files.resolve(name), bytes);
+  }
+
+  private static Path disk(Path path, long bytes) throws IOException {
+    try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
+      file.setLength(bytes);
+    }
+    return path;
+  }
+}

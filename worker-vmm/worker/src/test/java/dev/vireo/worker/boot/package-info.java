@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.boot;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.console;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.doctor;
+
+import org.jspecify.annotations.NullMarked;

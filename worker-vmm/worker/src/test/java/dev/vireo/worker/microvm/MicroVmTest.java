@@ -1,0 +1,684 @@
+package dev.vireo.worker.microvm;
+
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.CREATE;
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.PAUSE;
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RELEASE;
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESUME;
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.STOP;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.protobuf.Duration;
+import dev.vireo.linux.Fd;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.Termination.Cause;
+import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.proto.worker.v1.DesiredChange;
+import dev.vireo.proto.worker.v1.MicroVmRecord;
+import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import dev.vireo.proto.worker.v1.Removal;
+import dev.vireo.proto.worker.v1.VmmRecord;
+import dev.vireo.worker.boot.BootFiles;
+import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.ManualTime;
+import dev.vireo.worker.vmm.FakeVmm;
+import dev.vireo.worker.vmm.Vmm;
+import dev.vireo.worker.vmm.VmmAdoption.Found;
+import dev.vireo.worker.vmm.VmmGoneException;
+import dev.vireo.worker.vmm.VmmListener;
+import dev.vireo.worker.vmm.VmmPool;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** One microVM's life on a node, with a VMM and a clock that do what the test says. */
+class MicroVmTest {
+  private static final String UID = "uid-1";
+  private static final NodeResources CAPACITY =
+      NodeResources.newBuilder().setCpuMilli(4000).setMemoryMib(1024).build();
+
+  @TempDir private Path temporary;
+  private final ManualTime time = new ManualTime();
+  private final List<MicroVmReport> reports = new ArrayList<>();
+  private final FakeLauncher launcher = new FakeLauncher();
+  private StateDirectory state;
+  private MicroVms microVms;
+
+  @BeforeEach
+  void makeNode() throws Exception {
+    state = StateDirectory.open(temporary.resolve("node"));
+    microVms = newSet();
+  }
+
+  private MicroVms newSet() {
+    return new MicroVms(
+        state, launcher, new Reservations(CAPACITY), time, Runnable::run, reports::add);
+  }
+
+  @AfterEach
+  void closeNode() {
+    state.close();
+  }
+
+  // ---- Starting. ----
+
+  @Test
+  void runsWhatIsAssigned() {
+    assign(spec());
+    FakeVmm vmm = launcher.vmm();
+    assertEquals(Outcome.IN_PROGRESS, last().getOutcome());
+    assertEquals("uid-1/1", vmm.assignedTo());
+    vmm.becomes(VmmState.VMM_RUNNING);
+    vmm.answer(CREATE);
+    assertEquals(Outcome.CREATED, last().getOutcome());
+    assertEquals(MicroVmState.RUNNING, last().getState());
+    assertTrue(last().hasStartTime());
+    assertFalse(last().getReady());
+    vmm.becomes(running().toBuilder().setConsoleReady(true).build());
+    assertTrue(last().getReady());
+    assertEquals(1, last().getAttempt());
+  }
+
+  @Test
+  void anEventThatOvertakesTheAnswerIsTheNewerWord() {
+    assign(spec());
+    FakeVmm vmm = launcher.vmm();
+    vmm.becomes(VmmState.VMM_RUNNING);
+    vmm.answer(
+        CREATE,
+        VmmResponse.newBuilder()
+            .setStatus(VmmStatus.newBuilder().setState(VmmState.VMM_STARTING))
+            .build());
+    assertEquals(MicroVmState.RUNNING, last().getState());
+  }
+
+  @Test
+  void aRefusedSpecLeavesNothing() {
+    launcher.refuse =
+        new RejectedException(ErrorReason.DISK_INVALID, "spec.disks[0].source", "it is a cat");
+    assign(spec());
+    assertEquals(Outcome.REJECTED, last().getOutcome());
+    assertEquals("DISK_INVALID", last().getReason());
+    assertEquals("spec.disks[0].source", last().getField());
+    assertEquals("it is a cat", last().getMessage());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void whatTheVmmRefusesIsRejectedOnceItIsGone() {
+    assign(spec());
+    FakeVmm vmm = launcher.vmm();
+    vmm.answer(
+        CREATE,
+        VmmResponse.newBuilder()
+            .setErrorReason("KERNEL_INVALID")
+            .setErrorField("boot.kernel")
+            .setErrorMessage("it ends too soon")
+            .build());
+    assertEquals(Outcome.IN_PROGRESS, last().getOutcome(), "not before the process is gone");
+    assertTrue(vmm.isKilled());
+    vmm.dies();
+    assertEquals(Outcome.REJECTED, last().getOutcome());
+    assertEquals("KERNEL_INVALID", last().getReason());
+    assertEquals("spec.boot.kernel", last().getField());
+    assertNothingIsLeft();
+    assertTrue(vmm.isRemoved());
+  }
+
+  @Test
+  void withoutAVmmAnotherNodeMayTry() {
+    launcher.noVmm = new VmmGoneException("no such program");
+    assign(spec());
+    assertEquals(Outcome.REJECTED, last().getOutcome());
+    assertEquals("VMM_FAILED", last().getReason());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void aVmmThatDiesOfItsOrdersHasRunSomething() {
+    assign(spec());
+    launcher.vmm().dies();
+    assertEquals(Outcome.CREATED, last().getOutcome());
+    assertEquals(MicroVmState.FAILED, last().getState());
+    assertEquals(Cause.VMM_LOST, last().getTermination().getCause());
+  }
+
+  @Test
+  void theNodeIsNotOversold() {
+    assign(spec().setMemoryMib(800));
+    microVms.change(upsert("uid-2", 1, 1, spec().setMemoryMib(300)));
+    assertEquals(Outcome.REJECTED, last("uid-2").getOutcome());
+    assertEquals("NODE_RESOURCES_EXHAUSTED", last("uid-2").getReason());
+    microVms.change(upsert("uid-3", 1, 1, spec().setMemoryMib(200)));
+    assertEquals(Outcome.IN_PROGRESS, last("uid-3").getOutcome());
+  }
+
+  // ---- Ending and restarting. ----
+
+  @Test
+  void anOrderlyEndIsReportedWithItsCauseAndTheProcessReleased() {
+    FakeVmm vmm = running(spec());
+    vmm.ends(EndCause.END_GUEST_POWER_OFF, "ACPI S5");
+    assertEquals(RELEASE, vmm.lastRequest().getRequestCase());
+    vmm.dies();
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(Cause.GUEST_POWER_OFF, last().getTermination().getCause());
+    assertEquals("ACPI S5", last().getTermination().getMessage());
+    assertTrue(vmm.isRemoved());
+    time.pass(java.time.Duration.ofHours(1));
+    assertEquals(1, launcher.launches, "finished is finished");
+  }
+
+  @Test
+  void aKilledVmmIsLost() {
+    FakeVmm vmm = running(spec());
+    vmm.dies();
+    assertEquals(MicroVmState.FAILED, last().getState());
+    assertEquals(Cause.VMM_LOST, last().getTermination().getCause());
+    assertEquals("its VMM process was killed by signal 9", last().getTermination().getMessage());
+  }
+
+  @Test
+  void aReleasedVmmThatStaysIsKilled() {
+    FakeVmm vmm = running(spec());
+    vmm.ends(EndCause.END_GUEST_RESET, "triple fault");
+    time.pass(java.time.Duration.ofSeconds(10));
+    assertTrue(vmm.isKilled());
+  }
+
+  @Test
+  void onFailureRestartsWithGrowingPatience() {
+    running(policy(RestartPolicy.ON_FAILURE)).dies();
+    assertEquals(MicroVmState.STARTING, last().getState());
+    time.pass(java.time.Duration.ofMillis(499));
+    assertEquals(1, launcher.launches);
+    time.pass(java.time.Duration.ofMillis(1));
+    assertEquals(2, launcher.launches);
+    assertEquals(1, last().getRestarts());
+    launcher.vmm().dies();
+    time.pass(java.time.Duration.ofMillis(999));
+    assertEquals(2, launcher.launches);
+    time.pass(java.time.Duration.ofMillis(1));
+    assertEquals(3, launcher.launches);
+    assertEquals(2, last().getRestarts());
+  }
+
+  @Test
+  void aLongRunForgivesTheShortOnesBefore() {
+    for (int i = 0; i < 5; i++) {
+      start(launcher.vmmAfter(this::assignRestarting)).dies();
+      time.pass(java.time.Duration.ofMinutes(2));
+    }
+    start(launcher.vmm());
+    time.pass(java.time.Duration.ofMinutes(2));
+    launcher.vmm().dies();
+    int before = launcher.launches;
+    time.pass(java.time.Duration.ofMillis(500));
+    assertEquals(before + 1, launcher.launches);
+  }
+
+  private void assignRestarting() {
+    if (launcher.launches == 0) {
+      assign(policy(RestartPolicy.ON_FAILURE));
+    }
+  }
+
+  @Test
+  void onFailureLeavesAnOrderlyPowerOffAlone() {
+    FakeVmm vmm = running(policy(RestartPolicy.ON_FAILURE));
+    vmm.ends(EndCause.END_GUEST_POWER_OFF, "");
+    vmm.dies();
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    time.pass(java.time.Duration.ofHours(1));
+    assertEquals(1, launcher.launches);
+  }
+
+  @Test
+  void alwaysRestartsEvenThat() {
+    FakeVmm vmm = running(policy(RestartPolicy.ALWAYS));
+    vmm.ends(EndCause.END_GUEST_POWER_OFF, "");
+    vmm.dies();
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(2, launcher.launches);
+  }
+
+  // ---- Steering. ----
+
+  @Test
+  void pausesAndResumes() {
+    FakeVmm vmm = running(spec());
+    change(2, spec().setDesiredState(DesiredState.DESIRED_PAUSED));
+    assertEquals(PAUSE, vmm.lastRequest().getRequestCase());
+    vmm.becomes(VmmState.VMM_PAUSED);
+    vmm.answer(PAUSE);
+    assertEquals(MicroVmState.PAUSED, last().getState());
+    assertEquals(2, last().getObservedGeneration());
+    change(3, spec().setDesiredState(DesiredState.DESIRED_RUNNING));
+    assertEquals(RESUME, vmm.lastRequest().getRequestCase());
+  }
+
+  @Test
+  void aWishThatComesDuringAPauseIsNotLost() {
+    FakeVmm vmm = running(spec());
+    change(2, spec().setDesiredState(DesiredState.DESIRED_PAUSED));
+    change(3, spec().setDesiredState(DesiredState.DESIRED_RUNNING));
+    vmm.becomes(VmmState.VMM_PAUSED);
+    vmm.answer(PAUSE);
+    assertEquals(RESUME, vmm.lastRequest().getRequestCase());
+  }
+
+  @Test
+  void stopsWithTheGraceOfTheSpec() {
+    FakeVmm vmm = running(spec());
+    MicroVmSpec.Builder stopped = spec().setDesiredState(DesiredState.DESIRED_STOPPED);
+    stopped.getLifecycleBuilder().setStopGrace(Duration.newBuilder().setSeconds(4));
+    change(2, stopped);
+    assertEquals(4000, vmm.lastRequest().getStop().getGraceMs());
+    assertEquals(MicroVmState.STOPPING, last().getState());
+    vmm.ends(EndCause.END_STOPPED_BY_REQUEST, "");
+    vmm.dies();
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertTrue(Files.exists(state.microVm(UID)), "its console can still be read");
+  }
+
+  @Test
+  void aVmmThatDoesNotStopIsKilledInTheEnd() {
+    FakeVmm vmm = running(policy(RestartPolicy.ALWAYS));
+    change(2, policy(RestartPolicy.ALWAYS).setDesiredState(DesiredState.DESIRED_STOPPED));
+    time.pass(java.time.Duration.ofSeconds(12));
+    assertFalse(vmm.isKilled());
+    time.pass(java.time.Duration.ofSeconds(2));
+    assertTrue(vmm.isKilled());
+    vmm.dies();
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(Cause.STOPPED_BY_REQUEST, last().getTermination().getCause());
+  }
+
+  @Test
+  void startedAgainItIsANewAttemptOnTheSameDisks() throws Exception {
+    FakeVmm vmm = running(spec());
+    Path disk = Files.writeString(state.microVm(UID).resolve("disk-root.raw"), "precious");
+    vmm.ends(EndCause.END_GUEST_POWER_OFF, "");
+    vmm.dies();
+    microVms.change(upsert(UID, 2, 3, spec()));
+    assertEquals(2, launcher.launches);
+    assertEquals(2, last().getAttempt());
+    assertEquals("precious", Files.readString(disk));
+  }
+
+  @Test
+  void aRefusalNeverTakesTheDisksOfAnEarlierAttemptAlong() throws Exception {
+    FakeVmm vmm = running(spec());
+    Path disk = Files.writeString(state.microVm(UID).resolve("disk-root.raw"), "precious");
+    vmm.dies();
+    launcher.refuse = new RejectedException(ErrorReason.KERNEL_NOT_FOUND, "spec.boot.kernel", "?");
+    microVms.change(upsert(UID, 2, 3, spec()));
+    assertEquals(Outcome.CREATED, last().getOutcome());
+    assertEquals(MicroVmState.FAILED, last().getState());
+    assertEquals("KERNEL_NOT_FOUND", last().getReason());
+    assertTrue(Files.exists(disk));
+  }
+
+  @Test
+  void stoppedBeforeItCouldStart() {
+    assign(spec().setDesiredState(DesiredState.DESIRED_STOPPED));
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(0, launcher.launches);
+  }
+
+  // ---- Attempts. ----
+
+  @Test
+  void anOlderAttemptIsFenced() {
+    microVms.change(upsert(UID, 5, 1, spec()));
+    microVms.change(upsert(UID, 4, 9, spec()));
+    assertEquals(Outcome.FENCED, last().getOutcome());
+    assertEquals(4, last().getAttempt());
+    assertEquals(1, launcher.launches);
+  }
+
+  @Test
+  void aNewerAttemptEndsTheOlderOneFirst() {
+    FakeVmm older = running(spec());
+    microVms.change(upsert(UID, 2, 1, spec()));
+    assertEquals(STOP, older.lastRequest().getRequestCase());
+    assertEquals(1, launcher.launches);
+    older.ends(EndCause.END_STOPPED_BY_REQUEST, "");
+    older.dies();
+    assertEquals(2, launcher.launches);
+    assertEquals("uid-1/2", launcher.vmm().assignedTo());
+  }
+
+  @Test
+  void anOlderGenerationChangesNothing() {
+    FakeVmm vmm = running(spec());
+    change(3, spec());
+    change(2, spec().setDesiredState(DesiredState.DESIRED_STOPPED));
+    assertEquals(List.of(CREATE), vmm.asked());
+  }
+
+  // ---- Removing. ----
+
+  @Test
+  void removedItIsStoppedAndNothingIsLeft() {
+    FakeVmm vmm = running(spec());
+    remove(false);
+    assertEquals(10_000, vmm.lastRequest().getStop().getGraceMs());
+    vmm.ends(EndCause.END_STOPPED_BY_REQUEST, "");
+    vmm.dies();
+    assertEquals(Outcome.REMOVED, last().getOutcome());
+    assertNothingIsLeft();
+    assertTrue(microVms.reports().isEmpty());
+  }
+
+  @Test
+  void forceOvertakesGrace() {
+    FakeVmm vmm = running(spec());
+    remove(false);
+    remove(true);
+    assertEquals(0, vmm.lastRequest().getStop().getGraceMs());
+    remove(true);
+    assertEquals(List.of(CREATE, STOP, STOP), vmm.asked());
+  }
+
+  @Test
+  void removingDuringTheBackOffIsImmediate() {
+    running(policy(RestartPolicy.ALWAYS)).dies();
+    remove(false);
+    assertEquals(Outcome.REMOVED, last().getOutcome());
+    time.pass(java.time.Duration.ofHours(1));
+    assertEquals(1, launcher.launches);
+    assertEquals(0, time.alarms());
+  }
+
+  @Test
+  void removingWhatIsNotHereIsConfirmed() {
+    remove(true);
+    assertEquals(Outcome.REMOVED, last().getOutcome());
+  }
+
+  @Test
+  void whatAWelcomeDoesNotNameGoesByForceUnlessARemovalSaysHow() {
+    FakeVmm vmm = running(spec());
+    microVms.setDesired(List.of());
+    assertEquals(List.of(CREATE), vmm.asked());
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(0, vmm.lastRequest().getStop().getGraceMs());
+
+    FakeVmm second = start(launcher.vmmAfter(() -> microVms.change(upsert("uid-2", 1, 1, spec()))));
+    microVms.setDesired(List.of());
+    microVms.change(
+        DesiredChange.newBuilder().setRemove(Removal.newBuilder().setUid("uid-2")).build());
+    time.pass(java.time.Duration.ofSeconds(2));
+    assertEquals(List.of(CREATE, STOP), second.asked());
+    assertEquals(10_000, second.lastRequest().getStop().getGraceMs());
+  }
+
+  @Test
+  void whatAWelcomeNamesAgainStays() {
+    FakeVmm vmm = running(spec());
+    microVms.setDesired(List.of());
+    microVms.setDesired(List.of(assignment(UID, 1, 1, spec())));
+    time.pass(java.time.Duration.ofSeconds(5));
+    assertEquals(List.of(CREATE), vmm.asked());
+  }
+
+  // ---- After a restart of the worker. ----
+
+  @Test
+  void takenBackItIsLeftAloneUntilTheControllerSpeaks() {
+    running(spec());
+    MicroVmRecord record = record();
+    FakeVmm vmm = new FakeVmm();
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    assertEquals(MicroVmState.RUNNING, last().getState());
+    assertEquals(record.getStartTime(), last().getStartTime());
+    assertTrue(vmm.asked().isEmpty());
+    microVms.setDesired(List.of());
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(STOP, vmm.lastRequest().getRequestCase());
+  }
+
+  @Test
+  void takenBackAndWantedItRunsOn() {
+    running(spec());
+    FakeVmm vmm = new FakeVmm();
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    microVms.setDesired(List.of(assignment(UID, 1, 1, spec())));
+    time.pass(java.time.Duration.ofHours(1));
+    assertTrue(vmm.asked().isEmpty());
+    assertEquals(1, launcher.launches);
+    vmm.ends(EndCause.END_GUEST_RESET, "");
+    vmm.dies();
+    assertEquals(Cause.GUEST_RESET, last().getTermination().getCause());
+  }
+
+  @Test
+  void whatEndedMeanwhileIsToldAndRestartedOnlyWhenConfirmed() {
+    running(policy(RestartPolicy.ALWAYS));
+    VmmStatus lastWords =
+        VmmStatus.newBuilder()
+            .setState(VmmState.VMM_ENDED)
+            .setEndCause(EndCause.END_VCPU_FAILED)
+            .setEndMessage("internal error")
+            .build();
+    recover(new Found.Gone(vmmRecord(), Optional.of(lastWords), () -> {}));
+    assertEquals(MicroVmState.STARTING, last().getState());
+    assertEquals(Cause.VCPU_FAILED, last().getTermination().getCause());
+    time.pass(java.time.Duration.ofHours(1));
+    assertEquals(1, launcher.launches);
+    microVms.setDesired(List.of(assignment(UID, 1, 1, policy(RestartPolicy.ALWAYS))));
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(2, launcher.launches);
+    assertEquals(1, last().getRestarts());
+  }
+
+  @Test
+  void whatFinishedStaysFinishedAcrossARestart() {
+    FakeVmm vmm = running(spec());
+    vmm.ends(EndCause.END_GUEST_POWER_OFF, "ACPI S5");
+    vmm.dies();
+    MicroVmReport before = last();
+    recover();
+    assertEquals(before, last());
+    microVms.setDesired(List.of(assignment(UID, 1, 1, spec())));
+    assertEquals(1, launcher.launches);
+  }
+
+  @Test
+  void aCreateThatNeverReachedAVmmBeginsAnew() {
+    launcher.hang = true;
+    assign(spec());
+    assertTrue(Files.exists(state.microVm(UID)));
+    launcher.hang = false;
+    recover();
+    assertTrue(microVms.reports().isEmpty());
+    assertNothingIsLeft();
+    microVms.setDesired(List.of(assignment(UID, 1, 1, spec())));
+    assertEquals(2, launcher.launches);
+  }
+
+  @Test
+  void aVmmWithoutARecordOfItsMicroVmIsEnded() {
+    FakeVmm vmm = new FakeVmm();
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    assertTrue(vmm.isKilled());
+    assertTrue(microVms.reports().isEmpty());
+  }
+
+  // ---- What the tests are made of. ----
+
+  private FakeVmm running(MicroVmSpec.Builder spec) {
+    return start(launcher.vmmAfter(() -> assign(spec)));
+  }
+
+  private FakeVmm start(FakeVmm vmm) {
+    vmm.becomes(VmmState.VMM_RUNNING);
+    vmm.answer(CREATE);
+    return vmm;
+  }
+
+  private void recover(Found... found) {
+    reports.clear();
+    microVms = newSet();
+    try (VmmPool pool = new VmmPool(CompletableFuture::new, 0, 1, Runnable::run, time)) {
+      microVms.recover(List.of(found), pool);
+    }
+  }
+
+  private MicroVmRecord record() {
+    try {
+      return MicroVmRecord.parseFrom(Files.readAllBytes(state.microVm(UID).resolve("record")));
+    } catch (java.io.IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static VmmRecord vmmRecord() {
+    return VmmRecord.newBuilder().setMicrovmUid(UID).setAttempt(1).build();
+  }
+
+  private static VmmStatus running() {
+    return VmmStatus.newBuilder().setState(VmmState.VMM_RUNNING).build();
+  }
+
+  private void assign(MicroVmSpec.Builder spec) {
+    microVms.change(upsert(UID, 1, 1, spec));
+  }
+
+  private void change(long generation, MicroVmSpec.Builder spec) {
+    microVms.change(upsert(UID, 1, generation, spec));
+  }
+
+  private void remove(boolean force) {
+    microVms.change(
+        DesiredChange.newBuilder()
+            .setRemove(Removal.newBuilder().setUid(UID).setForce(force))
+            .build());
+  }
+
+  private static DesiredChange upsert(
+      String uid, long attempt, long generation, MicroVmSpec.Builder spec) {
+    return DesiredChange.newBuilder().setUpsert(assignment(uid, attempt, generation, spec)).build();
+  }
+
+  private static Assignment assignment(
+      String uid, long attempt, long generation, MicroVmSpec.Builder spec) {
+    return Assignment.newBuilder()
+        .setUid(uid)
+        .setName("projects/default/microvms/" + uid)
+        .setAttempt(attempt)
+        .setGeneration(generation)
+        .setSpec(spec)
+        .build();
+  }
+
+  private static MicroVmSpec.Builder spec() {
+    return MicroVmSpec.newBuilder()
+        .setVcpus(1)
+        .setMemoryMib(64)
+        .setDesiredState(DesiredState.DESIRED_RUNNING);
+  }
+
+  private static MicroVmSpec.Builder policy(RestartPolicy policy) {
+    MicroVmSpec.Builder spec = spec();
+    spec.getLifecycleBuilder().setRestartPolicy(policy);
+    return spec;
+  }
+
+  private MicroVmReport last() {
+    return reports.getLast();
+  }
+
+  private MicroVmReport last(String uid) {
+    return reports.stream().filter(r -> r.getUid().equals(uid)).reduce((a, b) -> b).orElseThrow();
+  }
+
+  private void assertNothingIsLeft() {
+    assertEquals(List.of(), state.microVmUids());
+  }
+
+  /** Gives each launch a fake VMM at once, or what the test wants instead. */
+  private static final class FakeLauncher implements Launcher {
+    private final List<FakeVmm> vmms = new ArrayList<>();
+    private @Nullable RejectedException refuse;
+    private @Nullable Exception noVmm;
+    private boolean hang;
+    private int launches;
+
+    FakeVmm vmm() {
+      return vmms.getLast();
+    }
+
+    FakeVmm vmmAfter(Runnable launch) {
+      launch.run();
+      return vmm();
+    }
+
+    @Override
+    public BootFiles open(MicroVmSpec spec) throws RejectedException {
+      if (refuse != null) {
+        throw refuse;
+      }
+      return new BootFiles(
+          Fd.open("/dev/null", Fd.O_RDWR),
+          spec.getVcpus(),
+          spec.getMemoryMib() << 20,
+          Fd.open("/dev/null", Fd.O_RDONLY),
+          Optional.empty(),
+          "",
+          AnnouncementMode.ANNOUNCE_CMDLINE,
+          List.of(),
+          1 << 20,
+          "");
+    }
+
+    @Override
+    public CompletableFuture<VmmResponse> launch(
+        Assignment assignment,
+        BootFiles files,
+        Path directory,
+        Function<Vmm, VmmListener> listener) {
+      launches++;
+      files.close();
+      if (hang) {
+        return new CompletableFuture<>();
+      }
+      if (noVmm != null) {
+        return CompletableFuture.failedFuture(noVmm);
+      }
+      FakeVmm vmm = new FakeVmm();
+      vmms.add(vmm);
+      vmm.listen(listener.apply(vmm));
+      vmm.assign(assignment.getUid(), assignment.getAttempt()).close();
+      return vmm.request(
+          dev.vireo.proto.vmm.v1.VmmRequest.newBuilder()
+              .setCreate(
+                  dev.vireo.proto.vmm.v1.CreateRequest.newBuilder()
+                      .setMicrovmUid(assignment.getUid())),
+          List.of());
+    }
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.microvm;
+
+import org.jspecify.annotations.NullMarked;

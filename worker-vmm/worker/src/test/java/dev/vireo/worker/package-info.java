@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.session;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.state;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.time;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.vmm;
+
+import org.jspecify.annotations.NullMarked;
