@@ -17,7 +17,7 @@ public final class RawFile implements AutoCloseable {
 
   private static final int SECTOR_BYTES = 512;
 
-  private final Libc libc = Linux.libc();
+  private final Libc libc;
   private final Fd fd;
   private final long capacityBytes;
 
@@ -26,9 +26,15 @@ public final class RawFile implements AutoCloseable {
    * @param capacityBytes what the guest may reach, a multiple of 512
    */
   public RawFile(Fd fd, long capacityBytes) {
+    this(Linux.libc(), fd, capacityBytes);
+  }
+
+  /** As above, with the system calls made by {@code libc}. */
+  public RawFile(Libc libc, Fd fd, long capacityBytes) {
     if (capacityBytes < 0 || capacityBytes % SECTOR_BYTES != 0) {
       throw new IllegalArgumentException("capacity of %d bytes".formatted(capacityBytes));
     }
+    this.libc = libc;
     this.fd = fd;
     this.capacityBytes = capacityBytes;
   }

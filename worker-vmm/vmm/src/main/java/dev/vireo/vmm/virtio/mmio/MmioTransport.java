@@ -450,11 +450,12 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   private void breakDown(IllegalUse reason, Throwable cause) {
     illegal(reason);
     if (illegalUses.get(reason) == 1) {
+      Throwable trace = cause instanceof VirtqueueException ? null : cause; // ours, if anyone's
       System.getLogger(MmioTransport.class.getName())
-          .log(Level.WARNING, "%s needs a reset (%s)".formatted(device.id(), reason), cause);
+          .log(Level.WARNING, device.id() + " needs a reset: " + reason + ", " + cause, trace);
     }
     setStatus(DeviceStatus.NEEDS_RESET);
-    signal(CONFIGURATION_CHANGE_NOTIFICATION);
+    signalConfigurationChange();
   }
 
   @Override
@@ -462,9 +463,13 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     synchronized (lock) {
       change.run();
       configGeneration++;
-      if (hasStatus(DeviceStatus.DRIVER_OK)) {
-        signal(CONFIGURATION_CHANGE_NOTIFICATION);
-      }
+      signalConfigurationChange();
+    }
+  }
+
+  private void signalConfigurationChange() {
+    if (hasStatus(DeviceStatus.DRIVER_OK)) {
+      signal(CONFIGURATION_CHANGE_NOTIFICATION);
     }
   }
 
