@@ -142,7 +142,7 @@ public final class MicroVmView {
     return Api.id(vm)
         + " "
         + status.getState()
-        + (isReady(vm) ? " ready" : "")
+        + (status.getState() == MicroVmState.RUNNING && isReady(vm) ? " and ready" : "")
         + suffix(" on ", Api.id(status.getNode()))
         + suffix(": ", reason(vm));
   }
@@ -185,8 +185,10 @@ public final class MicroVmView {
     return Text.camel(end.getCause()) + suffix(": ", end.getMessage());
   }
 
+  /** Progress as expected needs no words. */
   private static String why(Optional<Condition> condition) {
     return condition
+        .filter(because -> !because.getReason().equals("InProgress"))
         .map(because -> because.getReason() + suffix(": ", because.getMessage()))
         .orElse("");
   }

@@ -35,23 +35,20 @@ record Programs(Path directory, Path sourceTree) {
           new Part("worker-vmm/vmm/target/vmm", "vmm"),
           new Part("ops/emulated-node/target/emulated-node", "emulated-node"));
 
-  /**
-   * What every daemon is run with: they do little, so light compilation and the smallest collector.
-   */
+  /** What each is run with: they do little, and share the machine with guests. */
   private static final List<String> JVM_FLAGS =
       List.of(
           "-XX:+UseSerialGC",
-          "-XX:TieredStopAtLevel=1",
           "-Djnr.ffi.x86asm.enabled=false",
           "--enable-native-access=ALL-UNNAMED",
           "--sun-misc-unsafe-memory-access=allow");
 
   List<String> controllerCommand(int grpcPort, int httpPort) {
     return java(
-        "-Dquarkus.grpc.server.port=" + grpcPort,
+        "-Dvireo.grpc.port=" + grpcPort,
         "-Dquarkus.http.port=" + httpPort,
         "-jar",
-        existing("controller/quarkus-run.jar"));
+        existing("controller/controller.jar"));
   }
 
   List<String> workerCommand(String... arguments) {
