@@ -173,8 +173,10 @@ public final class AcpiTables {
     body.raw(Aml.named("_S5_", Aml.packageOf(sleepType, sleepType, zero, zero)));
     List<byte[]> nodes = new ArrayList<>();
     nodes.add(serialNode());
-    slots.forEach(slot -> nodes.add(virtioNode(slot)));
-    body.raw(Aml.scope("\\_SB_", nodes.toArray(byte[][]::new)));
+    for (DeviceSlot slot : slots) {
+      nodes.add(virtioNode(slot));
+    }
+    body.raw(Aml.scope("\\_SB_", nodes.toArray(new byte[0][])));
     return table("DSDT", 2, body);
   }
 
@@ -192,13 +194,17 @@ public final class AcpiTables {
   /** {@code LNRO0005} is the id by which Linux's virtio_mmio driver is found. */
   private static byte[] virtioNode(DeviceSlot slot) {
     return Aml.device(
-        "VM%02X".formatted(slot.index()),
+        "VM" + hexDigit(slot.index() >> 4) + hexDigit(slot.index() & 0xf),
         Aml.named("_HID", Aml.string("LNRO0005")),
         Aml.named("_UID", Aml.integer(slot.index())),
         Aml.named(
             "_CRS",
             Aml.resources(
                 Aml.memory32Fixed(slot.base(), slot.size()), Aml.edgeInterrupt(slot.gsi()))));
+  }
+
+  private static char hexDigit(int value) {
+    return Character.toUpperCase(Character.forDigit(value, 16));
   }
 
   /** The common header (section 5.2.6), the body, and the checksum. */

@@ -1,7 +1,6 @@
 package dev.vireo.catalog;
 
 import java.util.List;
-import java.util.stream.Collectors;
 
 /**
  * Announces devices on the kernel's command line, for kernels built with {@code
@@ -16,10 +15,15 @@ public final class CommandLineAnnouncement {
    * Empty for none.
    */
   public static String of(List<DeviceSlot> slots) {
-    return slots.stream().map(CommandLineAnnouncement::argument).collect(Collectors.joining(" "));
+    StringBuilder arguments = new StringBuilder();
+    for (DeviceSlot slot : slots) {
+      arguments.append(arguments.isEmpty() ? "" : " ").append(argument(slot));
+    }
+    return arguments.toString();
   }
 
   private static String argument(DeviceSlot slot) {
-    return "virtio_mmio.device=%dK@0x%x:%d".formatted(slot.size() / 1024, slot.base(), slot.gsi());
+    String base = Long.toHexString(slot.base());
+    return "virtio_mmio.device=" + slot.size() / 1024 + "K@0x" + base + ":" + slot.gsi();
   }
 }

@@ -1,7 +1,7 @@
 package dev.vireo.catalog;
 
+import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * The plan of virtio-mmio device slots: slot <i>n</i> to base address, size and interrupt line. A
@@ -26,10 +26,11 @@ public final class MmioPlan {
   private final List<DeviceSlot> slots;
 
   private MmioPlan(long base, long slotSize, int[] gsis) {
-    this.slots =
-        IntStream.range(0, gsis.length)
-            .mapToObj(i -> new DeviceSlot(i, base + i * slotSize, slotSize, gsis[i]))
-            .toList();
+    List<DeviceSlot> made = new ArrayList<>(gsis.length);
+    for (int i = 0; i < gsis.length; i++) {
+      made.add(new DeviceSlot(i, base + i * slotSize, slotSize, gsis[i]));
+    }
+    this.slots = List.copyOf(made);
   }
 
   /** The most devices a machine can have. */

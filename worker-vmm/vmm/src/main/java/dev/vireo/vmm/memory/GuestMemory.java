@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 
@@ -52,17 +53,31 @@ public final class GuestMemory {
    * @throws IllegalArgumentException if regions overlap, or one is empty or beyond 2^63
    */
   public GuestMemory(List<Region> regions) {
-    this.regions = regions.stream().sorted(Comparator.comparingLong(Region::base)).toList();
+    Region[] ascending = regions.toArray(new Region[0]);
+    // No lambdas or streams: this is on the way to every guest's first instruction.
+    Arrays.sort(
+        ascending,
+        new Comparator<>() {
+          @Override
+          public int compare(Region left, Region right) {
+            return Long.compare(left.base(), right.base());
+          }
+        });
+    this.regions = List.of(ascending);
+    this.bases = new long[ascending.length];
+    this.sizes = new long[ascending.length];
+    this.segments = new MemorySegment[ascending.length];
     long previousEnd = 0;
-    for (Region region : this.regions) {
+    for (int i = 0; i < ascending.length; i++) {
+      Region region = ascending[i];
       if (region.base() < previousEnd || region.end() <= region.base()) {
         throw new IllegalArgumentException("overlapping or illegal region: " + region);
       }
       previousEnd = region.end();
+      bases[i] = region.base();
+      sizes[i] = region.segment().byteSize();
+      segments[i] = region.segment();
     }
-    this.bases = this.regions.stream().mapToLong(Region::base).toArray();
-    this.sizes = this.regions.stream().mapToLong(region -> region.segment().byteSize()).toArray();
-    this.segments = this.regions.stream().map(Region::segment).toArray(MemorySegment[]::new);
   }
 
   /** In ascending order, with no overlap. */
@@ -148,15 +163,24 @@ public final class GuestMemory {
   /** Copies guest memory into {@code target}, all of it. */
   public void read(long address, byte[] target) {
     int region = region(address, target.length);
+    // Between segments: from or to an array it would make a class at run time, the first time.
     MemorySegment.copy(
-        segments[region], ValueLayout.JAVA_BYTE, address - bases[region], target, 0, target.length);
+        segments[region],
+        address - bases[region],
+        MemorySegment.ofArray(target),
+        0,
+        target.length);
   }
 
   /** Copies all of {@code source} into guest memory. */
   public void write(long address, byte[] source) {
     int region = region(address, source.length);
     MemorySegment.copy(
-        source, 0, segments[region], ValueLayout.JAVA_BYTE, address - bases[region], source.length);
+        MemorySegment.ofArray(source),
+        0,
+        segments[region],
+        address - bases[region],
+        source.length);
   }
 
   /** The range as memory of this process. */

@@ -89,7 +89,11 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       QueueConnection connection = new QueueConnection(notifiers.get(i), new QueueCounters());
       queues.add(new QueueRegisters(sizes.get(i), connection));
     }
-    device.connect(queues.stream().map(queue -> queue.connection).toList());
+    List<QueueConnection> connections = new ArrayList<>();
+    for (QueueRegisters queue : queues) {
+      connections.add(queue.connection);
+    }
+    device.connect(List.copyOf(connections));
   }
 
   public DeviceSlot slot() {
