@@ -35,7 +35,8 @@ cat > jvm.args <<'ARGS'
 -Xrs
 -Dvireo.libc=jffi
 -Djffi.boot.library.path=native
--Djava.util.logging.config.class=dev.vireo.vmm.NoLogging
+-Djava.util.logging.manager=dev.vireo.vmm.NoLogManager
+-Djdk.reflect.useNativeAccessorOnly=true
 -Dsun.misc.unsafe.memory.access=allow
 -Duser.language=en
 -Duser.country=US

@@ -191,7 +191,9 @@ public final class Fd implements AutoCloseable {
   /** Writes all of the bytes at {@code offset}. */
   public void writeFully(byte[] bytes, long offset) {
     try (Arena arena = Arena.ofConfined()) {
-      writeFully(arena.allocateFrom(ValueLayout.JAVA_BYTE, bytes), offset);
+      MemorySegment copy = arena.allocate(bytes.length, 1);
+      MemorySegment.copy(MemorySegment.ofArray(bytes), 0, copy, 0, bytes.length);
+      writeFully(copy, offset);
     }
   }
 

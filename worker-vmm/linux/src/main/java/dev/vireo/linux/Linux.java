@@ -3,6 +3,7 @@ package dev.vireo.linux;
 import com.kenai.jffi.LastError;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 
 /**
  * The C library of this process, and the one place where errno becomes an exception.
@@ -60,7 +61,11 @@ public final class Linux {
 
   /** A NUL-terminated copy of the string; the arena owns it. */
   static long cString(Arena arena, String string) {
-    return arena.allocateFrom(string).address();
+    byte[] bytes = string.getBytes(StandardCharsets.UTF_8);
+    MemorySegment copy = arena.allocate(bytes.length + 1L, 1);
+    // Between segments: from an array it would make a class at run time, the first time.
+    MemorySegment.copy(MemorySegment.ofArray(bytes), 0, copy, 0, bytes.length);
+    return copy.address();
   }
 
   /** The address of a native segment, to be passed to {@link Libc}. */

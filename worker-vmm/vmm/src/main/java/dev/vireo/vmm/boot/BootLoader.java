@@ -4,6 +4,7 @@ import dev.vireo.catalog.GuestTable;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.vmm.boot.EntryPoint.Protocol;
 import dev.vireo.vmm.memory.GuestMemory;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -49,7 +50,7 @@ public final class BootLoader {
       }
       BootData data = new BootData(initramfsAddress, initramfsBytes, rsdpAddress);
       List<MemoryMap.Entry> memoryMap = MemoryMap.of(memory);
-      if (image.entry() instanceof EntryPoint.Pvh) {
+      if (image.entry().protocol() == Protocol.PVH) {
         PvhStartInfo.write(memory, data, memoryMap);
       } else {
         BootParameters.write(memory, image.setupHeader(), data, memoryMap);

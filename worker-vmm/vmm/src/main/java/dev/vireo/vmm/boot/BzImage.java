@@ -1,5 +1,6 @@
 package dev.vireo.vmm.boot;
 
+import dev.vireo.vmm.boot.EntryPoint.Protocol;
 import dev.vireo.vmm.memory.GuestMemory;
 
 /**
@@ -112,8 +113,8 @@ final class BzImage implements KernelImage {
   public EntryPoint entry() {
     // Before 2.12 nothing tells whether there is a 64-bit entry.
     return version() >= FIRST_WITH_XLOADFLAGS
-        ? new EntryPoint.Linux64(BootLayout.HIGH_MEMORY + ENTRY_64_OFFSET)
-        : new EntryPoint.Linux32(BootLayout.HIGH_MEMORY);
+        ? new EntryPoint(Protocol.LINUX_64, BootLayout.HIGH_MEMORY + ENTRY_64_OFFSET)
+        : new EntryPoint(Protocol.LINUX_32, BootLayout.HIGH_MEMORY);
   }
 
   @Override

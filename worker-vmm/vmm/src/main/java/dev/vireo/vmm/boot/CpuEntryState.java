@@ -7,6 +7,7 @@ import static dev.vireo.vmm.kvm.SpecialRegisters.CR4_PAE;
 import static dev.vireo.vmm.kvm.SpecialRegisters.EFER_LMA;
 import static dev.vireo.vmm.kvm.SpecialRegisters.EFER_LME;
 
+import dev.vireo.vmm.boot.EntryPoint.Protocol;
 import dev.vireo.vmm.kvm.Registers;
 import dev.vireo.vmm.kvm.SpecialRegisters;
 import dev.vireo.vmm.kvm.SpecialRegisters.Register;
@@ -51,13 +52,13 @@ public final class CpuEntryState {
     memory.putLong(BootLayout.GDT + CODE_SELECTOR, code());
     memory.putLong(BootLayout.GDT + DATA_SELECTOR, DATA);
     memory.putLong(BootLayout.GDT + TASK_SELECTOR, TASK);
-    if (entry instanceof EntryPoint.Linux64) {
+    if (entry.protocol() == Protocol.LINUX_64) {
       writePageTables(memory);
     }
   }
 
   private long code() {
-    return entry instanceof EntryPoint.Linux64 ? CODE_64 : CODE_32;
+    return entry.protocol() == Protocol.LINUX_64 ? CODE_64 : CODE_32;
   }
 
   private static void writePageTables(GuestMemory memory) {
@@ -91,8 +92,8 @@ public final class CpuEntryState {
             .rip(entry.address())
             .rsp(BootLayout.STACK_TOP)
             .rflags(Registers.RFLAGS_RESERVED);
-    switch (entry) {
-      case EntryPoint.Linux64 _ -> {
+    switch (entry.protocol()) {
+      case LINUX_64 -> {
         special
             .cr0(CR0_PE | CR0_ET | CR0_PG)
             .cr3(BootLayout.PAGE_TABLES)
@@ -100,8 +101,8 @@ public final class CpuEntryState {
             .efer(EFER_LME | EFER_LMA);
         general.rsi(BootLayout.BOOT_PARAMETERS);
       }
-      case EntryPoint.Linux32 _ -> general.rsi(BootLayout.BOOT_PARAMETERS);
-      case EntryPoint.Pvh _ -> general.rbx(BootLayout.START_INFO);
+      case LINUX_32 -> general.rsi(BootLayout.BOOT_PARAMETERS);
+      case PVH -> general.rbx(BootLayout.START_INFO);
     }
     vcpu.setSpecialRegisters(special);
     vcpu.setRegisters(general);

@@ -3,6 +3,7 @@ package dev.vireo.vmm.boot;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
+import dev.vireo.vmm.boot.EntryPoint.Protocol;
 import dev.vireo.vmm.memory.GuestMemory;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -75,7 +76,7 @@ final class ElfImage implements KernelImage {
     checkIdentity(file);
     MemorySegment headers = programHeaders(file);
     List<Segment> segments = new ArrayList<>();
-    EntryPoint entry = new EntryPoint.Linux64(file.u64(ENTRY));
+    EntryPoint entry = new EntryPoint(Protocol.LINUX_64, file.u64(ENTRY));
     for (long at = 0; at < headers.byteSize(); at += PROGRAM_HEADER_BYTES) {
       MemorySegment header = headers.asSlice(at, PROGRAM_HEADER_BYTES);
       int type = header.get(JAVA_INT_UNALIGNED, 0);
@@ -87,7 +88,7 @@ final class ElfImage implements KernelImage {
       } else if (type == PT_NOTE) {
         long pvhEntry = pvhEntry(notes(file, header));
         if (pvhEntry != 0) {
-          entry = new EntryPoint.Pvh(pvhEntry);
+          entry = new EntryPoint(Protocol.PVH, pvhEntry);
         }
       }
     }

@@ -269,6 +269,17 @@ final class VmmClient implements AutoCloseable {
     return fields;
   }
 
+  /** Nanoseconds of CPU that its living threads have had ({@code schedstat} of {@code proc(5)}). */
+  long cpuNanos() throws IOException {
+    long sum = 0;
+    try (var tasks = Files.list(Path.of("/proc/" + process.pid() + "/task"))) {
+      for (Path task : tasks.toList()) {
+        sum += Long.parseLong(Files.readString(task.resolve("schedstat")).split(" ", -1)[0]);
+      }
+    }
+    return sum;
+  }
+
   @Override
   public void close() {
     process.signal(ProcessHandleFd.SIGKILL);

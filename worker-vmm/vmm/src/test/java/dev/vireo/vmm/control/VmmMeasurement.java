@@ -25,6 +25,8 @@ final class VmmMeasurement {
     List<Double> startMillis = new ArrayList<>();
     List<Double> firstRunMillis = new ArrayList<>();
     List<Double> answerMillis = new ArrayList<>();
+    List<Double> startCpuMillis = new ArrayList<>();
+    List<Double> createCpuMillis = new ArrayList<>();
     try (Fd kvm = Fd.open("/dev/kvm", Fd.O_RDWR);
         Fd kernel = Fd.open(arguments[1], Fd.O_RDONLY)) {
       for (int i = 0; i < count; i++) {
@@ -33,8 +35,10 @@ final class VmmMeasurement {
         vmms.add(vmm);
         vmm.status();
         startMillis.add((System.nanoTime() - start) / 1e6);
+        startCpuMillis.add(vmm.cpuNanos() / 1e6);
       }
       System.out.println("exec to first answer, ms: " + quantiles(startMillis));
+      System.out.println("  of CPU: " + quantiles(startCpuMillis));
       System.out.println("idle PSS, MiB: " + meanPss(vmms));
       for (VmmClient vmm : vmms) {
         try (Fd console = Fd.memory("console", 0);
@@ -45,6 +49,7 @@ final class VmmMeasurement {
                   .commandLine("probe.run=idle")
                   .disk("disk0", disk);
           create.request().setMemoryBytes(128 << 20);
+          long cpuBefore = vmm.cpuNanos();
           long start = System.nanoTime();
           VmmResponse response = vmm.create(create);
           answerMillis.add((System.nanoTime() - start) / 1e6);
@@ -52,6 +57,7 @@ final class VmmMeasurement {
             throw new IllegalStateException(response.getErrorMessage());
           }
           VmmTimings timings = vmm.awaitStatus(VmmStatus::getConsoleReady).getTimings();
+          createCpuMillis.add((vmm.cpuNanos() - cpuBefore) / 1e6);
           firstRunMillis.add((timings.getFirstRunNs() - start) / 1e6);
           if (vmm == vmms.getFirst() || vmm == vmms.getLast()) {
             System.out.println(describe(timings));
@@ -60,6 +66,7 @@ final class VmmMeasurement {
       }
       System.out.println("request sent to first instruction, ms: " + quantiles(firstRunMillis));
       System.out.println("request sent to answer, ms: " + quantiles(answerMillis));
+      System.out.println("CPU from request to console, ms: " + quantiles(createCpuMillis));
       System.out.println("PSS with a sleeping guest, MiB: " + meanPss(vmms));
     } finally {
       vmms.forEach(VmmClient::close);
