@@ -61,9 +61,9 @@ final class Reap {
           case Found.Running running -> {
             LOG.log(
                 Level.INFO,
-                "ending microVM {0}, pid {1}",
+                "ending microVM {0}, {1}",
                 running.record().getMicrovmUid(),
-                running.vmm().pid());
+                running.vmm());
             writeEnd(running.record().getMicrovmUid());
             running.vmm().discard();
           }

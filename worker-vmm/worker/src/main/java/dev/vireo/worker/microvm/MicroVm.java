@@ -284,7 +284,7 @@ final class MicroVm {
       return;
     }
     Duration wait = restartPolicy.waitAfter(ran);
-    LOG.log(Level.INFO, "{0}: starts again in {1} ms", wanted.getName(), wait.toMillis());
+    LOG.log(Level.INFO, "{0}: starts again in {1}", wanted.getName(), wait);
     phase = new Phase.Waiting(node.time().after(wait, () -> mailbox.execute(this::startAgain)));
   }
 

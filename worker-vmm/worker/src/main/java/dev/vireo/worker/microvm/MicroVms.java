@@ -167,7 +167,7 @@ public final class MicroVms {
     byUid.put(uid, microVm);
     switch (found.orElse(null)) {
       case Found.Running(Vmm vmm, var _, VmmStatus status) -> {
-        LOG.log(Level.INFO, "{0}: taken back, pid {1}", name(record.get()), vmm.pid());
+        LOG.log(Level.INFO, "{0}: taken back, {1}", name(record.get()), vmm);
         microVm.recoverRunning(record.get(), vmm, status);
       }
       case Found.Gone gone -> microVm.recoverEnded(record.get(), Optional.of(endOf(gone)));
@@ -187,11 +187,7 @@ public final class MicroVms {
 
   private void endUnlessTaken(Found.Running running) {
     if (!byUid.containsKey(running.record().getMicrovmUid())) {
-      LOG.log(
-          Level.WARNING,
-          "VMM {0} (pid {1}) runs a microVM that has no record: it is ended",
-          running.vmm().id(),
-          running.vmm().pid());
+      LOG.log(Level.WARNING, "{0} runs a microVM that has no record: it is ended", running.vmm());
       running.vmm().discard();
     }
   }

@@ -128,7 +128,7 @@ public final class VmmAdoption {
 
   /** Ends a process that is ours and not what it should be; done when it has ended. */
   private CompletableFuture<Optional<Found>> refuse(VmmProcess vmm, VmmRecord record, String why) {
-    LOG.log(Level.WARNING, "VMM {0} (pid {1}) {2}: it is ended", vmm.id(), vmm.pid(), why);
+    LOG.log(Level.WARNING, "{0} {1}: it is ended", vmm, why);
     CompletableFuture<Optional<Found>> ended = new CompletableFuture<>();
     vmm.listen(
         new VmmListener() {
@@ -152,7 +152,7 @@ public final class VmmAdoption {
         Level.WARNING,
         "VMM {0} (pid {1}) cannot be reached ({2}): it is ended",
         directory.id(),
-        process.pid(),
+        String.valueOf(process.pid()),
         why.getMessage());
     try (process) {
       process.signal(ProcessHandleFd.SIGKILL);
@@ -182,11 +182,12 @@ public final class VmmAdoption {
       return CompletableFuture.completedFuture(Optional.empty());
     }
     LOG.log(Level.WARNING, "VMM {0} has no record: it is asked to end", directory.id());
-    socket.send(releaseRequest());
-    return CompletableFuture.runAsync(() -> awaitEnd(socket))
+    return CompletableFuture.runAsync(() -> askToEnd(socket))
         .orTimeout(host.answerWithin().toSeconds(), SECONDS)
         .handle((ended, failure) -> {
+          // Wakes the one who waits for an end that does not come.
           socket.shutdown();
+          socket.close();
           if (failure == null) {
             host.remove(directory);
           } else {
@@ -204,11 +205,10 @@ public final class VmmAdoption {
         .toByteArray();
   }
 
-  private static void awaitEnd(MessageSocket socket) {
-    try (socket) {
-      while (socket.receive() != null) {
-        // An answer; the end of the stream comes with the end of the process.
-      }
+  private static void askToEnd(MessageSocket socket) {
+    socket.send(releaseRequest());
+    while (socket.receive() != null) {
+      // An answer; the end of the stream comes with the end of the process.
     }
   }
 }

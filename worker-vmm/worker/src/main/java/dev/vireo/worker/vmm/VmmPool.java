@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
@@ -170,12 +171,20 @@ public final class VmmPool implements AutoCloseable {
     if (vmm != null) {
       add(vmm);
     } else {
-      LOG.log(Level.WARNING, "a VMM did not start: {0}", failure);
+      LOG.log(Level.WARNING, "a VMM did not start: " + sentenceOf(failure));
       if (disappointed != null) {
         disappointed.completeExceptionally(failure);
       }
     }
     balance();
+  }
+
+  private static String sentenceOf(@Nullable Throwable failure) {
+    Throwable cause =
+        failure instanceof CompletionException && failure.getCause() != null
+            ? failure.getCause()
+            : failure;
+    return String.valueOf(cause instanceof VmmGoneException ? cause.getMessage() : cause);
   }
 
   /** What befalls a VMM that waits for a spec: nothing but its end. */
@@ -199,7 +208,7 @@ public final class VmmPool implements AutoCloseable {
       }
       // Otherwise it was just taken, and its taker is told.
       if (wasIdle) {
-        LOG.log(Level.WARNING, "idle VMM {0} (pid {1}) {2}", vmm.id(), vmm.pid(), exit.describe());
+        LOG.log(Level.WARNING, "idle {0} {1}", vmm, exit.describe());
         vmm.remove();
         balance();
       }

@@ -149,7 +149,7 @@ final class VmmProcess implements Vmm {
         socket.send(message, descriptors);
       } catch (LinuxException e) {
         // As good as gone: half a message may have been sent. The answer fails with its end.
-        LOG.log(Level.WARNING, "VMM {0} (pid {1}) takes no requests: {2}", id(), pid(), e);
+        LOG.log(Level.WARNING, "{0} takes no requests: {1}", this, e);
         kill();
       }
     }
@@ -201,7 +201,7 @@ final class VmmProcess implements Vmm {
     } catch (LinuxException e) {
       return e.errno() == Errno.EAGAIN ? Progress.NOTHING_YET : Progress.END;
     } catch (FrameReader.BrokenFrameException | InvalidProtocolBufferException e) {
-      LOG.log(Level.WARNING, "VMM {0} (pid {1}) breaks its protocol: {2}", id(), pid(), e);
+      LOG.log(Level.WARNING, "{0} breaks its protocol: {1}", this, e);
       return Progress.END;
     }
   }
@@ -220,7 +220,7 @@ final class VmmProcess implements Vmm {
           told.onStatus(message.getEvent().getStatus());
         }
       }
-      case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "VMM {0} sent what is not known here", id());
+      case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "{0} sent what is not known here", this);
     }
   }
 
@@ -248,6 +248,11 @@ final class VmmProcess implements Vmm {
     if (told != null) {
       told.onExit(ended);
     }
+  }
+
+  @Override
+  public String toString() {
+    return "VMM %s (pid %d)".formatted(id(), pid());
   }
 
   /** Lets go of the process, which goes on. To be called once the event loop has ended. */
