@@ -25,6 +25,18 @@ interface ControllerConfig {
     int port();
   }
 
+  Http http();
+
+  /** Health and metrics. */
+  interface Http {
+    /** Another than a loopback address needs TLS. */
+    @WithDefault("127.0.0.1")
+    String host();
+
+    @WithDefault("7421")
+    int port();
+  }
+
   Node node();
 
   /** Nodes' sessions. */

@@ -1,25 +1,85 @@
 package dev.vireo.controller.server;
 
+import dev.vireo.controller.api.MicroVmGrpcService;
+import dev.vireo.controller.api.NodeGrpcService;
+import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.reconcile.Reconciler;
+import dev.vireo.controller.session.WorkerGrpcService;
+import io.quarkus.grpc.GrpcService;
+import io.quarkus.grpc.runtime.health.GrpcHealthStorage;
 import io.quarkus.runtime.ShutdownEvent;
 import io.quarkus.runtime.StartupEvent;
 import jakarta.enterprise.event.Observes;
 import jakarta.inject.Singleton;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.nio.file.Path;
+import java.util.List;
+import org.jboss.logging.Logger;
+import org.jspecify.annotations.Nullable;
 
-/** What begins and ends with the process. */
+/** What begins and ends with the process, besides what Quarkus does. */
 @Singleton
 class Startup {
-  private final Reconciler reconciler;
+  private static final Logger LOG = Logger.getLogger(Startup.class);
 
-  Startup(Reconciler reconciler) {
+  private final ControllerConfig config;
+  private final Reconciler reconciler;
+  private final MicroVmGrpcService microVms;
+  private final NodeGrpcService nodes;
+  private final WorkerGrpcService workers;
+  private final ErrorInterceptor errors;
+  private final ListenAddressGuard listenAddresses;
+  private final GrpcHealthStorage tcpServerHealth;
+  private @Nullable UnixSocketServer unixSocket;
+
+  Startup(
+      ControllerConfig config,
+      Reconciler reconciler,
+      @GrpcService MicroVmGrpcService microVms,
+      @GrpcService NodeGrpcService nodes,
+      @GrpcService WorkerGrpcService workers,
+      ErrorInterceptor errors,
+      ListenAddressGuard listenAddresses,
+      GrpcHealthStorage tcpServerHealth) {
+    this.config = config;
     this.reconciler = reconciler;
+    this.microVms = microVms;
+    this.nodes = nodes;
+    this.workers = workers;
+    this.errors = errors;
+    this.listenAddresses = listenAddresses;
+    this.tcpServerHealth = tcpServerHealth;
   }
 
   void onStart(@Observes StartupEvent event) {
+    listenAddresses.check();
+    checkTcpServer(config.grpc().host(), config.grpc().port());
+    Path path = config.controllerDirectory().resolve("controller.sock");
+    unixSocket = UnixSocketServer.start(path, List.of(microVms, nodes, workers), List.of(errors));
     Thread.ofPlatform().name("reconciler").daemon().start(reconciler);
+    LOG.infof("listening unix=%s grpc=%s:%d", path, config.grpc().host(), config.grpc().port());
+  }
+
+  /** Quarkus goes on without its gRPC server if that could not start. */
+  private void checkTcpServer(String host, int port) {
+    if (!tcpServerHealth.getStatuses().isEmpty()) {
+      return;
+    }
+    try (ServerSocket probe = new ServerSocket()) {
+      probe.bind(new InetSocketAddress(host, port));
+    } catch (IOException e) {
+      throw new StartupException(
+          "cannot listen on %s:%d: %s".formatted(host, port, e.getMessage()), e);
+    }
+    throw new StartupException("the gRPC server did not start; its log says why");
   }
 
   void onStop(@Observes ShutdownEvent event) {
     reconciler.close();
+    if (unixSocket != null) {
+      unixSocket.close();
+    }
   }
 }

@@ -22,7 +22,6 @@ import jakarta.enterprise.inject.Disposes;
 import jakarta.enterprise.inject.Produces;
 import jakarta.inject.Singleton;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -70,7 +69,8 @@ class Wiring {
           directory,
           PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     } catch (IOException e) {
-      throw new UncheckedIOException("cannot make the state directory " + directory, e);
+      throw new StartupException(
+          "cannot make the state directory %s: %s".formatted(directory, e), e);
     }
     return SqliteStore.open(directory.resolve("vireo.db"), Clock.systemUTC(), meters);
   }
