@@ -2,6 +2,8 @@ package dev.vireo.bench;
 
 import dev.vireo.bench.cluster.Installation;
 import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /** {@code vireo bench [--quick] [-o table|json]}. */
 public final class Main {
@@ -19,6 +21,9 @@ public final class Main {
         --quick        fewer samples; ends within 45 s
         -o, --output   table (default) or json, on standard output; progress goes to standard error
       """;
+
+  /** gRPC's own log: standard error is for progress. Held here, for loggers are weakly referenced. */
+  private static final Logger LIBRARIES = Logger.getLogger("io.grpc");
 
   private Main() {}
 
@@ -51,6 +56,7 @@ public final class Main {
   }
 
   public static void main(String[] arguments) {
+    LIBRARIES.setLevel(Level.WARNING);
     System.exit(run(List.of(arguments)));
   }
 

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * What the build has made, by its place in the source tree.
@@ -12,6 +13,15 @@ import java.util.List;
  * @param root the tree's top directory
  */
 public record Installation(Path root) {
+  /** As {@code vireo up} runs its daemons. */
+  private static final List<String> JVM_FLAGS =
+      List.of(
+          "-XX:+UseSerialGC",
+          "-XX:TieredStopAtLevel=1",
+          "-Djnr.ffi.x86asm.enabled=false",
+          "--enable-native-access=ALL-UNNAMED",
+          "--sun-misc-unsafe-memory-access=allow");
+
   private static final String BUILD_REMEDY = "; build it first: ./mvnw package";
 
   /** From the system property {@code vireo.root}, else the working directory or one above it. */
@@ -40,23 +50,37 @@ public record Installation(Path root) {
     return existing("worker-vmm/vmm/target/vmm");
   }
 
-  List<String> controllerCommand(List<String> jvmArguments) throws IOException {
-    Path jar = existing("controller/target/controller/quarkus-run.jar");
-    return command(jvmArguments, List.of("-jar", jar.toString()));
+  List<String> controllerCommand(List<String> properties) throws IOException {
+    List<String> command = java();
+    command.addAll(properties);
+    command.addAll(List.of("-jar", onlyJarIn(existing("controller/target/controller")).toString()));
+    return command;
   }
 
-  List<String> workerCommand(List<String> jvmArguments, List<String> arguments) throws IOException {
-    Path lib = existing("worker-vmm/worker/target/worker/lib");
-    List<String> main = new ArrayList<>(List.of("-cp", lib + "/*", "dev.vireo.worker.Main"));
-    main.addAll(arguments);
-    return command(jvmArguments, main);
+  private static Path onlyJarIn(Path directory) throws IOException {
+    try (Stream<Path> files = Files.list(directory)) {
+      return files
+          .filter(file -> file.toString().endsWith(".jar"))
+          .findAny()
+          .orElseThrow(() -> new IOException("no jar in " + directory + BUILD_REMEDY));
+    }
   }
 
-  private static List<String> command(List<String> jvmArguments, List<String> rest) {
+  List<String> workerCommand(List<String> arguments) throws IOException {
+    List<String> command = java();
+    command.addAll(
+        List.of(
+            "-cp",
+            existing("worker-vmm/worker/target/worker/lib") + "/*",
+            "dev.vireo.worker.Main"));
+    command.addAll(arguments);
+    return command;
+  }
+
+  private static List<String> java() {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(jvmArguments);
-    command.addAll(rest);
+    command.addAll(JVM_FLAGS);
     return command;
   }
 

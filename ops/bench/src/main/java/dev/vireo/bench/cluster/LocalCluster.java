@@ -97,9 +97,7 @@ public final class LocalCluster implements AutoCloseable {
   public void startWorker(int pool) throws IOException {
     Process started =
         processes.start(
-            Path.of("worker.log"),
-            environment(),
-            installation.workerCommand(List.of(), workerOptions(pool)));
+            Path.of("worker.log"), environment(), installation.workerCommand(workerOptions(pool)));
     worker = started;
     await(
         "the worker to join",
@@ -186,12 +184,14 @@ public final class LocalCluster implements AutoCloseable {
     return List.of("-Dquarkus.grpc.server.port=" + grpcPort, "-Dquarkus.http.port=" + httpPort);
   }
 
-  private List<String> workerOptions(int pool) {
+  private List<String> workerOptions(int pool) throws IOException {
     return List.of(
         "--controller",
         "127.0.0.1:" + grpcPort,
         "--node-id",
         NODE,
+        "--vmm",
+        installation.vmm().toString(),
         "--pool",
         Integer.toString(pool));
   }
