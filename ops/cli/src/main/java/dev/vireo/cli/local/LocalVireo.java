@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /**
@@ -139,6 +140,14 @@ public final class LocalVireo implements AutoCloseable {
             "--vmm",
             programs.vmmDirectory()));
     awaitReady(worker, START_TIMEOUT, () -> isReady(LOCAL_NODE));
+  }
+
+  /** Waits until this machine's worker has so many VMM processes pre-started. */
+  public void awaitWarmVmms(int count) {
+    awaitReady(
+        daemon(WORKER),
+        START_TIMEOUT,
+        () -> node(LOCAL_NODE, status -> status.getWarmVmms() >= count));
   }
 
   /** Starts an emulated node, which takes a while to become ready. */
@@ -275,11 +284,15 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private boolean isReady(String nodeId) {
+    return node(nodeId, status -> status.getHealth() == NodeStatus.Health.READY);
+  }
+
+  private boolean node(String id, Predicate<NodeStatus> condition) {
     return nodes().stream()
         .flatMap(List::stream)
-        .anyMatch(node ->
-            node.getMeta().getName().equals("nodes/" + nodeId)
-                && node.getStatus().getHealth() == NodeStatus.Health.READY);
+        .filter(node -> node.getMeta().getName().equals("nodes/" + id))
+        .map(Node::getStatus)
+        .anyMatch(condition);
   }
 
   /** Empty while the controller does not answer. */
