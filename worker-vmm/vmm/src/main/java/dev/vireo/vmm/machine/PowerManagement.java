@@ -18,7 +18,12 @@ final class PowerManagement {
   /** The first port after its registers. */
   static final int PORTS_END = PM1A_CONTROL_PORT + 2;
 
-  private static final int EVENTS = PM1_GLOBAL_LOCK | PM1_POWER_BUTTON;
+  /** RTC_EN: Linux's RTC driver enables it and complains if it does not read back. */
+  private static final int REAL_TIME_CLOCK = 1 << 10;
+
+  /** Events that can be enabled; only the power button ever happens. */
+  private static final int EVENTS = PM1_GLOBAL_LOCK | PM1_POWER_BUTTON | REAL_TIME_CLOCK;
+
   private static final int SLEEP_TYPE = 7 << PM1_SLEEP_TYPE_SHIFT;
 
   /** Each register has 16 bits: status, enable, control. */

@@ -131,6 +131,16 @@ final class VmmClient implements AutoCloseable {
       return this;
     }
 
+    Create announcement(AnnouncementMode mode) {
+      request.setKernel(request.getKernel().toBuilder().setAnnouncement(mode));
+      return this;
+    }
+
+    Create readyMarker(String marker) {
+      request.setConsole(request.getConsole().toBuilder().setReadyMarker(marker));
+      return this;
+    }
+
     Create initramfs(Fd initramfs) {
       request.setKernel(request.getKernel().toBuilder().setInitramfsFd(add(initramfs)));
       return this;
