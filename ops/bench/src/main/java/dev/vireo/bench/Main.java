@@ -22,7 +22,9 @@ public final class Main {
         -o, --output   table (default) or json, on standard output; progress goes to standard error
       """;
 
-  /** gRPC's own log: standard error is for progress. Held here, for loggers are weakly referenced. */
+  /**
+   * gRPC's own log: standard error is for progress. Held here, for loggers are weakly referenced.
+   */
   private static final Logger LIBRARIES = Logger.getLogger("io.grpc");
 
   private Main() {}

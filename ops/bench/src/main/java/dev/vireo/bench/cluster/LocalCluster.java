@@ -137,7 +137,8 @@ public final class LocalCluster implements AutoCloseable {
         () -> status().filter(node -> node.getWarmVmms() >= count).isPresent());
   }
 
-  private Optional<NodeStatus> status() {
+  /** The worker's node as the controller sees it; empty when there is none. */
+  public Optional<NodeStatus> status() {
     return nodes().stream()
         .flatMap(List::stream)
         .filter(node -> node.getMeta().getName().equals("nodes/" + NODE))
