@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -21,8 +22,14 @@ final class OuterMachine implements AutoCloseable {
   /** The kernel's console and the marks of the outer init. */
   static final String CONSOLE_FILE = "console.log";
 
+  /** How often to try when {@link #lostItsClock}. */
+  static final int MOST_STARTS = 4;
+
   /** A unix socket; see {@link ShellClient}. */
   static final String SHELL_SOCKET = "shell.sock";
+
+  private static final Pattern CLOCK_IS_OFF =
+      Pattern.compile("vireo-emulated: \\S+ clock is off by ");
 
   private static final String RECORD_FILE = "qemu.pid";
   private static final String JOB_FILE = "job.sh";
@@ -42,8 +49,13 @@ final class OuterMachine implements AutoCloseable {
    * @param jobDisk see {@link JobDisk}
    * @param script what the outer machine's shell runs, in {@code /job}; it powers off afterwards
    * @param memoryMib of the outer machine
+   * @param kernelArguments beyond those that it always gets
    */
-  record Job(Path jobDisk, String script, int memoryMib) {}
+  record Job(Path jobDisk, String script, int memoryMib, String kernelArguments) {
+    Job(Path jobDisk, String script, int memoryMib) {
+      this(jobDisk, script, memoryMib, "");
+    }
+  }
 
   private final Process qemu;
   private final Path stateDirectory;
@@ -63,6 +75,7 @@ final class OuterMachine implements AutoCloseable {
       throws IOException, ImageException {
     Files.createDirectories(stateDirectory);
     removeLeftover(stateDirectory);
+    Files.deleteIfExists(stateDirectory.resolve(CONSOLE_FILE));
     Path script = stateDirectory.resolve(JOB_FILE);
     Files.writeString(script, job.script());
     Process qemu =
@@ -106,7 +119,7 @@ final class OuterMachine implements AutoCloseable {
         .forEach(command::add);
     command.addAll(List.of("-kernel", image.kernel().toString()));
     command.addAll(List.of("-initrd", image.initramfs().toString()));
-    command.addAll(List.of("-append", KERNEL_ARGUMENTS));
+    command.addAll(List.of("-append", KERNEL_ARGUMENTS + " " + job.kernelArguments()));
     command.addAll(List.of("-drive", disk(image.rootDisk()) + ",snapshot=on"));
     command.addAll(List.of("-drive", disk(job.jobDisk()) + ",readonly=on"));
     command.addAll(List.of("-nic", "user,model=virtio-net-pci"));
@@ -128,6 +141,14 @@ final class OuterMachine implements AutoCloseable {
   /** In QEMU's options a comma separates; two stand for one. */
   private static String escape(Path file) {
     return file.toAbsolutePath().toString().replace(",", ",,");
+  }
+
+  /**
+   * Whether it gave up because its clock ran wrong, which happens on hosts under heavy load. It has
+   * not begun its job then, and may simply be started again.
+   */
+  boolean lostItsClock() throws IOException {
+    return CLOCK_IS_OFF.matcher(console()).find();
   }
 
   /** Waits for the machine's end; false if it still runs after so many seconds. */

@@ -63,17 +63,21 @@ final class RunCommand implements Callable<Integer> {
     Path disk = state.resolve("job.ext4");
     JobDisk.make(staged(state.resolve("job")), disk, Commands.ofHost());
     var job = new OuterMachine.Job(disk, command + "\n", memoryMib);
-    try (var machine = OuterMachine.start(image, job, state, Redirect.INHERIT)) {
-      boolean ended = machine.await(timeoutSeconds);
-      String console = machine.console();
-      if (consoleCopy != null) {
-        Files.writeString(consoleCopy, console);
+    for (int start = 1; ; start++) {
+      try (var machine = OuterMachine.start(image, job, state, Redirect.INHERIT)) {
+        boolean ended = machine.await(timeoutSeconds);
+        String console = machine.console();
+        if (consoleCopy != null) {
+          Files.writeString(consoleCopy, console);
+        }
+        if (!ended) {
+          throw new EmulatedNodeException(
+              TIMED_OUT, "not done in %d s; its console:%n%s".formatted(timeoutSeconds, console));
+        }
+        if (!machine.lostItsClock() || start == OuterMachine.MOST_STARTS) {
+          return statusIn(console);
+        }
       }
-      if (!ended) {
-        throw new EmulatedNodeException(
-            TIMED_OUT, "not done in %d s; its console:%n%s".formatted(timeoutSeconds, console));
-      }
-      return statusIn(console);
     }
   }
 

@@ -35,7 +35,10 @@ final class WorkerProgram {
           "-XX:+UseSerialGC",
           "-XX:-UsePerfData",
           "-Xmx96m",
-          "-Djnr.ffi.x86asm.enabled=false",
+          // jnr-ffi would generate and load a class for each function; its lower layer does not.
+          "-Dvireo.libc=jffi",
+          // As the VMM, whose module has unpacked the library.
+          "-Djffi.boot.library.path=../vmm/native",
           "--enable-native-access=ALL-UNNAMED",
           "--sun-misc-unsafe-memory-access=allow");
 

@@ -65,13 +65,28 @@ class OuterMachineTest {
     assertEquals(EmulatedNodeException.Reason.NOT_RUNNING, refusal.reason());
   }
 
+  @Test
+  @Tag("linux")
+  void aClockThatRunsWrongIsFoundBeforeTheJobBegins() throws Exception {
+    // Ten times too low on any host: seconds pass in a tenth of their time.
+    try (var machine = start("echo never", "tsc_early_khz=200000")) {
+      assertTrue(machine.await(PATIENCE_SECONDS));
+      assertTrue(machine.lostItsClock());
+    }
+    assertEquals("", Files.readString(directory.resolve("output")));
+  }
+
   private OuterMachine start(String script) throws Exception {
+    return start(script, "");
+  }
+
+  private OuterMachine start(String script, String kernelArguments) throws Exception {
     Path contents = Files.createDirectories(directory.resolve("contents"));
     Path disk = directory.resolve("job.ext4");
     JobDisk.make(contents, disk, Commands.ofHost());
     return OuterMachine.start(
         Main.outerImage(step -> {}),
-        new OuterMachine.Job(disk, script, 1024),
+        new OuterMachine.Job(disk, script, 1024, kernelArguments),
         directory,
         Redirect.to(directory.resolve("output").toFile()));
   }
