@@ -31,7 +31,11 @@ public final class EnumCounters<E extends Enum<E>> {
   }
 
   public long sum() {
-    return counts.values().stream().mapToLong(AtomicLong::get).sum();
+    long sum = 0;
+    for (AtomicLong count : counts.values()) {
+      sum += count.get();
+    }
+    return sum;
   }
 
   /**
@@ -39,10 +43,11 @@ public final class EnumCounters<E extends Enum<E>> {
    * lower case.
    */
   public void putInto(Map<String, Long> target, String prefix) {
-    counts.forEach((constant, count) -> {
-      if (count.get() != 0) {
-        target.put(prefix + constant.name().toLowerCase(Locale.ROOT), count.get());
+    for (Map.Entry<E, AtomicLong> entry : counts.entrySet()) {
+      long count = entry.getValue().get();
+      if (count != 0) {
+        target.put(prefix + entry.getKey().name().toLowerCase(Locale.ROOT), count);
       }
-    });
+    }
   }
 }

@@ -7,9 +7,6 @@ import dev.vireo.vmm.memory.IoVector;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-import java.nio.ByteOrder;
 
 /**
  * Answers the requests of one activation (VIRTIO 1.2, section 5.2.6): a readable header of 16
@@ -21,10 +18,8 @@ final class BlockRequests implements QueueWorker.Handler {
 
   // struct virtio_blk_req { le32 type; le32 reserved; le64 sector; u8 data[]; u8 status; }
   private static final int HEADER_BYTES = 16;
-  private static final VarHandle INT =
-      MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
-  private static final VarHandle LONG =
-      MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
+  private static final int HEADER_TYPE = 0;
+  private static final int HEADER_SECTOR = 8;
 
   private static final int TYPE_IN = 0;
   private static final int TYPE_OUT = 1;
@@ -41,7 +36,6 @@ final class BlockRequests implements QueueWorker.Handler {
   private final boolean writeThrough;
   private final EnumCounters<BlockEvent> counters;
   private final IoVector vector;
-  private final byte[] header = new byte[HEADER_BYTES];
 
   /**
    * @param id {@link #ID_BYTES} bytes
@@ -73,9 +67,8 @@ final class BlockRequests implements QueueWorker.Handler {
     if (chain.readableBytes() < HEADER_BYTES || chain.writableBytes() < 1) {
       return finish(chain, malformed(), 0);
     }
-    chain.read(0, header);
-    long sector = (long) LONG.get(header, 8);
-    return switch ((int) INT.get(header, 0)) {
+    long sector = chain.getLong(HEADER_SECTOR);
+    return switch (chain.getInt(HEADER_TYPE)) {
       case TYPE_IN -> read(chain, sector);
       case TYPE_OUT -> write(chain, sector);
       case TYPE_FLUSH -> flush(chain);

@@ -13,7 +13,6 @@ import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueCounters;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import dev.vireo.vmm.virtio.queue.VirtqueueException;
-import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -132,7 +131,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     exits.increment(RegisterClass.of(offset));
     if (offset == Register.INTERRUPT_ACK && width == 4) {
       // Bitwise: what was raised since the driver read the status and is not in `value` stays.
-      interruptStatus.accumulateAndGet((int) value, (now, bits) -> now & ~bits);
+      clear(interruptStatus, (int) value);
       return;
     }
     synchronized (lock) {
@@ -318,7 +317,23 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   }
 
   private void setStatus(int bits) {
-    status.accumulateAndGet(bits, (now, more) -> now | more);
+    set(status, bits);
+  }
+
+  // Not accumulateAndGet: its lambdas would be made at run time, in every VMM process.
+
+  private static void set(AtomicInteger register, int bits) {
+    int now;
+    do {
+      now = register.get();
+    } while (!register.compareAndSet(now, now | bits));
+  }
+
+  private static void clear(AtomicInteger register, int bits) {
+    int now;
+    do {
+      now = register.get();
+    } while (!register.compareAndSet(now, now & ~bits));
   }
 
   private boolean hasStatus(int bits) {
@@ -454,12 +469,18 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   private void breakDown(IllegalUse reason, Throwable cause) {
     illegal(reason);
     if (illegalUses.get(reason) == 1) {
-      Throwable trace = cause instanceof VirtqueueException ? null : cause; // ours, if anyone's
-      System.getLogger(MmioTransport.class.getName())
-          .log(Level.WARNING, device.id() + " needs a reset: " + reason + ", " + cause, trace);
+      report(reason, cause);
     }
     setStatus(DeviceStatus.NEEDS_RESET);
     signalConfigurationChange();
+  }
+
+  @SuppressWarnings({"SystemOut", "PrintStackTrace"}) // The VMM's log is stderr.
+  private void report(IllegalUse reason, Throwable cause) {
+    System.err.println(device.id() + " needs a reset: " + reason + ", " + cause);
+    if (!(cause instanceof VirtqueueException)) { // Not the guest's doing, so perhaps ours.
+      cause.printStackTrace();
+    }
   }
 
   @Override
@@ -481,7 +502,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
    * The bit first: who takes the interrupt finds it set. It stays until the driver acknowledges it.
    */
   private void signal(int bit) {
-    interruptStatus.accumulateAndGet(bit, (now, more) -> now | more);
+    set(interruptStatus, bit);
     interrupt.signal();
   }
 

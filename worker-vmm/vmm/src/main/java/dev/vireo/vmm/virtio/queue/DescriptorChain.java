@@ -61,24 +61,38 @@ public final class DescriptorChain {
     return writableBytes;
   }
 
-  /** Copies readable bytes from {@code from} on into all of {@code target}. */
-  public void read(long from, byte[] target) {
-    checkRange(from, target.length, readableBytes);
+  /** The four readable bytes from {@code from} on, little-endian. */
+  public int getInt(long from) {
+    checkRange(from, Integer.BYTES, readableBytes);
+    return isInFirst(from, Integer.BYTES)
+        ? memory.getInt(addresses[0] + from)
+        : (int) getInPieces(from, Integer.BYTES);
+  }
+
+  /** The eight readable bytes from {@code from} on, little-endian. */
+  public long getLong(long from) {
+    checkRange(from, Long.BYTES, readableBytes);
+    return isInFirst(from, Long.BYTES)
+        ? memory.getLong(addresses[0] + from)
+        : getInPieces(from, Long.BYTES);
+  }
+
+  /** The usual case: a header in one piece. */
+  private boolean isInFirst(long from, int width) {
+    return from <= lengths[0] - width;
+  }
+
+  private long getInPieces(long from, int width) {
+    long value = 0;
     int i = 0;
     long offset = from;
-    for (; offset >= lengths[i]; i++) {
-      offset -= lengths[i];
-    }
-    if (lengths[i] - offset >= target.length) {
-      memory.read(addresses[i] + offset, target); // the usual case: in one piece
-      return;
-    }
-    for (int done = 0; done < target.length; done++, offset++) {
+    for (int shift = 0; shift < width * Byte.SIZE; shift += Byte.SIZE, offset++) {
       for (; offset >= lengths[i]; i++) {
         offset -= lengths[i];
       }
-      target[done] = memory.getByte(addresses[i] + offset);
+      value |= Byte.toUnsignedLong(memory.getByte(addresses[i] + offset)) << shift;
     }
+    return value;
   }
 
   /** Copies all of {@code source} to the writable bytes from {@code from} on. */

@@ -41,7 +41,7 @@ public final class QueueWorker implements AutoCloseable {
   public QueueWorker(String name, QueueConnection connection) {
     this.notifier = connection.notifier();
     this.counters = connection.counters();
-    this.thread = Thread.ofPlatform().name(name).daemon().start(this::run);
+    this.thread = Thread.ofPlatform().name(name).daemon().start(new Loop());
   }
 
   /** Serves {@code queue} from now on, what is already available in it too. */
@@ -80,16 +80,19 @@ public final class QueueWorker implements AutoCloseable {
     }
   }
 
-  private void run() {
-    while (true) {
-      notifier.drain();
-      if (closed) {
-        return;
-      }
-      counters.notified();
-      synchronized (serving) {
-        if (service != null && !stopping) {
-          serve(service);
+  private final class Loop implements Runnable {
+    @Override
+    public void run() {
+      while (true) {
+        notifier.drain();
+        if (closed) {
+          return;
+        }
+        counters.notified();
+        synchronized (serving) {
+          if (service != null && !stopping) {
+            serve(service);
+          }
         }
       }
     }

@@ -7,7 +7,6 @@ import static dev.vireo.vmm.virtio.queue.GuestRing.INDIRECT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.NEXT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.RAM_END;
 import static dev.vireo.vmm.virtio.queue.GuestRing.WRITE;
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
@@ -86,21 +85,20 @@ class VirtqueueTest {
 
     @Test
     void isReadAndWrittenAcrossBuffersWhereverTheDriverCutIt() {
-      byte[] request = {1, 2, 3, 4, 5, 6};
       ring.memory().write(BUFFERS, new byte[] {0, 1, 2});
       ring.memory().write(BUFFERS + 0x100, new byte[] {3});
-      ring.memory().write(BUFFERS + 0x200, new byte[] {4, 5, 6, 7});
+      ring.memory().write(BUFFERS + 0x200, new byte[] {4, 5, 6, 7, 8});
       ring.descriptor(0, BUFFERS, 3, NEXT, 1)
           .descriptor(1, BUFFERS + 0x100, 1, NEXT, 2)
-          .descriptor(2, BUFFERS + 0x200, 4, NEXT, 3)
+          .descriptor(2, BUFFERS + 0x200, 5, NEXT, 3)
           .descriptor(3, BUFFERS + 0x300, 1, NEXT | WRITE, 4)
           .descriptor(4, HIGH_RAM, 2, WRITE, 0)
           .offer(0);
       assertTrue(queue().pop(chain));
 
-      byte[] read = new byte[6];
-      chain.read(1, read);
-      assertArrayEquals(request, read);
+      assertEquals(0x0807_0605_0403_0201L, chain.getLong(1));
+      assertEquals(0x0403_0201, chain.getInt(1));
+      assertEquals(0x0807_0605, chain.getInt(5));
       chain.write(0, new byte[] {11, 12});
       assertTrue(chain.writeLast((byte) 13));
       assertEquals(11, ring.memory().getByte(BUFFERS + 0x300));
@@ -119,7 +117,9 @@ class VirtqueueTest {
       ring.descriptor(0, BUFFERS, 4, NEXT, 1).descriptor(1, BUFFERS, 4, WRITE, 0).offer(0);
       assertTrue(queue().pop(chain));
       IoVector vector = new IoVector(ring.memory(), SIZE);
-      assertThrows(IndexOutOfBoundsException.class, () -> chain.read(1, new byte[4]));
+      assertThrows(IndexOutOfBoundsException.class, () -> chain.getInt(1));
+      assertThrows(IndexOutOfBoundsException.class, () -> chain.getInt(-1));
+      assertThrows(IndexOutOfBoundsException.class, () -> chain.getLong(0));
       assertThrows(IndexOutOfBoundsException.class, () -> chain.write(1, new byte[4]));
       assertThrows(IndexOutOfBoundsException.class, () -> chain.gatherReadable(0, 5, vector));
       assertThrows(IndexOutOfBoundsException.class, () -> chain.gatherWritable(-1, 2, vector));
@@ -160,7 +160,7 @@ class VirtqueueTest {
       ring.descriptor(0, -1, -1, NEXT, 0).descriptor(1, -1, -1, INDIRECT, 0);
       assertEquals(16, chain.readableBytes());
       assertEquals(512, chain.writableBytes());
-      chain.read(0, new byte[16]);
+      assertEquals(0, chain.getLong(8));
       chain.write(0, new byte[512]);
     }
 
@@ -178,12 +178,11 @@ class VirtqueueTest {
                 }
               });
       Virtqueue queue = queue();
-      byte[] content = new byte[8];
       for (int i = 0; i < 20_000; i++) {
         ring.offer(0);
         assertTrue(queue.pop(chain));
         if (chain.defect() == null && chain.readableBytes() >= 8) {
-          chain.read(0, content); // throws if it is not inside memory
+          assertEquals(0, chain.getLong(0)); // throws if it is not inside memory
         }
         queue.complete(chain, 0);
       }
