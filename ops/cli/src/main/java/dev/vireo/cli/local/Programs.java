@@ -48,7 +48,7 @@ record Programs(Path directory, Path sourceTree) {
         "-Dvireo.grpc.port=" + grpcPort,
         "-Dquarkus.http.port=" + httpPort,
         "-jar",
-        existing("controller/controller.jar"));
+        existing("controller/quarkus-run.jar"));
   }
 
   List<String> workerCommand(String... arguments) {
