@@ -13,6 +13,7 @@ final class Logging {
       java.util.logging.ConsoleHandler.formatter=java.util.logging.SimpleFormatter
       java.util.logging.SimpleFormatter.format=%1$tFT%1$tT.%1$tL %4$-7s %3$s: %5$s%6$s%n
       .level=INFO
+      io.grpc.level=WARNING
       """;
 
   private Logging() {}

@@ -44,6 +44,7 @@ public final class VmmHost implements AutoCloseable {
   private final Duration answerWithin;
   private final EventLoop loop = new EventLoop();
   private final Set<VmmProcess> watched = ConcurrentHashMap.newKeySet();
+  private final Set<VmmProcess> starting = ConcurrentHashMap.newKeySet();
 
   /**
    * @param bootId of this boot of the machine
@@ -84,10 +85,12 @@ public final class VmmHost implements AutoCloseable {
       return CompletableFuture.failedFuture(
           new VmmGoneException("no VMM can be started: " + e.getMessage(), e));
     }
+    starting.add(vmm);
     return status(vmm)
         .thenApply(VmmHost::requireIdle)
         .<Vmm>thenApply(idle -> vmm)
         .whenComplete((idle, failure) -> {
+          starting.remove(vmm);
           if (failure != null) {
             vmm.discard();
           }
@@ -203,9 +206,10 @@ public final class VmmHost implements AutoCloseable {
     }
   }
 
-  /** Lets go of every VMM; they go on. */
+  /** Ends the VMMs that are still starting, and lets go of the others, which go on. */
   @Override
   public void close() {
+    RemoveWhenEnded.endAll(starting);
     loop.close();
     watched.forEach(VmmProcess::detach);
   }

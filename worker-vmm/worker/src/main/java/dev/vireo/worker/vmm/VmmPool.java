@@ -1,7 +1,5 @@
 package dev.vireo.worker.vmm;
 
-import static java.util.concurrent.TimeUnit.SECONDS;
-
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.worker.time.Time;
 import java.lang.System.Logger.Level;
@@ -10,7 +8,6 @@ import java.util.ArrayDeque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -28,7 +25,6 @@ public final class VmmPool implements AutoCloseable {
 
   private static final Duration FIRST_RETRY = Duration.ofSeconds(1);
   private static final int MOST_RETRY_DOUBLINGS = 5;
-  private static final Duration END_WITHIN = Duration.ofSeconds(2);
 
   private final Supplier<CompletableFuture<Vmm>> spawn;
   private final int target;
@@ -224,15 +220,6 @@ public final class VmmPool implements AutoCloseable {
       unused = List.copyOf(idle);
       idle.clear();
     }
-    CountDownLatch ends = new CountDownLatch(unused.size());
-    for (Vmm vmm : unused) {
-      vmm.listen(new RemoveWhenEnded(vmm, ends::countDown));
-      vmm.kill();
-    }
-    try {
-      var _ = ends.await(END_WITHIN.toSeconds(), SECONDS);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
+    RemoveWhenEnded.endAll(unused);
   }
 }

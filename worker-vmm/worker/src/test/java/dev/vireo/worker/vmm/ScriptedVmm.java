@@ -1,6 +1,7 @@
 package dev.vireo.worker.vmm;
 
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MessageSocket;
 import dev.vireo.linux.UnixListener;
 import dev.vireo.proto.vmm.v1.CreateRequest;
@@ -71,6 +72,8 @@ public final class ScriptedVmm {
         while (serveOne(worker)) {
           // The next.
         }
+      } catch (LinuxException workerWentAway) {
+        // Another may come.
       }
     }
   }

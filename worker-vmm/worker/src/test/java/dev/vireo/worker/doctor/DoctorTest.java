@@ -1,0 +1,159 @@
+package dev.vireo.worker.doctor;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.linux.Errno;
+import dev.vireo.linux.KvmProbe;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.worker.doctor.Check.Verdict;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+
+class DoctorTest {
+  private final FakeHost host = new FakeHost();
+
+  @Test
+  void aGoodHostHasNothingToMend() throws Exception {
+    Diagnosis diagnosis = Doctor.examine(host);
+    for (Check check : diagnosis.checks()) {
+      assertEquals(Verdict.GOOD, check.verdict(), check.toString());
+    }
+    assertTrue(diagnosis.canRunGuests());
+    assertEquals(List.of("blk/file"), diagnosis.backEnds());
+    assertEquals("runs", diagnosis.tiers().get("linux"));
+  }
+
+  @Test
+  void whateverIsNotGoodComesWithARemedy() throws Exception {
+    host.files.clear();
+    host.programs.clear();
+    host.memoryMib = 500;
+    host.cgroups = "hybrid";
+    Diagnosis diagnosis = Doctor.examine(host);
+    for (Check check : diagnosis.checks()) {
+      assertEquals(check.verdict() == Verdict.GOOD, check.remedy().isEmpty(), check.toString());
+    }
+    assertFalse(diagnosis.canRunGuests());
+    assertEquals(List.of(), diagnosis.backEnds());
+    assertEquals("cannot run: no usable KVM", diagnosis.tiers().get("kvm"));
+    assertTrue(diagnosis.tiers().getOrDefault("linux", "").startsWith("cannot run"));
+    assertEquals("runs", diagnosis.tiers().get("unit"));
+  }
+
+  @Test
+  void aKvmWithoutHardwareRunsLinuxOnTheEmulatedNode() throws Exception {
+    host.probe = probe("kvm_pvm", false, true);
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertEquals(Verdict.LIMITED, verdict(diagnosis, "linux-guests"));
+    assertTrue(diagnosis.canRunGuests());
+    assertEquals("runs", diagnosis.tiers().get("kvm"));
+    assertEquals("runs on the emulated node, slowly", diagnosis.tiers().get("linux"));
+  }
+
+  @Test
+  void aKvmThatMayNotBeOpenedIsAMatterOfItsGroup() throws Exception {
+    host.probe = null;
+    host.errno = Errno.EACCES;
+    Check kvm = check(Doctor.examine(host), "kvm");
+    assertEquals(Verdict.BAD, kvm.verdict());
+    assertTrue(kvm.remedy().contains("usermod -aG kvm"), kvm.remedy());
+  }
+
+  @Test
+  void aKvmThatLacksAnEssentialIsOfNoUse() throws Exception {
+    host.probe = probe("kvm_intel", true, false);
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertFalse(diagnosis.canRunGuests());
+    assertTrue(check(diagnosis, "kvm-capabilities").finding().contains("lacks ioeventfd"));
+  }
+
+  @Test
+  void tellsPeopleAndScriptsTheSame() throws Exception {
+    host.cgroups = "odd \"quoted\"\n";
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertTrue(diagnosis.toText().contains("limited  cgroups"));
+    assertTrue(diagnosis.toText().contains("→ To limit microVMs"));
+    assertTrue(diagnosis.toJson().contains("\"finding\": \"odd \\\"quoted\\\"\\n\""));
+    assertTrue(diagnosis.toJson().contains("\"canRunGuests\": true"));
+  }
+
+  private static Verdict verdict(Diagnosis diagnosis, String name) {
+    return check(diagnosis, name).verdict();
+  }
+
+  private static Check check(Diagnosis diagnosis, String name) {
+    return diagnosis.checks().stream().filter(c -> c.name().equals(name)).findFirst().orElseThrow();
+  }
+
+  private static KvmProbe probe(String module, boolean hardware, boolean ioeventfd) {
+    return new KvmProbe(
+        12, module, hardware, 1024, 32_764, true, true, true, ioeventfd, true, true);
+  }
+
+  private static final class FakeHost implements Host {
+    private @Nullable KvmProbe probe = probe("kvm_intel", true, true);
+    private int errno;
+    private long memoryMib = 16_000;
+    private String cgroups = "v2";
+    private final Set<String> files =
+        new HashSet<>(Set.of("/dev/kvm", "/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock"));
+    private final Set<String> programs =
+        new HashSet<>(Set.of("qemu-system-x86_64", "mke2fs", "gcc"));
+
+    @Override
+    public KvmProbe kvm() {
+      if (probe == null) {
+        throw new LinuxException("open /dev/kvm", errno);
+      }
+      return probe;
+    }
+
+    @Override
+    public boolean exists(Path path) {
+      return files.contains(path.toString());
+    }
+
+    @Override
+    public boolean isUsable(Path path) {
+      return exists(path);
+    }
+
+    @Override
+    public Optional<Path> program(String name) {
+      return programs.contains(name) ? Optional.of(Path.of("/usr/bin", name)) : Optional.empty();
+    }
+
+    @Override
+    public String cgroups() throws IOException {
+      return cgroups;
+    }
+
+    @Override
+    public int cpus() {
+      return 8;
+    }
+
+    @Override
+    public long memoryTotalMib() {
+      return memoryMib;
+    }
+
+    @Override
+    public long memoryAvailableMib() {
+      return memoryMib;
+    }
+
+    @Override
+    public boolean isX86() {
+      return true;
+    }
+  }
+}
