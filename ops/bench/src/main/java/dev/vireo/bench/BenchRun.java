@@ -66,6 +66,7 @@ final class BenchRun {
 
     return new BenchReport(
         conditions(),
+        latencies.specReceivedMillis(),
         latencies.firstInstructionMillis(),
         latencies.firstConsoleByteMillis(),
         idlePss,

@@ -45,13 +45,17 @@ final class Creates {
 
   /**
    * From the moment the client calls CreateMicroVm, by CLOCK_MONOTONIC, which all processes share.
+   *
+   * @param specReceivedMillis until the VMM has its spec: what controller and worker take
    */
-  record Latencies(Samples firstInstructionMillis, Samples firstConsoleByteMillis) {}
+  record Latencies(
+      Samples specReceivedMillis, Samples firstInstructionMillis, Samples firstConsoleByteMillis) {}
 
   Latencies measureLatencies() throws IOException {
     progress.accept("Filling a pool of " + plan.burst() + " VMMs …");
     cluster.awaitWarmVmms(plan.burst());
     progress.accept("Latency of " + plan.bootSamples() + " creates …");
+    List<Double> specReceived = new ArrayList<>();
     List<Double> firstInstruction = new ArrayList<>();
     List<Double> firstConsoleByte = new ArrayList<>();
     long next = System.nanoTime();
@@ -60,6 +64,7 @@ final class Creates {
       long called = System.nanoTime(); // CLOCK_MONOTONIC, as the VMM's
       microVms.create(id, GUEST);
       BootTimings timings = awaitFirstConsoleByte(id);
+      specReceived.add((timings.getSpecReceivedNs() - called) / 1e6);
       firstInstruction.add((timings.getFirstExitNs() - called) / 1e6);
       firstConsoleByte.add((timings.getFirstConsoleByteNs() - called) / 1e6);
       microVms.delete(id);
@@ -67,7 +72,8 @@ final class Creates {
       LockSupport.parkNanos(next - System.nanoTime());
     }
     vireo.awaitGone();
-    return new Latencies(new Samples(firstInstruction), new Samples(firstConsoleByte));
+    return new Latencies(
+        new Samples(specReceived), new Samples(firstInstruction), new Samples(firstConsoleByte));
   }
 
   private BootTimings awaitFirstConsoleByte(String id) {

@@ -15,6 +15,7 @@ class BenchReportTest {
   private static final BenchReport REPORT =
       new BenchReport(
           Map.of("pool", "16"),
+          Samples.of(1, 2, 3),
           Samples.of(3, 4, 60),
           Samples.of(5, 6, 7),
           new Pair(12.5, 14.25),

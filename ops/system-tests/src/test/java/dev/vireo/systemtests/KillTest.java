@@ -3,6 +3,7 @@ package dev.vireo.systemtests;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.bench.cluster.LocalCluster;
@@ -15,8 +16,12 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.MicroVmStatus;
 import dev.vireo.proto.v1.Termination;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -65,26 +70,35 @@ class KillTest {
   void whatTheControllerAnsweredIsNotLost() throws Exception {
     Footprint before = Footprint.of(cluster);
     for (int round = 0; round < ROUNDS; round++) {
-      List<MicroVm> answered = new ArrayList<>();
-      for (int i = 0; i < 3; i++) {
-        answered.add(microVms.create("durable-" + i, ProbeSpec.of(TICKING)));
+      Queue<MicroVm> answered = new ConcurrentLinkedQueue<>();
+      try (ExecutorService client = Executors.newVirtualThreadPerTaskExecutor()) {
+        Future<?> creating = client.submit(() -> createUntilRefused(answered));
+        await().atMost(ClusterExtension.PATIENCE).until(() -> answered.size() >= 3);
+        cluster.killController();
+        assertThrows(ExecutionException.class, creating::get);
       }
 
-      cluster.killController();
       cluster.startController();
 
-      for (int i = 0; i < 3; i++) {
-        String id = "durable-" + i;
+      for (MicroVm microVm : answered) {
+        String id = idOf(microVm);
+        assertEquals(microVm.getMeta().getUid(), microVms.get(id).getMeta().getUid(), id);
         awaitState(id, MicroVmState.RUNNING);
-        assertEquals(answered.get(i).getMeta().getUid(), microVms.get(id).getMeta().getUid(), id);
-        assertEquals(0, microVms.get(id).getStatus().getRestarts(), "the guest is none the wiser");
+        assertEquals(0, microVms.get(id).getStatus().getRestarts(), "its guest noticed nothing");
       }
-      for (int i = 0; i < 3; i++) {
-        delete("durable-" + i);
+      for (MicroVm microVm : microVms.list()) {
+        delete(idOf(microVm));
       }
     }
     cluster.awaitWarmVmms(CLUSTER.pool());
     before.awaitAgain(cluster);
+  }
+
+  private void createUntilRefused(Queue<MicroVm> answered) {
+    MicroVmSpec small = ProbeSpec.of(TICKING).toBuilder().setMemoryMib(16).build();
+    while (true) {
+      answered.add(microVms.create("durable-" + answered.size(), small));
+    }
   }
 
   @Test
@@ -98,7 +112,8 @@ class KillTest {
       awaitState("lost", MicroVmState.FAILED);
       MicroVmStatus status = microVms.get("lost").getStatus();
       assertEquals(Termination.Cause.VMM_LOST, status.getTermination().getCause());
-      assertTrue(status.getTermination().getMessage().contains("SIGKILL"), status.toString());
+      assertTrue(
+          status.getTermination().getMessage().contains("killed by signal 9"), status.toString());
       delete("lost");
     }
     cluster.awaitWarmVmms(CLUSTER.pool());
@@ -127,6 +142,38 @@ class KillTest {
     before.awaitAgain(cluster);
   }
 
+  @Test
+  void aVmmThatIsLostWhileItsWorkerIsAwayIsReportedOnItsReturn() throws Exception {
+    microVms.create("orphan", ProbeSpec.of(TICKING), Wait.WAIT_RUNNING);
+    long pid = awaitVmmPid("orphan");
+    cluster.killWorker();
+    kill(pid);
+
+    cluster.startWorker(CLUSTER.pool());
+
+    awaitState("orphan", MicroVmState.FAILED);
+    assertEquals(
+        Termination.Cause.VMM_LOST, microVms.get("orphan").getStatus().getTermination().getCause());
+  }
+
+  @Test
+  void aGuestThatPowersOffWhileItsWorkerIsAwayIsReportedOnItsReturn() throws Exception {
+    microVms.create(
+        "leaver",
+        ProbeSpec.of("probe.run=tick probe.interval_ms=100 probe.ops=10"),
+        Wait.WAIT_READY);
+    long pid = awaitVmmPid("leaver");
+    cluster.killWorker();
+    await().atMost(ClusterExtension.PATIENCE).until(() -> !isAlive(pid));
+
+    cluster.startWorker(CLUSTER.pool());
+
+    awaitState("leaver", MicroVmState.STOPPED);
+    assertEquals(
+        Termination.Cause.GUEST_POWER_OFF,
+        microVms.get("leaver").getStatus().getTermination().getCause());
+  }
+
   /** From the guest's first byte to well behind the worker's absence. */
   private void assertNoTickIsLost() {
     long written = microVms.inspect("survivor").getConsoleBytes();
@@ -141,6 +188,11 @@ class KillTest {
   private void kill(long pid) throws Exception {
     assertTrue(cluster.processes().alive().contains(pid), "not ours: " + pid);
     ProcessHandle.of(pid).orElseThrow().destroyForcibly();
+  }
+
+  private static String idOf(MicroVm microVm) {
+    String name = microVm.getMeta().getName();
+    return name.substring(name.lastIndexOf('/') + 1);
   }
 
   private static boolean isAlive(long pid) {

@@ -1,0 +1,41 @@
+package dev.vireo.systemtests;
+
+import static org.awaitility.Awaitility.await;
+
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.extension.AfterEachCallback;
+import org.junit.jupiter.api.extension.BeforeAllCallback;
+import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
+import org.junit.jupiter.api.extension.ExtensionContext.Store;
+
+/**
+ * Gives the classes of a run one {@link LinuxCluster} between them, since it takes long to start.
+ * It ends with the run; each test leaves no microVM behind.
+ */
+final class LinuxClusterExtension implements BeforeAllCallback, AfterEachCallback {
+  private @Nullable LinuxCluster cluster;
+
+  @Override
+  public void beforeAll(ExtensionContext context) throws Exception {
+    Store ofTheRun = context.getRoot().getStore(Namespace.create(LinuxCluster.class));
+    @Nullable LinuxCluster shared = ofTheRun.get(LinuxCluster.class, LinuxCluster.class);
+    if (shared == null) {
+      shared = LinuxCluster.start();
+      ofTheRun.put(LinuxCluster.class, shared);
+    }
+    cluster = shared;
+  }
+
+  LinuxCluster cluster() {
+    return Objects.requireNonNull(cluster);
+  }
+
+  @Override
+  public void afterEach(ExtensionContext context) {
+    LinuxGuests guests = cluster().guests();
+    guests.deleteAll();
+    await().atMost(LinuxCluster.PATIENCE).until(() -> guests.list().isEmpty());
+  }
+}

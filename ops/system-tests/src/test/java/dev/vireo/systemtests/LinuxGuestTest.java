@@ -1,0 +1,110 @@
+package dev.vireo.systemtests;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.proto.v1.DeviceInspection;
+import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Termination.Cause;
+import dev.vireo.proto.v1.VcpuInspection;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/** Debian's own kernel in microVMs: what it sees, what is seen of it, and the ways it ends. */
+@Tag("linux")
+class LinuxGuestTest {
+  @RegisterExtension static final LinuxClusterExtension CLUSTER = new LinuxClusterExtension();
+
+  private final LinuxGuests guests = CLUSTER.cluster().guests();
+
+  @Test
+  void aGuestBootsFromItsDiskAndPowersItselfOff() {
+    MicroVm created = guests.start("debian", LinuxGuests.debian("io:64"));
+
+    assertEquals("nodes/" + LinuxCluster.NODE, created.getStatus().getNode());
+    assertEquals(Cause.GUEST_POWER_OFF, guests.awaitEnd("debian").getCause());
+    assertEquals(MicroVmState.STOPPED, guests.status("debian").getState());
+    String console = guests.console("debian");
+    assertLine(console, "vireo: user space of Linux 6\\.1\\..*-cloud-amd64 .* Debian .*");
+    assertLine(console, "vireo: cpus 0, memory \\d+ of 2\\d\\d MiB available");
+    assertLine(console, "vireo: disk /dev/vda mounted on / as ext4 rw, 16 MiB, boot 1 from it");
+    assertLine(console, "vireo: read 64 blocks of 4 KiB");
+    assertLine(console, "vireo: poweroff");
+    int middle = console.indexOf("vireo: disk");
+    // A carriage return before each line feed was left out above.
+    long offset = middle + console.substring(0, middle).lines().count();
+    assertTrue(guests.console("debian", offset).startsWith("vireo: disk"), "logs from an offset");
+  }
+
+  @Test
+  void guestAndVmmAgreeOnDevicesAndVcpus() {
+    MicroVmSpec.Builder spec = LinuxGuests.debian("io:64,idle").setVcpus(2);
+    guests.start("pair", spec);
+    guests.awaitConsole("pair", "vireo: idle");
+
+    Inspection inspection = guests.inspect("pair");
+    DeviceInspection disk = inspection.getDevices(0);
+
+    assertLine(guests.console("pair"), "vireo: cpus 0-1, .*");
+    assertLine(
+        guests.console("pair"),
+        "vireo: virtio0 +virtio_blk +%08x-%08x +%d edge"
+            .formatted(
+                disk.getMmioBase(), disk.getMmioBase() + disk.getMmioSize() - 1, disk.getGsi()));
+    assertEquals(2, inspection.getVcpusCount());
+    assertTrue(inspection.getVcpusList().stream().map(VcpuInspection::getExits).allMatch(n -> n > 0));
+    assertEquals("blk", disk.getModel());
+    assertEquals("acpi", inspection.getAnnouncement());
+    assertTrue(disk.getQueues(0).getRequests() >= 64, disk::toString);
+    assertTrue(disk.getQueues(0).getNotifications() >= 64, disk::toString);
+    assertTrue(
+        inspection.getExitsMap().keySet().stream().noneMatch(cause -> cause.contains("notify")),
+        "a notification exits to user space: " + inspection.getExitsMap());
+  }
+
+  @Test
+  void aGuestThatIsAskedToStopPowersOffInOrder() {
+    guests.start("obedient", LinuxGuests.debian("idle"));
+    guests.awaitConsole("obedient", "vireo: idle");
+
+    guests.stop("obedient");
+
+    assertEquals(Cause.STOPPED_BY_REQUEST, guests.awaitEnd("obedient").getCause());
+    assertLine(guests.console("obedient"), "vireo: poweroff");
+  }
+
+  @Test
+  void aGuestsResetIsSeen() {
+    guests.start("restless", LinuxGuests.debian("reboot"));
+
+    assertEquals(Cause.GUEST_RESET, guests.awaitEnd("restless").getCause());
+  }
+
+  @Test
+  void aGuestWhoseVmmIsKilledIsStartedAgainOnItsDisk() throws Exception {
+    MicroVmSpec.Builder spec = LinuxGuests.debian("idle");
+    spec.getLifecycleBuilder().setRestartPolicy(RestartPolicy.ON_FAILURE);
+    guests.start("reborn", spec);
+    guests.awaitConsole("reborn", "vireo: idle");
+    long first = guests.inspect("reborn").getVmmPid();
+
+    CLUSTER.cluster().onNode("kill -9 " + first);
+
+    await().atMost(LinuxCluster.PATIENCE).until(() -> guests.status("reborn").getRestarts() == 1);
+    guests.awaitConsole("reborn", "boot 2 from it");
+    assertNotEquals(first, guests.inspect("reborn").getVmmPid());
+  }
+
+  private static void assertLine(String console, String pattern) {
+    assertTrue(
+        console.lines().anyMatch(line -> line.matches(pattern)),
+        () -> "no line matches \"%s\" in:%n%s".formatted(pattern, console));
+  }
+}

@@ -1,0 +1,119 @@
+package dev.vireo.systemtests;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static org.awaitility.Awaitility.await;
+
+import com.google.protobuf.ByteString;
+import dev.vireo.bench.cluster.MicroVms;
+import dev.vireo.proto.v1.Boot;
+import dev.vireo.proto.v1.Console;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.InspectMicroVmRequest;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceBlockingStub;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmStatus;
+import dev.vireo.proto.v1.SteerMicroVmRequest;
+import dev.vireo.proto.v1.StreamLogsRequest;
+import dev.vireo.proto.v1.Termination;
+import io.grpc.Channel;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** Debian guests through the public API, with the patience that an emulated node asks for. */
+final class LinuxGuests {
+  private final MicroVms microVms;
+  private final MicroVmServiceBlockingStub stub;
+
+  LinuxGuests(Channel channel) {
+    this.microVms = new MicroVms(channel, "default");
+    this.stub = MicroVmServiceGrpc.newBlockingStub(channel);
+  }
+
+  private MicroVmServiceBlockingStub api() {
+    return stub.withDeadlineAfter(LinuxCluster.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+  }
+
+  /**
+   * The image {@code debian-12} with a private copy of its root disk.
+   *
+   * @param run what the guest's init is to do: see {@code vireo.run} in the image
+   */
+  static MicroVmSpec.Builder debian(String run) {
+    return MicroVmSpec.newBuilder()
+        .setVcpus(1)
+        .setMemoryMib(256)
+        .setBoot(Boot.newBuilder().setKernel("debian-12").setCommandLine("vireo.run=" + run))
+        .addDisks(Disk.newBuilder().setId("root").setSource("image:"))
+        .setConsole(Console.newBuilder().setReadyMarker("vireo: ready"));
+  }
+
+  /** Creates a microVM and waits until its init has reported. */
+  MicroVm start(String id, MicroVmSpec.Builder spec) {
+    return api()
+        .createMicroVm(
+            microVms
+                .request(id, spec.build())
+                .setWait(CreateMicroVmRequest.Wait.WAIT_READY)
+                .build());
+  }
+
+  MicroVmStatus status(String id) {
+    return microVms.get(id).getStatus();
+  }
+
+  Inspection inspect(String id) {
+    return api()
+        .inspectMicroVm(InspectMicroVmRequest.newBuilder().setName(microVms.name(id)).build())
+        .getInspection();
+  }
+
+  /** What is on the console so far, from an offset on. */
+  String console(String id, long offset) {
+    ByteString console = ByteString.EMPTY;
+    var chunks =
+        api()
+            .streamLogs(
+                StreamLogsRequest.newBuilder()
+                    .setName(microVms.name(id))
+                    .setOffset(offset)
+                    .build());
+    while (chunks.hasNext()) {
+      console = console.concat(chunks.next().getData());
+    }
+    return console.toString(ISO_8859_1).replace("\r", "");
+  }
+
+  String console(String id) {
+    return console(id, 0);
+  }
+
+  void awaitConsole(String id, String text) {
+    await(text).atMost(LinuxCluster.PATIENCE).until(() -> console(id).contains(text));
+  }
+
+  Termination awaitEnd(String id) {
+    return await("the end of " + id)
+        .atMost(LinuxCluster.PATIENCE)
+        .until(() -> status(id), MicroVmStatus::hasTermination)
+        .getTermination();
+  }
+
+  void stop(String id) {
+    var _ = api().stopMicroVm(SteerMicroVmRequest.newBuilder().setName(microVms.name(id)).build());
+  }
+
+  List<MicroVm> list() {
+    return microVms.list();
+  }
+
+  void deleteAll() {
+    for (MicroVm microVm : list()) {
+      String name = microVm.getMeta().getName();
+      microVms.delete(name.substring(name.lastIndexOf('/') + 1));
+    }
+  }
+}
