@@ -27,6 +27,7 @@ import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.locks.LockSupport;
 import picocli.CommandLine.Command;
 
 /**
@@ -41,6 +42,10 @@ public final class DemoCommand implements Callable<Integer> {
   private static final String EMULATED_NODE = "emulated-1";
   private static final int POOL_SIZE = 4;
   private static final int QUICK_GUESTS = 11;
+
+  /** What a worker needs to pre-start another VMM. */
+  private static final Duration BETWEEN_QUICK_GUESTS = Duration.ofMillis(300);
+
   private static final long SCRATCH_DISK_BYTES = 64L << 20;
   private static final Duration PROBE_TIMEOUT = Duration.ofSeconds(30);
   private static final Duration DEBIAN_TIMEOUT = Duration.ofMinutes(3);
@@ -127,6 +132,7 @@ public final class DemoCommand implements Callable<Integer> {
             PROBE_TIMEOUT));
     long[] nanos = new long[QUICK_GUESTS];
     for (int i = 0; i < QUICK_GUESTS; i++) {
+      LockSupport.parkNanos(BETWEEN_QUICK_GUESTS.toNanos());
       nanos[i] =
           guest.nanosToFirstInstruction("quick-" + i, spec("probe", 128, "probe.end=halt").build());
     }

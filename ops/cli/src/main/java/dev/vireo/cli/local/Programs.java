@@ -46,7 +46,7 @@ record Programs(Path directory, Path sourceTree) {
   List<String> controllerCommand(int grpcPort, int httpPort) {
     return java(
         "-Dvireo.grpc.port=" + grpcPort,
-        "-Dquarkus.http.port=" + httpPort,
+        "-Dvireo.http.port=" + httpPort,
         "-jar",
         existing("controller/quarkus-run.jar"));
   }
