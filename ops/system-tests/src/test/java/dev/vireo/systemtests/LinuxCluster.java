@@ -37,8 +37,7 @@ final class LinuxCluster implements AutoCloseable {
   private final OwnedProcesses processes;
   private final LocalCluster cluster;
 
-  private LinuxCluster(
-      Installation installation, OwnedProcesses processes, LocalCluster cluster) {
+  private LinuxCluster(Installation installation, OwnedProcesses processes, LocalCluster cluster) {
     this.installation = installation;
     this.processes = processes;
     this.cluster = cluster;

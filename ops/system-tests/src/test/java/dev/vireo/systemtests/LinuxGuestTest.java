@@ -59,7 +59,8 @@ class LinuxGuestTest {
             .formatted(
                 disk.getMmioBase(), disk.getMmioBase() + disk.getMmioSize() - 1, disk.getGsi()));
     assertEquals(2, inspection.getVcpusCount());
-    assertTrue(inspection.getVcpusList().stream().map(VcpuInspection::getExits).allMatch(n -> n > 0));
+    assertTrue(
+        inspection.getVcpusList().stream().map(VcpuInspection::getExits).allMatch(n -> n > 0));
     assertEquals("blk", disk.getModel());
     assertEquals("acpi", inspection.getAnnouncement());
     assertTrue(disk.getQueues(0).getRequests() >= 64, disk::toString);
