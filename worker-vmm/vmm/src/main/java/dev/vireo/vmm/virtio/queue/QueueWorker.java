@@ -3,12 +3,13 @@ package dev.vireo.vmm.virtio.queue;
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.DriverSignals;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The thread that serves one queue: it sleeps until the driver notifies, hands each chain to the
- * device, returns it, and interrupts once for all it returned. While it is awake the driver need
- * not notify, and while the driver has not looked it need not interrupt.
+ * device, returns it, and interrupts once for all it returned quickly. While it is awake the driver
+ * need not notify, and while the driver has not looked it need not interrupt.
  *
  * <p>It outlives resets: {@link #start} and {@link #stop} give it a ring and take it away. Whatever
  * goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread.
@@ -25,11 +26,27 @@ public final class QueueWorker implements AutoCloseable {
     int handle(DescriptorChain chain);
   }
 
+  /**
+   * Quick requests are told of together, once the ring is empty: an interrupt costs a guest two
+   * exits and more. But nobody waits for the next slow request to hear of the last.
+   */
+  private static final long NEWS_WITHIN_NANOS = 50_000;
+
+  // Not a method reference: its class would be made at run time, in every VMM process.
+  private static final LongSupplier MONOTONIC =
+      new LongSupplier() {
+        @Override
+        public long getAsLong() {
+          return System.nanoTime();
+        }
+      };
+
   private record Service(
       Virtqueue queue, DescriptorChain chain, DriverSignals signals, Handler handler) {}
 
   private final EventFd notifier;
   private final QueueCounters counters;
+  private final LongSupplier nanoTime;
   private final Thread thread;
   // Held while a ring is being served: who gets it knows that nothing is in flight.
   private final Object serving = new Object();
@@ -39,8 +56,13 @@ public final class QueueWorker implements AutoCloseable {
 
   /** Starts the thread, which sleeps until it is given a ring and notified. */
   public QueueWorker(String name, QueueConnection connection) {
+    this(name, connection, MONOTONIC);
+  }
+
+  QueueWorker(String name, QueueConnection connection, LongSupplier nanoTime) {
     this.notifier = connection.notifier();
     this.counters = connection.counters();
+    this.nanoTime = nanoTime;
     this.thread = Thread.ofPlatform().name(name).daemon().start(new Loop());
   }
 
@@ -109,12 +131,18 @@ public final class QueueWorker implements AutoCloseable {
 
   private void serveAll(Service current) {
     Virtqueue queue = current.queue();
+    long toldNanos = nanoTime.getAsLong();
     do {
       queue.disableNotifications();
       while (!stopping && queue.pop(current.chain())) {
         int written = current.handler().handle(current.chain());
         queue.complete(current.chain(), written);
         counters.requestDone();
+        long nowNanos = nanoTime.getAsLong();
+        if (nowNanos - toldNanos > NEWS_WITHIN_NANOS) {
+          interrupt(current);
+          toldNanos = nowNanos;
+        }
       }
       interrupt(current);
     } while (!stopping && queue.enableNotifications());

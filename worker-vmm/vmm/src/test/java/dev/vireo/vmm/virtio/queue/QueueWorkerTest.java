@@ -14,6 +14,7 @@ import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.virtio.DriverSignals;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -49,8 +50,9 @@ class QueueWorkerTest {
   private final EventFd notifier = EventFd.blocking();
   private final QueueCounters counters = new QueueCounters();
   private final Signals signals = new Signals();
+  private final AtomicLong nanoTime = new AtomicLong();
   private final QueueWorker worker =
-      new QueueWorker("test", new QueueConnection(notifier, counters));
+      new QueueWorker("test", new QueueConnection(notifier, counters), nanoTime::get);
 
   @AfterEach
   void close() {
@@ -87,7 +89,7 @@ class QueueWorkerTest {
   }
 
   @Test
-  void interruptsOnceForAllThatItReturns() {
+  void interruptsOnceForAllThatItReturnsQuickly() {
     for (int i = 0; i < SIZE; i++) {
       offer(i);
     }
@@ -96,6 +98,23 @@ class QueueWorkerTest {
     assertEquals(SIZE, ring.usedIndex());
     await().until(ring::notificationsWanted);
     assertEquals(1, signals.interrupts.get());
+  }
+
+  @Test
+  void tellsOfASlowRequestBeforeTheNextOneIsDone() {
+    CountDownLatch goOn = new CountDownLatch(1);
+    offer(0);
+    offer(1);
+    start(chain -> chain.head() == 0 ? takeMicros(51) : awaitLatch(goOn));
+    await().until(() -> signals.interrupts.get() == 1);
+    assertEquals(1, ring.usedIndex());
+    goOn.countDown();
+    await().until(() -> signals.interrupts.get() == 2);
+  }
+
+  private int takeMicros(long micros) {
+    nanoTime.addAndGet(micros * 1_000);
+    return 0;
   }
 
   @Test
