@@ -27,6 +27,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Starts VMM processes and watches them. Each has a directory, and a record in it from before it is
@@ -118,16 +119,17 @@ public final class VmmHost implements AutoCloseable {
     String socketPath = directory.controlSocket().toString();
     try (UnixListener listener = UnixListener.bind(socketPath, 1);
         Fd log =
-            Fd.open(directory.log().toString(), Fd.O_WRONLY | Fd.O_CREAT | Fd.O_APPEND, 0600)) {
+            Fd.open(directory.log().toString(), Fd.O_WRONLY | Fd.O_CREAT | Fd.O_APPEND, 0600);
+        Fd kvm = program.rehearses() ? openKvm() : null) {
       ProcessHandleFd process =
           Spawner.spawn(
               new Spawner.Command(
                   program.executable().toString(),
-                  program.arguments(),
+                  kvm == null ? program.arguments() : program.rehearsalArguments(),
                   program.environment(),
                   program.home().toString(),
                   log,
-                  List.of(listener.fd()),
+                  kvm == null ? List.of(listener.fd()) : List.of(listener.fd(), kvm),
                   true));
       try {
         record =
@@ -143,6 +145,15 @@ public final class VmmHost implements AutoCloseable {
         process.close();
         throw e;
       }
+    }
+  }
+
+  /** Null on a host without KVM: a VMM there is started all the same, to say so on a create. */
+  private static @Nullable Fd openKvm() {
+    try {
+      return Fd.open("/dev/kvm", Fd.O_RDWR);
+    } catch (LinuxException e) {
+      return null;
     }
   }
 
