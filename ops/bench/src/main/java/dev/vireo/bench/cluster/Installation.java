@@ -5,7 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 
 /**
  * What the build has made, by its place in the source tree.
@@ -53,17 +52,9 @@ public record Installation(Path root) {
   List<String> controllerCommand(List<String> properties) throws IOException {
     List<String> command = java();
     command.addAll(properties);
-    command.addAll(List.of("-jar", onlyJarIn(existing("controller/target/controller")).toString()));
+    command.addAll(
+        List.of("-jar", existing("controller/target/controller/quarkus-run.jar").toString()));
     return command;
-  }
-
-  private static Path onlyJarIn(Path directory) throws IOException {
-    try (Stream<Path> files = Files.list(directory)) {
-      return files
-          .filter(file -> file.toString().endsWith(".jar"))
-          .findAny()
-          .orElseThrow(() -> new IOException("no jar in " + directory + BUILD_REMEDY));
-    }
   }
 
   List<String> workerCommand(List<String> arguments) throws IOException {
