@@ -97,7 +97,9 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
     ChangeFeed feed = microVms.feed(selection, request.getResourceVersion(), WATCH_CAPACITY);
     PacedStream<WatchMicroVmsResponse> paced =
         new PacedStream<>((ServerCallStreamObserver<WatchMicroVmsResponse>) client);
-    Thread.ofVirtual().name("watch").start(new WatchStream(feed, paced, BOOKMARK_PERIOD));
+    Thread sender =
+        Thread.ofVirtual().name("watch").start(new WatchStream(feed, paced, BOOKMARK_PERIOD));
+    paced.onGone(sender::interrupt);
   }
 
   @Override

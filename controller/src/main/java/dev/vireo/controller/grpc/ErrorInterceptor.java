@@ -39,10 +39,11 @@ public class ErrorInterceptor implements ServerInterceptor {
   public static StatusRuntimeException typed(Throwable error, String where) {
     return switch (error) {
       case StatusRuntimeException typed when Errors.reasonOf(typed).isPresent() -> typed;
-      case StoreException.Unavailable e ->
-          Errors.of(ErrorReason.STORE_UNAVAILABLE, String.valueOf(e.getMessage()));
+      case StatusRuntimeException gone when gone.getStatus().getCode() == Status.Code.CANCELLED ->
+          gone;
+      case StoreException.Unavailable e -> Errors.of(ErrorReason.STORE_UNAVAILABLE, e.getMessage());
       case StoreException.Compacted e ->
-          Errors.of(ErrorReason.WATCH_VERSION_TOO_OLD, String.valueOf(e.getMessage()));
+          Errors.of(ErrorReason.WATCH_VERSION_TOO_OLD, e.getMessage());
       case CancellationException _ ->
           Status.CANCELLED.withDescription("the call was cancelled").asRuntimeException();
       default -> {

@@ -15,12 +15,24 @@ public final class PacedStream<T> {
   private final ServerCallStreamObserver<T> observer;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
+  private volatile Runnable onGone = () -> {};
   private boolean ended;
 
   public PacedStream(ServerCallStreamObserver<T> observer) {
     this.observer = observer;
     observer.setOnReadyHandler(this::signal);
-    observer.setOnCancelHandler(this::signal);
+    observer.setOnCancelHandler(() -> {
+      signal();
+      onGone.run();
+    });
+  }
+
+  /** What to do when the reader goes away, beside failing the next send. */
+  public void onGone(Runnable action) {
+    onGone = action;
+    if (observer.isCancelled()) {
+      action.run();
+    }
   }
 
   /** The reader has gone, or the stream has ended. */

@@ -51,6 +51,11 @@ public final class PendingMicroVms {
     };
   }
 
+  private MicroVmRecord decideAgain(MicroVmRecord waiting, boolean explain) {
+    MicroVmRecord decided = decide(waiting);
+    return explain || !Lifecycle.wantsPlacement(decided.getMicrovm()) ? decided : waiting;
+  }
+
   /** Brings the books back to what is durable. */
   public void settle(String uid) {
     placer.settle(uid);
@@ -75,26 +80,32 @@ public final class PendingMicroVms {
     return new HashSet<>(nodes.keySet());
   }
 
-  /** Tries again, the oldest first, for all that have no node. */
-  void placeAll() {
+  /**
+   * Tries again, the oldest first, for all that have no node.
+   *
+   * @param explain whether to write down anew why one still has none; free memory changes all the
+   *     time, and the records of all that wait need not change with it
+   */
+  void placeAll(boolean explain) {
     refusals.keySet().removeIf(uid -> microVms.findByUid(uid).isEmpty());
     microVms.all().stream()
         .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
         .sorted(Comparator.comparingLong(StoredMicroVm::createdVersion))
         .map(StoredMicroVm::uid)
         .toList()
-        .forEach(this::place);
+        .forEach(uid -> place(uid, explain));
   }
 
-  private void place(String uid) {
+  private void place(String uid, boolean explain) {
     try {
       Optional<StoredMicroVm> placed =
           microVms.update(
               uid,
               microVm ->
-                  Lifecycle.wantsPlacement(microVm.microVm())
-                      ? new Verdict.Put(decide(microVm.record()))
-                      : new Verdict.Put(microVm.record()));
+                  new Verdict.Put(
+                      Lifecycle.wantsPlacement(microVm.microVm())
+                          ? decideAgain(microVm.record(), explain)
+                          : microVm.record()));
       placed
           .filter(microVm -> Lifecycle.nodeId(microVm.microVm()).isPresent())
           .ifPresent(microVm ->

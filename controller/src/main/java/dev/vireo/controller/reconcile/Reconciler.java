@@ -31,8 +31,8 @@ public final class Reconciler implements NodeEvents, Runnable {
   /** How late a lease's or a life's end may be noticed. */
   private static final Duration PERIOD = Duration.ofMillis(200);
 
-  /** After which pending microVMs are tried again though nothing is known to have changed. */
-  private static final Duration RETRY_PERIOD = Duration.ofSeconds(5);
+  /** How often pending microVMs are tried though nothing is known to have changed, and told why. */
+  static final Duration EXPLAIN_PERIOD = Duration.ofSeconds(5);
 
   private final MicroVms microVms;
   private final Nodes nodes;
@@ -44,7 +44,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private final Executor executor;
   private final Semaphore roomChanged = new Semaphore(0);
   private final Set<String> lostNodes = new HashSet<>();
-  private long lastPlacement;
+  private long lastExplanation;
   private volatile boolean closed;
 
   /**
@@ -66,7 +66,7 @@ public final class Reconciler implements NodeEvents, Runnable {
     this.deadlines = new Deadlines(microVms, time);
     this.time = time;
     this.executor = executor;
-    this.lastPlacement = time.nanoTime();
+    this.lastExplanation = time.nanoTime();
     microVms.listen(this::onChange);
   }
 
@@ -132,9 +132,12 @@ public final class Reconciler implements NodeEvents, Runnable {
   void round(boolean room) {
     watchLeases();
     deadlines.due().forEach(this::expire);
-    if (room || time.nanoTime() - lastPlacement >= RETRY_PERIOD.toNanos()) {
-      lastPlacement = time.nanoTime();
-      pending.placeAll();
+    boolean explain = time.nanoTime() - lastExplanation >= EXPLAIN_PERIOD.toNanos();
+    if (explain) {
+      lastExplanation = time.nanoTime();
+    }
+    if (room || explain) {
+      pending.placeAll(explain);
     }
   }
 

@@ -122,7 +122,9 @@ public final class Reports {
     if (report.getOutcome() == Outcome.REJECTED) {
       pending.settle(uid);
     }
-    if (report.getOutcome() == Outcome.REMOVED && !Lifecycle.isDeleting(known.get().microVm())) {
+    if (report.getOutcome() == Outcome.REMOVED
+        && Lifecycle.holdsResources(known.get().microVm())
+        && !Lifecycle.isDeleting(known.get().microVm())) {
       toSession(nodeId, session -> session.repeat(uid));
     }
   }

@@ -52,14 +52,21 @@ public final class LogRelay implements LogReader {
   }
 
   /** Begins, or after a lost session goes on, where the client's bytes end. */
-  public synchronized void readFrom(WorkerSession session) {
+  public void readFrom(WorkerSession session) {
+    begin(session);
+    if (session.isOver()) {
+      // It may have ended before it knew of this reader.
+      onSessionEnd();
+    }
+  }
+
+  private synchronized void begin(WorkerSession session) {
     if (ended) {
       return;
     }
     owed = 0;
-    LogStream opened = session.readLog(this);
-    stream = opened;
-    opened.begin(uid, follow, offset, WINDOW_BYTES);
+    stream = session.readLog(this);
+    stream.begin(uid, follow, offset, WINDOW_BYTES);
   }
 
   @Override
@@ -99,10 +106,10 @@ public final class LogRelay implements LogReader {
   @Override
   public void onSessionEnd() {
     synchronized (this) {
-      stream = null;
-      if (ended) {
+      if (ended || stream == null) {
         return;
       }
+      stream = null;
       if (!follow) {
         fail("the worker went away while its log was read");
         return;

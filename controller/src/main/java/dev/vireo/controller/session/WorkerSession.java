@@ -232,12 +232,12 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   LogStream readLog(LogReader reader) {
     long id = ids.incrementAndGet();
     logs.put(id, reader);
-    if (over) {
-      logs.remove(id);
-      reader.onSessionEnd();
-    }
     return new LogStream(
         id, message -> outgoing.add(new Outgoing.Message(message)), () -> logs.remove(id) != null);
+  }
+
+  boolean isOver() {
+    return over;
   }
 
   /** The worker has a newer session. */

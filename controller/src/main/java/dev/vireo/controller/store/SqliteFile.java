@@ -92,10 +92,6 @@ final class SqliteFile implements AutoCloseable {
     }
   }
 
-  Connection connection() {
-    return connection;
-  }
-
   /** A statement that is compiled once; its owner's thread uses it for one thing at a time. */
   PreparedStatement prepare(String sql) throws SQLException {
     PreparedStatement statement = statements.get(sql);
@@ -104,6 +100,20 @@ final class SqliteFile implements AutoCloseable {
       statements.put(sql, statement);
     }
     return statement;
+  }
+
+  /** After an error: ends the transaction, if SQLite has not, and leaves nothing half used. */
+  void rollback() throws SQLException {
+    // The driver may leave the statement that failed unfit for use.
+    for (PreparedStatement statement : statements.values()) {
+      statement.close();
+    }
+    statements.clear();
+    try {
+      execute("ROLLBACK");
+    } catch (SQLException e) {
+      // "No transaction is active": on a full disk SQLite rolls back by itself.
+    }
   }
 
   @Override
@@ -138,12 +148,11 @@ final class SqliteFile implements AutoCloseable {
     execute("PRAGMA journal_mode = WAL");
     execute("PRAGMA synchronous = FULL");
     if (number("PRAGMA user_version") == 0) {
-      connection.setAutoCommit(false);
+      execute("BEGIN IMMEDIATE");
       for (String sql : SCHEMA) {
         execute(sql);
       }
-      connection.commit();
-      connection.setAutoCommit(true);
+      execute("COMMIT");
     }
   }
 

@@ -8,7 +8,6 @@ import io.micrometer.core.instrument.DistributionSummary;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.nio.file.Path;
-import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -36,17 +35,14 @@ import org.jspecify.annotations.Nullable;
  * wait while another is being synchronized to disk go into the next SQLite transaction together, so
  * that one fsync serves them all.
  *
- * <p>Deleted keys leave a tombstone, by which a watch resumes; the newest {@link #TOMBSTONES} are
+ * <p>Deleted keys leave a tombstone, by which a watch resumes; the newest {@value #TOMBSTONES} are
  * kept.
  */
 public final class SqliteStore implements Store {
   private static final Logger LOG = Logger.getLogger(SqliteStore.class);
 
   /** How many deletions are remembered at least. */
-  static final int TOMBSTONES = 10_000;
-
-  /** Above which the oldest tombstones are removed, so that this is not done for each delete. */
-  private static final int TOMBSTONES_HIGH = TOMBSTONES + 1_000;
+  private static final int TOMBSTONES = 10_000;
 
   /** The most commits that share a transaction: bounds how long the first of them waits. */
   private static final int MAX_BATCH = 256;
@@ -57,8 +53,8 @@ public final class SqliteStore implements Store {
   private final LinkedBlockingQueue<Command> commands = new LinkedBlockingQueue<>();
   private final List<Subscription> subscriptions = new CopyOnWriteArrayList<>();
   private final SqliteFile file;
-  private final Connection connection;
   private final Clock clock;
+  private final int tombstonesKept;
   private final Thread thread;
   private final Timer commitTimer;
   private final DistributionSummary batchSizes;
@@ -82,10 +78,11 @@ public final class SqliteStore implements Store {
 
   private record Subscription(String prefix, Watcher watcher) {}
 
-  private SqliteStore(SqliteFile file, Clock clock, MeterRegistry meters) throws SQLException {
+  private SqliteStore(SqliteFile file, Clock clock, int tombstonesKept, MeterRegistry meters)
+      throws SQLException {
     this.file = file;
-    this.connection = file.connection();
     this.clock = clock;
+    this.tombstonesKept = tombstonesKept;
     this.commitTimer =
         Timer.builder("vireo.store.commit")
             .description("A durable transaction, which may serve several commits")
@@ -107,12 +104,12 @@ public final class SqliteStore implements Store {
    * @throws StoreException.Unavailable when the file cannot be read or written
    */
   public static SqliteStore open(Path path, Clock clock, MeterRegistry meters) {
-    return open(SqliteFile.open(path), clock, meters);
+    return open(SqliteFile.open(path), clock, TOMBSTONES, meters);
   }
 
-  static SqliteStore open(SqliteFile file, Clock clock, MeterRegistry meters) {
+  static SqliteStore open(SqliteFile file, Clock clock, int tombstonesKept, MeterRegistry meters) {
     try {
-      return new SqliteStore(file, clock, meters);
+      return new SqliteStore(file, clock, tombstonesKept, meters);
     } catch (SQLException e) {
       file.close();
       throw unavailable(e);
@@ -150,6 +147,11 @@ public final class SqliteStore implements Store {
       subscriptions.add(subscription);
       return () -> subscriptions.remove(subscription);
     });
+  }
+
+  /** Removes what has outlived its lease now, and not only at the next look. */
+  void expireSoon() {
+    enqueue(new Command.Task(this::expire, new CompletableFuture<>()));
   }
 
   @Override
@@ -351,12 +353,13 @@ public final class SqliteStore implements Store {
   }
 
   private void begin() throws SQLException {
-    connection.setAutoCommit(false);
+    file.execute("BEGIN IMMEDIATE");
   }
 
   private void end(List<Change> changes) throws SQLException {
     if (!changes.isEmpty()) {
-      if (tombstones > TOMBSTONES_HIGH) {
+      // With some slack, so that this is not done for each deletion.
+      if (tombstones > tombstonesKept + tombstonesKept / 10) {
         compact();
       }
       PreparedStatement statement =
@@ -365,15 +368,14 @@ public final class SqliteStore implements Store {
       statement.setLong(2, oldestVersion);
       statement.executeUpdate();
     }
-    connection.commit();
-    connection.setAutoCommit(true);
+    file.execute("COMMIT");
   }
 
   /** Forgets all but the newest tombstones. */
   private void compact() throws SQLException {
     PreparedStatement cut =
         file.prepare("SELECT version FROM tombstone ORDER BY version DESC LIMIT 1 OFFSET ?");
-    cut.setInt(1, TOMBSTONES);
+    cut.setInt(1, tombstonesKept);
     try (ResultSet row = cut.executeQuery()) {
       if (!row.next()) {
         return;
@@ -389,11 +391,10 @@ public final class SqliteStore implements Store {
   private void rollback(long versionBefore) {
     version = versionBefore;
     try {
-      connection.rollback();
-      connection.setAutoCommit(true);
+      file.rollback();
       readCounters();
     } catch (SQLException e) {
-      // SQLite has rolled back by itself, or cannot now; the next begin() will tell.
+      // The medium is still in trouble; the next commit will tell.
       LOG.debug("rollback", e);
     }
   }

@@ -5,8 +5,16 @@ import org.jspecify.annotations.Nullable;
 
 /** A commit or a watch that a store did not do. */
 public abstract sealed class StoreException extends RuntimeException {
+  private final String message;
+
   private StoreException(String message, @Nullable Throwable cause) {
     super(message, cause);
+    this.message = message;
+  }
+
+  @Override
+  public String getMessage() {
+    return message;
   }
 
   /** For an image of the store that keeps less than the store. */
