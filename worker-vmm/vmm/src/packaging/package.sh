@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes target/vmm what a spawner runs: runtime/bin/java @vmm.args, with the directory as its own.
+# Makes target/vmm what a spawner runs: runtime/bin/java @vmm.args, with the directory as its own; add --rehearse=4
+# where descriptor 4 is /dev/kvm, and it warms up by running a tiny guest before it answers.
 # The directory may be copied anywhere. Needs: lib/*.jar, native/ (jffi's library), $JAVA_HOME.
 # Usage: package.sh <target/vmm> <vireo-vmm's jar> <class path of the training run>
 set -eu
@@ -20,8 +21,8 @@ cat > jvm.args <<'ARGS'
 -XX:TieredStopAtLevel=1
 -XX:+UseSerialGC
 -XX:-UsePerfData
--Xms2m
--Xmn1m
+-Xms1536k
+-Xmn512k
 -Xmx8m
 -Xss256k
 -XX:ReservedCodeCacheSize=4m
@@ -46,7 +47,7 @@ printf '%s\n' '-jar' 'lib/vireo-vmm.jar' > main.args
 # The archive holds the classes that a VMM loads, parsed and verified, in pages that all VMMs share.
 rm -f vmm.jsa classes.lst
 "$JAVA_HOME/bin/java" --enable-native-access=ALL-UNNAMED -cp "$training_class_path" \
-  dev.vireo.vmm.control.TrainingRun "$home" @jvm.args -Xshare:off -XX:DumpLoadedClassList=classes.lst @main.args
+  dev.vireo.vmm.control.TrainingRun "$home" @jvm.args -Xshare:off -XX:DumpLoadedClassList=classes.lst @main.args --rehearse=4
 runtime/bin/java -XX:+UseSerialGC -Xshare:dump -XX:SharedClassListFile=classes.lst -XX:SharedArchiveFile=vmm.jsa \
   -cp lib/vireo-vmm.jar > dump.log 2>&1 || { cat dump.log; exit 1; }
 { cat jvm.args; echo "-XX:SharedArchiveFile=vmm.jsa"; echo "-Xshare:auto"; cat main.args; } > vmm.args

@@ -42,6 +42,7 @@ public final class ControlServer {
 
   /** Serves workers; returns when there is no reason left for this process to live. */
   public void run() {
+    Log.line("idle");
     while (true) {
       MessageSocket connection = workers.accept();
       if (connection == null || !connect(connection)) {
@@ -188,6 +189,11 @@ public final class ControlServer {
       } catch (LinuxException | IllegalStateException e) {
         // It went away. It will ask when it comes back.
       }
+    }
+
+    @Override
+    public void log(String what) {
+      Log.line(what);
     }
 
     @Override

@@ -37,6 +37,9 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
     /** Something of {@link #status} has changed that is worth an event. */
     void changed();
 
+    /** A line for the log. */
+    void log(String what);
+
     /** It has ended, is cleaned up, and its exit record is written. */
     void ended();
   }
@@ -144,7 +147,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
       state = VmmState.VMM_RUNNING;
     }
     made.start();
-    Log.line("running " + create.getMicrovmName() + ", attempt " + create.getAttempt());
+    listener.log("running " + create.getMicrovmName() + ", attempt " + create.getAttempt());
     listener.changed();
   }
 
@@ -226,7 +229,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
       state = VmmState.VMM_STOPPING;
     }
     if (first) {
-      Log.line("stopping, grace " + graceMillis + " ms");
+      listener.log("stopping, grace " + graceMillis + " ms");
       listener.changed();
     }
     if (graceMillis == 0) {
@@ -271,7 +274,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
       }
       state = to;
     }
-    Log.line(to == VmmState.VMM_PAUSED ? "paused" : "resumed");
+    listener.log(to == VmmState.VMM_PAUSED ? "paused" : "resumed");
     listener.changed();
   }
 
@@ -343,7 +346,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
       }
       notifyAll();
     }
-    Log.line("ended: " + message);
+    listener.log("ended: " + message);
     listener.changed();
     listener.ended();
   }
@@ -356,7 +359,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
     try (Fd record = exitRecord) {
       record.writeFully(last.toByteArray(), 0);
     } catch (LinuxException e) {
-      Log.line("cannot write the exit record: " + e.getMessage());
+      listener.log("cannot write the exit record: " + e.getMessage());
     }
   }
 }

@@ -5,6 +5,7 @@ import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** {@code /dev/kvm}: what KVM can do, and where VMs come from. */
 public final class Kvm {
@@ -21,6 +22,8 @@ public final class Kvm {
   private static final int KVM_CHECK_EXTENSION = 0xAE03;
   private static final int KVM_GET_VCPU_MMAP_SIZE = 0xAE04;
   private static final long KVM_GET_SUPPORTED_CPUID = 0xC008AE05L;
+
+  private static volatile @Nullable CpuidTable supportedCpuid;
 
   private final Fd fd;
 
@@ -54,8 +57,20 @@ public final class Kvm {
     }
   }
 
-  /** {@code KVM_GET_SUPPORTED_CPUID}: every leaf that a vCPU can be given on this host. */
+  /**
+   * {@code KVM_GET_SUPPORTED_CPUID}: every leaf that a vCPU can be given on this host. Asked once:
+   * it does not change, and can take half a millisecond.
+   */
   public CpuidTable supportedCpuid() {
+    CpuidTable known = supportedCpuid;
+    if (known == null) {
+      known = readSupportedCpuid();
+      supportedCpuid = known;
+    }
+    return known;
+  }
+
+  private CpuidTable readSupportedCpuid() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment table = CpuidTable.allocate(arena, CpuidTable.MAX_ENTRIES);
       fd.ioctl(KVM_GET_SUPPORTED_CPUID, table, "KVM_GET_SUPPORTED_CPUID");

@@ -38,12 +38,12 @@ final class TrainingRun {
     Path home = Path.of(arguments[0]);
     List<String> jvmArguments = Arrays.asList(arguments).subList(1, arguments.length);
     String java = home.resolve("runtime/bin/java").toString();
-    try (VmmClient vmm = VmmClient.spawn(home, java, jvmArguments);
+    try (Fd kvm = kvm();
+        VmmClient vmm = VmmClient.spawn(home, java, jvmArguments, kvm);
         Fd kernel = TinyKernel.file(TinyKernel.pvh(DOT_AND_SLEEP));
         Fd console = Fd.memory("console", 0);
         Fd exitRecord = Fd.memory("exit record", 0);
-        Fd disk = Fd.memory("disk", 1 << 20);
-        Fd kvm = kvm()) {
+        Fd disk = Fd.memory("disk", 1 << 20)) {
       vmm.create(
           new VmmClient.Create(kvm, kernel, console, exitRecord)
               .commandLine("console=ttyS0")

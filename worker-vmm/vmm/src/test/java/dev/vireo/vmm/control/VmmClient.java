@@ -25,6 +25,7 @@ import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -56,11 +57,18 @@ final class VmmClient implements AutoCloseable {
     connect();
   }
 
-  /** Spawns {@code executable arguments…} with the listening socket as descriptor 3. */
-  static VmmClient spawn(Path workingDirectory, String executable, List<String> arguments)
+  /**
+   * Spawns {@code executable arguments…} with the listening socket as descriptor 3, and {@code
+   * more} after that.
+   */
+  static VmmClient spawn(
+      Path workingDirectory, String executable, List<String> arguments, Fd... more)
       throws IOException {
+    List<Fd> inherited = new ArrayList<>();
     Path directory = Files.createTempDirectory("vmm");
     UnixListener listener = UnixListener.bind(directory.resolve("vmm.sock").toString(), 4);
+    inherited.add(listener.fd());
+    inherited.addAll(List.of(more));
     try (Fd log = Fd.open(directory.resolve("log").toString(), Fd.O_RDWR | Fd.O_CREAT, 0600)) {
       ProcessHandleFd process =
           Spawner.spawn(
@@ -70,7 +78,7 @@ final class VmmClient implements AutoCloseable {
                   Map.of("MALLOC_ARENA_MAX", "1"),
                   workingDirectory.toString(),
                   log,
-                  List.of(listener.fd()),
+                  inherited,
                   true));
       return new VmmClient(directory, listener, process);
     }
@@ -91,9 +99,13 @@ final class VmmClient implements AutoCloseable {
     return spawn(Path.of("/"), System.getProperty("java.home") + "/bin/java", arguments);
   }
 
-  /** The packaged one, {@code target/vmm}. */
-  static VmmClient spawnPackaged(Path home) throws IOException {
-    return spawn(home, home.resolve("runtime/bin/java").toString(), List.of("@vmm.args"));
+  /** The packaged one, {@code target/vmm}, warmed up. */
+  static VmmClient spawnPackaged(Path home, Fd kvm) throws IOException {
+    return spawn(
+        home,
+        home.resolve("runtime/bin/java").toString(),
+        List.of("@vmm.args", "--rehearse=4"),
+        kvm);
   }
 
   /** A create request and the files it speaks of. */
@@ -284,7 +296,11 @@ final class VmmClient implements AutoCloseable {
     long sum = 0;
     try (var tasks = Files.list(Path.of("/proc/" + process.pid() + "/task"))) {
       for (Path task : tasks.toList()) {
-        sum += Long.parseLong(Files.readString(task.resolve("schedstat")).split(" ", -1)[0]);
+        try {
+          sum += Long.parseLong(Files.readString(task.resolve("schedstat")).split(" ", -1)[0]);
+        } catch (NoSuchFileException e) {
+          // This thread has just ended.
+        }
       }
     }
     return sum;

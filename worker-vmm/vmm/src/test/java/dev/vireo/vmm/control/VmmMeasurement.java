@@ -31,7 +31,7 @@ final class VmmMeasurement {
         Fd kernel = Fd.open(arguments[1], Fd.O_RDONLY)) {
       for (int i = 0; i < count; i++) {
         long start = System.nanoTime();
-        VmmClient vmm = VmmClient.spawnPackaged(home);
+        VmmClient vmm = VmmClient.spawnPackaged(home, kvm);
         vmms.add(vmm);
         vmm.status();
         startMillis.add((System.nanoTime() - start) / 1e6);

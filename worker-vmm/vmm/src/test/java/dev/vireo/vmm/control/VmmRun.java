@@ -34,8 +34,8 @@ final class VmmRun {
       options.put(argument.replaceAll("=.*", ""), argument.replaceFirst("[^=]*=", ""));
     }
     Path home = Path.of(required(options, "vmm")).toAbsolutePath();
-    try (VmmClient vmm = VmmClient.spawnPackaged(home);
-        Fd kvm = Fd.open("/dev/kvm", Fd.O_RDWR);
+    try (Fd kvm = Fd.open("/dev/kvm", Fd.O_RDWR);
+        VmmClient vmm = VmmClient.spawnPackaged(home, kvm);
         Fd kernel = Fd.open(required(options, "kernel"), Fd.O_RDONLY);
         Fd console = Fd.memory("console", 0);
         Fd exitRecord = Fd.memory("exit record", 0)) {

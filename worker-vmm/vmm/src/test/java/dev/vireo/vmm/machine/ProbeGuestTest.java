@@ -43,7 +43,6 @@ final class ProbeGuestTest {
                 .start()) {
       assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
       assertTrue(machine.console().contains("probe: passed"), machine::console);
-      System.out.println(machine.console() + machine.machine().exits());
     }
   }
 }

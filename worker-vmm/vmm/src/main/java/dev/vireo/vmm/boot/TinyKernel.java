@@ -4,10 +4,10 @@ import dev.vireo.linux.Fd;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** Makes ELF kernels of a few instructions, for tests. */
+/** Makes ELF kernels of a few instructions, for rehearsals and tests. */
 public final class TinyKernel {
-  /** Where {@link #pvh} and {@link #longMode} put the code. */
-  public static final long LOAD_ADDRESS = 0x100000;
+  /** The address of the first byte of the code. */
+  public static final int LOAD_ADDRESS = 0x100000;
 
   private static final int EM_X86_64 = 62;
   private static final int FILE_HEADER = 64;
@@ -16,7 +16,7 @@ public final class TinyKernel {
 
   private TinyKernel() {}
 
-  /** Entered in 32-bit protected mode at its first byte. */
+  /** Entered in 32-bit protected mode at its first byte, by a PVH note. */
   public static byte[] pvh(byte[] code) {
     int noteAt = FILE_HEADER + 2 * PROGRAM_HEADER;
     int codeAt = noteAt + NOTE;
@@ -25,7 +25,7 @@ public final class TinyKernel {
     segment(elf, FILE_HEADER, 1, codeAt, LOAD_ADDRESS, code.length);
     segment(elf, FILE_HEADER + PROGRAM_HEADER, 4, noteAt, 0, NOTE);
     elf.position(noteAt).putInt(4).putInt(4).putInt(18).putInt(0x006e6558);
-    elf.putInt((int) LOAD_ADDRESS);
+    elf.putInt(LOAD_ADDRESS);
     elf.put(code);
     return file;
   }
