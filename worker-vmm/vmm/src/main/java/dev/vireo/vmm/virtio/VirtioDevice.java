@@ -13,6 +13,9 @@ import java.util.Map;
  * time, from vCPU threads; the device serves its queues on threads of its own.
  */
 public interface VirtioDevice extends AutoCloseable {
+  /** Feature bit: not a legacy device (VIRTIO 1.2, section 6). Every transport offers it. */
+  long VERSION_1 = 1L << 32;
+
   /** Its row in the device catalogue. */
   BackEnd backEnd();
 

@@ -7,7 +7,6 @@ import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.DriverSignals;
 import dev.vireo.vmm.virtio.EnumCounters;
-import dev.vireo.vmm.virtio.Features;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueCounters;
@@ -207,7 +206,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   // Features (section 2.2)
 
   private long offeredFeatures() {
-    return device.features() | Features.VERSION_1;
+    return device.features() | VirtioDevice.VERSION_1;
   }
 
   /** 32 bits of 64, and zero for those beyond. */
@@ -275,7 +274,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
    */
   private void acceptFeatures() {
     boolean offered = (driverFeatures & ~offeredFeatures()) == 0;
-    if (offered && (driverFeatures & Features.VERSION_1) != 0) {
+    if (offered && (driverFeatures & VirtioDevice.VERSION_1) != 0) {
       setStatus(DeviceStatus.FEATURES_OK);
     } else {
       illegal(IllegalUse.FEATURES_REFUSED);

@@ -2,7 +2,6 @@ package dev.vireo.vmm.virtio.queue;
 
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.memory.GuestMemory;
-import dev.vireo.vmm.virtio.DriverSignals;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -42,7 +41,7 @@ public final class QueueWorker implements AutoCloseable {
       };
 
   private record Service(
-      Virtqueue queue, DescriptorChain chain, DriverSignals signals, Handler handler) {}
+      Virtqueue queue, DescriptorChain chain, QueueSignals signals, Handler handler) {}
 
   private final EventFd notifier;
   private final QueueCounters counters;
@@ -67,7 +66,7 @@ public final class QueueWorker implements AutoCloseable {
   }
 
   /** Serves {@code queue} from now on, what is already available in it too. */
-  public void start(Virtqueue queue, GuestMemory memory, DriverSignals signals, Handler handler) {
+  public void start(Virtqueue queue, GuestMemory memory, QueueSignals signals, Handler handler) {
     synchronized (serving) {
       service = new Service(queue, new DescriptorChain(memory, queue.size()), signals, handler);
       stopping = false;

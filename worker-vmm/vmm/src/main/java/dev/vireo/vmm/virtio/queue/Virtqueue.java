@@ -1,7 +1,6 @@
 package dev.vireo.vmm.virtio.queue;
 
 import dev.vireo.vmm.memory.GuestMemory;
-import dev.vireo.vmm.virtio.Features;
 import dev.vireo.vmm.virtio.queue.VirtqueueException.Fault;
 import java.lang.invoke.VarHandle;
 
@@ -11,8 +10,14 @@ import java.lang.invoke.VarHandle;
  * nothing after it is made. For one thread at a time.
  */
 public final class Virtqueue {
+  /** Feature bit: chains may continue in a table of their own (section 6). */
+  public static final long INDIRECT_DESC = 1L << 28;
+
+  /** Feature bit: each side says at which index it wants the next signal (section 6). */
+  public static final long EVENT_IDX = 1L << 29;
+
   /** The feature bits this ring implements. */
-  public static final long FEATURES = Features.RING_INDIRECT_DESC | Features.RING_EVENT_IDX;
+  public static final long FEATURES = INDIRECT_DESC | EVENT_IDX;
 
   private static final int MAX_SIZE = 32_768;
 
@@ -61,8 +66,8 @@ public final class Virtqueue {
     this.descriptors = setup.descriptorTable();
     this.available = setup.availableRing();
     this.used = setup.usedRing();
-    this.eventIndex = (features & Features.RING_EVENT_IDX) != 0;
-    this.indirect = (features & Features.RING_INDIRECT_DESC) != 0;
+    this.eventIndex = (features & EVENT_IDX) != 0;
+    this.indirect = (features & INDIRECT_DESC) != 0;
     if (size < 1 || size > MAX_SIZE || Integer.bitCount(size) != 1) {
       throw new VirtqueueException(Fault.QUEUE_SIZE, Integer.toString(size));
     }

@@ -20,11 +20,12 @@ import dev.vireo.linux.Fd;
 import dev.vireo.vmm.backend.FakeLibc;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.DeviceStatus;
-import dev.vireo.vmm.virtio.Features;
+import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
+import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -181,9 +182,9 @@ class BlockDeviceTest {
       assertEquals(0, writable & BlockDevice.READ_ONLY);
       assertEquals(writable | BlockDevice.READ_ONLY, readOnly);
       assertEquals(
-          Features.VERSION_1
-              | Features.RING_EVENT_IDX
-              | Features.RING_INDIRECT_DESC
+          VirtioDevice.VERSION_1
+              | Virtqueue.EVENT_IDX
+              | Virtqueue.INDIRECT_DESC
               | BlockDevice.FLUSH
               | BlockDevice.SEG_MAX,
           writable);
@@ -549,7 +550,7 @@ class BlockDeviceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(longs = {0, Features.RING_EVENT_IDX, Features.RING_INDIRECT_DESC})
+    @ValueSource(longs = {0, Virtqueue.EVENT_IDX, Virtqueue.INDIRECT_DESC})
     void negotiatedFeaturesCanDifferEachTime(long features) {
       Disk disk = disk();
       disk.request(IN, 0, 512);

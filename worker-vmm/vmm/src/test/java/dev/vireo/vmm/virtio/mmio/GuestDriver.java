@@ -6,7 +6,7 @@ import static dev.vireo.vmm.virtio.DeviceStatus.DRIVER_OK;
 import static dev.vireo.vmm.virtio.DeviceStatus.FEATURES_OK;
 
 import dev.vireo.linux.EventFd;
-import dev.vireo.vmm.virtio.Features;
+import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.GuestRing;
 import dev.vireo.vmm.virtio.queue.QueueSetup;
 
@@ -67,7 +67,7 @@ public final class GuestDriver {
   /** Up to FEATURES_OK with {@code features}, VERSION_1 added. */
   public void negotiate(long features) {
     begin();
-    driverFeatures(features | Features.VERSION_1);
+    driverFeatures(features | VirtioDevice.VERSION_1);
     status(ACKNOWLEDGE | DRIVER | FEATURES_OK);
   }
 

@@ -14,9 +14,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
-import dev.vireo.vmm.virtio.Features;
+import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.GuestRing;
 import dev.vireo.vmm.virtio.queue.QueueSetup;
+import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -93,7 +94,7 @@ class MmioTransportTest {
   class FeatureNegotiation {
     @Test
     void offersTheDevicesFeaturesAndVersion1() {
-      assertEquals(FakeDevice.FEATURES | Features.VERSION_1, driver.deviceFeatures());
+      assertEquals(FakeDevice.FEATURES | VirtioDevice.VERSION_1, driver.deviceFeatures());
     }
 
     @Test
@@ -108,7 +109,7 @@ class MmioTransportTest {
     void aSubsetWithVersion1IsAccepted() {
       driver.negotiate(1L << 3);
       assertEquals(ACKNOWLEDGE | DRIVER | FEATURES_OK, driver.status());
-      assertEquals(1L << 3 | Features.VERSION_1, transport.inspect().driverFeatures());
+      assertEquals(1L << 3 | VirtioDevice.VERSION_1, transport.inspect().driverFeatures());
     }
 
     @Test
@@ -130,7 +131,7 @@ class MmioTransportTest {
     @Test
     void aRefusedDriverMayTryAgain() {
       driver.negotiate(1);
-      driver.driverFeatures(Features.VERSION_1);
+      driver.driverFeatures(VirtioDevice.VERSION_1);
       driver.status(ACKNOWLEDGE | DRIVER | FEATURES_OK);
       assertEquals(ACKNOWLEDGE | DRIVER | FEATURES_OK, driver.status());
     }
@@ -139,7 +140,7 @@ class MmioTransportTest {
     void featuresAreFrozenOnceTheyAreAccepted() {
       driver.negotiate(1L << 3);
       assertIllegal(IllegalUse.FEATURES_FROZEN, () -> driver.write(Register.DRIVER_FEATURES, 1));
-      assertEquals(1L << 3 | Features.VERSION_1, transport.inspect().driverFeatures());
+      assertEquals(1L << 3 | VirtioDevice.VERSION_1, transport.inspect().driverFeatures());
     }
 
     @Test
@@ -165,7 +166,7 @@ class MmioTransportTest {
     void goesStepByStepToDriverOk() {
       driver.initialize(0);
       assertEquals(LIVE, driver.status());
-      assertEquals(Features.VERSION_1, device.live().features());
+      assertEquals(VirtioDevice.VERSION_1, device.live().features());
     }
 
     @ParameterizedTest
@@ -247,13 +248,13 @@ class MmioTransportTest {
   class Activation {
     @Test
     void hasTheQueuesThatAreReady() {
-      driver.negotiate(Features.RING_EVENT_IDX);
+      driver.negotiate(Virtqueue.EVENT_IDX);
       driver.setUpQueue(1);
       driver.ready();
       assertTrue(device.live().queues().get(0).isEmpty());
       assertEquals(FakeDevice.QUEUE_SIZE, device.live().queues().get(1).orElseThrow().size());
-      assertTrue(device.live().has(Features.RING_EVENT_IDX));
-      assertFalse(device.live().has(Features.RING_INDIRECT_DESC));
+      assertTrue(device.live().has(Virtqueue.EVENT_IDX));
+      assertFalse(device.live().has(Virtqueue.INDIRECT_DESC));
     }
 
     @ParameterizedTest
@@ -335,9 +336,9 @@ class MmioTransportTest {
     @Test
     void letsTheDriverStartAgain() {
       driver.initialize(0);
-      driver.initialize(Features.RING_EVENT_IDX);
+      driver.initialize(Virtqueue.EVENT_IDX);
       assertEquals(LIVE, driver.status());
-      assertTrue(device.live().has(Features.RING_EVENT_IDX));
+      assertTrue(device.live().has(Virtqueue.EVENT_IDX));
     }
 
     /** Another vCPU that reads the status meanwhile waits for it. */
@@ -742,7 +743,7 @@ class MmioTransportTest {
         transport.read(offset, width);
       }
       if (random.nextInt(200) == 0) {
-        driver.initialize(random.nextBoolean() ? Features.RING_EVENT_IDX : 0);
+        driver.initialize(random.nextBoolean() ? Virtqueue.EVENT_IDX : 0);
       }
     }
     driver.initialize(0);

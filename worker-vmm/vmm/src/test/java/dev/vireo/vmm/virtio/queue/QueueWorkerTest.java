@@ -11,7 +11,6 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.EventFd;
-import dev.vireo.vmm.virtio.DriverSignals;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -26,7 +25,7 @@ class QueueWorkerTest {
   private static final int SIZE = 8;
 
   /** A driver that only remembers what it was told. */
-  private static final class Signals implements DriverSignals {
+  private static final class Signals implements QueueSignals {
     final AtomicInteger interrupts = new AtomicInteger();
     final AtomicReference<@Nullable Throwable> reset = new AtomicReference<>();
 
@@ -38,11 +37,6 @@ class QueueWorkerTest {
     @Override
     public void needsReset(Throwable cause) {
       reset.set(cause);
-    }
-
-    @Override
-    public void changeConfig(Runnable change) {
-      throw new AssertionError("a queue has no configuration");
     }
   }
 

@@ -15,7 +15,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
 import dev.vireo.vmm.memory.IoVector;
-import dev.vireo.vmm.virtio.Features;
 import dev.vireo.vmm.virtio.queue.VirtqueueException.Fault;
 import java.lang.management.ManagementFactory;
 import org.junit.jupiter.api.Nested;
@@ -434,7 +433,7 @@ class VirtqueueTest {
     @Test
     void thatWasNotNegotiatedIsRefused() {
       ring.descriptor(0, TABLE, 16, INDIRECT, 0).offer(0);
-      assertFault(Fault.INDIRECT_NOT_NEGOTIATED, queueWithout(Features.RING_INDIRECT_DESC));
+      assertFault(Fault.INDIRECT_NOT_NEGOTIATED, queueWithout(Virtqueue.INDIRECT_DESC));
     }
 
     @Test
@@ -542,7 +541,7 @@ class VirtqueueTest {
 
   @Nested
   class WithoutEventIndices {
-    private final Virtqueue queue = queueWithout(Features.RING_EVENT_IDX);
+    private final Virtqueue queue = queueWithout(Virtqueue.EVENT_IDX);
 
     @Test
     void aFlagAsksForNotificationsOrNone() {
