@@ -165,22 +165,14 @@ public final class GuestMemory {
     int region = region(address, target.length);
     // Between segments: from or to an array it would make a class at run time, the first time.
     MemorySegment.copy(
-        segments[region],
-        address - bases[region],
-        MemorySegment.ofArray(target),
-        0,
-        target.length);
+        segments[region], address - bases[region], MemorySegment.ofArray(target), 0, target.length);
   }
 
   /** Copies all of {@code source} into guest memory. */
   public void write(long address, byte[] source) {
     int region = region(address, source.length);
     MemorySegment.copy(
-        MemorySegment.ofArray(source),
-        0,
-        segments[region],
-        address - bases[region],
-        source.length);
+        MemorySegment.ofArray(source), 0, segments[region], address - bases[region], source.length);
   }
 
   /** The range as memory of this process. */
