@@ -115,7 +115,7 @@ class BadInputTest {
   @Test
   void memoryAboveAnyNodes() {
     assertRefused(
-        ErrorReason.NODE_RESOURCES_EXHAUSTED,
+        ErrorReason.FIELD_INVALID,
         "spec.memory_mib",
         probe().setMemoryMib(8L << 20).build()); // 8 TiB
   }
