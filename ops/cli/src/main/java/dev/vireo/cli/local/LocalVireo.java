@@ -13,6 +13,7 @@ import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -74,7 +75,7 @@ public final class LocalVireo implements AutoCloseable {
       lock =
           FileChannel.open(
               daemons().resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-      if (lock.tryLock() == null) {
+      if (!tryLock(lock)) {
         lock.close();
         throw new CommandException(
             ExitCode.REFUSED,
@@ -86,6 +87,15 @@ public final class LocalVireo implements AutoCloseable {
           ExitCode.FAILED,
           "cannot use the state directory %s: %s".formatted(state, e),
           "Choose another one: VIREO_STATE_DIR=…");
+    }
+  }
+
+  private static boolean tryLock(FileChannel file) throws IOException {
+    try {
+      return file.tryLock() != null;
+    } catch (OverlappingFileLockException e) {
+      // This process has it.
+      return false;
     }
   }
 

@@ -1,0 +1,142 @@
+package dev.vireo.cli.local;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.cli.CommandException;
+import dev.vireo.cli.Environment;
+import dev.vireo.cli.ExitCode;
+import io.grpc.inprocess.InProcessChannelBuilder;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * How the daemons of this machine fail to start. How they do start is the system tests' to tell.
+ */
+class LocalVireoTest {
+  @TempDir private Path state = Path.of("");
+  @TempDir private Path sourceTree = Path.of("");
+
+  private final PrintStream output =
+      new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
+
+  @Test
+  void saysHowToGetWhatHasNotBeenBuilt() {
+    try (LocalVireo vireo = vireo()) {
+      CommandException error =
+          assertThrows(CommandException.class, () -> vireo.startController(freePorts()));
+      assertEquals("controller/quarkus-run.jar has not been built", error.problem());
+    }
+  }
+
+  @Test
+  void quotesTheLastWordsOfADaemonThatDoesNotStart() throws IOException {
+    buildController("no jar at all");
+    try (LocalVireo vireo = vireo()) {
+      CommandException error =
+          assertThrows(CommandException.class, () -> vireo.startController(freePorts()));
+
+      assertEquals(ExitCode.FAILED, error.exitCode());
+      assertTrue(error.problem().contains("corrupt jarfile"), error.problem());
+      assertTrue(error.remedy().contains("daemons/controller/log"), error.remedy());
+    }
+  }
+
+  @Test
+  void namesThePortThatIsTaken() throws IOException {
+    buildController("never run");
+    try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        LocalVireo vireo = vireo()) {
+      LocalVireo.Ports ports = new LocalVireo.Ports(freePort(), taken.getLocalPort());
+      CommandException error =
+          assertThrows(CommandException.class, () -> vireo.startController(ports));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+      assertEquals(
+          "port %d of 127.0.0.1 is taken by another program".formatted(taken.getLocalPort()),
+          error.problem());
+    }
+  }
+
+  @Test
+  void stateDirectoryIsOneCommandsAtATime() {
+    try (LocalVireo first = vireo()) {
+      assertTrue(first.down().isEmpty());
+      CommandException error = assertThrows(CommandException.class, this::vireo);
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+    }
+    vireo().close();
+  }
+
+  @Test
+  void whatRunsIsACopyThatARebuildDoesNotTouch() throws IOException {
+    buildController("first");
+    Programs first = Programs.install(sourceTree, state);
+    assertEquals(first, Programs.install(sourceTree, state), "copied once");
+
+    buildController("second build");
+    Programs second = Programs.install(sourceTree, state);
+
+    assertNotEquals(first, second);
+    assertEquals(
+        "first", Files.readString(first.directory().resolve("controller/quarkus-run.jar")));
+    assertEquals(
+        Files.getLastModifiedTime(controllerJar()),
+        Files.getLastModifiedTime(second.directory().resolve("controller/quarkus-run.jar")));
+  }
+
+  @Test
+  void downOfNothingIsNothing() {
+    try (LocalVireo vireo = vireo()) {
+      assertTrue(vireo.down().isEmpty());
+      assertFalse(Files.exists(state.resolve("programs")));
+    }
+  }
+
+  private void buildController(String content) throws IOException {
+    Files.createDirectories(controllerJar().getParent());
+    Files.writeString(controllerJar(), content);
+  }
+
+  private static LocalVireo.Ports freePorts() {
+    return new LocalVireo.Ports(freePort(), freePort());
+  }
+
+  private static int freePort() {
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      return socket.getLocalPort();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private Path controllerJar() {
+    return sourceTree.resolve("controller/target/controller/quarkus-run.jar");
+  }
+
+  private LocalVireo vireo() {
+    Environment environment =
+        new Environment(
+            output,
+            output,
+            false,
+            Clock.systemUTC(),
+            Map.of("HOME", state.toString()),
+            address -> InProcessChannelBuilder.forName("nobody").build());
+    return new LocalVireo(environment, state, sourceTree, new Progress(output));
+  }
+}
