@@ -62,7 +62,7 @@ class ArchitectureTest {
       Map.ofEntries(
           Map.entry("memory", List.of()),
           Map.entry("kvm", List.of("memory")),
-          Map.entry("boot", List.of("memory")),
+          Map.entry("boot", List.of("memory", "kvm")),
           Map.entry("backend", List.of("memory")),
           Map.entry("virtio.queue", List.of("memory")),
           Map.entry("virtio.block", List.of("memory", "virtio", "virtio.queue", "backend")),
