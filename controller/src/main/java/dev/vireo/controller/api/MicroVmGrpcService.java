@@ -39,7 +39,7 @@ import java.util.function.Supplier;
 @GrpcService
 public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBase {
   /** Changes that may wait for a slow client before it is cut off. */
-  static final int WATCH_CAPACITY = 4_096;
+  static final int WATCH_CAPACITY = 1_024;
 
   private static final Duration BOOKMARK_PERIOD = Duration.ofSeconds(10);
 

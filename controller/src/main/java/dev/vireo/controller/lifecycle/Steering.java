@@ -15,6 +15,7 @@ import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
 import java.util.EnumSet;
+import java.util.stream.Collectors;
 
 /**
  * The four verbs that change a microVM's desired state, and the states in which each is allowed.
@@ -56,5 +57,20 @@ public enum Steering {
   public boolean startsAgain(MicroVm microVm) {
     return this == START
         && EnumSet.of(STOPPING, STOPPED, FAILED).contains(microVm.getStatus().getState());
+  }
+
+  /** The verbs in Markdown. */
+  static String toMarkdown() {
+    StringBuilder table =
+        new StringBuilder("| verb | desired state | allowed in |\n|---|---|---|\n");
+    for (Steering verb : values()) {
+      table.append(
+          "| %s | `%s` | %s |\n"
+              .formatted(
+                  verb,
+                  verb.wish,
+                  verb.allowed.stream().map("`%s`"::formatted).collect(Collectors.joining(", "))));
+    }
+    return table.toString();
   }
 }

@@ -10,7 +10,6 @@ import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.NodeRecord;
 import dev.vireo.proto.v1.Node;
-import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.NodeStatus.Health;
@@ -29,6 +28,8 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentNavigableMap;
 import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -47,6 +48,7 @@ public final class Nodes implements AutoCloseable {
   private final long startNanos;
   private final ConcurrentNavigableMap<String, StoredNode> byId = new ConcurrentSkipListMap<>();
   private final ConcurrentHashMap<String, Heard> heard = new ConcurrentHashMap<>();
+  private final List<Consumer<StoredNode>> listeners = new CopyOnWriteArrayList<>();
   private final Store.Watch watch;
 
   /** The last word of a node's worker. */
@@ -80,6 +82,11 @@ public final class Nodes implements AutoCloseable {
   @Override
   public void close() {
     watch.close();
+  }
+
+  /** Tells of every node that becomes another one, on the store's thread. */
+  public void listen(Consumer<StoredNode> listener) {
+    listeners.add(listener);
   }
 
   public Duration lease() {
@@ -152,31 +159,28 @@ public final class Nodes implements AutoCloseable {
     }
   }
 
-  /** A worker's heartbeat. Returns whether the node can do more or less than before. */
+  /** A worker's heartbeat. Returns whether the node is back from being lost. */
   public boolean heartbeat(String id, Heartbeat heartbeat) {
     boolean back = health(id) != Health.READY;
     hear(id, heartbeat.getWarmVmms());
-    return update(id, heartbeat) || back;
+    find(id).ifPresent(node -> update(node, heartbeat));
+    return back;
   }
 
-  private boolean update(String id, Heartbeat heartbeat) {
-    Optional<StoredNode> before = find(id);
-    if (before.isEmpty()) {
-      return false;
+  private void update(StoredNode node, Heartbeat heartbeat) {
+    NodeRecord.Builder after = node.record().toBuilder();
+    NodeStatus.Builder status = after.getNodeBuilder().getStatusBuilder();
+    if (heartbeat.hasCapabilities()) {
+      status.setCapabilities(heartbeat.getCapabilities());
     }
-    NodeStatus known = before.get().node().getStatus();
-    NodeCapabilities capabilities =
-        heartbeat.hasCapabilities() ? heartbeat.getCapabilities() : known.getCapabilities();
-    NodeResources capacity =
-        heartbeat.hasCapacity() ? heartbeat.getCapacity() : known.getCapacity();
-    if (capabilities.equals(known.getCapabilities()) && capacity.equals(known.getCapacity())) {
-      return false;
+    if (heartbeat.hasCapacity()) {
+      status.setCapacity(heartbeat.getCapacity());
     }
-    NodeRecord.Builder after = before.get().record().toBuilder();
-    after.getNodeBuilder().getStatusBuilder().setCapabilities(capabilities).setCapacity(capacity);
-    // Not waited for: what is lost by a conflict or a crash comes with the next heartbeat.
-    CompletableFuture<Long> _ = put(id, before, touched(after));
-    return true;
+    if (!after.build().equals(node.record())) {
+      // Not waited for: what is lost by a conflict or a failing store comes with the next
+      // heartbeat.
+      CompletableFuture<Long> _ = put(node.id(), Optional.of(node), touched(after));
+    }
   }
 
   private void hear(String id, int warmVmms) {
@@ -239,6 +243,7 @@ public final class Nodes implements AutoCloseable {
         case Change.Updated updated -> {
           StoredNode node = StoredNode.of(updated.entry());
           byId.put(node.id(), node);
+          listeners.forEach(listener -> listener.accept(node));
         }
         case Change.Deleted deleted -> byId.remove(deleted.key().substring(KEY_PREFIX.length()));
       }

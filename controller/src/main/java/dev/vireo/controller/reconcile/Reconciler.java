@@ -68,6 +68,7 @@ public final class Reconciler implements NodeEvents, Runnable {
     this.executor = executor;
     this.lastExplanation = time.nanoTime();
     microVms.listen(this::onChange);
+    nodes.listen(node -> nodeChanged(node.id()));
   }
 
   // ---- events

@@ -10,7 +10,7 @@ public interface NodeEvents {
   /** A microVM that is to be deleted is not on its node (any more). */
   void absent(String nodeId, String uid);
 
-  /** The node has come, or come back, or its capacity or capabilities are others. */
+  /** The node has come, or come back. */
   void nodeChanged(String nodeId);
 
   /**

@@ -1,0 +1,463 @@
+package dev.vireo.controller.api;
+
+import static dev.vireo.controller.testing.TestController.PARENT;
+import static dev.vireo.controller.testing.TestController.name;
+import static dev.vireo.controller.testing.TestController.probe;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.controller.lifecycle.ConditionType;
+import dev.vireo.controller.lifecycle.Conditions;
+import dev.vireo.controller.testing.ControllerTest;
+import dev.vireo.controller.testing.FakeWorker;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
+import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import io.grpc.StatusRuntimeException;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+final class CreateTest extends ControllerTest {
+  @Test
+  void itIsPlacedAtOnceAndTheWorkerIsTold() {
+    FakeWorker worker = controller.join("a");
+
+    MicroVm created = create(probe("vm"));
+
+    assertEquals(name("vm"), created.getMeta().getName());
+    assertEquals(MicroVmState.SCHEDULED, created.getStatus().getState());
+    assertEquals("nodes/a", created.getStatus().getNode());
+    assertEquals(DesiredState.DESIRED_RUNNING, created.getSpec().getDesiredState());
+    assertEquals(created, get("vm"));
+    Assignment assignment = worker.nextAssignment();
+    assertEquals(created.getMeta().getUid(), assignment.getUid());
+    assertEquals(created.getSpec(), assignment.getSpec());
+    assertEquals(1, assignment.getAttempt());
+    assertEquals(1, assignment.getGeneration());
+  }
+
+  @Test
+  void aCreateTakesTwoDurableWrites() {
+    FakeWorker worker = controller.join("a");
+    MicroVm created = create(probe("vm"));
+    Assignment assignment = worker.nextAssignment();
+    worker.report(
+        FakeWorker.about(assignment, Outcome.IN_PROGRESS).setState(MicroVmState.STARTING));
+    worker.report(FakeWorker.running(assignment));
+    awaitState("vm", MicroVmState.RUNNING);
+
+    assertEquals(
+        created.getMeta().getResourceVersion() + 1, get("vm").getMeta().getResourceVersion());
+  }
+
+  @Test
+  void withoutANodeItWaitsAndSaysWhy() {
+    MicroVm created = create(probe("vm"));
+
+    assertEquals(MicroVmState.PENDING, created.getStatus().getState());
+    assertEquals("no node has joined yet", scheduledMessage(created));
+
+    FakeWorker worker = controller.join("a");
+    assertEquals(name("vm"), worker.nextAssignment().getName());
+  }
+
+  @Test
+  void withoutRoomItWaitsAndSaysWhyUntilThereIsRoom() {
+    FakeWorker worker = controller.join("a");
+    create(probe("big", spec -> spec.setMemoryMib(4_000)));
+    Assignment big = worker.nextAssignment();
+
+    MicroVm second = create(probe("second", spec -> spec.setMemoryMib(512)));
+    assertEquals("0 of 1 node: 1 lacks memory (need 512 MiB, free 96)", scheduledMessage(second));
+
+    controller
+        .client()
+        .deleteMicroVm(DeleteMicroVmRequest.newBuilder().setName(name("big")).build());
+    assertEquals(big.getUid(), worker.next().getDesiredChange().getRemove().getUid());
+    worker.report(FakeWorker.removed(big.getUid()));
+    assertEquals(name("second"), worker.nextAssignment().getName());
+  }
+
+  @Test
+  void theServerMakesANameIfTheClientDoesNot() {
+    MicroVm one = create(probe(""));
+    MicroVm two = create(probe(""));
+
+    assertTrue(one.getMeta().getName().startsWith(PARENT + "/microvms/vm-"));
+    assertNotEquals(one.getMeta().getName(), two.getMeta().getName());
+  }
+
+  @Test
+  void aNameIsTakenOnceHoweverManyTryAtOnce() {
+    long created =
+        IntStream.range(0, 16)
+            .mapToObj(_ -> createAsync(probe("vm"), Wait.WAIT_UNSPECIFIED))
+            .toList()
+            .stream()
+            .filter(attempt ->
+                attempt
+                    .handle((_, error) -> {
+                      assertTrue(
+                          error == null
+                              || Errors.reasonOf(error)
+                                  .equals(Optional.of(ErrorReason.MICROVM_ALREADY_EXISTS)));
+                      return error == null;
+                    })
+                    .join())
+            .count();
+
+    assertEquals(1, created);
+    assertRefused(ErrorReason.MICROVM_ALREADY_EXISTS, () -> create(probe("vm")));
+  }
+
+  // ---- request ids
+
+  @Test
+  void aRetryGetsTheFirstAnswerAlsoLaterAndAfterARestart() {
+    CreateMicroVmRequest request = withRequestId(probe("vm"));
+    FakeWorker worker = controller.join("a");
+    MicroVm first = create(request);
+    worker.report(FakeWorker.running(worker.nextAssignment()));
+    awaitState("vm", MicroVmState.RUNNING);
+
+    assertEquals(stored(first), create(request));
+    restart();
+    assertEquals(stored(first), create(request));
+  }
+
+  @Test
+  void aRetryAfterADeleteMakesNothing() {
+    CreateMicroVmRequest request = withRequestId(probe("vm"));
+    MicroVm first = create(request);
+    controller
+        .client()
+        .deleteMicroVm(DeleteMicroVmRequest.newBuilder().setName(name("vm")).build());
+
+    assertEquals(first.getMeta().getUid(), create(request).getMeta().getUid());
+    assertFalse(exists("vm"));
+  }
+
+  @Test
+  void aRetryIsGoodAlsoWhereTheNameIsTheServers() {
+    CreateMicroVmRequest request = withRequestId(probe(""));
+
+    assertEquals(create(request).getMeta().getName(), create(request).getMeta().getName());
+  }
+
+  @Test
+  void aRetryIsGoodAlsoWhenTheNodesHaveChanged() {
+    CreateMicroVmRequest request = withRequestId(probe("vm", spec -> spec.setMemoryMib(100_000)));
+    MicroVm first = create(request);
+    controller.join("small");
+
+    assertEquals(first.getMeta().getUid(), create(request).getMeta().getUid());
+    assertRefused(
+        ErrorReason.FIELD_INVALID, () -> create(withRequestId(request.toBuilder().build())));
+  }
+
+  @Test
+  void anotherRequestUnderTheSameIdIsRefused() {
+    CreateMicroVmRequest request = withRequestId(probe("vm"));
+    create(request);
+    CreateMicroVmRequest other =
+        probe("vm", spec -> spec.setMemoryMib(128)).toBuilder()
+            .setRequestId(request.getRequestId())
+            .build();
+
+    assertRefused(ErrorReason.REQUEST_ID_REUSED, () -> create(other));
+    assertRefused(
+        ErrorReason.REQUEST_ID_REUSED,
+        () -> create(request.toBuilder().setMicrovmId("other").build()));
+    assertFalse(exists("other"));
+  }
+
+  @Test
+  void ofManyRetriesAtOnceAllGetTheOneAnswer() {
+    CreateMicroVmRequest request = withRequestId(probe("vm"));
+
+    long uids =
+        IntStream.range(0, 16)
+            .mapToObj(_ -> createAsync(request, Wait.WAIT_UNSPECIFIED))
+            .toList()
+            .stream()
+            .map(attempt -> attempt.join().getMeta().getUid())
+            .distinct()
+            .count();
+
+    assertEquals(1, uids);
+  }
+
+  // ---- validation
+
+  @Test
+  void everyFieldThatIsWrongIsNamedAtOnceAndNothingIsMade() {
+    StatusRuntimeException refused =
+        assertRefused(
+            ErrorReason.FIELD_INVALID,
+            () ->
+                create(
+                    probe("Bad_Id", spec -> spec.setVcpus(0)).toBuilder()
+                        .setParent("projects/")
+                        .setRequestId("not-a-uuid")
+                        .build()));
+
+    assertEquals(
+        Map.of(
+            "parent", "FIELD_INVALID",
+            "microvm_id", "FIELD_INVALID",
+            "request_id", "FIELD_INVALID",
+            "spec.vcpus", "FIELD_INVALID"),
+        SpecValidatorTest.fields(refused));
+    assertEquals(0, controller.microVms.version());
+  }
+
+  @Test
+  void whatNoKnownNodeCouldEverRunIsRefused() {
+    controller.join("a");
+
+    assertWrong("spec.memory_mib", ErrorReason.FIELD_INVALID, spec -> spec.setMemoryMib(4_097));
+    assertWrong("spec.vcpus", ErrorReason.FIELD_INVALID, spec -> spec.setVcpus(33));
+    assertWrong(
+        "spec.boot.kernel",
+        ErrorReason.KERNEL_NOT_FOUND,
+        spec -> {
+          spec.getBootBuilder().setKernel("debian-13");
+          return spec;
+        });
+    assertWrong(
+        "spec.boot.kernel",
+        ErrorReason.KERNEL_WRONG_ARCHITECTURE,
+        spec -> spec.setArchitecture(Architecture.ARM64));
+    assertWrong(
+        "spec.memory_mib",
+        ErrorReason.MEMORY_TOO_SMALL,
+        spec -> {
+          spec.getBootBuilder().setKernel("debian-12");
+          return spec.setMemoryMib(95);
+        });
+    assertWrong(
+        "spec.boot.announcement",
+        ErrorReason.ANNOUNCEMENT_UNSUPPORTED,
+        spec -> {
+          spec.getBootBuilder().setAnnouncement(Announcement.ACPI);
+          return spec;
+        });
+    assertFalse(exists("vm"));
+  }
+
+  private void assertWrong(
+      String field,
+      ErrorReason reason,
+      java.util.function.UnaryOperator<dev.vireo.proto.v1.MicroVmSpec.Builder> change) {
+    StatusRuntimeException refused = assertRefused(reason, () -> create(probe("vm", change)));
+    assertEquals(Map.of(field, reason.name()), SpecValidatorTest.fields(refused));
+  }
+
+  @Test
+  void whatOnlyNoNodeCanDoNowWaits() {
+    controller.join(
+        FakeWorker.hello("pvm")
+            .setCapabilities(
+                FakeWorker.hello("pvm").getCapabilities().toBuilder().setRunsLinuxGuests(false)));
+
+    MicroVm linux =
+        create(
+            probe(
+                "vm",
+                spec -> {
+                  spec.getBootBuilder().setKernel("debian-12");
+                  return spec.setMemoryMib(128);
+                }));
+
+    assertEquals(MicroVmState.PENDING, linux.getStatus().getState());
+    assertTrue(
+        scheduledMessage(linux).startsWith("0 of 1 node: 1 cannot boot Linux guests"),
+        () -> scheduledMessage(linux));
+  }
+
+  @Test
+  void validateOnlyMakesNothingButSaysAllThatACreateWould() {
+    controller.join("a");
+    CreateMicroVmRequest dry = probe("vm").toBuilder().setValidateOnly(true).build();
+
+    assertEquals(name("vm"), create(dry).getMeta().getName());
+    assertFalse(exists("vm"));
+    assertRefused(
+        ErrorReason.FIELD_INVALID,
+        () ->
+            create(
+                probe("vm", spec -> spec.setVcpus(0)).toBuilder().setValidateOnly(true).build()));
+    create(probe("vm"));
+    assertRefused(ErrorReason.MICROVM_ALREADY_EXISTS, () -> create(dry));
+  }
+
+  // ---- waiting
+
+  @Test
+  void aWaitEndsWhenItsPointIsReached() {
+    FakeWorker worker = controller.join("a");
+    CompletableFuture<MicroVm> running = createAsync(probe("vm"), Wait.WAIT_RUNNING);
+    Assignment assignment = worker.nextAssignment();
+    CompletableFuture<MicroVm> ready = createAsync(probe("vm2"), Wait.WAIT_READY);
+    Assignment second = worker.nextAssignment();
+    assertFalse(running.isDone());
+
+    worker.report(FakeWorker.running(assignment));
+    assertEquals(MicroVmState.RUNNING, running.join().getStatus().getState());
+
+    worker.report(FakeWorker.running(second));
+    awaitState("vm2", MicroVmState.RUNNING);
+    assertFalse(ready.isDone());
+    worker.report(FakeWorker.running(second).setReady(true));
+    assertTrue(Conditions.isTrue(ready.join(), ConditionType.READY));
+  }
+
+  @Test
+  void aWaitForAPlaceEndsWithIt() {
+    CompletableFuture<MicroVm> scheduled = createAsync(probe("vm"), Wait.WAIT_SCHEDULED);
+    await().until(() -> exists("vm"));
+    assertFalse(scheduled.isDone());
+
+    controller.join("a");
+    assertEquals("nodes/a", scheduled.join().getStatus().getNode());
+  }
+
+  @Test
+  void aWaitThatIsNotReachedInTimeLeavesTheMicroVm() {
+    assertRefused(
+        ErrorReason.WAIT_TIMED_OUT,
+        () ->
+            controller
+                .client()
+                .withDeadlineAfter(Duration.ofMillis(500).toMillis(), TimeUnit.MILLISECONDS)
+                .createMicroVm(probe("vm").toBuilder().setWait(Wait.WAIT_RUNNING).build()));
+
+    assertEquals(MicroVmState.PENDING, state("vm"));
+  }
+
+  @Test
+  void aSpecThatItsNodeRefusesIsAnErrorOfTheCreateThatWaitsAndLeavesNothing() {
+    FakeWorker worker = controller.join("a");
+    CreateMicroVmRequest request = withRequestId(probe("vm"));
+    CompletableFuture<MicroVm> created = createAsync(request, Wait.WAIT_RUNNING);
+    reject(worker, ErrorReason.DISK_NOT_FOUND, "disks[0].source");
+
+    StatusRuntimeException refused = refusal(created);
+    assertEquals(
+        Map.of("spec.disks[0].source", "DISK_NOT_FOUND"), SpecValidatorTest.fields(refused));
+    assertFalse(exists("vm"));
+    // The client mends the disk and tries again.
+    CompletableFuture<MicroVm> again = createAsync(request, Wait.WAIT_RUNNING);
+    worker.report(FakeWorker.running(worker.nextAssignment()));
+    assertEquals(MicroVmState.RUNNING, again.join().getStatus().getState());
+  }
+
+  @Test
+  void aSpecThatItsNodeRefusesFailsWhereNobodyWaits() {
+    FakeWorker worker = controller.join("a");
+    create(probe("vm"));
+    reject(worker, ErrorReason.KERNEL_INVALID, "boot.kernel");
+    awaitState("vm", MicroVmState.FAILED);
+
+    MicroVm failed = get("vm");
+    assertEquals("", failed.getStatus().getNode());
+    assertEquals(
+        "KernelInvalid", Conditions.find(failed, ConditionType.FINISHED).orElseThrow().getReason());
+    assertEquals(0, controller.nodeClient().getNode(node("a")).getStatus().getMicrovmCount());
+  }
+
+  @Test
+  void aVmmThatFailsIsAnErrorOfTheCreateThatWaitsAndTheMicroVmStays() {
+    FakeWorker worker = controller.join("a");
+    CompletableFuture<MicroVm> created = createAsync(probe("vm"), Wait.WAIT_RUNNING);
+    worker.report(
+        FakeWorker.about(worker.nextAssignment(), Outcome.FAILED_NEEDS_CLEANUP)
+            .setState(MicroVmState.FAILED)
+            .setReason("VMM_FAILED")
+            .setMessage("exit status 1"));
+
+    assertEquals(Optional.of(ErrorReason.VMM_FAILED), Errors.reasonOf(refusal(created)));
+    assertEquals(MicroVmState.FAILED, state("vm"));
+  }
+
+  @Test
+  void aMicroVmThatIsDeletedMeanwhileEndsTheWait() {
+    CompletableFuture<MicroVm> created = createAsync(probe("vm"), Wait.WAIT_RUNNING);
+    await().until(() -> exists("vm"));
+    controller
+        .client()
+        .deleteMicroVm(DeleteMicroVmRequest.newBuilder().setName(name("vm")).build());
+
+    assertEquals(Optional.of(ErrorReason.MICROVM_NOT_FOUND), Errors.reasonOf(refusal(created)));
+  }
+
+  // ---- the store
+
+  @Test
+  void aStoreThatFailsIsSaidToFailAndNothingIsPromised() {
+    FakeWorker worker = controller.join("a");
+    breakStore();
+
+    assertRefused(ErrorReason.STORE_UNAVAILABLE, () -> create(probe("vm")));
+    assertFalse(exists("vm"));
+    assertTrue(worker.hasHeardNothing());
+    assertEquals(0, controller.nodeClient().getNode(node("a")).getStatus().getMicrovmCount());
+  }
+
+  // ---- words of this test
+
+  private static dev.vireo.proto.v1.GetNodeRequest node(String id) {
+    return dev.vireo.proto.v1.GetNodeRequest.newBuilder().setName("nodes/" + id).build();
+  }
+
+  private static CreateMicroVmRequest withRequestId(CreateMicroVmRequest request) {
+    return request.toBuilder().setRequestId(UUID.randomUUID().toString()).build();
+  }
+
+  /** An answer as it was stored, before it had a version. */
+  private static MicroVm stored(MicroVm answer) {
+    MicroVm.Builder stored = answer.toBuilder();
+    stored.getMetaBuilder().clearResourceVersion().clearEtag();
+    return stored.build();
+  }
+
+  private static String scheduledMessage(MicroVm microVm) {
+    return Conditions.find(microVm, ConditionType.SCHEDULED).orElseThrow().getMessage();
+  }
+
+  private static void reject(FakeWorker worker, ErrorReason reason, String field) {
+    worker.report(
+        FakeWorker.about(worker.nextAssignment(), Outcome.REJECTED)
+            .setState(MicroVmState.FAILED)
+            .setReason(reason.name())
+            .setField(field)
+            .setMessage("it is wrong"));
+  }
+
+  private static StatusRuntimeException refusal(CompletableFuture<MicroVm> created) {
+    return assertInstanceOf(
+        StatusRuntimeException.class,
+        assertThrows(CompletionException.class, created::join).getCause());
+  }
+}

@@ -1,0 +1,177 @@
+package dev.vireo.controller.api;
+
+import static java.util.Objects.requireNonNull;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.protobuf.Duration;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.rpc.BadRequest;
+import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.MicroVmSpec;
+import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Test;
+
+/** Each thing that can be wrong in a spec by itself, by its field and reason. */
+final class SpecValidatorTest {
+  private static MicroVmSpec.Builder good() {
+    MicroVmSpec.Builder spec = MicroVmSpec.newBuilder().setVcpus(1).setMemoryMib(64);
+    spec.getBootBuilder().setKernel("debian-12");
+    return spec;
+  }
+
+  /** Field and reason of everything that is found wrong after a change. */
+  private static Map<String, String> wrong(Consumer<MicroVmSpec.Builder> change) {
+    MicroVmSpec.Builder spec = good();
+    change.accept(spec);
+    Violations violations = new Violations();
+    SpecValidator.validate(spec.build(), violations);
+    return violations.isEmpty() ? Map.of() : fields(violations.toException());
+  }
+
+  static Map<String, String> fields(StatusRuntimeException error) {
+    try {
+      Map<String, String> fields = new TreeMap<>();
+      requireNonNull(StatusProto.fromThrowable(error))
+          .getDetails(1)
+          .unpack(BadRequest.class)
+          .getFieldViolationsList()
+          .forEach(violation -> fields.put(violation.getField(), violation.getReason()));
+      return fields;
+    } catch (InvalidProtocolBufferException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static Map<String, String> invalid(String field) {
+    return Map.of(field, "FIELD_INVALID");
+  }
+
+  @Test
+  void aGoodSpecIsFoundGood() {
+    assertEquals(Map.of(), wrong(_ -> {}));
+    assertEquals(
+        Map.of(),
+        wrong(spec -> {
+          spec.addDisks(Disk.newBuilder().setId("root").setSource("image:"));
+          spec.addDisks(Disk.newBuilder().setId("d-2").setSource("/data").setReadOnly(true));
+          spec.getBootBuilder().setCommandLine("a".repeat(2_047)).setInitramfs("/i");
+          spec.getLifecycleBuilder()
+              .setTtl(Duration.newBuilder().setNanos(1))
+              .setStopGrace(Duration.getDefaultInstance());
+          spec.getPlacementBuilder().putNodeSelector("zone", "a");
+          spec.getConsoleBuilder().setMaxBytes(1 << 30).setReadyMarker("login:");
+        }));
+  }
+
+  @Test
+  void everythingWrongIsSaidAtOnce() {
+    assertEquals(
+        Map.of(
+            "spec.vcpus", "FIELD_INVALID",
+            "spec.memory_mib", "FIELD_INVALID",
+            "spec.boot.kernel", "FIELD_REQUIRED",
+            "spec.disks[1].id", "FIELD_INVALID",
+            "spec.disks[1].source", "FIELD_REQUIRED"),
+        wrong(spec ->
+            spec.setVcpus(0)
+                .setMemoryMib(0)
+                .clearBoot()
+                .addDisks(Disk.newBuilder().setId("a").setSource("/a"))
+                .addDisks(Disk.newBuilder().setId("a"))));
+  }
+
+  @Test
+  void sizes() {
+    assertEquals(invalid("spec.vcpus"), wrong(spec -> spec.setVcpus(0)));
+    assertEquals(invalid("spec.vcpus"), wrong(spec -> spec.setVcpus(65)));
+    assertEquals(invalid("spec.vcpus"), wrong(spec -> spec.setVcpus(10_000)));
+    assertEquals(invalid("spec.vcpus"), wrong(spec -> spec.setVcpus(-1)), "4,294,967,295");
+    assertEquals(invalid("spec.memory_mib"), wrong(spec -> spec.setMemoryMib(15)));
+    assertEquals(invalid("spec.memory_mib"), wrong(spec -> spec.setMemoryMib(Long.MAX_VALUE)));
+    assertEquals(invalid("spec.memory_mib"), wrong(spec -> spec.setMemoryMib(-1)), "2^64 - 1");
+  }
+
+  @Test
+  void boot() {
+    assertEquals(
+        Map.of("spec.boot.kernel", "KERNEL_NOT_FOUND"),
+        wrong(spec -> spec.getBootBuilder().setKernel("../vmlinuz")));
+    assertEquals(
+        invalid("spec.boot.initramfs"),
+        wrong(spec -> spec.getBootBuilder().setInitramfs("initramfs")));
+    assertEquals(
+        invalid("spec.boot.no_initramfs"),
+        wrong(spec -> spec.getBootBuilder().setInitramfs("/i").setNoInitramfs(true)));
+    assertEquals(
+        Map.of("spec.boot.command_line", "COMMAND_LINE_TOO_LONG"),
+        wrong(spec -> spec.getBootBuilder().setCommandLine("a".repeat(2_048))));
+    assertEquals(
+        Map.of("spec.boot.command_line", "COMMAND_LINE_TOO_LONG"),
+        wrong(spec -> spec.getBootBuilder().setCommandLine("é".repeat(1_024))),
+        "bytes count, not characters");
+    assertEquals(
+        invalid("spec.boot.command_line"),
+        wrong(spec -> spec.getBootBuilder().setCommandLine("a\nb")));
+    assertEquals(
+        invalid("spec.boot.announcement"),
+        wrong(spec -> spec.getBootBuilder().setAnnouncementValue(99)));
+    assertEquals(invalid("spec.architecture"), wrong(spec -> spec.setArchitectureValue(99)));
+  }
+
+  @Test
+  void disks() {
+    assertEquals(
+        invalid("spec.disks[0].id"),
+        wrong(spec -> spec.addDisks(Disk.newBuilder().setId("Root").setSource("/d"))));
+    assertEquals(
+        invalid("spec.disks[0].id"),
+        wrong(spec -> spec.addDisks(Disk.newBuilder().setId("a".repeat(21)).setSource("/d"))));
+    assertEquals(
+        invalid("spec.disks[0].source"),
+        wrong(spec -> spec.addDisks(Disk.newBuilder().setId("a").setSource("disk.img"))));
+    assertEquals(
+        invalid("spec.disks[0].source"),
+        wrong(spec -> {
+          spec.getBootBuilder().setKernel("/vmlinuz");
+          spec.addDisks(Disk.newBuilder().setId("a").setSource("image:"));
+        }));
+    assertEquals(
+        invalid("spec.disks"),
+        wrong(spec -> {
+          for (int i = 0; i < 17; i++) {
+            spec.addDisks(Disk.newBuilder().setId("d" + i).setSource("/d"));
+          }
+        }));
+  }
+
+  @Test
+  void theRest() {
+    assertEquals(
+        invalid("spec.console.max_bytes"),
+        wrong(spec -> spec.getConsoleBuilder().setMaxBytes((1L << 30) + 1)));
+    assertEquals(
+        invalid("spec.lifecycle.ttl"),
+        wrong(spec -> spec.getLifecycleBuilder().setTtl(Duration.getDefaultInstance())));
+    assertEquals(
+        invalid("spec.lifecycle.ttl"),
+        wrong(spec -> spec.getLifecycleBuilder().getTtlBuilder().setSeconds(-1)));
+    assertEquals(
+        invalid("spec.lifecycle.stop_grace"),
+        wrong(spec -> spec.getLifecycleBuilder().getStopGraceBuilder().setSeconds(3_601)));
+    assertEquals(
+        invalid("spec.lifecycle.restart_policy"),
+        wrong(spec -> spec.getLifecycleBuilder().setRestartPolicyValue(99)));
+    assertEquals(
+        Map.of("spec.desired_state", "FIELD_UNSUPPORTED"),
+        wrong(spec -> spec.setDesiredState(DesiredState.DESIRED_PAUSED)));
+    assertTrue(
+        wrong(spec -> spec.getPlacementBuilder().putNodeSelector("a b", "c"))
+            .containsKey("spec.placement.node_selector"));
+  }
+}
