@@ -58,6 +58,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final ExecutorService threads;
   private final VmmHost host;
   private final VmmPool pool;
+  private final VmmLauncher launcher;
   private final MicroVms microVms;
   private final Inspector inspector;
   private final LogStreams logs;
@@ -102,14 +103,10 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.session =
         new ControllerSession(
             channel, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
+    this.launcher = new VmmLauncher(planner, pool, threads, VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
-            state,
-            new VmmLauncher(planner, pool, threads, VMM_ANSWERS_WITHIN),
-            new Reservations(facts.capacity()),
-            time,
-            threads,
-            session::report);
+            state, launcher, new Reservations(facts.capacity()), time, threads, session::report);
     this.inspector = new Inspector(microVms);
     this.logs = new LogStreams(microVms::console, time, threads);
   }
@@ -118,6 +115,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   public void start() {
     microVms.recover(new VmmAdoption(host).run(), pool);
     pool.start();
+    threads.execute(launcher::rehearse);
     session.start();
     keepHouse();
   }

@@ -1,8 +1,8 @@
 package dev.vireo.vmm.control;
 
 /**
- * One line for each change of state on stderr, which the worker has made a file: seconds since the
- * process started, and what happened.
+ * One line for each change of state on stderr, which the worker has made a file: seconds since this
+ * VMM was first ready, and what happened.
  */
 final class Log {
   private static final long START_NANOS = System.nanoTime();

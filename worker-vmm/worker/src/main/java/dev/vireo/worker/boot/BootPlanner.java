@@ -39,7 +39,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Collectors;
 
 /**
  * Turns a spec into open files, or refuses it. Whatever can be known without side effects is
@@ -62,7 +61,7 @@ public final class BootPlanner {
   private static final int READ_WRITE = Fd.O_RDWR | Fd.O_NONBLOCK;
 
   private final Path kvmDevice;
-  private final ImageDirectory images;
+  private final KnownImages images;
   private final NodeCapabilities node;
   private final NodeResources capacity;
 
@@ -73,7 +72,7 @@ public final class BootPlanner {
   public BootPlanner(
       Path kvmDevice, ImageDirectory images, NodeCapabilities node, NodeResources capacity) {
     this.kvmDevice = kvmDevice;
-    this.images = images;
+    this.images = new KnownImages(images);
     this.node = node;
     this.capacity = capacity;
   }
@@ -201,10 +200,8 @@ public final class BootPlanner {
   }
 
   private String imageNames() throws ImageException {
-    List<GuestImage> all = images.list().images();
-    return all.isEmpty()
-        ? "it has none"
-        : "it has " + all.stream().map(GuestImage::name).collect(Collectors.joining(", "));
+    List<String> names = images.names();
+    return names.isEmpty() ? "it has none" : "it has " + String.join(", ", names);
   }
 
   private static Optional<KernelFormat> recognize(Fd file) {

@@ -55,6 +55,8 @@ final class MicroVm {
   /** How long what a Welcome does not name may run on, for a Removal that says how to end it. */
   private static final Duration REMOVAL_FOLLOWS_WITHIN = Duration.ofSeconds(1);
 
+  private static final Duration REPORT_LAUNCH_AFTER = Duration.ofMillis(100);
+
   private static final Duration RELEASE_WITHIN = Duration.ofSeconds(3);
   private static final Duration CLEAN_UP_AGAIN = Duration.ofSeconds(1);
 
@@ -227,14 +229,18 @@ final class MicroVm {
 
   private void onStatus(Run run, VmmStatus status) {
     run.status = status;
-    if (status.getState() == VmmState.VMM_RUNNING && !record.hasStartTime()) {
-      save(record.toBuilder().setStartTime(timestamp(node.time().instant())));
+    boolean startsToRun = status.getState() == VmmState.VMM_RUNNING && !record.hasStartTime();
+    if (startsToRun) {
+      record = record.toBuilder().setStartTime(timestamp(node.time().instant())).build();
     }
     if (status.getState() == VmmState.VMM_ENDED) {
       release(run);
     }
     step();
     report();
+    if (startsToRun) {
+      save(record.toBuilder());
+    }
   }
 
   /** It has ended and said why: the process may go. */
@@ -458,14 +464,13 @@ final class MicroVm {
     }
     phase = new Phase.Launching(run);
     try {
-      Files.createDirectories(directory);
-      AtomicFile.write(directory.resolve("record"), record.toByteArray());
+      writeFirstRecord();
     } catch (IOException e) {
       files.close();
       refused(new RejectedException(VMM_FAILED, "", "cannot write " + directory + ": " + e));
       return;
     }
-    report();
+    reportIfSlow(run);
     var _ =
         node.launcher()
             .launch(
@@ -477,6 +482,30 @@ final class MicroVm {
                   return listenerOf(run);
                 })
             .whenCompleteAsync((response, failure) -> launched(run, response, failure), mailbox);
+  }
+
+  /** One that is cut short by a kill says that nothing was begun, which is true. */
+  private void writeFirstRecord() throws IOException {
+    if (Files.isDirectory(directory)) {
+      AtomicFile.write(directory.resolve("record"), record.toByteArray());
+    } else {
+      Files.createDirectory(directory);
+      Files.write(directory.resolve("record"), record.toByteArray());
+    }
+  }
+
+  /** Most launches are over before anybody could make use of the news that they have begun. */
+  private void reportIfSlow(Run run) {
+    lastReport = reportOf(Outcome.IN_PROGRESS, MicroVmState.STARTING).build();
+    node.time()
+        .after(
+            REPORT_LAUNCH_AFTER,
+            () ->
+                mailbox.execute(() -> {
+                  if (phase instanceof Phase.Launching(Run current) && current == run) {
+                    node.report(reportOf(Outcome.IN_PROGRESS, MicroVmState.STARTING).build());
+                  }
+                }));
   }
 
   private void launched(Run run, @Nullable VmmResponse response, @Nullable Throwable failure) {
@@ -619,8 +648,9 @@ final class MicroVm {
       case Phase.Absent(), Phase.Removed() -> {
         // There is nothing to tell of.
       }
-      case Phase.Launching launching ->
-          send(reportOf(Outcome.IN_PROGRESS, MicroVmState.STARTING).build());
+      case Phase.Launching launching -> {
+        // Told once it takes long.
+      }
       case Phase.Live(Run run) -> send(live(run));
       case Phase.Waiting waiting ->
           send(reportOf(Outcome.CREATED, MicroVmState.STARTING).setMessage("starts again").build());

@@ -4,6 +4,7 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
+import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
@@ -17,6 +18,7 @@ import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmListener;
 import dev.vireo.worker.vmm.VmmPool;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -26,6 +28,8 @@ import java.util.function.Function;
 
 /** Launches from the pool of idle VMMs. */
 public final class VmmLauncher implements Launcher {
+  private static final System.Logger LOG = System.getLogger("microvm");
+
   private final BootPlanner planner;
   private final VmmPool pool;
   private final Executor executor;
@@ -40,6 +44,25 @@ public final class VmmLauncher implements Launcher {
     this.pool = pool;
     this.executor = executor;
     this.answerWithin = answerWithin;
+  }
+
+  /**
+   * Goes through what a create needs, but for a VMM, on the one file that is like a kernel on every
+   * node: our own executable. So the first create does not have to wait for classes to be loaded.
+   */
+  public void rehearse() {
+    MicroVmSpec spec =
+        MicroVmSpec.newBuilder()
+            .setVcpus(1)
+            .setMemoryMib(1)
+            .setBoot(Boot.newBuilder().setKernel("/proc/self/exe"))
+            .build();
+    try (BootFiles files = planner.open(spec);
+        Fd sink = Fd.open("/dev/null", Fd.O_RDWR)) {
+      var _ = files.orders(sink, sink).request().build().toByteArray();
+    } catch (RejectedException | LinuxException e) {
+      LOG.log(Level.DEBUG, "cannot rehearse: {0}", e.getMessage());
+    }
   }
 
   @Override

@@ -85,7 +85,7 @@ public final class VmmAdoption {
       endUnreachable(directory, process.get(), e);
       return CompletableFuture.completedFuture(gone(directory, record));
     }
-    VmmProcess vmm = host.watch(directory, record, process.get(), socket);
+    VmmProcess vmm = host.watch(directory, process.get(), socket);
     return host.status(vmm)
         .thenCompose(response -> identify(vmm, record, response.getStatus()))
         .exceptionallyCompose(
@@ -115,7 +115,7 @@ public final class VmmAdoption {
       return refuse(vmm, record, "is idle and of another build");
     }
     try {
-      vmm.unassign();
+      vmm.directory().removeAssignment();
       return found(new Found.Idle(vmm));
     } catch (IOException e) {
       return refuse(vmm, record, "cannot be written down: " + e);

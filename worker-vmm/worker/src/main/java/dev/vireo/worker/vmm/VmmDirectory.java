@@ -19,6 +19,7 @@ import java.util.Optional;
 record VmmDirectory(Path path) {
   private static final int LOG_TAIL_BYTES = 400;
   private static final long MAX_LOG_BYTES = 1 << 20;
+  private static final VmmRecord NOBODY = VmmRecord.getDefaultInstance();
 
   String id() {
     return String.valueOf(path.getFileName());
@@ -40,18 +41,44 @@ record VmmDirectory(Path path) {
     AtomicFile.write(path.resolve("record"), record.toByteArray());
   }
 
+  /**
+   * Adds to the record whom the process is given to. A file of its own, written once: replacing the
+   * record would make the file system flush it while a create waits. One that was cut short by a
+   * kill says that nobody was told yet, which is true.
+   */
+  void writeAssignment(String microVmUid, long attempt) throws IOException {
+    VmmRecord assignment =
+        VmmRecord.newBuilder().setMicrovmUid(microVmUid).setAttempt(attempt).build();
+    Files.write(path.resolve("assigned"), assignment.toByteArray());
+  }
+
+  void removeAssignment() throws IOException {
+    Files.deleteIfExists(path.resolve("assigned"));
+  }
+
   /** Empty if there is none: its worker was killed before it could write one. */
   Optional<VmmRecord> read() throws IOException {
+    Optional<VmmRecord> record = read(path.resolve("record"));
+    Optional<VmmRecord> assignment = read(path.resolve("assigned"));
+    return record.map(process -> process.toBuilder().mergeFrom(assignment.orElse(NOBODY)).build());
+  }
+
+  private static Optional<VmmRecord> read(Path file) throws IOException {
     try {
-      return Optional.of(VmmRecord.parseFrom(Files.readAllBytes(path.resolve("record"))));
+      return Optional.of(VmmRecord.parseFrom(Files.readAllBytes(file)));
     } catch (NoSuchFileException | InvalidProtocolBufferException e) {
       return Optional.empty();
     }
   }
 
+  /** Made beforehand, so that a create has to open it only. */
+  void createExitRecord() throws IOException {
+    Files.createFile(exitRecord());
+  }
+
   /** For the VMM to write its last status into. */
-  Fd createExitRecord() {
-    return Fd.open(exitRecord().toString(), Fd.O_RDWR | Fd.O_CREAT | Fd.O_TRUNC, 0600);
+  Fd openExitRecord() {
+    return Fd.open(exitRecord().toString(), Fd.O_RDWR);
   }
 
   /** What the VMM said when its VM ended; empty if it did not come to that. */

@@ -116,10 +116,10 @@ public final class VmmHost implements AutoCloseable {
     VmmRecord record =
         VmmRecord.newBuilder().setBootId(bootId).setVmmHome(program.home().toString()).build();
     directory.write(record);
+    directory.createExitRecord();
     String socketPath = directory.controlSocket().toString();
     try (UnixListener listener = UnixListener.bind(socketPath, 1);
-        Fd log =
-            Fd.open(directory.log().toString(), Fd.O_WRONLY | Fd.O_CREAT | Fd.O_APPEND, 0600);
+        Fd log = Fd.open(directory.log().toString(), Fd.O_WRONLY | Fd.O_CREAT | Fd.O_APPEND, 0600);
         Fd kvm = program.rehearses() ? openKvm() : null) {
       ProcessHandleFd process =
           Spawner.spawn(
@@ -138,7 +138,7 @@ public final class VmmHost implements AutoCloseable {
                 .setStartTicks(process.startTimeTicks())
                 .build();
         directory.write(record);
-        return watch(directory, record, process, MessageSocket.connect(socketPath));
+        return watch(directory, process, MessageSocket.connect(socketPath));
       } catch (IOException | RuntimeException e) {
         process.signal(ProcessHandleFd.SIGKILL);
         var _ = process.awaitExit(Duration.ofSeconds(5));
@@ -157,10 +157,8 @@ public final class VmmHost implements AutoCloseable {
     }
   }
 
-  VmmProcess watch(
-      VmmDirectory directory, VmmRecord record, ProcessHandleFd process, MessageSocket socket) {
-    VmmProcess vmm =
-        VmmProcess.watch(directory, record, process, socket, loop, time, watched::remove);
+  VmmProcess watch(VmmDirectory directory, ProcessHandleFd process, MessageSocket socket) {
+    VmmProcess vmm = VmmProcess.watch(directory, process, socket, loop, time, watched::remove);
     watched.add(vmm);
     return vmm;
   }

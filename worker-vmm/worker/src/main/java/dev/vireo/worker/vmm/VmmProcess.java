@@ -10,7 +10,6 @@ import dev.vireo.linux.ProcessHandleFd;
 import dev.vireo.proto.vmm.v1.VmmMessage;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
-import dev.vireo.proto.worker.v1.VmmRecord;
 import dev.vireo.worker.time.Time;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -47,7 +46,6 @@ final class VmmProcess implements Vmm {
   private final FrameReader frames = new FrameReader();
   private final AtomicLong lastRequestId = new AtomicLong();
   private final Map<Long, CompletableFuture<VmmResponse>> pending = new ConcurrentHashMap<>();
-  private VmmRecord record;
   private @Nullable VmmListener listener;
 
   /** Set before the descriptors are closed: their numbers may be another VMM's then. */
@@ -55,14 +53,12 @@ final class VmmProcess implements Vmm {
 
   private VmmProcess(
       VmmDirectory directory,
-      VmmRecord record,
       ProcessHandleFd process,
       MessageSocket socket,
       EventLoop loop,
       Time time,
       Consumer<VmmProcess> whenEnded) {
     this.directory = directory;
-    this.record = record;
     this.process = process;
     this.socket = socket;
     this.time = time;
@@ -76,13 +72,12 @@ final class VmmProcess implements Vmm {
   /** Begins to watch a process. Takes ownership of its handle and of the connected socket. */
   static VmmProcess watch(
       VmmDirectory directory,
-      VmmRecord record,
       ProcessHandleFd process,
       MessageSocket socket,
       EventLoop loop,
       Time time,
       Consumer<VmmProcess> whenEnded) {
-    VmmProcess vmm = new VmmProcess(directory, record, process, socket, loop, time, whenEnded);
+    VmmProcess vmm = new VmmProcess(directory, process, socket, loop, time, whenEnded);
     var _ = loop.onReadable(process.fd(), vmm::onProcessExit);
     return vmm;
   }
@@ -115,24 +110,8 @@ final class VmmProcess implements Vmm {
 
   @Override
   public Fd assign(String microVmUid, long attempt) throws IOException {
-    Fd exitRecord = directory.createExitRecord();
-    try {
-      write(VmmRecord.newBuilder(record).setMicrovmUid(microVmUid).setAttempt(attempt).build());
-      return exitRecord;
-    } catch (IOException e) {
-      exitRecord.close();
-      throw e;
-    }
-  }
-
-  /** Back to idle: it was assigned, and never told. */
-  void unassign() throws IOException {
-    write(VmmRecord.newBuilder(record).clearMicrovmUid().clearAttempt().build());
-  }
-
-  private void write(VmmRecord next) throws IOException {
-    directory.write(next);
-    record = next;
+    directory.writeAssignment(microVmUid, attempt);
+    return directory.openExitRecord();
   }
 
   @Override

@@ -88,7 +88,6 @@ class MicroVmTest {
   void runsWhatIsAssigned() {
     assign(spec());
     FakeVmm vmm = launcher.vmm();
-    assertEquals(Outcome.IN_PROGRESS, last().getOutcome());
     assertEquals("uid-1/1", vmm.assignedTo());
     vmm.becomes(VmmState.VMM_RUNNING);
     vmm.answer(CREATE);
@@ -99,6 +98,21 @@ class MicroVmTest {
     vmm.becomes(running().toBuilder().setConsoleReady(true).build());
     assertTrue(last().getReady());
     assertEquals(1, last().getAttempt());
+  }
+
+  @Test
+  void aSlowLaunchIsReportedAndAQuickOneOnlyRemembered() {
+    assign(spec());
+    assertTrue(reports.isEmpty());
+    assertEquals(Outcome.IN_PROGRESS, microVms.reports().getFirst().getOutcome());
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(Outcome.IN_PROGRESS, last().getOutcome());
+    start(launcher.vmm());
+    assertEquals(Outcome.CREATED, last().getOutcome());
+    microVms.change(upsert("uid-2", 1, 1, spec()));
+    start(launcher.vmm());
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(3, reports.size());
   }
 
   @Test
@@ -137,7 +151,7 @@ class MicroVmTest {
             .setErrorField("boot.kernel")
             .setErrorMessage("it ends too soon")
             .build());
-    assertEquals(Outcome.IN_PROGRESS, last().getOutcome(), "not before the process is gone");
+    assertTrue(reports.isEmpty(), "not before the process is gone");
     assertTrue(vmm.isKilled());
     vmm.dies();
     assertEquals(Outcome.REJECTED, last().getOutcome());
@@ -172,7 +186,7 @@ class MicroVmTest {
     assertEquals(Outcome.REJECTED, last("uid-2").getOutcome());
     assertEquals("NODE_RESOURCES_EXHAUSTED", last("uid-2").getReason());
     microVms.change(upsert("uid-3", 1, 1, spec().setMemoryMib(200)));
-    assertEquals(Outcome.IN_PROGRESS, last("uid-3").getOutcome());
+    assertEquals("uid-3/1", launcher.vmm().assignedTo());
   }
 
   // ---- Ending and restarting. ----
@@ -216,12 +230,13 @@ class MicroVmTest {
     assertEquals(1, launcher.launches);
     time.pass(java.time.Duration.ofMillis(1));
     assertEquals(2, launcher.launches);
-    assertEquals(1, last().getRestarts());
     launcher.vmm().dies();
+    assertEquals(1, last().getRestarts());
     time.pass(java.time.Duration.ofMillis(999));
     assertEquals(2, launcher.launches);
     time.pass(java.time.Duration.ofMillis(1));
     assertEquals(3, launcher.launches);
+    start(launcher.vmm());
     assertEquals(2, last().getRestarts());
   }
 
@@ -324,6 +339,7 @@ class MicroVmTest {
     vmm.dies();
     microVms.change(upsert(UID, 2, 3, spec()));
     assertEquals(2, launcher.launches);
+    assertEquals(2, start(launcher.vmm()).lastRequest().getCreate().getAttempt());
     assertEquals(2, last().getAttempt());
     assertEquals("precious", Files.readString(disk));
   }
@@ -492,6 +508,7 @@ class MicroVmTest {
     microVms.setDesired(List.of(assignment(UID, 1, 1, policy(RestartPolicy.ALWAYS))));
     time.pass(java.time.Duration.ofSeconds(1));
     assertEquals(2, launcher.launches);
+    start(launcher.vmm());
     assertEquals(1, last().getRestarts());
   }
 
@@ -677,7 +694,8 @@ class MicroVmTest {
           dev.vireo.proto.vmm.v1.VmmRequest.newBuilder()
               .setCreate(
                   dev.vireo.proto.vmm.v1.CreateRequest.newBuilder()
-                      .setMicrovmUid(assignment.getUid())),
+                      .setMicrovmUid(assignment.getUid())
+                      .setAttempt(assignment.getAttempt())),
           List.of());
     }
   }
