@@ -22,7 +22,7 @@ final class NodeDisk {
   private static final String FILE = "node.ext4";
 
   /** Counts changes of this class and of {@link WorkerProgram} that change the disk. */
-  private static final int RECIPE = 2;
+  private static final int RECIPE = 3;
 
   /** Where a node's disk, which is mounted at {@code /job}, has what it is made of. */
   static final String WORKER = "worker";

@@ -22,7 +22,9 @@ record NodeScript(String nodeId, int controllerPort, Map<String, String> labels)
   String text() {
     StringJoiner worker = new StringJoiner(" ", "exec ", "\n");
     worker.add(WorkerProgram.command());
-    worker.add("--emulated --vmm /job/" + NodeDisk.VMM);
+    // A VMM that starts takes the one CPU from the guest that was asked for: one in reserve is
+    // enough.
+    worker.add("--emulated --pool 1 --vmm /job/" + NodeDisk.VMM);
     worker.add("--node-id " + quoted(nodeId));
     worker.add("--controller %s:%d".formatted(HOST, controllerPort));
     labels.forEach((key, value) -> worker.add("--label " + quoted(key + "=" + value)));

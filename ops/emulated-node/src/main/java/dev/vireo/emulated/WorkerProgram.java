@@ -107,6 +107,11 @@ final class WorkerProgram {
   private void train(Path classList) throws IOException {
     Process worker =
         new ProcessBuilder(
+                // It would dial for ever if this process were killed.
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "--",
                 java(),
                 "-XX:DumpLoadedClassList=" + classList,
                 "@" + ARGUMENTS_FILE,
