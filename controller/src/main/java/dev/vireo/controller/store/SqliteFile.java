@@ -8,7 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.sql.Connection;
-import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -16,6 +15,7 @@ import java.sql.Statement;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
+import org.sqlite.JDBC;
 import org.sqlite.SQLiteErrorCode;
 import org.sqlite.SQLiteException;
 
@@ -64,7 +64,8 @@ final class SqliteFile implements AutoCloseable {
       // Nobody else may have it open, so there is nobody to wait for.
       properties.setProperty("busy_timeout", "0");
       properties.setProperty("locking_mode", "EXCLUSIVE");
-      file = new SqliteFile(path, DriverManager.getConnection("jdbc:sqlite:" + path, properties));
+      // Not by DriverManager, which knows only what the first class loader to use it could see.
+      file = new SqliteFile(path, JDBC.createConnection("jdbc:sqlite:" + path, properties));
     } catch (SQLException e) {
       throw new Unavailable("cannot open the store %s: %s".formatted(path, e.getMessage()), e);
     }

@@ -22,6 +22,11 @@ public abstract sealed class StoreException extends RuntimeException {
     return new Compacted(afterVersion, oldestVersion);
   }
 
+  /** For a store that does not work, and why. */
+  public static Unavailable unavailable(String why) {
+    return new Unavailable(why, null);
+  }
+
   /** Somebody else was first: these keys are not at the expected version. Nothing was written. */
   public static final class Conflict extends StoreException {
     private final transient Set<String> keys;
