@@ -11,7 +11,7 @@ import dev.vireo.vmm.boot.EntryPoint.Protocol;
 import dev.vireo.vmm.kvm.Registers;
 import dev.vireo.vmm.kvm.SpecialRegisters;
 import dev.vireo.vmm.kvm.SpecialRegisters.Register;
-import dev.vireo.vmm.kvm.Vcpu;
+import dev.vireo.vmm.kvm.X86Vcpu;
 import dev.vireo.vmm.memory.GuestMemory;
 
 /** The state in which the first vCPU enters a kernel, and the GDT and page tables it needs. */
@@ -74,7 +74,7 @@ public final class CpuEntryState {
   }
 
   /** Sets the vCPU so that its first instruction is the kernel's. */
-  public void applyTo(Vcpu vcpu) {
+  public void applyTo(X86Vcpu vcpu) {
     SpecialRegisters special =
         vcpu.specialRegisters()
             .segment(Register.CS, CODE_SELECTOR, code())

@@ -3,7 +3,7 @@ package dev.vireo.vmm.control;
 import dev.vireo.proto.vmm.v1.DeviceCounters;
 import dev.vireo.proto.vmm.v1.QueueCounters;
 import dev.vireo.proto.vmm.v1.VmmInspection;
-import dev.vireo.vmm.machine.X86Machine;
+import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.TransportInspection;
 
@@ -11,7 +11,7 @@ import dev.vireo.vmm.virtio.mmio.TransportInspection;
 final class Inspections {
   private Inspections() {}
 
-  static void fill(VmmInspection.Builder inspection, X86Machine machine) {
+  static void fill(VmmInspection.Builder inspection, Machine machine) {
     inspection
         .setCommandLine(machine.commandLine())
         .putAllExits(machine.exits())

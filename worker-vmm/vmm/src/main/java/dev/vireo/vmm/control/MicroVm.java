@@ -18,6 +18,7 @@ import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.machine.ConsoleFile;
+import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.machine.X86Machine;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import java.time.InstantSource;
@@ -31,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Requests come on the control thread, news from the machine on vCPU threads.
  */
-final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
+final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
   /** Who wants to know. Called on any thread, without a lock of ours. */
   interface Listener {
     /** Something of {@link #status} has changed that is worth an event. */
@@ -49,7 +50,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
 
   private VmmState state = VmmState.VMM_IDLE;
   private CreateRequest request = CreateRequest.getDefaultInstance();
-  private @Nullable X86Machine machine;
+  private @Nullable Machine machine;
   private @Nullable ConsoleFile console;
   private @Nullable Fd consoleFile;
   private @Nullable Fd exitRecord;
@@ -69,7 +70,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
   }
 
   synchronized VmmStatus status() {
-    X86Machine current = machine;
+    Machine current = machine;
     if (current != null) {
       timings.setFirstRunNs(current.firstRunNanos()).setFirstExitNs(current.firstExitNanos());
     }
@@ -135,7 +136,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
               this);
       console = consoleLog;
     }
-    X86Machine made =
+    Machine made =
         new X86Machine(
             new Kvm(descriptors.get(create.getKvmFd())),
             spec(create, descriptors, consoleLog),
@@ -151,9 +152,9 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
     listener.changed();
   }
 
-  private static X86Machine.Spec spec(
+  private static Machine.Spec spec(
       CreateRequest create, Descriptors descriptors, ConsoleFile console) {
-    return new X86Machine.Spec(
+    return new Machine.Spec(
         create.getVcpus(),
         create.getMemoryBytes(),
         descriptors.get(create.getKernel().getKernelFd()),
@@ -201,13 +202,13 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
 
   /** Returns when no vCPU is in the guest. */
   void pause() throws RequestException, InterruptedException {
-    X86Machine current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
+    Machine current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
     current.pause();
     move(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
   }
 
   void resume() throws RequestException {
-    X86Machine current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
+    Machine current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
     move(VmmState.VMM_PAUSED, VmmState.VMM_RUNNING);
     current.resume();
   }
@@ -217,7 +218,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
    * at once. Does not wait for the end. Harmless if it has ended.
    */
   void stop(long graceMillis) throws RequestException {
-    X86Machine current;
+    Machine current;
     boolean first;
     synchronized (this) {
       if (state == VmmState.VMM_ENDED) {
@@ -241,7 +242,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
     Thread.ofPlatform().daemon().name("grace").start(() -> stopAfter(current, graceMillis));
   }
 
-  private void stopAfter(X86Machine current, long graceMillis) {
+  private void stopAfter(Machine current, long graceMillis) {
     long deadline = System.nanoTime() + graceMillis * 1_000_000L;
     synchronized (this) {
       try {
@@ -257,8 +258,8 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
     current.stop("the guest did not power off within " + graceMillis + " ms, so it was stopped");
   }
 
-  private synchronized X86Machine machineIn(VmmState... allowed) throws RequestException {
-    X86Machine current = machine;
+  private synchronized Machine machineIn(VmmState... allowed) throws RequestException {
+    Machine current = machine;
     for (VmmState one : allowed) {
       if (state == one && current != null) {
         return current;
@@ -281,7 +282,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
   /** Counters and devices of the microVM, as far as there is one. */
   VmmInspection inspect() {
     VmmInspection.Builder inspection = VmmInspection.newBuilder().setStatus(status());
-    X86Machine current;
+    Machine current;
     synchronized (this) {
       current = machine;
       inspection.setAnnouncement(request.getKernel().getAnnouncement());
@@ -315,7 +316,7 @@ final class MicroVm implements X86Machine.Listener, ConsoleFile.Listener {
 
   @Override
   public void ended(EndCause cause, String message) {
-    X86Machine current;
+    Machine current;
     boolean asAsked;
     synchronized (this) {
       current = machine;

@@ -42,12 +42,19 @@ public final class Kvm {
     return fd.ioctl(KVM_CHECK_EXTENSION, capability, "KVM_CHECK_EXTENSION");
   }
 
-  /** {@code KVM_CREATE_VM} of the default machine type. */
-  public Vm createVm() {
-    int vcpuMapBytes = fd.ioctl(KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
+  /** {@code KVM_CREATE_VM} of the default machine type, on an x86-64 host. */
+  public X86Vm createX86Vm() {
+    return new X86Vm(openVm(), vcpuMapBytes());
+  }
+
+  private int vcpuMapBytes() {
+    return fd.ioctl(KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
+  }
+
+  private Fd openVm() {
     while (true) {
       try {
-        return new Vm(Fd.owning(fd.ioctl(KVM_CREATE_VM, 0, "KVM_CREATE_VM")), vcpuMapBytes);
+        return Fd.owning(fd.ioctl(KVM_CREATE_VM, 0, "KVM_CREATE_VM"));
       } catch (LinuxException e) {
         // A signal to this thread, from the JVM for example: nothing has been made yet.
         if (e.errno() != Errno.EINTR) {

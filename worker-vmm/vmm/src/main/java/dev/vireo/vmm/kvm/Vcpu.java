@@ -3,7 +3,6 @@ package dev.vireo.vmm.kvm;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
@@ -15,10 +14,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A vCPU's descriptor and the page it shares with KVM ({@code struct kvm_run}). All of it is used
- * by the vCPU's own thread.
+ * A vCPU's descriptor and the page it shares with KVM ({@code struct kvm_run}), as far as they are
+ * alike on all architectures. All of it is used by the vCPU's own thread.
  */
-public final class Vcpu implements AutoCloseable {
+public abstract sealed class Vcpu implements AutoCloseable permits X86Vcpu {
   /** {@code KVM_EXIT_*}: why {@link #run} came back. */
   public static final int EXIT_UNKNOWN = 0;
 
@@ -36,29 +35,10 @@ public final class Vcpu implements AutoCloseable {
   public static final int INTERRUPTED = -1;
 
   private static final int KVM_RUN = 0xAE80;
-  private static final long KVM_GET_REGS = 0x8090AE81L;
-  private static final long KVM_SET_REGS = 0x4090AE82L;
-  private static final long KVM_GET_SREGS = 0x8138AE83L;
-  private static final long KVM_SET_SREGS = 0x4138AE84L;
-  private static final long KVM_SET_MSRS = 0x4008AE89L;
   private static final long KVM_SET_SIGNAL_MASK = 0x4004AE8BL;
-  private static final long KVM_GET_LAPIC = 0x8400AE8EL;
-  private static final long KVM_SET_LAPIC = 0x4400AE8FL;
-  private static final long KVM_SET_CPUID2 = 0x4008AE90L;
   private static final int KVM_KVMCLOCK_CTRL = 0xAEAD;
 
-  private static final int LAPIC_BYTES = 1024;
-  private static final int LAPIC_LVT0 = 0x350;
-  private static final int LAPIC_LVT1 = 0x360;
-  private static final int DELIVER_EXTINT = 7 << 8;
-  private static final int DELIVER_NMI = 4 << 8;
-
   private static final int EXIT_REASON = 8;
-  private static final int IO_DIRECTION = 32;
-  private static final int IO_SIZE = 33;
-  private static final int IO_PORT = 34;
-  private static final int IO_COUNT = 36;
-  private static final int IO_DATA_OFFSET = 40;
   private static final int MMIO_ADDRESS = 32;
   private static final int MMIO_DATA = 40;
   private static final int MMIO_LENGTH = 48;
@@ -66,19 +46,27 @@ public final class Vcpu implements AutoCloseable {
   private static final int FAILURE_REASON = 32;
 
   private final int id;
-  private final Fd fd;
   private final MemoryMapping mapping;
-  private final MemorySegment run;
+
+  final Fd fd;
+  final MemorySegment run;
+
   private final Libc libc = Linux.libc();
 
-  Vcpu(int id, Fd fd, MemoryMapping mapping) {
+  /** Takes the descriptor, and closes it if its page cannot be mapped. */
+  Vcpu(int id, Fd fd, int mapBytes) {
     this.id = id;
     this.fd = fd;
-    this.mapping = mapping;
+    try {
+      this.mapping = MemoryMapping.shared(fd, 0, mapBytes);
+    } catch (RuntimeException e) {
+      fd.close();
+      throw e;
+    }
     this.run = mapping.segment();
   }
 
-  /** Its APIC id. */
+  /** Its number in its VM, from 0. */
   public int id() {
     return id;
   }
@@ -97,31 +85,6 @@ public final class Vcpu implements AutoCloseable {
       throw new LinuxException("KVM_RUN", errno);
     }
     return run.get(JAVA_INT, EXIT_REASON);
-  }
-
-  /** {@link #EXIT_IO}: whether the guest writes. */
-  public boolean ioIsWrite() {
-    return run.get(JAVA_BYTE, IO_DIRECTION) == 1;
-  }
-
-  /** {@link #EXIT_IO}: width of an access, 1, 2 or 4 bytes. */
-  public int ioSize() {
-    return run.get(JAVA_BYTE, IO_SIZE);
-  }
-
-  /** {@link #EXIT_IO}: the port, 0 to 0xffff. */
-  public int ioPort() {
-    return Short.toUnsignedInt(run.get(JAVA_SHORT, IO_PORT));
-  }
-
-  /** {@link #EXIT_IO}: number of accesses: more than one for string instructions. */
-  public int ioCount() {
-    return run.get(JAVA_INT, IO_COUNT);
-  }
-
-  /** {@link #EXIT_IO}: the accesses' data, {@link #ioSize} bytes each. */
-  public MemorySegment ioData() {
-    return run.asSlice(run.get(JAVA_LONG, IO_DATA_OFFSET), (long) ioSize() * ioCount());
   }
 
   /** {@link #EXIT_MMIO}: guest physical address. */
@@ -154,65 +117,8 @@ public final class Vcpu implements AutoCloseable {
     return Integer.toUnsignedLong(run.get(JAVA_INT, FAILURE_REASON));
   }
 
-  /** {@code KVM_GET_REGS}. */
-  public Registers registers() {
-    Registers registers = new Registers();
-    fd.ioctl(KVM_GET_REGS, registers.structure(), "KVM_GET_REGS");
-    return registers;
-  }
-
-  /** {@code KVM_SET_REGS}. */
-  public void setRegisters(Registers registers) {
-    fd.ioctl(KVM_SET_REGS, registers.structure(), "KVM_SET_REGS");
-  }
-
-  /** {@code KVM_GET_SREGS}. */
-  public SpecialRegisters specialRegisters() {
-    SpecialRegisters registers = new SpecialRegisters();
-    fd.ioctl(KVM_GET_SREGS, registers.structure(), "KVM_GET_SREGS");
-    return registers;
-  }
-
-  /** {@code KVM_SET_SREGS}. */
-  public void setSpecialRegisters(SpecialRegisters registers) {
-    fd.ioctl(KVM_SET_SREGS, registers.structure(), "KVM_SET_SREGS");
-  }
-
-  /** {@code KVM_SET_CPUID2}. */
-  public void setCpuid(CpuidTable cpuid) {
-    try (Arena arena = Arena.ofConfined()) {
-      fd.ioctl(KVM_SET_CPUID2, cpuid.toStructure(arena), "KVM_SET_CPUID2");
-    }
-  }
-
-  /**
-   * {@code KVM_SET_MSRS} of one model-specific register.
-   *
-   * @return false if this host's KVM does not let it be set
-   */
-  public boolean setMsr(int index, long value) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment msrs = arena.allocate(24, 8);
-      msrs.set(JAVA_INT, 0, 1);
-      msrs.set(JAVA_INT, 8, index);
-      msrs.set(JAVA_LONG, 16, value);
-      return fd.ioctl(KVM_SET_MSRS, msrs, "KVM_SET_MSRS") == 1;
-    }
-  }
-
-  /**
-   * {@code KVM_SET_LAPIC}: wires the local interrupt pins as the MP specification's virtual wire
-   * mode and our tables say: LINT0 to the 8259, LINT1 to NMI.
-   */
-  public void wireLocalInterrupts() {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment lapic = arena.allocate(LAPIC_BYTES, 8);
-      fd.ioctl(KVM_GET_LAPIC, lapic, "KVM_GET_LAPIC");
-      lapic.set(JAVA_INT, LAPIC_LVT0, DELIVER_EXTINT);
-      lapic.set(JAVA_INT, LAPIC_LVT1, DELIVER_NMI);
-      fd.ioctl(KVM_SET_LAPIC, lapic, "KVM_SET_LAPIC");
-    }
-  }
+  /** Where the guest is, for people: the name and the value of its program counter. */
+  public abstract String position();
 
   /** {@code KVM_SET_SIGNAL_MASK}: the signals that stay blocked while the guest runs. */
   public void setSignalMask(long mask) {
@@ -227,10 +133,11 @@ public final class Vcpu implements AutoCloseable {
 
   /**
    * {@code KVM_KVMCLOCK_CTRL}: tells the guest that it was paused, so that its watchdogs do not
-   * take the gap for a lock-up. Nothing happens in a guest that does not use kvmclock.
+   * take the gap for a lock-up. Nothing happens in a guest that does not use kvmclock, which is
+   * x86's alone.
    */
   public void noteThatGuestWasPaused() {
-    // EINVAL: no kvmclock.
+    // EINVAL, ENOTTY: no kvmclock.
     int ignored = libc.ioctl(fd.number(), KVM_KVMCLOCK_CTRL, 0);
   }
 

@@ -5,27 +5,22 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.vireo.linux.EventFd;
 import dev.vireo.linux.Fd;
-import dev.vireo.linux.MemoryMapping;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/** A VM's descriptor: its memory, interrupt controllers and event descriptors. */
-public final class Vm implements AutoCloseable {
+/**
+ * A VM's descriptor: its memory and event descriptors, and what else is alike on all architectures.
+ */
+public abstract sealed class Vm implements AutoCloseable permits X86Vm {
   private static final int KVM_CREATE_VCPU = 0xAE41;
   private static final long KVM_SET_USER_MEMORY_REGION = 0x4020AE46L;
-  private static final int KVM_SET_TSS_ADDR = 0xAE47;
-  private static final long KVM_SET_IDENTITY_MAP_ADDR = 0x4008AE48L;
-  private static final int KVM_CREATE_IRQCHIP = 0xAE60;
-  private static final long KVM_IRQ_LINE = 0x4008AE61L;
   private static final long KVM_IRQFD = 0x4020AE76L;
-  private static final long KVM_CREATE_PIT2 = 0x4040AE77L;
   private static final long KVM_IOEVENTFD = 0x4040AE79L;
 
-  private static final int KVM_PIT_SPEAKER_DUMMY = 1;
   private static final int KVM_IOEVENTFD_FLAG_DATAMATCH = 1;
 
-  private final Fd fd;
-  private final int vcpuMapBytes;
+  final Fd fd;
+  final int vcpuMapBytes;
 
   Vm(Fd fd, int vcpuMapBytes) {
     this.fd = fd;
@@ -44,43 +39,6 @@ public final class Vm implements AutoCloseable {
       region.set(JAVA_LONG, 16, memory.byteSize());
       region.set(JAVA_LONG, 24, memory.address());
       fd.ioctl(KVM_SET_USER_MEMORY_REGION, region, "KVM_SET_USER_MEMORY_REGION");
-    }
-  }
-
-  /**
-   * {@code KVM_SET_IDENTITY_MAP_ADDR} and {@code KVM_SET_TSS_ADDR}: one page and the three after
-   * it, out of the guest's way, which Intel's KVM uses to run real mode. Before the first vCPU.
-   */
-  public void setRealModePages(long guestAddress) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment address = arena.allocate(8, 8);
-      address.set(JAVA_LONG, 0, guestAddress);
-      fd.ioctl(KVM_SET_IDENTITY_MAP_ADDR, address, "KVM_SET_IDENTITY_MAP_ADDR");
-    }
-    fd.ioctl(KVM_SET_TSS_ADDR, guestAddress + 4096, "KVM_SET_TSS_ADDR");
-  }
-
-  /** {@code KVM_CREATE_IRQCHIP}: two 8259, an IOAPIC, and a local APIC in every vCPU. */
-  public void createIrqchip() {
-    fd.ioctl(KVM_CREATE_IRQCHIP, 0, "KVM_CREATE_IRQCHIP");
-  }
-
-  /** {@code KVM_CREATE_PIT2}: an 8254 timer, and port 0x61 that drives no speaker. */
-  public void createPit() {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment config = arena.allocate(64, 8);
-      config.set(JAVA_INT, 0, KVM_PIT_SPEAKER_DUMMY);
-      fd.ioctl(KVM_CREATE_PIT2, config, "KVM_CREATE_PIT2");
-    }
-  }
-
-  /** {@code KVM_IRQ_LINE}: sets the level of an interrupt line. */
-  public void setIrqLine(int gsi, boolean high) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment level = arena.allocate(8, 8);
-      level.set(JAVA_INT, 0, gsi);
-      level.set(JAVA_INT, 4, high ? 1 : 0);
-      fd.ioctl(KVM_IRQ_LINE, level, "KVM_IRQ_LINE");
     }
   }
 
@@ -110,15 +68,9 @@ public final class Vm implements AutoCloseable {
     }
   }
 
-  /** {@code KVM_CREATE_VCPU}; {@code id} is its APIC id too. */
-  public Vcpu createVcpu(int id) {
-    Fd vcpu = Fd.owning(fd.ioctl(KVM_CREATE_VCPU, id, "KVM_CREATE_VCPU"));
-    try {
-      return new Vcpu(id, vcpu, MemoryMapping.shared(vcpu, 0, vcpuMapBytes));
-    } catch (RuntimeException e) {
-      vcpu.close();
-      throw e;
-    }
+  /** {@code KVM_CREATE_VCPU}. */
+  final Fd openVcpu(int id) {
+    return Fd.owning(fd.ioctl(KVM_CREATE_VCPU, id, "KVM_CREATE_VCPU"));
   }
 
   @Override

@@ -14,9 +14,6 @@ final class VcpuThread implements Runnable {
     /** The guest came back to user space for the first time on this vCPU. */
     void afterFirstRun(int vcpu);
 
-    /** The guest's processors have shut down: a triple fault. */
-    void tripleFault();
-
     /** KVM cannot go on, or a bug of ours stopped it. */
     void failed(String message);
 
@@ -24,19 +21,37 @@ final class VcpuThread implements Runnable {
     void left();
   }
 
+  /** Serves the exits of one vCPU that only its architecture has, and counts them. */
+  interface ArchitectureExits {
+    /**
+     * Serves an exit.
+     *
+     * @return false if it knows none for this reason
+     */
+    boolean serve(int exit);
+  }
+
   private final Vcpu vcpu;
   private final VcpuGate gate;
-  private final Bus bus;
+  private final MmioBus bus;
+  private final ArchitectureExits others;
   private final ExitCounters counters;
   private final Listener listener;
 
   private final Object kickLock = new Object();
   private int threadId;
 
-  VcpuThread(Vcpu vcpu, VcpuGate gate, Bus bus, ExitCounters counters, Listener listener) {
+  VcpuThread(
+      Vcpu vcpu,
+      VcpuGate gate,
+      MmioBus bus,
+      ArchitectureExits others,
+      ExitCounters counters,
+      Listener listener) {
     this.vcpu = vcpu;
     this.gate = gate;
     this.bus = bus;
+    this.others = others;
     this.counters = counters;
     this.listener = listener;
   }
@@ -102,22 +117,18 @@ final class VcpuThread implements Runnable {
 
   private void serve(int exit) {
     switch (exit) {
-      case Vcpu.EXIT_MMIO -> bus.mmio(vcpu, counters);
-      case Vcpu.EXIT_IO -> bus.pio(vcpu, counters);
+      case Vcpu.EXIT_MMIO -> bus.serve(vcpu, counters);
       case Vcpu.INTERRUPTED -> {
         counters.count(Cause.INTERRUPTED);
         Signals.consumeKicks();
       }
-      case Vcpu.EXIT_HLT -> counters.count(Cause.HLT);
-      case Vcpu.EXIT_SHUTDOWN -> {
-        counters.count(Cause.SHUTDOWN);
-        listener.tripleFault();
-      }
       case Vcpu.EXIT_FAIL_ENTRY -> fail("failed entry, hardware reason ");
       case Vcpu.EXIT_INTERNAL_ERROR -> fail("KVM internal error, suberror ");
       default -> {
-        counters.count(Cause.OTHER);
-        listener.failed("vCPU " + vcpu.id() + ": unexpected exit, reason " + exit);
+        if (!others.serve(exit)) {
+          counters.count(Cause.OTHER);
+          listener.failed("vCPU " + vcpu.id() + ": unexpected exit, reason " + exit);
+        }
       }
     }
   }
@@ -125,12 +136,6 @@ final class VcpuThread implements Runnable {
   private void fail(String what) {
     counters.count(Cause.FAILURE);
     listener.failed(
-        "vCPU "
-            + vcpu.id()
-            + ": "
-            + what
-            + vcpu.failureReason()
-            + ", at rip 0x"
-            + Long.toHexString(vcpu.registers().rip()));
+        "vCPU " + vcpu.id() + ": " + what + vcpu.failureReason() + ", at " + vcpu.position());
   }
 }

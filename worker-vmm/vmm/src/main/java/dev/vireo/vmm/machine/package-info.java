@@ -1,6 +1,6 @@
 /**
- * The x86-64 machine: address map, legacy devices, vCPU threads, and the routing of their exits. It
- * implements what {@link dev.vireo.catalog.X86Platform} and the tables tell the guest.
+ * The machine: address map, legacy devices, vCPU threads, and the routing of their exits.
+ * X86Machine implements what {@link dev.vireo.catalog.X86Platform} and the tables tell the guest.
  */
 @NullMarked
 package dev.vireo.vmm.machine;

@@ -18,7 +18,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /** A machine on this host's KVM with its console in memory, for tests. Closing it ends it. */
-final class TestMachine implements X86Machine.Listener, ConsoleFile.Listener, AutoCloseable {
+final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoCloseable {
   static final long MIB = 1 << 20;
 
   private static final long TIMEOUT_SECONDS = 60;
@@ -40,7 +40,7 @@ final class TestMachine implements X86Machine.Listener, ConsoleFile.Listener, Au
       machine =
           new X86Machine(
               new Kvm(kvm),
-              new X86Machine.Spec(
+              new Machine.Spec(
                   builder.vcpus,
                   builder.memoryMib * MIB,
                   kernel,

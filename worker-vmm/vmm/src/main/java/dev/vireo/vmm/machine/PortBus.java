@@ -6,17 +6,15 @@ import static dev.vireo.catalog.X86Platform.RESET_PORT;
 import static dev.vireo.catalog.X86Platform.SERIAL_PORT;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 
-import dev.vireo.vmm.kvm.Vcpu;
+import dev.vireo.vmm.kvm.X86Vcpu;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
-import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 
 /**
- * Routes the accesses that KVM does not serve itself to the device at their address, and counts
- * them. Where nothing is, reads give all ones and writes go nowhere, as on a PC.
+ * Routes the accesses to I/O ports that KVM does not serve itself to the legacy device behind them,
+ * and counts them. Where nothing is, reads give all ones and writes go nowhere, as on a PC.
  */
-final class Bus {
+final class PortBus {
   private static final int SERIAL_PORTS = 8;
   private static final int KEYBOARD_DATA = 0x60;
   private static final int KEYBOARD_STATUS = 0x64;
@@ -33,54 +31,19 @@ final class Bus {
   private final CmosClock cmos;
   private final PowerManagement power;
   private final Runnable reset;
-  private final List<MmioTransport> transports;
-  private final long devicesBase;
-  private final long slotBytes;
 
   /**
-   * @param transports by slot; the slots follow each other from {@code devicesBase} on
    * @param reset the guest asks for a reset of the machine
    */
-  Bus(
-      Serial16550 serial,
-      CmosClock cmos,
-      PowerManagement power,
-      Runnable reset,
-      List<MmioTransport> transports,
-      long devicesBase,
-      long slotBytes) {
+  PortBus(Serial16550 serial, CmosClock cmos, PowerManagement power, Runnable reset) {
     this.serial = serial;
     this.cmos = cmos;
     this.power = power;
     this.reset = reset;
-    this.transports = transports;
-    this.devicesBase = devicesBase;
-    this.slotBytes = slotBytes;
   }
 
-  void mmio(Vcpu vcpu, ExitCounters counters) {
-    long fromBase = vcpu.mmioAddress() - devicesBase;
-    int width = vcpu.mmioLength();
-    boolean write = vcpu.mmioIsWrite();
-    if (fromBase < 0 || fromBase >= transports.size() * slotBytes) {
-      counters.count(Cause.MMIO_UNASSIGNED);
-      if (!write) {
-        vcpu.setMmioData(NOTHING);
-      }
-      return;
-    }
-    int slot = (int) (fromBase / slotBytes);
-    int offset = (int) (fromBase % slotBytes);
-    counters.count(Cause.MMIO_DEVICE);
-    MmioTransport transport = transports.get(slot);
-    if (write) {
-      transport.write(offset, width, lowBytes(vcpu.mmioData(), width));
-    } else {
-      vcpu.setMmioData(transport.read(offset, width));
-    }
-  }
-
-  void pio(Vcpu vcpu, ExitCounters counters) {
+  /** Serves the accesses for which the vCPU left the guest. */
+  void serve(X86Vcpu vcpu, ExitCounters counters) {
     int port = vcpu.ioPort();
     int width = vcpu.ioSize();
     counters.count(causeOf(port));
@@ -163,10 +126,6 @@ final class Bus {
       }
       default -> {}
     }
-  }
-
-  private static long lowBytes(long value, int width) {
-    return width >= Long.BYTES ? value : value & ((1L << (8 * width)) - 1);
   }
 
   private static long littleEndian(MemorySegment bytes) {
