@@ -99,7 +99,7 @@ class QueueWorkerTest {
     CountDownLatch goOn = new CountDownLatch(1);
     offer(0);
     offer(1);
-    start(chain -> chain.head() == 0 ? takeMicros(51) : awaitLatch(goOn));
+    start(chain -> chain.head() == 0 ? takeMicros(11) : awaitLatch(goOn));
     await().until(() -> signals.interrupts.get() == 1);
     assertEquals(1, ring.usedIndex());
     goOn.countDown();
