@@ -1,6 +1,7 @@
 package dev.vireo.vmm.virtio.queue;
 
 import dev.vireo.linux.EventFd;
+import dev.vireo.linux.MonotonicClock;
 import dev.vireo.vmm.memory.GuestMemory;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
@@ -23,6 +24,15 @@ public final class QueueWorker implements AutoCloseable {
      * @return bytes from the start of the writable part that were written
      */
     int handle(DescriptorChain chain);
+
+    /**
+     * Nanoseconds that the next chain has to wait, for a device whose rate is limited; asked before
+     * each. It stays in the ring, and what was returned before is told of. Waits last whole
+     * milliseconds.
+     */
+    default long waitNanos() {
+      return 0;
+    }
   }
 
   /**
@@ -32,14 +42,7 @@ public final class QueueWorker implements AutoCloseable {
    */
   private static final long NEWS_WITHIN_NANOS = 10_000;
 
-  // Not a method reference: its class would be made at run time, in every VMM process.
-  private static final LongSupplier MONOTONIC =
-      new LongSupplier() {
-        @Override
-        public long getAsLong() {
-          return System.nanoTime();
-        }
-      };
+  private static final long NANOS_PER_MILLI = 1_000_000;
 
   private record Service(
       Virtqueue queue, DescriptorChain chain, QueueSignals signals, Handler handler) {}
@@ -56,7 +59,7 @@ public final class QueueWorker implements AutoCloseable {
 
   /** Starts the thread, which sleeps until it is given a ring and notified. */
   public QueueWorker(String name, QueueConnection connection) {
-    this(name, connection, MONOTONIC);
+    this(name, connection, MonotonicClock.INSTANCE);
   }
 
   QueueWorker(String name, QueueConnection connection, LongSupplier nanoTime) {
@@ -80,6 +83,7 @@ public final class QueueWorker implements AutoCloseable {
     stopping = true;
     synchronized (serving) {
       service = null;
+      serving.notifyAll();
     }
   }
 
@@ -134,7 +138,7 @@ public final class QueueWorker implements AutoCloseable {
     long toldNanos = nanoTime.getAsLong();
     do {
       queue.disableNotifications();
-      while (!stopping && queue.pop(current.chain())) {
+      while (mayGoOn(current) && queue.pop(current.chain())) {
         int written = current.handler().handle(current.chain());
         queue.complete(current.chain(), written);
         counters.requestDone();
@@ -145,7 +149,29 @@ public final class QueueWorker implements AutoCloseable {
         }
       }
       interrupt(current);
-    } while (!stopping && queue.enableNotifications());
+    } while (isServed(current) && queue.enableNotifications());
+  }
+
+  /** Waits until the device may take the next chain; false if this ring is to be left alone. */
+  private boolean mayGoOn(Service current) {
+    long waitNanos = current.handler().waitNanos();
+    while (waitNanos > 0 && isServed(current)) {
+      interrupt(current);
+      try {
+        // Lets go of the monitor: a reset need not wait for a limit.
+        serving.wait(Math.ceilDiv(waitNanos, NANOS_PER_MILLI));
+      } catch (InterruptedException e) {
+        throw new IllegalStateException("nobody interrupts a device", e);
+      }
+      waitNanos = current.handler().waitNanos();
+    }
+    return isServed(current);
+  }
+
+  /** Whether this ring was not taken away, nor another given since. */
+  @SuppressWarnings("ReferenceEquality") // This very one.
+  private boolean isServed(Service current) {
+    return !stopping && service == current;
   }
 
   private void interrupt(Service current) {

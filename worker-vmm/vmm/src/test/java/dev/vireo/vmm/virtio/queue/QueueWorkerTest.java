@@ -215,6 +215,70 @@ class QueueWorkerTest {
     await().until(ring::hasUsed);
   }
 
+  /** A device whose rate is limited. */
+  private static final class Limited implements QueueWorker.Handler {
+    final AtomicLong waitNanos = new AtomicLong();
+    final AtomicInteger asked = new AtomicInteger();
+    private final long waitAfterEach;
+
+    Limited(long waitAfterEach) {
+      this.waitAfterEach = waitAfterEach;
+    }
+
+    @Override
+    public int handle(DescriptorChain chain) {
+      waitNanos.set(waitAfterEach);
+      return 0;
+    }
+
+    @Override
+    public long waitNanos() {
+      asked.incrementAndGet();
+      return waitNanos.get();
+    }
+  }
+
+  @Test
+  void leavesChainsInTheRingWhileTheRateIsLimitedAndTellsOfThoseBefore() {
+    Limited limited = new Limited(1);
+    offer(0);
+    offer(1);
+    start(limited);
+    await().until(() -> limited.asked.get() > 4);
+    assertEquals(1, ring.usedIndex());
+    assertEquals(1, signals.interrupts.get());
+    limited.waitNanos.set(0);
+    await().until(() -> ring.usedIndex() == 2);
+    await().until(() -> signals.interrupts.get() == 2);
+  }
+
+  @Test
+  void stopsAndStartsAgainWhileTheRateIsLimited() {
+    Limited limited = new Limited(Long.MAX_VALUE);
+    offer(0);
+    offer(1);
+    start(limited);
+    await().until(() -> limited.asked.get() > 1);
+    worker.stop();
+    assertEquals(1, ring.usedIndex());
+    ring.clear();
+    start(chain -> 7);
+    offer(2);
+    notifier.signal();
+    await().until(ring::hasUsed);
+    assertEquals(new GuestRing.Used(2, 7), ring.takeUsed());
+  }
+
+  @Test
+  void closesWhileTheRateIsLimited() {
+    Limited limited = new Limited(Long.MAX_VALUE);
+    offer(0);
+    start(limited);
+    await().until(() -> limited.asked.get() > 1);
+    worker.close();
+    assertEquals(1, ring.usedIndex());
+  }
+
   @Test
   void closesWhileItWaits() {
     worker.close();
