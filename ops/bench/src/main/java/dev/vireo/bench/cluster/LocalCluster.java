@@ -1,5 +1,6 @@
 package dev.vireo.bench.cluster;
 
+import com.google.protobuf.Timestamp;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
@@ -13,6 +14,7 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -128,13 +130,23 @@ public final class LocalCluster implements AutoCloseable {
     worker = null;
   }
 
-  /** Waits until so many pre-started VMMs are ready. */
+  /** Waits until the worker has said, since this call, that so many pre-started VMMs are ready. */
   public void awaitWarmVmms(int count) throws IOException {
+    // An earlier count may be of a pool that has been drawn from since. All clocks are this host's.
+    Instant called = Instant.now();
     await(
         count + " warm VMMs",
         running(worker),
         "worker.log",
-        () -> status().filter(node -> node.getWarmVmms() >= count).isPresent());
+        () ->
+            status()
+                .filter(node -> heardAfter(called, node) && node.getWarmVmms() >= count)
+                .isPresent());
+  }
+
+  private static boolean heardAfter(Instant moment, NodeStatus node) {
+    Timestamp heard = node.getLastHeartbeatTime();
+    return Instant.ofEpochSecond(heard.getSeconds(), heard.getNanos()).isAfter(moment);
   }
 
   /** The worker's node as the controller sees it; empty when there is none. */
