@@ -1,8 +1,9 @@
 /* The probe's programs: chosen by probe.run, each prints key=value lines, then the guest ends as probe.end says. */
 #include "disk.h"
+#include "rng.h"
 
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-verify"; /* README.md tells what they take */
+    "hello idle tick stream spin smp blk-info blk-read blk-verify rng-read"; /* README.md tells what they take */
 
 /* ---- disks ---- */
 
@@ -213,6 +214,7 @@ static bool run(void) {
   if (argument_is("run", "blk-info", "hello")) return blk_info();
   if (argument_is("run", "blk-read", "hello")) return blk_read();
   if (argument_is("run", "blk-verify", "hello")) return blk_verify();
+  if (argument_is("run", "rng-read", "hello")) return rng_read();
   if (argument_is("run", "hello", "hello")) {
     hello();
   } else if (argument_is("run", "tick", "hello")) {

@@ -143,11 +143,18 @@ void virtqueue_notify(struct virtio_device *device) {
   set(&device->window, QUEUE_NOTIFY, 0);
 }
 
-int virtqueue_take_used(struct virtio_device *device) {
+int virtqueue_take_used_length(struct virtio_device *device, uint32_t *written) {
   struct virtqueue *queue = &device->queue;
   if (used.index == queue->used_seen) return -1;
   compiler_fence();
-  return (int)used.ring[queue->used_seen++ & (queue->size - 1)].id;
+  const volatile struct used_element *element = &used.ring[queue->used_seen++ & (queue->size - 1)];
+  *written = element->length;
+  return (int)element->id;
+}
+
+int virtqueue_take_used(struct virtio_device *device) {
+  uint32_t written;
+  return virtqueue_take_used_length(device, &written);
 }
 
 bool virtqueue_enable_interrupt(struct virtio_device *device) {

@@ -6,6 +6,7 @@
 #include "platform.h"
 
 #define VIRTIO_ID_BLOCK 2
+#define VIRTIO_ID_ENTROPY 4
 #define VIRTIO_BLK_F_RO (1ull << 5)
 #define VIRTIO_BLK_F_FLUSH (1ull << 9)
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
@@ -44,7 +45,8 @@ uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset);
 void virtqueue_add(struct virtio_device *device, uint16_t head);
 /* QueueNotify, unless the device said it needs none. */
 void virtqueue_notify(struct virtio_device *device);
-/* 2.7.14: the head of a used chain, or -1. */
+/* 2.7.14: the head of a used chain, or -1. `written` gets how many bytes the device says it wrote. */
+int virtqueue_take_used_length(struct virtio_device *device, uint32_t *written);
 int virtqueue_take_used(struct virtio_device *device);
 /* Ask for an interrupt on the next used buffer, or for none. True: one is there already. */
 bool virtqueue_enable_interrupt(struct virtio_device *device);

@@ -30,7 +30,7 @@ public enum BackEnd {
   FS_VHOST_USER(
       DeviceModel.FS, "vhost-user", Approach.VHOST_USER, false, "a directory, by virtiofsd"),
   CONSOLE_FILE(DeviceModel.CONSOLE, "file", Approach.EMULATED, false, "a file"),
-  RNG_HOST(DeviceModel.RNG, "host", Approach.EMULATED, false, "the host kernel's random numbers"),
+  RNG_HOST(DeviceModel.RNG, "host", Approach.EMULATED, true, "the host kernel's random numbers"),
   BALLOON_HOST(
       DeviceModel.BALLOON, "host", Approach.EMULATED, false, "guest memory given back to the host");
 

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 class BackEndTest {
   @Test
   void onlyWhatIsImplementedIsAvailable() {
-    assertEquals(List.of(BackEnd.BLK_FILE), BackEnd.allAvailable());
+    assertEquals(List.of(BackEnd.BLK_FILE, BackEnd.RNG_HOST), BackEnd.allAvailable());
   }
 
   @Test

@@ -124,10 +124,19 @@ final class SpecValidator {
         spec.getDisksCount() > MAX_DISKS,
         "spec.disks",
         "has %d entries; at most %d.".formatted(spec.getDisksCount(), MAX_DISKS));
-    Set<String> ids = new HashSet<>();
+    Set<String> ids = idsOfOtherDevices();
     for (int i = 0; i < spec.getDisksCount(); i++) {
       validateDisk("spec.disks[%d]".formatted(i), spec.getDisks(i), ids);
     }
+  }
+
+  /** Of which a microVM has one at most, so that they are named after their field. */
+  private Set<String> idsOfOtherDevices() {
+    Set<String> ids = new HashSet<>();
+    if (spec.hasEntropy()) {
+      ids.add("entropy");
+    }
+    return ids;
   }
 
   private void validateDisk(String field, Disk disk, Set<String> ids) {
@@ -136,7 +145,7 @@ final class SpecValidator {
     } else if (!DISK_ID.matcher(disk.getId()).matches()) {
       violations.invalid(field + ".id", "must match %s.".formatted(DISK_ID.pattern()));
     } else {
-      violations.invalidIf(!ids.add(disk.getId()), field + ".id", "is that of an earlier disk.");
+      violations.invalidIf(!ids.add(disk.getId()), field + ".id", "is that of another device.");
     }
     if (disk.getSource().isEmpty()) {
       violations.required(field + ".source");

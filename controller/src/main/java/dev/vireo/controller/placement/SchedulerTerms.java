@@ -1,5 +1,6 @@
 package dev.vireo.controller.placement;
 
+import dev.vireo.catalog.BackEnd;
 import dev.vireo.controller.node.StoredNode;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
@@ -14,6 +15,7 @@ import dev.vireo.scheduler.Request;
 import dev.vireo.scheduler.Request.Kernel;
 import dev.vireo.scheduler.Resources;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
@@ -21,9 +23,6 @@ import java.util.stream.Collectors;
 
 /** Says specs and nodes in the scheduler's own terms. */
 public final class SchedulerTerms {
-  /** The back end of a disk, as the device catalogue names it. */
-  private static final String FILE_DISK = "blk/file";
-
   private static final String LINUX = "linux";
 
   private SchedulerTerms() {}
@@ -35,9 +34,21 @@ public final class SchedulerTerms {
         spec.getMemoryMib(),
         kernel(spec.getBoot().getKernel()),
         announcement(spec.getBoot().getAnnouncement()),
-        spec.getDisksCount() == 0 ? Set.of() : Set.of(FILE_DISK),
+        backEnds(spec),
         spec.getPlacement().getNodeSelectorMap(),
         avoid);
+  }
+
+  /** What a node must serve, as the device catalogue names it. */
+  private static Set<String> backEnds(MicroVmSpec spec) {
+    Set<String> needed = new HashSet<>();
+    if (spec.getDisksCount() > 0) {
+      needed.add(BackEnd.BLK_FILE.qualifiedName());
+    }
+    if (spec.hasEntropy()) {
+      needed.add(BackEnd.RNG_HOST.qualifiedName());
+    }
+    return needed;
   }
 
   static Resources demand(MicroVmSpec spec) {

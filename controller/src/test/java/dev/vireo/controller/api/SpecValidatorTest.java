@@ -142,6 +142,13 @@ final class SpecValidatorTest {
           spec.addDisks(Disk.newBuilder().setId("a").setSource("image:"));
         }));
     assertEquals(
+        invalid("spec.disks[0].id"),
+        wrong(spec -> {
+          spec.addDisks(Disk.newBuilder().setId("entropy").setSource("/d"));
+          spec.getEntropyBuilder();
+        }),
+        "the id of another device");
+    assertEquals(
         invalid("spec.disks"),
         wrong(spec -> {
           for (int i = 0; i < 17; i++) {

@@ -112,6 +112,9 @@ public final class MicroVmView {
           "%s from %s%s"
               .formatted(disk.getId(), disk.getSource(), disk.getReadOnly() ? ", read-only" : ""));
     }
+    if (spec.hasEntropy()) {
+      field(out, "entropy", "of the node's kernel");
+    }
     if (!spec.getPlacement().getNodeSelectorMap().isEmpty()) {
       field(out, "placement", Text.labels(spec.getPlacement().getNodeSelectorMap()));
     }

@@ -6,6 +6,7 @@ import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Console;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Entropy;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -121,6 +122,13 @@ final class RunCommand implements Callable<Integer> {
 
   @Option(names = "--no-disk", description = "Not even the image's root disk.")
   private boolean noDisk;
+
+  @Option(
+      names = "--entropy",
+      description =
+          "A virtio-rng device: the guest gets random numbers of the node's kernel beside its CPU's"
+              + " own.")
+  private boolean entropy;
 
   @Option(
       names = "--initramfs",
@@ -274,6 +282,9 @@ final class RunCommand implements Callable<Integer> {
             .setConsole(Console.newBuilder().setMaxBytes(consoleBytes).setReadyMarker(readyMarker))
             .setPlacement(Placement.newBuilder().putAllNodeSelector(nodeSelector))
             .setLifecycle(lifecycle());
+    if (entropy) {
+      spec.setEntropy(Entropy.getDefaultInstance());
+    }
     if (architecture != null) {
       spec.setArchitecture(
           switch (architecture) {

@@ -42,6 +42,7 @@ class RunCommandTest {
             "run job --project default --kernel /boot/vmlinuz --vcpus 2 --memory 1G".split(" "),
             "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
             "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
+            "--entropy".split(" "),
             new String[] {"--cmdline", "quiet panic=-1"}));
 
     CreateMicroVmRequest request = controller.creates.getFirst();
@@ -58,6 +59,7 @@ class RunCommandTest {
     assertEquals(
         List.of(disk("root", "/srv/root.raw", false), disk("disk1", "/srv/data.raw", true)),
         spec.getDisksList());
+    assertTrue(spec.hasEntropy());
     assertEquals(Map.of("zone", "x"), spec.getPlacement().getNodeSelectorMap());
     assertEquals(Lifecycle.RestartPolicy.ON_FAILURE, spec.getLifecycle().getRestartPolicy());
     assertEquals(Duration.newBuilder().setSeconds(5400).build(), spec.getLifecycle().getTtl());
@@ -71,6 +73,7 @@ class RunCommandTest {
     cli.run("run", "c", "--no-disk");
 
     assertEquals(List.of(disk("root", "image:", false)), disks(0));
+    assertFalse(controller.creates.getFirst().getMicrovm().getSpec().hasEntropy(), "opt-in");
     assertEquals(List.of(), disks(1));
     assertEquals(List.of(), disks(2));
   }

@@ -71,6 +71,22 @@ class LinuxGuestTest {
   }
 
   @Test
+  void theNodesRandomNumbersReachTheGuest() {
+    MicroVmSpec.Builder spec = LinuxGuests.debian("rng:10000,idle");
+    spec.getEntropyBuilder();
+    guests.start("random", spec);
+    guests.awaitConsole("random", "vireo: idle");
+
+    String console = guests.console("random");
+    assertLine(console, "vireo: virtio1 +virtio_rng .* edge");
+    // One of 256 is zero; sixteen times as many are not random.
+    assertLine(console, "vireo: read 10000 bytes from virtio_rng.0, 9[4-9]\\d\\d of them not zero");
+    DeviceInspection rng = guests.inspect("random").getDevices(1);
+    assertEquals("rng/host", rng.getBackEnd());
+    assertTrue(rng.getCountersOrDefault("bytes", 0) >= 10_000, rng::toString);
+  }
+
+  @Test
   void aGuestThatIsAskedToStopPowersOffInOrder() {
     guests.start("obedient", LinuxGuests.debian("idle"));
     guests.awaitConsole("obedient", "vireo: idle");

@@ -159,6 +159,24 @@ class MicroVmLifeTest {
     assertTrue(Files.isDirectory(Path.of("/proc/" + inspection.getVmmPid())));
   }
 
+  @Test
+  void aGuestReadsTheNodesRandomNumbers() {
+    MicroVmSpec.Builder spec =
+        ProbeSpec.of("probe.run=rng-read probe.ops=100 probe.block=4096 probe.end=halt")
+            .toBuilder();
+    spec.getEntropyBuilder();
+    microVms.create("random", spec.build());
+    ProbeOutput output = untilEnded("random");
+    assertTrue(output.passed(), output.text());
+    assertEquals(409_600, output.number("bytes"));
+
+    DeviceInspection device = microVms.inspect("random").getDevices(0);
+    assertEquals("entropy", device.getId());
+    assertEquals("rng/host", device.getBackEnd());
+    assertEquals(409_600, device.getCountersOrThrow("bytes"));
+    assertEquals(0, device.getExitsPerIo(), 0.2);
+  }
+
   private static long exitsOn(Inspection inspection, String register) {
     return inspection.getExitsMap().entrySet().stream()
         .filter(exits -> exits.getKey().endsWith("." + register))

@@ -18,9 +18,9 @@ import java.util.regex.Pattern;
  * vireo.run=} says (see {@code debian/init}).
  */
 final class Debian12Recipe implements ImageRecipe {
-  /** virtio-mmio disks, and the power button with the interface by which user space sees it. */
+  /** virtio-mmio devices, and the power button with the interface by which user space sees it. */
   private static final List<String> MODULES =
-      List.of("virtio_mmio", "virtio_blk", "button", "evdev");
+      List.of("virtio_mmio", "virtio_blk", "virtio_rng", "button", "evdev");
 
   private static final Pattern KERNEL_PACKAGE = Pattern.compile("linux-image-\\S+-cloud-amd64");
 

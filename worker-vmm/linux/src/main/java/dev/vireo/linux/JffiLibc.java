@@ -63,6 +63,7 @@ final class JffiLibc implements Libc {
   private final long getsockopt = symbol("getsockopt");
   private final long sendmsg = symbol("sendmsg");
   private final long recvmsg = symbol("recvmsg");
+  private final long getrandom = symbol("getrandom");
   private final long getpid = symbol("getpid");
   private final long gettid = symbol("gettid");
   private final long kill = symbol("kill");
@@ -301,6 +302,11 @@ final class JffiLibc implements Libc {
   @Override
   public long recvmsg(int fd, long message, int flags) {
     return INVOKER.invokeL3(C3, this.recvmsg, fd, message, flags);
+  }
+
+  @Override
+  public long getrandom(long buffer, long length, int flags) {
+    return INVOKER.invokeL3(C3, this.getrandom, buffer, length, flags);
   }
 
   @Override

@@ -91,6 +91,8 @@ public interface Libc {
 
   long recvmsg(int fd, long message, int flags);
 
+  long getrandom(long buffer, long length, int flags);
+
   int getpid();
 
   int gettid();

@@ -93,6 +93,13 @@ abstract class LibcConformanceTest {
   }
 
   @Test
+  void randomBytesFillTheBuffer() {
+    MemorySegment bytes = arena.allocate(256, 1);
+    assertEquals(256, libc.getrandom(bytes.address(), 256, 0));
+    assertTrue(bytes.mismatch(arena.allocate(256, 1)) >= 0, "all zeroes");
+  }
+
+  @Test
   void vectoredReadAndWrite() {
     int fd = memoryFile(0);
     MemorySegment data = arena.allocateFrom(ValueLayout.JAVA_BYTE, (byte) 1, (byte) 2, (byte) 3);

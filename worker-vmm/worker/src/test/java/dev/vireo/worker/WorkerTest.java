@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.catalog.BackEnd;
 import dev.vireo.images.ImageDirectory;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.proto.v1.DesiredState;
@@ -99,7 +100,9 @@ class WorkerTest {
     assertEquals("n1", hello.getNodeId());
     assertEquals("a", hello.getLabelsOrThrow("zone"));
     assertEquals(8000, hello.getCapacity().getCpuMilli());
-    assertEquals(List.of("blk/file"), hello.getCapabilities().getBackEndsList());
+    assertEquals(
+        BackEnd.allAvailable().stream().map(BackEnd::qualifiedName).toList(),
+        hello.getCapabilities().getBackEndsList());
     assertFalse(hello.getNodeUid().isEmpty());
   }
 

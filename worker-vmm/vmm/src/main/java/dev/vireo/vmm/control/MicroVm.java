@@ -14,6 +14,7 @@ import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.vmm.v1.VmmTimings;
+import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.kvm.Kvm;
@@ -21,6 +22,7 @@ import dev.vireo.vmm.machine.ConsoleFile;
 import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.machine.X86Machine;
 import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -189,6 +191,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
             new RawFile(descriptors.take(block.getFileFd()), block.getCapacityBytes()),
             block.getReadOnly());
       }
+      case ENTROPY -> new EntropyDevice(device.getId(), new HostRandom());
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
     };

@@ -47,7 +47,8 @@ final class TrainingRun {
       vmm.create(
           new VmmClient.Create(kvm, kernel, console, exitRecord)
               .commandLine("console=ttyS0")
-              .disk("disk", disk));
+              .disk("disk", disk)
+              .entropy());
       if (vmm.status().getStatus().getEndMessage().isEmpty()) {
         vmm.awaitStatus(VmmStatus::getConsoleReady);
         vmm.pause();

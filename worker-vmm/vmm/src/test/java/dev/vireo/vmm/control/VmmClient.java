@@ -10,6 +10,7 @@ import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.proto.vmm.v1.EntropyDevice;
 import dev.vireo.proto.vmm.v1.InspectRequest;
 import dev.vireo.proto.vmm.v1.Kernel;
 import dev.vireo.proto.vmm.v1.PauseRequest;
@@ -155,6 +156,12 @@ final class VmmClient implements AutoCloseable {
 
     Create initramfs(Fd initramfs) {
       request.setKernel(request.getKernel().toBuilder().setInitramfsFd(add(initramfs)));
+      return this;
+    }
+
+    Create entropy() {
+      request.addDevices(
+          Device.newBuilder().setId("entropy").setEntropy(EntropyDevice.getDefaultInstance()));
       return this;
     }
 

@@ -5,12 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.Fd;
 import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.block.BlockDevice;
+import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The probe of ops/guest/probe, a real bare-metal kernel, on this machine. */
 @Tag("kvm")
@@ -24,6 +28,22 @@ final class ProbeGuestTest {
     try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
         TestMachine machine =
             TestMachine.with().memoryMib(64).commandLine("probe.run=hello").build(kernel).start()) {
+      assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
+      assertTrue(machine.console().contains("probe: passed"), machine::console);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {16, 4096, 1 << 20})
+  void readsRandomNumbers(int block) {
+    try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
+        TestMachine machine =
+            TestMachine.with()
+                .memoryMib(64)
+                .commandLine("probe.run=rng-read probe.ops=64 probe.block=" + block)
+                .devices(new EntropyDevice("entropy", new HostRandom()))
+                .build(kernel)
+                .start()) {
       assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
       assertTrue(machine.console().contains("probe: passed"), machine::console);
     }

@@ -3,15 +3,11 @@ package dev.vireo.worker.boot;
 import dev.vireo.linux.Fd;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
-import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
-import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.Kernel;
 import dev.vireo.proto.vmm.v1.SerialConsole;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -20,6 +16,7 @@ import java.util.Optional;
  * All that a spec names, checked and open: what a VMM is given. Owns its descriptors.
  *
  * @param commandLine whole but for the announcements of devices in CMDLINE mode
+ * @param devices in the order of the guest's slots
  */
 public record BootFiles(
     Fd kvm,
@@ -29,30 +26,23 @@ public record BootFiles(
     Optional<Fd> initramfs,
     String commandLine,
     AnnouncementMode announcement,
-    List<OpenDisk> disks,
+    List<OpenDevice> devices,
     long consoleMaxBytes,
     String readyMarker)
     implements AutoCloseable {
   private static final long DEFAULT_CONSOLE_BYTES = 1 << 20;
 
-  /**
-   * A disk's file.
-   *
-   * @param template the file is an image's: the guest gets a copy of its own
-   */
-  public record OpenDisk(String id, Fd file, boolean readOnly, boolean template, long bytes) {}
-
   /** A VMM's orders, and the descriptors that they name by index. The descriptors stay borrowed. */
   public record Orders(CreateRequest.Builder request, List<Fd> descriptors) {}
 
   /**
-   * Gives each disk that is a template its private copy in {@code directory}, unless it has one
-   * from an earlier run. The first side effect of a create.
+   * Gives each device what it has of its own in {@code directory}: a disk that is a template its
+   * private copy, unless it has one from an earlier run. The first side effect of a create.
    */
-  public BootFiles withPrivateDisks(Path directory) throws IOException {
-    List<OpenDisk> own = new ArrayList<>();
-    for (OpenDisk disk : disks) {
-      own.add(disk.template() ? privateCopy(disk, directory) : disk);
+  public BootFiles withPrivateFiles(Path directory) throws IOException {
+    List<OpenDevice> own = new ArrayList<>();
+    for (OpenDevice device : devices) {
+      own.add(device.withPrivateFiles(directory));
     }
     return new BootFiles(
         kvm,
@@ -65,18 +55,6 @@ public record BootFiles(
         List.copyOf(own),
         consoleMaxBytes,
         readyMarker);
-  }
-
-  private static OpenDisk privateCopy(OpenDisk disk, Path directory) throws IOException {
-    Path copy = directory.resolve("disk-" + disk.id() + ".raw");
-    if (!Files.exists(copy)) {
-      Path partial = directory.resolve("disk-" + disk.id() + ".partial");
-      SparseCopy.copy(disk.file(), partial);
-      Files.move(partial, copy, StandardCopyOption.ATOMIC_MOVE);
-    }
-    Fd file = Fd.open(copy.toString(), Fd.O_RDWR);
-    disk.file().close();
-    return new OpenDisk(disk.id(), file, false, false, file.size());
   }
 
   /** How much of the console a spec wants kept. */
@@ -106,20 +84,14 @@ public record BootFiles(
             .setAnnouncement(announcement);
     initramfs.ifPresent(file -> boot.setInitramfsFd(add(descriptors, file)));
     request.setKernel(boot);
-    for (OpenDisk disk : disks) {
-      request.addDevices(
-          Device.newBuilder()
-              .setId(disk.id())
-              .setBlock(
-                  BlockDevice.newBuilder()
-                      .setFileFd(add(descriptors, disk.file()))
-                      .setReadOnly(disk.readOnly())
-                      .setCapacityBytes(disk.bytes())));
+    for (OpenDevice device : devices) {
+      request.addDevices(device.order(descriptors));
     }
     return new Orders(request, descriptors);
   }
 
-  private static int add(List<Fd> descriptors, Fd descriptor) {
+  /** Appends a descriptor, and returns its index. */
+  static int add(List<Fd> descriptors, Fd descriptor) {
     descriptors.add(descriptor);
     return descriptors.size() - 1;
   }
@@ -129,6 +101,6 @@ public record BootFiles(
     kvm.close();
     kernel.close();
     initramfs.ifPresent(Fd::close);
-    disks.forEach(disk -> disk.file().close());
+    devices.forEach(OpenDevice::close);
   }
 }

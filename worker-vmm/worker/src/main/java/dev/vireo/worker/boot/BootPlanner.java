@@ -32,7 +32,6 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
-import dev.vireo.worker.boot.BootFiles.OpenDisk;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -91,16 +90,16 @@ public final class BootPlanner {
       checkKernel(spec, source);
       Optional<Fd> initramfs = openInitramfs(spec, source, opened);
       AnnouncementMode announcement = announcement(spec, source);
-      List<OpenDisk> disks = openDisks(spec, source, opened);
+      List<OpenDevice> devices = openDevices(spec, source, opened);
       return new BootFiles(
           kvm,
           spec.getVcpus(),
           spec.getMemoryMib() * MIB,
           source.kernel,
           initramfs,
-          commandLine(spec, source, announcement),
+          commandLine(spec, source, announcement, devices.size()),
           announcement,
-          disks,
+          devices,
           BootFiles.consoleMaxBytes(spec),
           spec.getConsole().getReadyMarker());
     } catch (RejectedException | RuntimeException e) {
@@ -287,16 +286,20 @@ public final class BootPlanner {
                         offered)));
   }
 
-  private static List<OpenDisk> openDisks(MicroVmSpec spec, Source source, List<Fd> opened)
+  /** Disks first, so that no other device moves them to other slots. */
+  private static List<OpenDevice> openDevices(MicroVmSpec spec, Source source, List<Fd> opened)
       throws RejectedException {
-    List<OpenDisk> disks = new ArrayList<>();
+    List<OpenDevice> devices = new ArrayList<>();
     for (int i = 0; i < spec.getDisksCount(); i++) {
-      disks.add(openDisk(spec.getDisks(i), "spec.disks[" + i + "].source", source, opened));
+      devices.add(openDisk(spec.getDisks(i), "spec.disks[" + i + "].source", source, opened));
     }
-    return List.copyOf(disks);
+    if (spec.hasEntropy()) {
+      devices.add(new OpenDevice.Entropy());
+    }
+    return List.copyOf(devices);
   }
 
-  private static OpenDisk openDisk(Disk disk, String field, Source source, List<Fd> opened)
+  private static OpenDevice.Disk openDisk(Disk disk, String field, Source source, List<Fd> opened)
       throws RejectedException {
     boolean ofImage = disk.getSource().equals(IMAGE_DISK);
     // An image's disk is never written: a guest that may write gets a copy.
@@ -316,7 +319,7 @@ public final class BootPlanner {
           "%s has %d bytes: a disk has a positive multiple of %d"
               .formatted(path, bytes, SECTOR_BYTES));
     }
-    return new OpenDisk(disk.getId(), file, disk.getReadOnly(), template, bytes);
+    return new OpenDevice.Disk(disk.getId(), file, disk.getReadOnly(), template, bytes);
   }
 
   private static String imageDisk(Source source, String field) throws RejectedException {
@@ -334,13 +337,14 @@ public final class BootPlanner {
                     .orElse("\"image:\" needs a kernel that is an image's")));
   }
 
-  private String commandLine(MicroVmSpec spec, Source source, AnnouncementMode announcement)
+  private String commandLine(
+      MicroVmSpec spec, Source source, AnnouncementMode announcement, int devices)
       throws RejectedException {
     String own = source.image.map(GuestImage::commandLine).orElse(FILE_KERNEL_ARGUMENTS);
     String line = join(own, spec.getBoot().getCommandLine().strip());
     String whole =
         announcement == AnnouncementMode.ANNOUNCE_CMDLINE
-            ? join(line, CommandLineAnnouncement.of(MmioPlan.X86_64.first(spec.getDisksCount())))
+            ? join(line, CommandLineAnnouncement.of(MmioPlan.X86_64.first(devices)))
             : line;
     int bytes = whole.getBytes(UTF_8).length;
     if (bytes > MAX_COMMAND_LINE_BYTES) {

@@ -75,7 +75,7 @@ public final class VmmLauncher implements Launcher {
       Assignment assignment, BootFiles files, Path directory, Function<Vmm, VmmListener> listener) {
     BootFiles own;
     try {
-      own = files.withPrivateDisks(directory);
+      own = files.withPrivateFiles(directory);
     } catch (IOException | LinuxException e) {
       files.close();
       return CompletableFuture.failedFuture(e);

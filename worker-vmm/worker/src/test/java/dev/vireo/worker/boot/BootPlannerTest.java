@@ -14,7 +14,6 @@ import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
-import dev.vireo.worker.boot.BootFiles.OpenDisk;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
@@ -104,17 +103,17 @@ class BootPlannerTest {
     Path own = Files.createDirectory(files.resolve("microvm"));
     try (BootFiles planned = planner.open(spec.build())) {
       assertEquals(0, own.toFile().list().length, "no side effect yet");
-      try (BootFiles boot = planned.withPrivateDisks(own)) {
-        OpenDisk root = boot.disks().getFirst();
+      try (BootFiles boot = planned.withPrivateFiles(own)) {
+        OpenDevice.Disk root = disk(boot, 0);
         root.file().writeFully("mine".getBytes(UTF_8), 0);
         assertEquals(1 << 20, root.bytes());
         assertEquals(0, Files.readAllBytes(store().resolve("debian/root.raw"))[0]);
         assertEquals('m', Files.readAllBytes(own.resolve("disk-root.raw"))[0]);
       }
     }
-    try (BootFiles again = planner.open(spec.build()).withPrivateDisks(own)) {
+    try (BootFiles again = planner.open(spec.build()).withPrivateFiles(own)) {
       assertEquals('m', Files.readAllBytes(own.resolve("disk-root.raw"))[0], "kept");
-      assertEquals(2, again.disks().size());
+      assertEquals(2, again.devices().size());
     }
   }
 
@@ -132,11 +131,26 @@ class BootPlannerTest {
           boot.initramfs().orElseThrow(),
           orders.descriptors().get(request.getKernel().getInitramfsFd()));
       assertEquals(
-          boot.disks().getFirst().file(),
+          disk(boot, 0).file(),
           orders.descriptors().get(request.getDevices(0).getBlock().getFileFd()));
       assertEquals(512, request.getDevices(0).getBlock().getCapacityBytes());
       assertEquals(1 << 20, request.getConsole().getMaxBytes());
       assertEquals(6, orders.descriptors().size());
+    }
+  }
+
+  @Test
+  void disksHaveTheFirstSlotsWhateverElseThereIs() throws Exception {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getEntropyBuilder();
+    spec.addDisksBuilder().setId("data").setSource(disk("data", 512).toString());
+    try (BootFiles boot = planner.open(spec.build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      CreateRequest request = boot.orders(other, other).request().build();
+      assertEquals(2, request.getDevicesCount());
+      assertEquals("data", request.getDevices(0).getId());
+      assertEquals("entropy", request.getDevices(1).getId());
+      assertTrue(request.getDevices(1).hasEntropy());
     }
   }
 
@@ -146,7 +160,7 @@ class BootPlannerTest {
     MicroVmSpec.Builder spec = spec("probe");
     spec.addDisksBuilder().setId("data").setSource(link.toString());
     try (BootFiles boot = planner.open(spec.build())) {
-      assertEquals(1024, boot.disks().getFirst().bytes());
+      assertEquals(1024, disk(boot, 0).bytes());
     }
   }
 
@@ -231,7 +245,8 @@ class BootPlannerTest {
   void theCommandLineCountsWithWhatVireoAdds() throws Exception {
     MicroVmSpec.Builder spec = spec("probe");
     spec.addDisksBuilder().setId("a").setSource(disk("a", 512).toString());
-    String announcement = "virtio_mmio.device=4K@0xd0000000:5";
+    spec.getEntropyBuilder();
+    String announcement = "virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6";
     spec.getBootBuilder().setCommandLine("x".repeat(2047 - 1 - announcement.length()));
     planner.open(spec.build()).close();
     spec.getBootBuilder().setCommandLine("x".repeat(2047 - announcement.length()));
@@ -264,6 +279,10 @@ class BootPlannerTest {
     try (var descriptors = Files.list(Path.of("/proc/self/fd"))) {
       return descriptors.count();
     }
+  }
+
+  private static OpenDevice.Disk disk(BootFiles boot, int slot) {
+    return (OpenDevice.Disk) boot.devices().get(slot);
   }
 
   private void refusedDisk(String reason, String source, boolean readOnly) {

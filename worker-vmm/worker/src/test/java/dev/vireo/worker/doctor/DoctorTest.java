@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.catalog.BackEnd;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.linux.LinuxException;
@@ -27,7 +28,8 @@ class DoctorTest {
       assertEquals(Verdict.GOOD, check.verdict(), check.toString());
     }
     assertTrue(diagnosis.canRunGuests());
-    assertEquals(List.of("blk/file"), diagnosis.backEnds());
+    assertEquals(
+        BackEnd.allAvailable().stream().map(BackEnd::qualifiedName).toList(), diagnosis.backEnds());
     assertEquals("runs", diagnosis.tiers().get("linux"));
   }
 

@@ -1,0 +1,23 @@
+package dev.vireo.controller.placement;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.vireo.proto.v1.MicroVmSpec;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+class SchedulerTermsTest {
+  @Test
+  void aSpecNeedsTheBackEndsOfItsDevices() {
+    MicroVmSpec.Builder spec = MicroVmSpec.newBuilder();
+    assertEquals(Set.of(), backEnds(spec));
+    spec.addDisksBuilder();
+    assertEquals(Set.of("blk/file"), backEnds(spec));
+    spec.getEntropyBuilder();
+    assertEquals(Set.of("blk/file", "rng/host"), backEnds(spec));
+  }
+
+  private static Set<String> backEnds(MicroVmSpec.Builder spec) {
+    return SchedulerTerms.request(spec.build(), Set.of()).backEnds();
+  }
+}

@@ -1,0 +1,89 @@
+package dev.vireo.worker.boot;
+
+import dev.vireo.linux.Fd;
+import dev.vireo.proto.vmm.v1.BlockDevice;
+import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.proto.vmm.v1.EntropyDevice;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+
+/** A device that a spec asks for, with what it needs open. */
+public sealed interface OpenDevice extends AutoCloseable {
+  /** Its name in the microVM. */
+  String id();
+
+  /**
+   * What to tell the VMM.
+   *
+   * @param descriptors gets those that the message names by their place in it
+   */
+  Device.Builder order(List<Fd> descriptors);
+
+  /**
+   * Makes what it has of its own in the microVM's directory, unless an earlier run did.
+   *
+   * @return what to use in place of this, which is not to be used any more
+   */
+  default OpenDevice withPrivateFiles(Path directory) throws IOException {
+    return this;
+  }
+
+  @Override
+  default void close() {}
+
+  /**
+   * A disk's file.
+   *
+   * @param template the file is an image's: the guest gets a copy of its own
+   */
+  record Disk(String id, Fd file, boolean readOnly, boolean template, long bytes)
+      implements OpenDevice {
+    @Override
+    public Device.Builder order(List<Fd> descriptors) {
+      return Device.newBuilder()
+          .setId(id)
+          .setBlock(
+              BlockDevice.newBuilder()
+                  .setFileFd(BootFiles.add(descriptors, file))
+                  .setReadOnly(readOnly)
+                  .setCapacityBytes(bytes));
+    }
+
+    @Override
+    public OpenDevice withPrivateFiles(Path directory) throws IOException {
+      if (!template) {
+        return this;
+      }
+      Path copy = directory.resolve("disk-" + id + ".raw");
+      if (!Files.exists(copy)) {
+        Path partial = directory.resolve("disk-" + id + ".partial");
+        SparseCopy.copy(file, partial);
+        Files.move(partial, copy, StandardCopyOption.ATOMIC_MOVE);
+      }
+      Fd own = Fd.open(copy.toString(), Fd.O_RDWR);
+      file.close();
+      return new Disk(id, own, false, false, own.size());
+    }
+
+    @Override
+    public void close() {
+      file.close();
+    }
+  }
+
+  /** Random numbers, for which the VMM needs nothing open. */
+  record Entropy() implements OpenDevice {
+    @Override
+    public String id() {
+      return "entropy";
+    }
+
+    @Override
+    public Device.Builder order(List<Fd> descriptors) {
+      return Device.newBuilder().setId(id()).setEntropy(EntropyDevice.getDefaultInstance());
+    }
+  }
+}
