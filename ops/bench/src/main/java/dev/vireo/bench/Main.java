@@ -10,18 +10,6 @@ public final class Main {
   private static final int EXIT_FAILED = 1;
   private static final int EXIT_USAGE = 2;
 
-  private static final String USAGE =
-      """
-      Usage: vireo bench [--quick] [-o table|json]
-
-      Measures, in one run on this machine, with a private controller and worker: from CreateMicroVm to
-      the guest's first instruction and console byte; memory of idle VMMs; virtio-blk reads beside QEMU's
-      microvm machine with the same guest; exits to user space per I/O; creates per second.
-
-        --quick        fewer samples; ends within 45 s
-        -o, --output   table (default) or json, on standard output; progress goes to standard error
-      """;
-
   /**
    * gRPC's own log: standard error is for progress. Held here, for loggers are weakly referenced.
    */
@@ -30,22 +18,22 @@ public final class Main {
   private Main() {}
 
   /** What the command line asks for. */
-  private record Options(boolean quick, boolean json, boolean help) {
+  private record Options(boolean quick, boolean json) {
     static Options parse(List<String> arguments) {
       boolean quick = false;
       boolean json = false;
-      boolean help = false;
       for (int i = 0; i < arguments.size(); i++) {
         switch (arguments.get(i)) {
           case "--quick" -> quick = true;
-          case "-h", "--help" -> help = true;
           case "-ojson", "-o=json", "--output=json" -> json = true;
           case "-otable", "-o=table", "--output=table" -> json = false;
           case "-o", "--output" -> json = parseFormat(arguments, ++i);
-          default -> throw new IllegalArgumentException("unknown argument: " + arguments.get(i));
+          default ->
+              throw new IllegalArgumentException(
+                  "there is no option '%s'".formatted(arguments.get(i)));
         }
       }
-      return new Options(quick, json, help);
+      return new Options(quick, json);
     }
 
     private static boolean parseFormat(List<String> arguments, int index) {
@@ -67,13 +55,9 @@ public final class Main {
     try {
       options = Options.parse(arguments);
     } catch (IllegalArgumentException e) {
-      System.err.println(e.getMessage());
-      System.err.print(USAGE);
+      System.err.println("error: " + e.getMessage());
+      System.err.println("  remedy: see vireo bench --help");
       return EXIT_USAGE;
-    }
-    if (options.help()) {
-      System.out.print(USAGE);
-      return 0;
     }
     try {
       BenchPlan plan = options.quick() ? BenchPlan.QUICK : BenchPlan.FULL;

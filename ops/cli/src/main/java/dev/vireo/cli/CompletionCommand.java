@@ -16,7 +16,12 @@ final class CompletionCommand implements Callable<Integer> {
   /** The shells it is made for; the script serves both. */
   enum Shell {
     BASH,
-    ZSH
+    ZSH;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
   }
 
   private final Environment environment;

@@ -13,26 +13,19 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
-import java.util.Set;
+import java.util.List;
 import java.util.logging.LogManager;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.HelpCommand;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Model.UsageMessageSpec;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The {@code vireo} command line. */
 @Command(
     name = "vireo",
     synopsisSubcommandLabel = "COMMAND",
     description = "Runs microVMs.",
-    commandListHeading = "%nCommands:%n",
-    footer = {
-      "",
-      "'vireo COMMAND --help' tells more. First steps: vireo demo; then vireo up, vireo run --rm."
-    })
+    footer = "'vireo COMMAND --help' tells more of each. README.md has the first steps.")
 public final class Main implements Runnable {
   public static void main(String[] arguments) {
     // gRPC and Netty log what the commands themselves report.
@@ -73,8 +66,10 @@ public final class Main implements Runnable {
     root.addSubcommand(nodeCommand(environment, sourceTree));
     root.addSubcommand(new UpCommand(environment, sourceTree));
     root.addSubcommand(new DownCommand(environment, sourceTree));
+    LauncherCommands.all()
+        .forEach(command -> root.addSubcommand(command.getCommandName(), command));
     root.addSubcommand(new VersionCommand(environment));
-    root.addSubcommand(new HelpCommand());
+    root.addSubcommand(new HelpCommand(environment));
     root.addSubcommand(new CompletionCommand(environment));
 
     root.setOut(writer(environment.out()));
@@ -86,7 +81,7 @@ public final class Main implements Runnable {
         (error, command, parsed) -> new ErrorReport(environment.err()).print(error));
     root.setParameterExceptionHandler(
         (error, arguments) -> printUsageError(environment.err(), error));
-    addHelp(root);
+    HelpLayout.apply(root);
     return root;
   }
 
@@ -104,34 +99,24 @@ public final class Main implements Runnable {
     return command;
   }
 
-  /** Every command has --help, and in it the table of exit codes. */
-  private static void addHelp(CommandLine command) {
-    CommandSpec spec = command.getCommandSpec();
-    if (!spec.optionsMap().containsKey("--help")) {
-      spec.addMixin("help", CommandSpec.forAnnotatedObject(new HelpOption()));
-    }
-    spec.usageMessage()
-        .exitCodeListHeading("%nExit codes:%n")
-        .exitCodeList(UsageMessageSpec.keyValuesMap(ExitCode.HELP));
-    Set.copyOf(command.getSubcommands().values()).forEach(Main::addHelp);
-  }
-
-  /** {@code -h}, {@code --help}. */
-  private static final class HelpOption {
-    @Option(
-        names = {"-h", "--help"},
-        usageHelp = true,
-        description = "Shows this.")
-    @SuppressWarnings("UnusedVariable") // Picocli sets it and acts on it.
-    private boolean help;
-  }
-
   private static int printUsageError(PrintStream err, ParameterException error) {
-    err.println("error: " + error.getMessage());
-    err.println(
-        "  remedy: see %s --help"
-            .formatted(error.getCommandLine().getCommandSpec().qualifiedName()));
+    CommandLine command = error.getCommandLine();
+    err.println("error: " + problem(error));
+    err.println("  remedy: see %s --help".formatted(command.getCommandSpec().qualifiedName()));
     return ExitCode.USAGE;
+  }
+
+  private static String problem(ParameterException error) {
+    if (error instanceof UnmatchedArgumentException unmatched
+        && !unmatched.isUnknownOption()
+        && !unmatched.getCommandLine().getSubcommands().isEmpty()) {
+      String name = unmatched.getUnmatched().getFirst();
+      List<String> similar = unmatched.getSuggestions();
+      return "there is no command '%s'%s"
+          .formatted(
+              name, similar.isEmpty() ? "" : "; did you mean " + String.join(" or ", similar));
+    }
+    return String.valueOf(error.getMessage());
   }
 
   private static PrintWriter writer(PrintStream stream) {

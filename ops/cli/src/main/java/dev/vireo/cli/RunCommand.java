@@ -16,6 +16,7 @@ import dev.vireo.proto.v1.ResourceMeta;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.Callable;
@@ -31,25 +32,37 @@ import picocli.CommandLine.Parameters;
     name = "run",
     description = "Creates a microVM.",
     footer = {
-      "",
       "Examples:",
-      "  vireo run --rm                         a Debian guest, its console here, gone at its end",
-      "  vireo run web-1 --memory 512 --wait ready",
-      "  vireo run job-1 --disk root=image: --disk data=/srv/data.raw,ro --ttl 1h"
+      "  vireo run --rm",
+      "      a Debian guest, its console here, gone at its end",
+      "  vireo run web-1 --memory 512 --cmdline vireo.run=idle --wait ready",
+      "      one that stays until it is stopped; returns when it is up",
+      "  vireo run job-1 --disk root=image: --disk data=/srv/data.raw,ro --ttl 1h",
+      "      a second disk, read-only; deleted after an hour"
     })
 final class RunCommand implements Callable<Integer> {
   /** What a create may wait for. */
   enum Wait {
     SCHEDULED,
     RUNNING,
-    READY
+    READY;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
   }
 
   /** What happens when a guest has ended. */
   enum Restart {
     NEVER,
     ON_FAILURE,
-    ALWAYS
+    ALWAYS;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
   }
 
   /** How the guest learns of its devices. */
@@ -57,13 +70,23 @@ final class RunCommand implements Callable<Integer> {
     AUTO,
     CMDLINE,
     ACPI,
-    FDT
+    FDT;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
   }
 
   /** Which machine. */
   enum Arch {
     X86_64,
-    ARM64
+    ARM64;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 
   private static final String NAME_ALPHABET = "bcdfghjkmnpqrstvwxz23456789";

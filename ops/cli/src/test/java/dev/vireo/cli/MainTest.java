@@ -1,16 +1,21 @@
 package dev.vireo.cli;
 
+import static java.util.stream.Collectors.joining;
+import static java.util.stream.Collectors.toSet;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import io.grpc.Status;
+import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import picocli.CommandLine;
 
 /** Exit codes, usage errors, help. */
 class MainTest {
@@ -62,6 +67,9 @@ class MainTest {
   @ParameterizedTest
   @CsvSource({
     "no-such-command",
+    "help no-such-command",
+    "node no-such-command",
+    "image",
     "get",
     "list --no-such-option",
     "list -o xml",
@@ -79,9 +87,73 @@ class MainTest {
     for (String command : Main.commandLine(cli.environment()).getSubcommands().keySet()) {
       assertEquals(ExitCode.OK, cli.run(command, "--help"), command);
       assertTrue(cli.out().contains("Usage: vireo "), cli.out());
+      String options = cli.out();
+      assertEquals(ExitCode.OK, cli.run("help", command), command);
+      assertEquals(options, cli.out());
     }
     cli.run("--help");
     assertTrue(cli.out().contains("7     the server or the node cannot be reached"), cli.out());
+  }
+
+  @Test
+  void helpSeparatesItsSections() {
+    cli.run("node", "remove", "--help");
+
+    assertEquals(
+        """
+        Usage: vireo node remove [OPTIONS] [NAME]
+
+        Stops an emulated node of this machine. The controller lists it as LOST.
+
+        Arguments:
+              [NAME]   Default: emulated-1.
+
+        Options:
+          -h, --help   Shows this.
+
+        Exit codes:
+        """,
+        cli.out().lines().limit(11).collect(joining("\n", "", "\n")));
+    assertTrue(cli.out().endsWith("  130   interrupted\n"), cli.out());
+  }
+
+  @Test
+  void helpListsEveryCommandOnce() {
+    cli.run("help");
+    List<String> listed =
+        cli.out()
+            .lines()
+            .filter(line -> line.matches("  [a-z]+(, [a-z]+)? .*"))
+            .map(line -> line.strip().split("[, ]", -1)[0])
+            .toList();
+    Set<String> commands =
+        Main.commandLine(cli.environment()).getSubcommands().values().stream()
+            .map(CommandLine::getCommandName)
+            .collect(toSet());
+
+    assertEquals(commands.size(), listed.size(), listed.toString());
+    assertEquals(commands, Set.copyOf(listed));
+  }
+
+  @Test
+  void suggestsACommandForOneThatThereIsNot() {
+    assertEquals(ExitCode.USAGE, cli.run("inspct"));
+
+    assertTrue(
+        cli.err().startsWith("error: there is no command 'inspct'; did you mean inspect"),
+        cli.err());
+  }
+
+  @Test
+  void leavesTheLaunchersCommandsToTheLauncher() {
+    assertEquals(ExitCode.FAILED, cli.run("image", "build", "debian-12"));
+
+    assertEquals(
+        """
+        error: 'vireo image build' is a command of the launcher's
+          remedy: Run ./vireo image build in the source tree.
+        """,
+        cli.err());
   }
 
   @Test

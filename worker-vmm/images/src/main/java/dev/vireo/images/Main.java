@@ -9,15 +9,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Builds and lists guest images. Exit status: 0 done, 1 cannot be done, 2 wrong arguments. */
+/**
+ * Builds and lists guest images: {@code build NAME [--arch ARCH]} and {@code list [-o table|json]},
+ * both with {@code --dir STORE}. Exit status: 0 done, 1 cannot be done, 2 wrong arguments.
+ */
 public final class Main {
-  private static final String USAGE =
-      """
-      usage: images build NAME [--arch x86_64] [--dir STORE]
-             images list [--dir STORE]
-      STORE defaults to $VIREO_CACHE_DIR/images, or ~/.cache/vireo/images.
-      """;
-
   private Main() {}
 
   public static void main(String[] arguments) {
@@ -29,12 +25,15 @@ public final class Main {
       Arguments parsed = Arguments.parse(arguments);
       switch (parsed.words().getFirst()) {
         case "build" -> build(parsed, out, err);
-        case "list" -> list(parsed.store(), out, err);
-        default -> throw new UsageException("no command " + parsed.words().getFirst());
+        case "list" -> list(parsed, out, err);
+        default ->
+            throw new UsageException(
+                "there is no command '%s'".formatted(parsed.words().getFirst()));
       }
       return 0;
     } catch (UsageException e) {
-      err.println(e.getMessage() + "\n" + USAGE);
+      err.println("error: " + e.getMessage());
+      err.println("  remedy: see vireo image --help");
       return 2;
     } catch (ImageException e) {
       err.println("error: " + e.getMessage());
@@ -64,12 +63,21 @@ public final class Main {
     out.println(builder.build(arguments.words().get(1)).directory());
   }
 
-  private static void list(ImageDirectory store, PrintStream out, PrintStream err)
+  private static void list(Arguments arguments, PrintStream out, PrintStream err)
       throws ImageException {
-    ImageDirectory.Listing listing = store.list();
+    ImageDirectory.Listing listing = arguments.store().list();
+    if (arguments.json()) {
+      out.println(json(listing.images()));
+    } else {
+      printTable(listing.images(), out);
+    }
+    listing.broken().forEach(broken -> err.println("unusable: " + broken.getMessage()));
+  }
+
+  private static void printTable(List<GuestImage> images, PrintStream out) {
     out.printf(
         "%-16s %-12s %-10s %-14s %s%n", "NAME", "ARCHITECTURE", "KIND", "ANNOUNCEMENTS", "MIN MIB");
-    for (GuestImage image : listing.images()) {
+    for (GuestImage image : images) {
       out.printf(
           "%-16s %-12s %-10s %-14s %d%n",
           image.name(),
@@ -78,14 +86,33 @@ public final class Main {
           image.announcements().stream().map(DeviceAnnouncement::label).collect(joining(",")),
           image.minMemoryMib());
     }
-    listing.broken().forEach(broken -> err.println("unusable: " + broken.getMessage()));
   }
 
-  private record Arguments(List<String> words, String architecture, ImageDirectory store) {
+  /** Names and labels need no escaping: none may hold a quote, a backslash or a control. */
+  private static String json(List<GuestImage> images) {
+    return images.stream()
+        .map(image ->
+            """
+            {"name": "%s", "architecture": "%s", "guestKind": "%s", "announcements": [%s], "minMemoryMib": %d}\
+            """
+                .formatted(
+                    image.name(),
+                    image.architecture().label(),
+                    image.guestKind().label(),
+                    image.announcements().stream()
+                        .map(announcement -> "\"" + announcement.label() + "\"")
+                        .collect(joining(", ")),
+                    image.minMemoryMib()))
+        .collect(joining(",\n  ", "{\"images\": [\n  ", "\n]}"));
+  }
+
+  private record Arguments(
+      List<String> words, String architecture, ImageDirectory store, boolean json) {
     static Arguments parse(List<String> arguments) throws UsageException {
       List<String> words = new ArrayList<>();
       String architecture = Architecture.X86_64.label();
       ImageDirectory store = ImageDirectory.ofEnvironment();
+      boolean json = false;
       var rest = arguments.iterator();
       while (rest.hasNext()) {
         String argument = rest.next();
@@ -97,14 +124,24 @@ public final class Main {
           architecture = rest.next();
         } else if (argument.equals("--dir")) {
           store = new ImageDirectory(Path.of(rest.next()).toAbsolutePath());
+        } else if (argument.equals("-o") || argument.equals("--output")) {
+          json = parseFormat(rest.next());
         } else {
-          throw new UsageException("no option " + argument);
+          throw new UsageException("there is no option '%s'".formatted(argument));
         }
       }
       if (words.isEmpty()) {
         throw new UsageException("a command is missing");
       }
-      return new Arguments(words, architecture, store);
+      return new Arguments(words, architecture, store, json);
+    }
+
+    private static boolean parseFormat(String format) throws UsageException {
+      return switch (format) {
+        case "table" -> false;
+        case "json" -> true;
+        default -> throw new UsageException("-o takes table or json, not '%s'".formatted(format));
+      };
     }
   }
 

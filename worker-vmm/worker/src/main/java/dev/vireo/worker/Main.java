@@ -52,7 +52,10 @@ public final class Main {
     try {
       code = run(arguments, System.out);
     } catch (UsageException e) {
-      System.err.println("error: " + e.getMessage() + "\n\n" + HELP);
+      System.err.println("error: " + e.getMessage());
+      System.err.println(
+          "  remedy: see %s --help"
+              .formatted(List.of(arguments).indexOf("doctor") == 0 ? "vireo doctor" : "worker"));
       code = ExitCode.USAGE;
     } catch (StateDirectory.UnusableException e) {
       System.err.println("error: " + e.getMessage());

@@ -16,6 +16,7 @@ public final class NodeRemoveCommand implements Callable<Integer> {
   private final Path sourceTree;
 
   @Parameters(
+      arity = "0..1",
       paramLabel = "NAME",
       defaultValue = "emulated-1",
       description = "Default: ${DEFAULT-VALUE}.")

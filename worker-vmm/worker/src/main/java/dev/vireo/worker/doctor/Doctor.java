@@ -196,7 +196,6 @@ public final class Doctor {
                 ? "runs on the emulated node, slowly"
                 : "cannot run: no hardware virtualization, and no qemu or mke2fs to emulate it");
     tiers.put("fault", tiers.get("kvm").equals("runs") ? "runs" : "cannot run: needs tier kvm");
-    tiers.put("sim", "runs");
     return tiers;
   }
 }

@@ -1,0 +1,155 @@
+package dev.vireo.cli;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/**
+ * Commands that the launcher, {@code ./vireo}, carries out itself, since they are other programs.
+ * They are declared here for help and completion, which the launcher leaves to this one.
+ */
+@SuppressWarnings("UnusedVariable") // Options that only the programs behind the launcher read.
+final class LauncherCommands {
+  private LauncherCommands() {}
+
+  /** All of them. */
+  static List<CommandLine> all() {
+    return List.of(
+        new CommandLine(new Doctor()),
+        new CommandLine(new Bench()),
+        new CommandLine(new Test()),
+        new CommandLine(new Image())
+            .addSubcommand(new Image.Build())
+            .addSubcommand(new Image.ListImages()));
+  }
+
+  /** Reached only when this program is started by something else than the launcher. */
+  private abstract static class LauncherCommand implements Callable<Integer> {
+    @Spec private @Nullable CommandSpec spec;
+
+    @Override
+    public final Integer call() {
+      String command = java.util.Objects.requireNonNull(spec).qualifiedName();
+      throw new CommandException(
+          ExitCode.FAILED,
+          "'%s' is a command of the launcher's".formatted(command),
+          "Run ./%s in the source tree.".formatted(command));
+    }
+  }
+
+  /** {@code vireo doctor}. */
+  @Command(
+      name = "doctor",
+      description = {
+        "Tells what this machine can do, and what to do about what it cannot.",
+        "",
+        "It looks at KVM and its vendor module, tun, vhost, cgroups, memory, and the programs that"
+            + " Vireo calls, and says which back ends and test tiers follow. Ends with 0 if guests"
+            + " can run here, with 7 if none can."
+      })
+  private static final class Doctor extends LauncherCommand {
+    @Option(
+        names = {"-o", "--output"},
+        paramLabel = "FORMAT",
+        description = "text, json. Default: text.")
+    private @Nullable String format;
+  }
+
+  /** {@code vireo bench}. */
+  @Command(
+      name = "bench",
+      description = {
+        "Measures Vireo on this machine, beside QEMU's microvm with the same guest.",
+        "",
+        "In one run, with a controller and a worker of its own: from a create call to the guest's"
+            + " first instruction; memory of idle VMMs; virtio-blk reads and exits per I/O;"
+            + " creates per second."
+      })
+  private static final class Bench extends LauncherCommand {
+    @Option(names = "--quick", description = "Fewer samples: about a minute.")
+    private boolean quick;
+
+    @Option(
+        names = {"-o", "--output"},
+        paramLabel = "FORMAT",
+        description = "table, json. Default: table.")
+    private @Nullable String format;
+  }
+
+  /** {@code vireo test}. */
+  @Command(
+      name = "test",
+      description = {
+        "Builds everything and runs the tests: all tiers, or those named.",
+        "",
+        "  unit   needs nothing",
+        "  kvm    bare-metal guests on /dev/kvm",
+        "  fault  kill -9 of controller, worker and VMM; needs /dev/kvm",
+        "  linux  Debian guests on an emulated node; needs QEMU",
+        "",
+        "A tier that this machine cannot run is named, and its tests count as skipped. The last"
+            + " line counts what passed, failed and was skipped. Ends with 0 only if none failed."
+      })
+  private static final class Test extends LauncherCommand {
+    @Parameters(arity = "0..*", paramLabel = "TIER", description = "Default: all.")
+    private List<String> tiers = List.of();
+  }
+
+  /** {@code vireo image}. */
+  @Command(
+      name = "image",
+      synopsisSubcommandLabel = "COMMAND",
+      description = "Builds and lists the guest images of this machine.")
+  private static final class Image {
+    /** {@code vireo image build}. */
+    @Command(
+        name = "build",
+        description = {
+          "Builds an image unless it is there already, and prints its directory.",
+          "",
+          "  debian-12  Debian's cloud kernel and a small root disk, from Debian's packages",
+          "  probe      a bare-metal guest of our own, for tests and benchmarks"
+        })
+    private static final class Build extends LauncherCommand {
+      @Parameters(paramLabel = "IMAGE", description = "Its name.")
+      private String name = "";
+
+      @Option(
+          names = "--arch",
+          paramLabel = "ARCH",
+          description = "x86_64, the only one yet, and the default.")
+      private @Nullable String architecture;
+
+      @Option(
+          names = "--dir",
+          paramLabel = "DIRECTORY",
+          description =
+              "The image store. Default: $VIREO_CACHE_DIR/images, else ~/.cache/vireo/images.")
+      private @Nullable Path store;
+    }
+
+    /** {@code vireo image list}. */
+    @Command(name = "list", description = "Lists the images in the store.")
+    private static final class ListImages extends LauncherCommand {
+      @Option(
+          names = {"-o", "--output"},
+          paramLabel = "FORMAT",
+          description = "table, json. Default: table.")
+      private @Nullable String format;
+
+      @Option(
+          names = "--dir",
+          paramLabel = "DIRECTORY",
+          description =
+              "The image store. Default: $VIREO_CACHE_DIR/images, else ~/.cache/vireo/images.")
+      private @Nullable Path store;
+    }
+  }
+}
