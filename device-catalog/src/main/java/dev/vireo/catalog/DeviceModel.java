@@ -8,6 +8,7 @@ public enum DeviceModel {
   RNG("rng", 4),
   BALLOON("balloon", 5),
   SCSI("scsi", 8),
+  INPUT("input", 18),
   VSOCK("vsock", 19),
   FS("fs", 26);
 

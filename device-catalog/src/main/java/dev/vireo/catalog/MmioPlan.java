@@ -23,6 +23,9 @@ public final class MmioPlan {
           // second serial port and the keyboard, which this machine does not have.
           new int[] {5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 3, 1});
 
+  /** arm64: one page each below the RAM, with the 32 SPIs from 16 on. */
+  public static final MmioPlan ARM64 = new MmioPlan(0x0a00_0000L, 0x1000, consecutive(16, 32));
+
   private final List<DeviceSlot> slots;
 
   private MmioPlan(long base, long slotSize, int[] gsis) {
@@ -31,6 +34,14 @@ public final class MmioPlan {
       made.add(new DeviceSlot(i, base + i * slotSize, slotSize, gsis[i]));
     }
     this.slots = List.copyOf(made);
+  }
+
+  private static int[] consecutive(int first, int count) {
+    int[] gsis = new int[count];
+    for (int i = 0; i < count; i++) {
+      gsis[i] = first + i;
+    }
+    return gsis;
   }
 
   /** The most devices a machine can have. */

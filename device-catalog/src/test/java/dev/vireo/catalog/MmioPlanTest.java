@@ -48,6 +48,18 @@ class MmioPlanTest {
   }
 
   @Test
+  void onArm64EverySlotIsBelowTheMemoryAndHasItsOwnSharedInterrupt() {
+    Set<Integer> used =
+        new HashSet<>(Set.of(Arm64Platform.SERIAL_GSI, Arm64Platform.POWER_BUTTON.gsi()));
+    for (DeviceSlot slot : MmioPlan.ARM64.first(MmioPlan.ARM64.capacity())) {
+      assertEquals(0x0a00_0000L + slot.index() * 0x1000L, slot.base());
+      assertTrue(slot.base() + slot.size() <= Arm64Platform.REDISTRIBUTORS_BASE);
+      assertTrue(used.add(slot.gsi()), "SPI " + slot.gsi() + " is taken");
+      assertTrue(slot.gsi() < Arm64Platform.INTERRUPTS - 32, "SPI " + slot.gsi());
+    }
+  }
+
+  @Test
   void refusesAnIndexOutsideThePlan() {
     assertThrows(IndexOutOfBoundsException.class, () -> MmioPlan.X86_64.slot(slots.size()));
     assertThrows(IndexOutOfBoundsException.class, () -> MmioPlan.X86_64.slot(-1));
