@@ -67,6 +67,7 @@ class ArchitectureTest {
           Map.entry("virtio.queue", List.of("memory")),
           Map.entry("virtio.block", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.rng", List.of("memory", "virtio", "virtio.queue", "backend")),
+          Map.entry("virtio.input", List.of("memory", "virtio", "virtio.queue")),
           Map.entry("virtio.mmio", List.of("memory", "virtio", "virtio.queue")),
           Map.entry(
               "machine",
@@ -78,6 +79,7 @@ class ArchitectureTest {
                   "virtio",
                   "virtio.queue",
                   "virtio.block",
+                  "virtio.input",
                   "virtio.mmio")));
 
   private static final String[] RPC_AND_FRAMEWORKS = {"io.grpc..", "io.netty..", "io.quarkus.."};

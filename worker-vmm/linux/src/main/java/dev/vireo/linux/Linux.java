@@ -12,8 +12,8 @@ import java.nio.charset.StandardCharsets;
  * jffi}.
  */
 public final class Linux {
-  /** True on x86-64, where a few structures differ from the other architectures' layout. */
-  static final boolean X86_64 = "amd64".equals(System.getProperty("os.arch"));
+  /** True on x86-64, false on arm64: a few structures and numbers differ. */
+  public static final boolean X86_64 = "amd64".equals(System.getProperty("os.arch"));
 
   private static final Libc LIBC =
       "jffi".equals(System.getProperty("vireo.libc")) ? new JffiLibc() : JnrLibc.load();

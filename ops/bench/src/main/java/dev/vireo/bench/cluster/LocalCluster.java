@@ -1,6 +1,5 @@
 package dev.vireo.bench.cluster;
 
-import com.google.protobuf.Timestamp;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
@@ -14,7 +13,6 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -130,23 +128,13 @@ public final class LocalCluster implements AutoCloseable {
     worker = null;
   }
 
-  /** Waits until the worker has said, since this call, that so many pre-started VMMs are ready. */
+  /** Waits until so many pre-started VMMs are ready. */
   public void awaitWarmVmms(int count) throws IOException {
-    // An earlier count may be of a pool that has been drawn from since. All clocks are this host's.
-    Instant called = Instant.now();
     await(
         count + " warm VMMs",
         running(worker),
         "worker.log",
-        () ->
-            status()
-                .filter(node -> heardAfter(called, node) && node.getWarmVmms() >= count)
-                .isPresent());
-  }
-
-  private static boolean heardAfter(Instant moment, NodeStatus node) {
-    Timestamp heard = node.getLastHeartbeatTime();
-    return Instant.ofEpochSecond(heard.getSeconds(), heard.getNanos()).isAfter(moment);
+        () -> status().filter(node -> node.getWarmVmms() >= count).isPresent());
   }
 
   /** The worker's node as the controller sees it; empty when there is none. */

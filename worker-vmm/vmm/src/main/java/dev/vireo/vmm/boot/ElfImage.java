@@ -53,8 +53,6 @@ final class ElfImage implements KernelImage {
   /** Where Linux places nothing at all above, if there is no header to ask: 2 GiB − 1. */
   private static final long MAX_INITRAMFS_ADDRESS = 0x7fff_ffffL;
 
-  private static final int MAX_COMMAND_LINE_BYTES = 2047;
-
   /** A program header that is loaded. Addresses are physical. */
   private record Segment(long offset, long fileBytes, long address, long memoryBytes) {
     long end() {
@@ -220,7 +218,7 @@ final class ElfImage implements KernelImage {
 
   @Override
   public int maxCommandLineBytes() {
-    return MAX_COMMAND_LINE_BYTES;
+    return BootFiles.MAX_COMMAND_LINE_BYTES;
   }
 
   /** What a segment has beyond its bytes in the file is zero, as fresh memory is. */

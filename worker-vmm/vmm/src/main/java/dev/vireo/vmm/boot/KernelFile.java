@@ -46,7 +46,7 @@ final class KernelFile implements AutoCloseable {
     return new SpecException(
         ErrorReason.KERNEL_WRONG_ARCHITECTURE,
         FIELD,
-        "the kernel is built for " + architecture + ", the machine is x86_64");
+        "the kernel is built for " + architecture + ", the machine is not");
   }
 
   long size() {

@@ -4,10 +4,13 @@ import dev.vireo.linux.Fd;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** Makes ELF kernels of a few instructions, for rehearsals and tests. */
+/** Makes kernels of a few instructions, for rehearsals and tests. */
 public final class TinyKernel {
-  /** The address of the first byte of the code. */
+  /** The address of the first byte of x86-64 code. */
   public static final int LOAD_ADDRESS = 0x100000;
+
+  /** Bytes that an arm64 Image has before its code. */
+  public static final int ARM64_HEADER_BYTES = 64;
 
   private static final int EM_X86_64 = 62;
   private static final int FILE_HEADER = 64;
@@ -37,6 +40,20 @@ public final class TinyKernel {
     ByteBuffer elf = header(file, EM_X86_64, 1);
     segment(elf, FILE_HEADER, 1, codeAt, LOAD_ADDRESS, code.length);
     elf.position(codeAt).put(code);
+    return file;
+  }
+
+  /**
+   * An arm64 Image, entered behind its header.
+   *
+   * @param image with {@link #ARM64_HEADER_BYTES} left free for that
+   */
+  public static byte[] arm64(byte[] image) {
+    byte[] file = image.clone();
+    ByteBuffer header = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
+    header.putInt(0x1400_0000 | ARM64_HEADER_BYTES / 4); // b, past the header
+    header.putLong(Arm64Image.IMAGE_SIZE, file.length);
+    header.putInt(Arm64Image.MAGIC_OFFSET, (int) Arm64Image.MAGIC);
     return file;
   }
 

@@ -20,7 +20,6 @@ import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.machine.ConsoleFile;
 import dev.vireo.vmm.machine.Machine;
-import dev.vireo.vmm.machine.X86Machine;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import java.time.InstantSource;
@@ -139,7 +138,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
       console = consoleLog;
     }
     Machine made =
-        new X86Machine(
+        Machine.of(
             new Kvm(descriptors.get(create.getKvmFd())),
             spec(create, descriptors, consoleLog),
             time,

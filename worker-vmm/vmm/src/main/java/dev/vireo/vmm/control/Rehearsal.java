@@ -2,6 +2,7 @@ package dev.vireo.vmm.control;
 
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.Linux;
 import dev.vireo.linux.MessageSocket;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.BlockDevice;
@@ -89,7 +90,10 @@ public final class Rehearsal {
                     Kernel.newBuilder()
                         .setKernelFd(1)
                         .setCommandLine("console=ttyS0")
-                        .setAnnouncement(AnnouncementMode.ANNOUNCE_CMDLINE))
+                        .setAnnouncement(
+                            Linux.X86_64
+                                ? AnnouncementMode.ANNOUNCE_CMDLINE
+                                : AnnouncementMode.ANNOUNCE_FDT))
                 .addDevices(
                     Device.newBuilder()
                         .setId("disk")

@@ -47,6 +47,11 @@ public final class Kvm {
     return new X86Vm(openVm(), vcpuMapBytes());
   }
 
+  /** {@code KVM_CREATE_VM} with 40 bits of guest physical addresses, on an arm64 host. */
+  public Arm64Vm createArm64Vm() {
+    return new Arm64Vm(openVm(), vcpuMapBytes());
+  }
+
   private int vcpuMapBytes() {
     return fd.ioctl(KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
   }

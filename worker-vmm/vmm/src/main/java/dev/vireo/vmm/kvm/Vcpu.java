@@ -17,7 +17,7 @@ import java.lang.foreign.MemorySegment;
  * A vCPU's descriptor and the page it shares with KVM ({@code struct kvm_run}), as far as they are
  * alike on all architectures. All of it is used by the vCPU's own thread.
  */
-public abstract sealed class Vcpu implements AutoCloseable permits X86Vcpu {
+public abstract sealed class Vcpu implements AutoCloseable permits Arm64Vcpu, X86Vcpu {
   /** {@code KVM_EXIT_*}: why {@link #run} came back. */
   public static final int EXIT_UNKNOWN = 0;
 

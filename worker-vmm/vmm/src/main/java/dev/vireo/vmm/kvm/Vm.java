@@ -11,7 +11,7 @@ import java.lang.foreign.MemorySegment;
 /**
  * A VM's descriptor: its memory and event descriptors, and what else is alike on all architectures.
  */
-public abstract sealed class Vm implements AutoCloseable permits X86Vm {
+public abstract sealed class Vm implements AutoCloseable permits Arm64Vm, X86Vm {
   private static final int KVM_CREATE_VCPU = 0xAE41;
   private static final long KVM_SET_USER_MEMORY_REGION = 0x4020AE46L;
   private static final long KVM_IRQFD = 0x4020AE76L;

@@ -21,6 +21,10 @@ final class ExitCounters {
     PIO_UNASSIGNED("pio.unassigned"),
     MMIO_DEVICE("mmio.device"),
     MMIO_UNASSIGNED("mmio.unassigned"),
+    MMIO_SERIAL("mmio.serial"),
+    MMIO_RTC("mmio.rtc"),
+    MMIO_POWER_BUTTON("mmio.power"),
+    PSCI("psci"),
     SHUTDOWN("shutdown"),
     FAILURE("failure"),
     OTHER("other");

@@ -4,6 +4,7 @@ import dev.vireo.catalog.DeviceSlot;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.Linux;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MemoryMapping;
 import dev.vireo.proto.errors.ErrorReason;
@@ -17,6 +18,7 @@ import dev.vireo.vmm.machine.ExitCounters.Cause;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
+import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -35,7 +37,7 @@ import org.jspecify.annotations.Nullable;
  * <p>A subclass's constructor makes the VM and whatever hardware its architecture has, in the order
  * that KVM wants there, with the help of the methods here.
  */
-public abstract sealed class Machine implements AutoCloseable permits X86Machine {
+public abstract sealed class Machine implements AutoCloseable permits Arm64Machine, X86Machine {
   private static final long PAGE = 4096;
   private static final int QUEUE_NOTIFY = 0x50;
 
@@ -91,6 +93,18 @@ public abstract sealed class Machine implements AutoCloseable permits X86Machine
     this.listener = listener;
     this.gate = new VcpuGate(spec.vcpus(), this::kickAll);
     this.vcpusInside = new AtomicInteger(spec.vcpus());
+  }
+
+  /**
+   * Makes a machine of the host's architecture; nothing runs yet.
+   *
+   * @throws SpecException if none can be made from the spec
+   * @throws LinuxException if KVM refuses
+   */
+  public static Machine of(Kvm kvm, Spec spec, InstantSource time, Listener listener) {
+    return Linux.X86_64
+        ? new X86Machine(kvm, spec, time, listener)
+        : new Arm64Machine(kvm, spec, time, listener);
   }
 
   /** Makes {@code resource} a part of the machine: closed with it, the last one first. */
@@ -168,7 +182,8 @@ public abstract sealed class Machine implements AutoCloseable permits X86Machine
     }
   }
 
-  private MmioTransport connect(Vm vm, DeviceSlot slot, VirtioDevice device, GuestMemory memory) {
+  /** Puts a device into a slot: its interrupt by irqfd, its notifications by ioeventfd. */
+  final MmioTransport connect(Vm vm, DeviceSlot slot, VirtioDevice device, GuestMemory memory) {
     EventFd interrupt = own(EventFd.nonBlocking());
     vm.bindInterrupt(interrupt, slot.gsi());
     List<EventFd> notifiers = new ArrayList<>();
@@ -180,10 +195,14 @@ public abstract sealed class Machine implements AutoCloseable permits X86Machine
     return new MmioTransport(slot, device, memory, interrupt, notifiers);
   }
 
-  /** The bus that leads to the devices. */
-  final MmioBus createMmioBus() {
+  /**
+   * The bus that leads to the devices.
+   *
+   * @param windows of the machine's own devices
+   */
+  final MmioBus createMmioBus(List<MmioBus.Window> windows) {
     DeviceSlot first = plan.slot(0);
-    return new MmioBus(transports, first.base(), first.size());
+    return new MmioBus(transports, first.base(), first.size(), windows);
   }
 
   /** Gives a vCPU its thread; {@link #start} starts it. */

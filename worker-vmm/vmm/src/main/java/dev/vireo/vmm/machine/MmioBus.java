@@ -12,17 +12,40 @@ import java.util.List;
 final class MmioBus {
   private static final long NOTHING = -1;
 
+  /** A device of the machine itself. */
+  interface Registers {
+    /** Reads {@code width} bytes at {@code offset}. */
+    long read(int offset, int width);
+
+    /** Writes the lower {@code width} bytes of {@code value} at {@code offset}. */
+    void write(int offset, int width, long value);
+  }
+
+  /**
+   * Where one of the machine's own devices is.
+   *
+   * @param cause as what its exits are counted
+   */
+  record Window(long base, long bytes, Cause cause, Registers registers) {
+    boolean contains(long address) {
+      return address >= base && address - base < bytes;
+    }
+  }
+
   private final List<MmioTransport> transports;
   private final long devicesBase;
   private final long slotBytes;
+  private final List<Window> windows;
 
   /**
    * @param transports by slot; the slots follow each other from {@code devicesBase} on
+   * @param windows of the machine's own devices, elsewhere
    */
-  MmioBus(List<MmioTransport> transports, long devicesBase, long slotBytes) {
+  MmioBus(List<MmioTransport> transports, long devicesBase, long slotBytes, List<Window> windows) {
     this.transports = transports;
     this.devicesBase = devicesBase;
     this.slotBytes = slotBytes;
+    this.windows = windows;
   }
 
   /** Serves the access for which the vCPU left the guest. */
@@ -31,10 +54,7 @@ final class MmioBus {
     int width = vcpu.mmioLength();
     boolean write = vcpu.mmioIsWrite();
     if (fromBase < 0 || fromBase >= transports.size() * slotBytes) {
-      counters.count(Cause.MMIO_UNASSIGNED);
-      if (!write) {
-        vcpu.setMmioData(NOTHING);
-      }
+      serveOther(vcpu, counters);
       return;
     }
     int slot = (int) (fromBase / slotBytes);
@@ -45,6 +65,28 @@ final class MmioBus {
       transport.write(offset, width, lowBytes(vcpu.mmioData(), width));
     } else {
       vcpu.setMmioData(transport.read(offset, width));
+    }
+  }
+
+  private void serveOther(Vcpu vcpu, ExitCounters counters) {
+    long address = vcpu.mmioAddress();
+    int width = vcpu.mmioLength();
+    for (int i = 0; i < windows.size(); i++) {
+      Window window = windows.get(i);
+      if (window.contains(address)) {
+        counters.count(window.cause());
+        int offset = (int) (address - window.base());
+        if (vcpu.mmioIsWrite()) {
+          window.registers().write(offset, width, lowBytes(vcpu.mmioData(), width));
+        } else {
+          vcpu.setMmioData(window.registers().read(offset, width));
+        }
+        return;
+      }
+    }
+    counters.count(Cause.MMIO_UNASSIGNED);
+    if (!vcpu.mmioIsWrite()) {
+      vcpu.setMmioData(NOTHING);
     }
   }
 

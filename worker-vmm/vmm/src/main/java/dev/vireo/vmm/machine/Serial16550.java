@@ -1,5 +1,6 @@
 package dev.vireo.vmm.machine;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -48,6 +49,7 @@ final class Serial16550 {
 
   private final Runnable interrupt;
   private final Output output;
+  private final MemorySegment oneByte = Arena.ofAuto().allocate(1);
 
   private int interruptEnable;
   private int lineControl = 3; // 8 data bits
@@ -95,6 +97,12 @@ final class Serial16550 {
     for (byte octet : bytes.toArray(ValueLayout.JAVA_BYTE)) {
       write(offset, Byte.toUnsignedInt(octet));
     }
+  }
+
+  /** Writes one byte to register {@code offset}, 0 to 7. */
+  synchronized void writeByte(int offset, int value) {
+    oneByte.set(ValueLayout.JAVA_BYTE, 0, (byte) value);
+    write(offset, oneByte);
   }
 
   private void write(int offset, int value) {

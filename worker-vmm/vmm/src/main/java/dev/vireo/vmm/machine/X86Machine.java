@@ -11,9 +11,9 @@ import dev.vireo.linux.EventFd;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
-import dev.vireo.vmm.boot.BootLoader;
 import dev.vireo.vmm.boot.CpuEntryState;
 import dev.vireo.vmm.boot.SpecException;
+import dev.vireo.vmm.boot.X86BootLoader;
 import dev.vireo.vmm.kvm.CpuidTable;
 import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.kvm.X86Vcpu;
@@ -121,7 +121,7 @@ public final class X86Machine extends Machine {
     AcpiTables acpi = AcpiTables.of(byAcpi ? slots : List.of(), spec.vcpus());
     List<GuestTable> tables = new ArrayList<>(acpi.tables());
     tables.add(MpTable.of(spec.vcpus()));
-    return BootLoader.load(
+    return X86BootLoader.load(
         memory, spec.kernel(), spec.initramfs(), commandLine, tables, acpi.rsdpAddress());
   }
 
@@ -138,7 +138,7 @@ public final class X86Machine extends Machine {
   private void createVcpus(Kvm kvm, X86Vm vm, CpuEntryState entry, PortBus ports) {
     CpuidTable supported = kvm.supportedCpuid();
     boolean tscDeadline = kvm.checkExtension(CAP_TSC_DEADLINE_TIMER) > 0;
-    MmioBus bus = createMmioBus();
+    MmioBus bus = createMmioBus(List.of());
     for (int id = 0; id < spec.vcpus(); id++) {
       X86Vcpu vcpu = own(vm.createVcpu(id));
       vcpu.setCpuid(VcpuIdentity.of(supported, id, spec.vcpus(), tscDeadline));

@@ -43,9 +43,12 @@ final class VmmRun {
       VmmClient.Create create = new VmmClient.Create(kvm, kernel, console, exitRecord);
       create.commandLine(options.getOrDefault("command_line", ""));
       create.announcement(
-          options.getOrDefault("announcement", "ACPI").equals("ACPI")
-              ? AnnouncementMode.ANNOUNCE_ACPI
-              : AnnouncementMode.ANNOUNCE_CMDLINE);
+          switch (options.getOrDefault("announcement", "ACPI")) {
+            case "ACPI" -> AnnouncementMode.ANNOUNCE_ACPI;
+            case "CMDLINE" -> AnnouncementMode.ANNOUNCE_CMDLINE;
+            case "FDT" -> AnnouncementMode.ANNOUNCE_FDT;
+            default -> throw new IllegalArgumentException("no such announcement");
+          });
       create
           .request()
           .setVcpus(Integer.parseInt(options.getOrDefault("vcpus", "1")))

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** What a kernel finds in memory, as boot.rst and PVH have it. */
-final class BootLoaderTest {
+final class X86BootLoaderTest {
   private static final long MIB = Kernels.MIB;
   private static final long ZERO_PAGE = 0x7000;
   private static final long START_INFO = 0x6000;
@@ -35,7 +35,7 @@ final class BootLoaderTest {
     AcpiTables acpi = AcpiTables.of(List.of(), 1);
     try (Fd kernelFile = Kernels.file(kernel);
         Fd initramfsFile = initramfs == null ? null : Kernels.file(initramfs)) {
-      BootLoader.load(
+      X86BootLoader.load(
           memory, kernelFile, initramfsFile, commandLine, acpi.tables(), acpi.rsdpAddress());
     }
     return memory;
@@ -209,7 +209,8 @@ final class BootLoaderTest {
       SpecException e =
           assertThrows(
               SpecException.class,
-              () -> BootLoader.load(Kernels.memory(mapping), kernel, directory, "", List.of(), 0));
+              () ->
+                  X86BootLoader.load(Kernels.memory(mapping), kernel, directory, "", List.of(), 0));
       assertEquals(ErrorReason.INITRAMFS_NOT_FOUND, e.reason());
       assertEquals("boot.initramfs", e.field());
     }

@@ -2,7 +2,6 @@ package dev.vireo.vmm.boot;
 
 import dev.vireo.catalog.GuestTable;
 import dev.vireo.linux.Fd;
-import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.vmm.boot.EntryPoint.Protocol;
 import dev.vireo.vmm.memory.GuestMemory;
@@ -10,15 +9,12 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Puts kernel, initramfs, command line and firmware tables into a guest's fresh memory. */
-public final class BootLoader {
-  /** Bytes of the longest command line, the NUL that ends it not counted (COMMAND_LINE_SIZE). */
-  public static final int MAX_COMMAND_LINE_BYTES = 2047;
-
+/** Puts kernel, initramfs, command line and firmware tables into an x86-64 guest's fresh memory. */
+public final class X86BootLoader {
   private static final long PAGE = 4096;
   private static final long MIB = 1 << 20;
 
-  private BootLoader() {}
+  private X86BootLoader() {}
 
   /**
    * Loads everything.
@@ -34,17 +30,17 @@ public final class BootLoader {
       String commandLine,
       List<GuestTable> tables,
       long rsdpAddress) {
-    byte[] arguments = commandLine.getBytes(StandardCharsets.UTF_8);
     try (KernelFile file = new KernelFile(kernel)) {
       KernelImage image = KernelImage.of(file);
-      checkCommandLine(arguments, Math.min(image.maxCommandLineBytes(), MAX_COMMAND_LINE_BYTES));
-      long initramfsBytes = initramfs == null ? 0 : sizeOf(initramfs);
+      BootFiles.checkCommandLine(
+          commandLine, Math.min(image.maxCommandLineBytes(), BootFiles.MAX_COMMAND_LINE_BYTES));
+      long initramfsBytes = initramfs == null ? 0 : BootFiles.sizeOf(initramfs);
       long initramfsAddress = placeInitramfs(memory, image, initramfsBytes);
       image.load(memory);
       if (initramfs != null && initramfsBytes > 0) {
-        loadInitramfs(memory, initramfs, initramfsAddress, initramfsBytes);
+        BootFiles.loadInitramfs(memory, initramfs, initramfsAddress, initramfsBytes);
       }
-      memory.write(BootLayout.COMMAND_LINE, arguments);
+      memory.write(BootLayout.COMMAND_LINE, commandLine.getBytes(StandardCharsets.UTF_8));
       for (GuestTable table : tables) {
         memory.write(table.address(), table.bytes());
       }
@@ -59,31 +55,6 @@ public final class BootLoader {
       state.writeTables(memory);
       return state;
     }
-  }
-
-  private static void checkCommandLine(byte[] arguments, int limit) {
-    if (arguments.length > limit) {
-      throw new SpecException(
-          ErrorReason.COMMAND_LINE_TOO_LONG,
-          "boot.command_line",
-          "the command line has "
-              + arguments.length
-              + " bytes with all that is added, the kernel takes "
-              + limit);
-    }
-    for (byte octet : arguments) {
-      if (octet == 0) {
-        throw new SpecException(
-            ErrorReason.FIELD_INVALID, "boot.command_line", "the command line has a NUL in it");
-      }
-    }
-  }
-
-  private static long sizeOf(Fd initramfs) {
-    if (initramfs.type() != Fd.Type.REGULAR) {
-      throw initramfsUnreadable("it is not a regular file");
-    }
-    return initramfs.size();
   }
 
   /**
@@ -107,20 +78,5 @@ public final class BootLoader {
               + lowMemoryEnd / MIB);
     }
     return bytes == 0 ? 0 : address;
-  }
-
-  private static void loadInitramfs(GuestMemory memory, Fd initramfs, long address, long bytes) {
-    try {
-      if (initramfs.readFully(memory.slice(address, bytes), 0) != bytes) {
-        throw initramfsUnreadable("it became shorter while it was read");
-      }
-    } catch (LinuxException e) {
-      throw initramfsUnreadable(e.getMessage());
-    }
-  }
-
-  private static SpecException initramfsUnreadable(@Nullable String why) {
-    return new SpecException(
-        ErrorReason.INITRAMFS_NOT_FOUND, "boot.initramfs", "cannot read the initramfs: " + why);
   }
 }
