@@ -53,11 +53,12 @@ final class SpawnerTest {
     try (Fd one = Fd.memory("one", 1);
         Fd two = Fd.memory("two", 1);
         Fd notGiven = Fd.memory("three", 1)) {
+      // No pipeline: its pipe would be one more, for as long as the shell takes to close it.
       String links =
           outputOf(
-              "for f in 0 3 4; do readlink /proc/$$/fd/$f; done; ls /proc/$$/fd | grep -cv '^10$'",
+              "for f in 0 3 4 5 6 7 8 9 11 12 13; do readlink /proc/$$/fd/$f; done; true",
               List.of(two, one));
-      assertEquals("/dev/null\n/memfd:two (deleted)\n/memfd:one (deleted)\n5\n", links);
+      assertEquals("/dev/null\n/memfd:two (deleted)\n/memfd:one (deleted)\n", links);
       assertTrue(notGiven.number() > 2);
     }
   }
