@@ -4,6 +4,7 @@ import dev.vireo.linux.Fd;
 import dev.vireo.linux.UnixListener;
 import dev.vireo.vmm.control.ControlServer;
 import dev.vireo.vmm.control.Rehearsal;
+import dev.vireo.vmm.machine.MachineFactory;
 import java.time.Duration;
 import java.time.InstantSource;
 
@@ -27,16 +28,17 @@ public final class Main {
    *     or nothing
    */
   public static void main(String[] arguments) {
+    MachineFactory machines = new MachineFactory();
     UnixListener workers = new UnixListener(Fd.owning(CONTROL_SOCKET));
     for (String argument : arguments) {
       if (argument.startsWith(REHEARSE)) {
         int descriptor = Integer.parseInt(argument.substring(REHEARSE.length()));
         try (Fd kvm = Fd.owning(descriptor)) {
-          Rehearsal.run(kvm);
+          Rehearsal.run(kvm, machines);
         }
       }
     }
-    new ControlServer(workers, RELEASE_WITHIN, InstantSource.system()).run();
+    new ControlServer(workers, RELEASE_WITHIN, machines, InstantSource.system()).run();
     // Nothing is left to do that a shutdown hook could: the kernel frees what a guest had.
     Runtime.getRuntime().halt(0);
   }

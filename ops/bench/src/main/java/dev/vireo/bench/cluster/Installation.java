@@ -17,6 +17,7 @@ public record Installation(Path root) {
       List.of(
           "-XX:+UseSerialGC",
           "-XX:TieredStopAtLevel=1",
+          "-XX:CompileThresholdScaling=0.1",
           "-Djnr.ffi.x86asm.enabled=false",
           "--enable-native-access=ALL-UNNAMED",
           "--sun-misc-unsafe-memory-access=allow");

@@ -10,6 +10,7 @@ import dev.vireo.proto.vmm.v1.VmmMessage;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.vmm.machine.MachineFactory;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
@@ -33,11 +34,13 @@ public final class ControlServer {
   /**
    * @param workers the socket on which workers connect
    * @param releaseWithin how long a worker that is connected may take to say release after the end
+   * @param machines that the microVM's machine comes from
    */
-  public ControlServer(UnixListener workers, Duration releaseWithin, InstantSource time) {
+  public ControlServer(
+      UnixListener workers, Duration releaseWithin, MachineFactory machines, InstantSource time) {
     this.workers = workers;
     this.releaseWithin = releaseWithin;
-    this.microVm = new MicroVm(time, new Teller());
+    this.microVm = new MicroVm(machines, time, new Teller());
   }
 
   /** Serves workers; returns when there is no reason left for this process to live. */

@@ -20,6 +20,7 @@ import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.machine.ConsoleFile;
 import dev.vireo.vmm.machine.Machine;
+import dev.vireo.vmm.machine.MachineFactory;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import java.time.InstantSource;
@@ -46,6 +47,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
     void ended();
   }
 
+  private final MachineFactory machines;
   private final InstantSource time;
   private final Listener listener;
 
@@ -61,7 +63,8 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
   private boolean consoleReady;
   private final VmmTimings.Builder timings = VmmTimings.newBuilder();
 
-  MicroVm(InstantSource time, Listener listener) {
+  MicroVm(MachineFactory machines, InstantSource time, Listener listener) {
+    this.machines = machines;
     this.time = time;
     this.listener = listener;
   }
@@ -138,7 +141,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
       console = consoleLog;
     }
     Machine made =
-        Machine.of(
+        machines.make(
             new Kvm(descriptors.get(create.getKvmFd())),
             spec(create, descriptors, consoleLog),
             time,

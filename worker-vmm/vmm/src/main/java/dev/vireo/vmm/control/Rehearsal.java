@@ -14,6 +14,8 @@ import dev.vireo.proto.vmm.v1.VmmEvent;
 import dev.vireo.proto.vmm.v1.VmmMessage;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.vmm.boot.TinyKernel;
+import dev.vireo.vmm.kvm.Kvm;
+import dev.vireo.vmm.machine.MachineFactory;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -35,13 +37,17 @@ public final class Rehearsal {
 
   private Rehearsal() {}
 
-  /** Never fails: a VMM that could not rehearse is slower, not worse. */
-  public static void run(Fd kvm) {
+  /**
+   * Leaves {@code machines} prepared. Never fails: a VMM that could not rehearse is slower, not
+   * worse.
+   */
+  public static void run(Fd kvm, MachineFactory machines) {
     try {
       long start = System.nanoTime();
       for (int round = 0; round < ROUNDS && System.nanoTime() - start < ENOUGH_NANOS; round++) {
-        play(kvm);
+        play(kvm, machines);
       }
+      machines.prepare(new Kvm(kvm));
     } catch (RequestException | RuntimeException | InvalidProtocolBufferException e) {
       Log.line("could not rehearse: " + e.getMessage());
     } catch (InterruptedException e) {
@@ -49,7 +55,7 @@ public final class Rehearsal {
     }
   }
 
-  private static void play(Fd kvm)
+  private static void play(Fd kvm, MachineFactory machines)
       throws RequestException, InvalidProtocolBufferException, InterruptedException {
     List<MessageSocket> pair = MessageSocket.pair();
     try (MessageSocket worker = pair.get(0);
@@ -64,7 +70,8 @@ public final class Rehearsal {
         throw new IllegalStateException("the socket pair is closed");
       }
       Ended ended = new Ended(vmm);
-      MicroVm microVm = new MicroVm(InstantSource.system(), ended);
+      machines.prepare(new Kvm(kvm));
+      MicroVm microVm = new MicroVm(machines, InstantSource.system(), ended);
       ended.microVm = microVm;
       try (Descriptors descriptors = new Descriptors(message.descriptors())) {
         VmmRequest request = VmmRequest.parseFrom(message.bytes());

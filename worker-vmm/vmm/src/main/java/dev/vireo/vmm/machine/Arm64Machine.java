@@ -42,7 +42,8 @@ public final class Arm64Machine extends Machine {
     super(spec, MmioPlan.ARM64, listener);
     this.spec = spec;
     try {
-      checkVcpus(kvm, spec.vcpus(), Arm64Platform.MAX_VCPUS);
+      checkVcpus(
+          spec.vcpus(), Math.min(kvm.checkExtension(Kvm.CAP_MAX_VCPUS), Arm64Platform.MAX_VCPUS));
       checkMemory();
       checkRamFits(spec.memoryBytes());
       checkAnnouncement(spec.announcement());

@@ -4,21 +4,18 @@ import dev.vireo.catalog.DeviceSlot;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
 import dev.vireo.linux.Fd;
-import dev.vireo.linux.Linux;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MemoryMapping;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.vmm.boot.SpecException;
-import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.kvm.Vcpu;
 import dev.vireo.vmm.kvm.Vm;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
-import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -95,18 +92,6 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
     this.vcpusInside = new AtomicInteger(spec.vcpus());
   }
 
-  /**
-   * Makes a machine of the host's architecture; nothing runs yet.
-   *
-   * @throws SpecException if none can be made from the spec
-   * @throws LinuxException if KVM refuses
-   */
-  public static Machine of(Kvm kvm, Spec spec, InstantSource time, Listener listener) {
-    return Linux.X86_64
-        ? new X86Machine(kvm, spec, time, listener)
-        : new Arm64Machine(kvm, spec, time, listener);
-  }
-
   /** Makes {@code resource} a part of the machine: closed with it, the last one first. */
   final <T extends AutoCloseable> T own(T resource) {
     owned.push(resource);
@@ -124,15 +109,14 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
   /**
    * Checks the spec's number of vCPUs.
    *
-   * @param most that the machine has room for
+   * @param most that KVM and the machine have room for
    */
-  static void checkVcpus(Kvm kvm, int vcpus, int most) {
-    int limit = Math.min(kvm.checkExtension(Kvm.CAP_MAX_VCPUS), most);
-    if (vcpus < 1 || vcpus > limit) {
+  static void checkVcpus(int vcpus, int most) {
+    if (vcpus < 1 || vcpus > most) {
       throw new SpecException(
           ErrorReason.FIELD_INVALID,
           "vcpus",
-          "vcpus is " + vcpus + ", this host's KVM takes 1 to " + limit);
+          "vcpus is " + vcpus + ", this host's KVM takes 1 to " + most);
     }
   }
 

@@ -14,8 +14,6 @@ import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.vmm.boot.CpuEntryState;
 import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.boot.X86BootLoader;
-import dev.vireo.vmm.kvm.CpuidTable;
-import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.kvm.X86Vcpu;
 import dev.vireo.vmm.kvm.X86Vm;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
@@ -34,21 +32,6 @@ public final class X86Machine extends Machine {
 
   private static final long HIGH_RAM_BASE = 4L << 30;
 
-  /** Four pages below the BIOS that a PC would have at the end of 32 bits. */
-  private static final long REAL_MODE_PAGES = 0xfffb_c000L;
-
-  private static final int CAP_TSC_DEADLINE_TIMER = 72;
-
-  /** Fast string operations on (Intel SDM volume 4, IA32_MISC_ENABLE). */
-  private static final int MSR_MISC_ENABLE = 0x1a0;
-
-  private static final int MISC_ENABLE_FAST_STRINGS = 1;
-
-  /** Memory is write-back unless its page says otherwise (IA32_MTRR_DEF_TYPE). */
-  private static final int MSR_MTRR_DEF_TYPE = 0x2ff;
-
-  private static final int MTRR_ENABLED_WRITE_BACK = (1 << 11) | 6;
-
   private final Spec spec;
   private final String commandLine;
   private final PowerManagement power;
@@ -56,30 +39,28 @@ public final class X86Machine extends Machine {
   /**
    * Makes the machine; nothing runs yet.
    *
+   * @param chassis the machine's from now on, also if it fails
    * @throws SpecException if none can be made from the spec
    * @throws dev.vireo.linux.LinuxException if KVM refuses
    */
-  public X86Machine(Kvm kvm, Spec spec, InstantSource time, Listener listener) {
+  public X86Machine(X86Chassis chassis, Spec spec, InstantSource time, Listener listener) {
     super(spec, MmioPlan.X86_64, listener);
     this.spec = spec;
     try {
-      checkVcpus(kvm, spec.vcpus(), X86Platform.MAX_VCPUS);
+      X86Vm vm = own(chassis).vm();
+      checkVcpus(spec.vcpus(), chassis.mostVcpus());
       checkMemory();
       List<DeviceSlot> slots = deviceSlots();
       this.commandLine = announcedCommandLine(spec, slots);
 
-      X86Vm vm = own(kvm.createX86Vm());
       GuestMemory memory = createMemory(vm, spec.memoryBytes());
       CpuEntryState entry = load(memory, slots);
-      vm.setRealModePages(REAL_MODE_PAGES);
-      vm.createIrqchip();
-      vm.createPit();
       this.power =
           new PowerManagement(
               high -> vm.setIrqLine(X86Platform.SCI_GSI, high),
               () -> end(EndCause.END_GUEST_POWER_OFF, "the guest powered off"));
       connectDevices(vm, memory);
-      createVcpus(kvm, vm, entry, createPortBus(vm, time));
+      createVcpus(chassis, entry, createPortBus(vm, time));
     } catch (RuntimeException e) {
       abandon();
       throw e;
@@ -135,17 +116,11 @@ public final class X86Machine extends Machine {
         () -> end(EndCause.END_GUEST_RESET, "the guest asked for a reset"));
   }
 
-  private void createVcpus(Kvm kvm, X86Vm vm, CpuEntryState entry, PortBus ports) {
-    CpuidTable supported = kvm.supportedCpuid();
-    boolean tscDeadline = kvm.checkExtension(CAP_TSC_DEADLINE_TIMER) > 0;
+  private void createVcpus(X86Chassis chassis, CpuEntryState entry, PortBus ports) {
     MmioBus bus = createMmioBus(List.of());
     for (int id = 0; id < spec.vcpus(); id++) {
-      X86Vcpu vcpu = own(vm.createVcpu(id));
-      vcpu.setCpuid(VcpuIdentity.of(supported, id, spec.vcpus(), tscDeadline));
-      // A host that does not let these be set has them right already.
-      boolean ignored = vcpu.setMsr(MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRINGS);
-      ignored |= vcpu.setMsr(MSR_MTRR_DEF_TYPE, MTRR_ENABLED_WRITE_BACK);
-      vcpu.wireLocalInterrupts();
+      X86Vcpu vcpu =
+          id == 0 ? chassis.firstVcpu(spec.vcpus()) : own(chassis.createVcpu(id, spec.vcpus()));
       if (id == 0) {
         entry.applyTo(vcpu);
       }

@@ -31,14 +31,17 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
   private final CompletableFuture<Void> ran = new CompletableFuture<>();
   private final CompletableFuture<Void> ready = new CompletableFuture<>();
   private final CompletableFuture<Ended> ended = new CompletableFuture<>();
-  private final X86Machine machine;
+  private final Machine machine;
   private boolean startedOnce;
 
   private TestMachine(Builder builder, Fd kernel) {
     ConsoleFile console = new ConsoleFile(consoleFile, MIB, builder.readyMarker, this);
-    try {
+    try (MachineFactory machines = new MachineFactory()) {
+      if (builder.prepared) {
+        machines.prepare(new Kvm(kvm));
+      }
       machine =
-          new X86Machine(
+          machines.make(
               new Kvm(kvm),
               new Machine.Spec(
                   builder.vcpus,
@@ -65,6 +68,7 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
     private String commandLine = "";
     private String readyMarker = "";
     private List<VirtioDevice> devices = List.of();
+    private boolean prepared;
 
     Builder vcpus(int count) {
       this.vcpus = count;
@@ -91,6 +95,12 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
       return this;
     }
 
+    /** By a factory that was prepared before there was a spec. */
+    Builder prepared() {
+      this.prepared = true;
+      return this;
+    }
+
     TestMachine build(Fd kernel) {
       return new TestMachine(this, kernel);
     }
@@ -100,7 +110,7 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
     return new Builder();
   }
 
-  X86Machine machine() {
+  Machine machine() {
     return machine;
   }
 
