@@ -73,10 +73,11 @@ public final class Arm64DeviceTree {
     tree.timer();
     tree.clocks();
     tree.serial();
-    tree.virtio(Arm64Platform.POWER_BUTTON);
     for (DeviceSlot slot : slots) {
       tree.virtio(slot);
     }
+    // After them, so that Linux counts the devices that the spec names from 0.
+    tree.virtio(Arm64Platform.POWER_BUTTON);
     return tree.tree.end().toBytes();
   }
 

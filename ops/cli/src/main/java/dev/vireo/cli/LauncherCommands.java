@@ -124,14 +124,15 @@ final class LauncherCommands {
       @Option(
           names = "--arch",
           paramLabel = "ARCH",
-          description = "x86_64, the only one yet, and the default.")
+          description = "x86_64 or arm64. Default: this machine's.")
       private @Nullable String architecture;
 
       @Option(
           names = "--dir",
           paramLabel = "DIRECTORY",
           description =
-              "The image store. Default: $VIREO_CACHE_DIR/images, else ~/.cache/vireo/images.")
+              "The image store. Default: $VIREO_CACHE_DIR/images, else ~/.cache/vireo/images; for an"
+                  + " architecture that is not this machine's, images-ARCH beside that.")
       private @Nullable Path store;
     }
 
@@ -143,6 +144,12 @@ final class LauncherCommands {
           paramLabel = "FORMAT",
           description = "table, json. Default: table.")
       private @Nullable String format;
+
+      @Option(
+          names = "--arch",
+          paramLabel = "ARCH",
+          description = "x86_64 or arm64. Default: this machine's.")
+      private @Nullable String architecture;
 
       @Option(
           names = "--dir",

@@ -1,6 +1,5 @@
 package dev.vireo.emulated;
 
-import static dev.vireo.emulated.EmulatedNodeException.Reason.ARCHITECTURE_UNSUPPORTED;
 import static dev.vireo.emulated.EmulatedNodeException.Reason.MACHINE_FAILED;
 
 import dev.vireo.images.Architecture;
@@ -20,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Runs a node in the foreground: its output is the worker's, and it ends with this process. */
@@ -54,30 +54,24 @@ final class NodeCommand implements Callable<Integer> {
   @Option(names = "--memory", paramLabel = "MIB", description = "Default: ${DEFAULT-VALUE}.")
   private int memoryMib = 2048;
 
-  @Option(names = "--arch", paramLabel = "ARCH", defaultValue = "x86_64")
-  private String architecture = "";
+  @Mixin private Main.ArchitectureOption arch = new Main.ArchitectureOption();
 
   @Override
   public Integer call() throws Exception {
-    if (!architecture.equals(Architecture.X86_64.label())) {
-      throw new EmulatedNodeException(
-          ARCHITECTURE_UNSUPPORTED,
-          "there is an emulated node for x86_64 only yet, not for " + architecture);
-    }
     try (var owned = OwnedDirectory.claim(stateDirectory)) {
-      return run(owned.path(), Main.progress());
+      return run(arch.architecture(), owned.path(), Main.progress());
     }
   }
 
-  private int run(Path state, Progress progress)
+  private int run(Architecture architecture, Path state, Progress progress)
       throws IOException, ImageException, EmulatedNodeException, InterruptedException {
-    OuterImage outer = Main.outerImage(progress);
+    OuterImage outer = Main.outerImage(architecture, progress);
     Path disk =
         new NodeDisk(
                 VireoCache.ofEnvironment(),
-                outer.javaRuntime(),
+                outer,
                 SourceTree.ofEnvironment(),
-                images(progress),
+                images(architecture, progress),
                 Commands.ofHost(),
                 progress)
             .obtain();
@@ -99,10 +93,12 @@ final class NodeCommand implements Callable<Integer> {
     }
   }
 
-  private List<GuestImage> images(Progress progress) throws IOException, ImageException {
+  private List<GuestImage> images(Architecture architecture, Progress progress)
+      throws IOException, ImageException {
     ImageBuilder builder =
         ImageBuilder.of(
-            ImageDirectory.ofEnvironment(),
+            ImageDirectory.ofEnvironment(architecture),
+            architecture,
             VireoCache.ofEnvironment(),
             SourceTree.ofEnvironment(),
             progress);

@@ -22,7 +22,7 @@ final class NodeDisk {
   private static final String FILE = "node.ext4";
 
   /** Counts changes of this class and of {@link WorkerProgram} that change the disk. */
-  private static final int RECIPE = 3;
+  private static final int RECIPE = 4;
 
   /** Where a node's disk, which is mounted at {@code /job}, has what it is made of. */
   static final String WORKER = "worker";
@@ -31,7 +31,7 @@ final class NodeDisk {
   static final String CACHE = "cache";
 
   private final Path cache;
-  private final Path javaRuntime;
+  private final OuterImage outer;
   private final Path worker;
   private final Path vmm;
   private final List<GuestImage> images;
@@ -40,19 +40,19 @@ final class NodeDisk {
 
   /**
    * @param cache Vireo's cache directory
-   * @param javaRuntime of the outer machine
+   * @param outer where it will be
    * @param sourceTree in which worker and VMM were built
    * @param images for the node's image store
    */
   NodeDisk(
       Path cache,
-      Path javaRuntime,
+      OuterImage outer,
       Path sourceTree,
       List<GuestImage> images,
       Commands commands,
       Progress progress) {
     this.cache = cache;
-    this.javaRuntime = javaRuntime;
+    this.outer = outer;
     this.worker = sourceTree.resolve("worker-vmm/worker/target/worker");
     this.vmm = sourceTree.resolve("worker-vmm/vmm/target/vmm");
     this.images = List.copyOf(images);
@@ -73,12 +73,15 @@ final class NodeDisk {
             .add(Integer.toString(RECIPE))
             .addFiles(worker)
             .addFiles(vmm)
-            .addFiles(javaRuntime.resolve("lib/server"));
+            .addFiles(outer.javaRuntime().resolve("lib/server"));
     for (GuestImage image : images) {
       fingerprint.add(image.name()).addFiles(image.directory());
     }
     return CachedDirectory.obtain(
-            cache.resolve("emulated-node"), "node", fingerprint.hex(), this::buildInto)
+            cache.resolve("emulated-node"),
+            "node-" + outer.architecture().label(),
+            fingerprint.hex(),
+            this::buildInto)
         .resolve(FILE);
   }
 
@@ -95,8 +98,14 @@ final class NodeDisk {
     Path contents = directory.resolve("contents");
     FileTrees.copy(worker, contents.resolve(WORKER));
     FileTrees.copy(vmm, contents.resolve(VMM));
-    progress.step("making the worker's class archive");
-    new WorkerProgram(contents.resolve(WORKER), javaRuntime).prepare(commands);
+    var program = new WorkerProgram(contents.resolve(WORKER), outer.javaRuntime());
+    if (outer.isOfHostsArchitecture()) {
+      progress.step("making the worker's class archive");
+      program.prepare(commands);
+    } else {
+      program.prepareWithoutArchive();
+      new ForeignVmm(contents.resolve(VMM), outer.architecture()).adapt(contents.resolve(WORKER));
+    }
     for (GuestImage image : images) {
       FileTrees.copy(
           image.directory(), contents.resolve(CACHE).resolve("images").resolve(image.name()));

@@ -31,17 +31,13 @@ final class OuterMachine implements AutoCloseable {
   private static final Pattern CLOCK_IS_OFF =
       Pattern.compile("vireo-emulated: \\S+ clock is off by ");
 
+  private static final String KERNEL_ARGUMENTS =
+      "quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on"
+          // Interfaces are named in order of discovery, whatever the bus.
+          + " net.ifnames=0";
+
   private static final String RECORD_FILE = "qemu.pid";
   private static final String JOB_FILE = "job.sh";
-
-  /** TCG does not emulate these features of the model and would say so, line by line. */
-  private static final String CPU =
-      "EPYC,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec";
-
-  private static final String KERNEL_ARGUMENTS =
-      "console=ttyS0 quiet panic=-1 reboot=t mitigations=off nokaslr tsc=reliable no_timer_check"
-          // Interfaces are named in order of discovery, whatever the bus.
-          + " net.ifnames=0 random.trust_cpu=on";
 
   /**
    * What to run.
@@ -104,14 +100,15 @@ final class OuterMachine implements AutoCloseable {
 
   private static List<String> commandLine(OuterImage image, Job job, Path stateDirectory)
       throws ImageException {
+    EmulatedMachine machine = EmulatedMachine.of(image.architecture());
     List<String> command = new ArrayList<>();
     Stream.of(
             // QEMU goes when we go, however we go.
             "setpriv --pdeathsig KILL --",
-            Commands.locate("qemu-system-x86_64").toString(),
+            Commands.locate(machine.program()).toString(),
             "-name vireo-emulated -no-user-config -nodefaults -display none -no-reboot",
-            "-M q35 -accel tcg,thread=multi,tb-size=512 -cpu",
-            CPU,
+            "-accel tcg,thread=multi,tb-size=512",
+            machine.options(),
             // A second virtual CPU costs more than it brings.
             "-smp 1 -m",
             Integer.toString(job.memoryMib()))
@@ -119,16 +116,25 @@ final class OuterMachine implements AutoCloseable {
         .forEach(command::add);
     command.addAll(List.of("-kernel", image.kernel().toString()));
     command.addAll(List.of("-initrd", image.initramfs().toString()));
-    command.addAll(List.of("-append", KERNEL_ARGUMENTS + " " + job.kernelArguments()));
-    command.addAll(List.of("-drive", disk(image.rootDisk()) + ",snapshot=on"));
-    command.addAll(List.of("-drive", disk(job.jobDisk()) + ",readonly=on"));
-    command.addAll(List.of("-nic", "user,model=virtio-net-pci"));
-    command.addAll(List.of("-serial", "file:" + escape(stateDirectory.resolve(CONSOLE_FILE))));
-    command.addAll(List.of("-serial", "stdio"));
     command.addAll(
         List.of(
-            "-serial",
-            "unix:" + escape(stateDirectory.resolve(SHELL_SOCKET)) + ",server=on,wait=off"));
+            "-append",
+            "%s %s %s"
+                .formatted(KERNEL_ARGUMENTS, machine.kernelArguments(), job.kernelArguments())));
+    command.addAll(List.of("-drive", disk(image.rootDisk()) + ",snapshot=on"));
+    command.addAll(List.of("-drive", disk(job.jobDisk()) + ",readonly=on"));
+    // Nothing boots from the network: its ROM may be missing.
+    command.addAll(List.of("-netdev", "user,id=net"));
+    command.addAll(List.of("-device", "virtio-net-pci,netdev=net,romfile="));
+    command.addAll(List.of("-serial", "file:" + escape(stateDirectory.resolve(CONSOLE_FILE))));
+    command.addAll(List.of("-chardev", "stdio,id=job"));
+    command.addAll(
+        List.of(
+            "-chardev",
+            "socket,id=shell,server=on,wait=off,path="
+                + escape(stateDirectory.resolve(SHELL_SOCKET))));
+    command.addAll(List.of("-device", machine.serialDevice() + ",chardev=job"));
+    command.addAll(List.of("-device", machine.serialDevice() + ",chardev=shell"));
     command.addAll(
         List.of("-fw_cfg", "name=opt/vireo/run,file=" + escape(stateDirectory.resolve(JOB_FILE))));
     return command;

@@ -17,6 +17,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Boots an outer machine for one shell command, and ends with that command's exit status. */
@@ -49,9 +50,11 @@ final class RunCommand implements Callable<Integer> {
   @Option(names = "--console", paramLabel = "FILE", description = "Keep the outer console here.")
   private @Nullable Path consoleCopy;
 
+  @Mixin private Main.ArchitectureOption arch = new Main.ArchitectureOption();
+
   @Override
   public Integer call() throws Exception {
-    OuterImage image = Main.outerImage(Main.progress());
+    OuterImage image = Main.outerImage(arch.architecture(), Main.progress());
     try (var state =
         OwnedDirectory.scratch(VireoCache.ofEnvironment().resolve("emulated-node/runs"))) {
       return run(image, state.path());

@@ -61,12 +61,18 @@ final class WorkerProgram {
 
   /** How the outer machine's shell starts it, in its directory; the worker's options follow. */
   static String command() {
-    return "java -XX:SharedArchiveFile=%s @%s".formatted(ARCHIVE, ARGUMENTS_FILE);
+    return "java $([ ! -e %1$s ] || echo -XX:SharedArchiveFile=%1$s) @%2$s"
+        .formatted(ARCHIVE, ARGUMENTS_FILE);
+  }
+
+  /** Makes the argument file: all there is where the host cannot run the outer machine's Java. */
+  void prepareWithoutArchive() throws IOException {
+    Files.writeString(directory.resolve(ARGUMENTS_FILE), String.join("\n", arguments()) + "\n");
   }
 
   /** Makes the argument file and the archive. */
   void prepare(Commands commands) throws IOException, ImageException {
-    Files.writeString(directory.resolve(ARGUMENTS_FILE), String.join("\n", arguments()) + "\n");
+    prepareWithoutArchive();
     Path classList = directory.resolve("classes.list");
     train(classList);
     addOwnClasses(classList);

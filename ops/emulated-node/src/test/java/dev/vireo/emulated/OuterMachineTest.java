@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.images.Architecture;
 import dev.vireo.images.Commands;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
@@ -85,7 +86,7 @@ class OuterMachineTest {
     Path disk = directory.resolve("job.ext4");
     JobDisk.make(contents, disk, Commands.ofHost());
     return OuterMachine.start(
-        Main.outerImage(step -> {}),
+        Main.outerImage(Architecture.X86_64, step -> {}),
         new OuterMachine.Job(disk, script, 1024, kernelArguments),
         directory,
         Redirect.to(directory.resolve("output").toFile()));

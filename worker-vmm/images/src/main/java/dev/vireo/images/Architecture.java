@@ -1,5 +1,8 @@
 package dev.vireo.images;
 
+import java.util.Arrays;
+import java.util.Optional;
+
 /** The instruction set that a guest image is built for. */
 public enum Architecture {
   X86_64("x86_64", "amd64"),
@@ -11,6 +14,16 @@ public enum Architecture {
   Architecture(String label, String debianName) {
     this.label = label;
     this.debianName = debianName;
+  }
+
+  /** This machine's. */
+  public static Architecture ofHost() {
+    return System.getProperty("os.arch").equals("aarch64") ? ARM64 : X86_64;
+  }
+
+  /** The one that is written like this, if any. */
+  public static Optional<Architecture> labelled(String label) {
+    return Arrays.stream(values()).filter(one -> one.label.equals(label)).findFirst();
   }
 
   /** How {@code image.properties} and command lines write it. */

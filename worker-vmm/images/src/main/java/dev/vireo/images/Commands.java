@@ -112,6 +112,7 @@ public interface Commands {
       case "apt-get", "apt-cache" -> "apt (Vireo's images are made of Debian's packages)";
       case "setpriv" -> "util-linux";
       case "qemu-system-x86_64" -> "qemu-system-x86";
+      case "qemu-system-aarch64" -> "qemu-system-arm";
       default -> program;
     };
   }

@@ -8,6 +8,7 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
@@ -18,29 +19,36 @@ import java.util.regex.Pattern;
  * vireo.run=} says (see {@code debian/init}).
  */
 final class Debian12Recipe implements ImageRecipe {
-  /** virtio-mmio devices, and the power button with the interface by which user space sees it. */
-  private static final List<String> MODULES =
-      List.of("virtio_mmio", "virtio_blk", "virtio_rng", "button", "evdev");
+  private static final String RELEASE = "bookworm";
 
-  private static final Pattern KERNEL_PACKAGE = Pattern.compile("linux-image-\\S+-cloud-amd64");
+  /** virtio-mmio devices, and the interface by which user space sees the power button. */
+  private static final List<String> MODULES =
+      List.of("virtio_mmio", "virtio_blk", "virtio_rng", "evdev");
 
   /** Debian 12 stays with this series for its life. */
   private static final String KERNEL_SERIES = "6.1.";
 
-  // The machine has no PCI and one serial port: neither is worth an exit to probe for. Its clock is
-  // KVM's and needs no check.
-  private static final String COMMAND_LINE =
-      "console=ttyS0 quiet panic=-1 pci=off 8250.nr_uarts=1 tsc=reliable no_timer_check";
+  // The machine has one serial port: the others are not worth an exit to probe for.
+  private static final String COMMAND_LINE = "console=ttyS0 quiet panic=-1 8250.nr_uarts=1";
+
+  // Nor is PCI, and the clock is KVM's and needs no check.
+  private static final String X86_COMMAND_LINE =
+      COMMAND_LINE + " pci=off tsc=reliable no_timer_check";
 
   private static final int MIN_MEMORY_MIB = 128;
   private static final int ROOT_DISK_MIB = 16;
 
-  private final DebianPackages packages;
+  private final Architecture architecture;
+  private final Path cache;
   private final Commands commands;
   private final Progress progress;
 
-  Debian12Recipe(DebianPackages packages, Commands commands, Progress progress) {
-    this.packages = packages;
+  /**
+   * @param cache Vireo's cache directory, where packages are kept
+   */
+  Debian12Recipe(Architecture architecture, Path cache, Commands commands, Progress progress) {
+    this.architecture = architecture;
+    this.cache = cache;
     this.commands = commands;
     this.progress = progress;
   }
@@ -60,15 +68,19 @@ final class Debian12Recipe implements ImageRecipe {
     return new Fingerprint()
         .add(resource("initramfs-init"))
         .add(resource("init"))
-        .add(String.join(" ", MODULES))
-        .add(COMMAND_LINE)
+        .add(String.join(" ", modules()))
+        .add(commandLine())
         .add("%d %d".formatted(MIN_MEMORY_MIB, ROOT_DISK_MIB))
         .hex();
   }
 
   @Override
   public void buildInto(Path directory) throws IOException, ImageException {
-    DebianPackage kernel = packages.fetchDependency("linux-image-cloud-amd64", KERNEL_PACKAGE);
+    DebianPackages packages = DebianPackages.of(cache, RELEASE, architecture, commands, progress);
+    String metaPackage = "linux-image-cloud-" + architecture.debianName();
+    DebianPackage kernel =
+        packages.fetchDependency(
+            metaPackage, Pattern.compile("linux-image-\\S+-cloud-" + architecture.debianName()));
     if (!kernel.version().startsWith(KERNEL_SERIES)) {
       throw new ImageException(
           HOST_UNSUPPORTED,
@@ -89,15 +101,40 @@ final class Debian12Recipe implements ImageRecipe {
     return new GuestImage(
         name(),
         directory,
-        Architecture.X86_64,
+        architecture,
         GuestKind.LINUX,
-        // The kernel has no VIRTIO_MMIO_CMDLINE_DEVICES.
-        List.of(DeviceAnnouncement.ACPI),
+        List.of(announcement()),
         MIN_MEMORY_MIB,
         directory.resolve("vmlinuz"),
         Optional.of(directory.resolve("initramfs")),
         Optional.of(directory.resolve("root.ext4")),
-        COMMAND_LINE);
+        commandLine());
+  }
+
+  private String commandLine() {
+    return switch (architecture) {
+      case X86_64 -> X86_COMMAND_LINE;
+      case ARM64 -> COMMAND_LINE;
+    };
+  }
+
+  /** On x86-64 the power button is ACPI's, on arm64 a virtio keyboard. */
+  private List<String> modules() {
+    List<String> modules = new ArrayList<>(MODULES);
+    modules.add(
+        switch (architecture) {
+          case X86_64 -> "button";
+          case ARM64 -> "virtio_input";
+        });
+    return modules;
+  }
+
+  /** The kernel has no VIRTIO_MMIO_CMDLINE_DEVICES. */
+  private DeviceAnnouncement announcement() {
+    return switch (architecture) {
+      case X86_64 -> DeviceAnnouncement.ACPI;
+      case ARM64 -> DeviceAnnouncement.FDT;
+    };
   }
 
   private byte[] busybox(DebianPackage busybox, Path unpacked) throws IOException, ImageException {
@@ -116,10 +153,10 @@ final class Debian12Recipe implements ImageRecipe {
             .file("init", 0755, resource("initramfs-init"))
             .file("sbin/init", 0755, resource("init"))
             .file("bin/busybox", 0755, busybox)
-            .file("modules", 0644, (String.join(" ", MODULES) + "\n").getBytes(UTF_8))
+            .file("modules", 0644, (String.join(" ", modules()) + "\n").getBytes(UTF_8))
             .characterDevice("dev/console", 5, 1);
     List.of("dev", "proc", "sys", "run", "root").forEach(initramfs::directory);
-    KernelModules.of(unpacked.resolve("lib/modules").resolve(release)).addTo(initramfs, MODULES);
+    KernelModules.of(unpacked.resolve("lib/modules").resolve(release)).addTo(initramfs, modules());
     try (OutputStream out = Files.newOutputStream(image.initramfs().orElseThrow())) {
       initramfs.writeTo(out);
     }

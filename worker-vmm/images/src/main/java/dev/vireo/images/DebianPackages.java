@@ -1,21 +1,19 @@
 package dev.vireo.images;
 
 import static dev.vireo.images.ImageException.Reason.HOST_UNSUPPORTED;
-import static dev.vireo.images.ImageException.Reason.NETWORK_UNAVAILABLE;
 import static dev.vireo.images.ImageException.Reason.PACKAGE_NOT_FOUND;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Debian packages by name, fetched and verified by the host's apt, and kept in a cache directory.
- * The package lists are brought up to date only when apt does not know a package, or knows one that
- * its mirror no longer has.
+ * Debian packages by name, fetched and verified by {@link Apt}, and kept in a cache directory. The
+ * package lists are brought up to date only when apt does not know a package, or knows one that its
+ * mirror no longer has.
  */
 public final class DebianPackages {
   /** What {@code apt-get --print-uris} says of a file: 'address' name bytes hash. */
@@ -23,17 +21,37 @@ public final class DebianPackages {
       Pattern.compile("^'[^']*' (?<file>\\S+) (?<bytes>\\d+) \\S*$", Pattern.MULTILINE);
 
   private final Path cache;
-  private final Commands commands;
+  private final Apt apt;
   private final Progress progress;
   private boolean listsUpdated;
 
   /**
    * @param cache where package files are kept; made when needed
    */
-  public DebianPackages(Path cache, Commands commands, Progress progress) {
+  public DebianPackages(Path cache, Apt apt, Progress progress) {
     this.cache = cache;
-    this.commands = commands;
+    this.apt = apt;
     this.progress = progress;
+  }
+
+  /**
+   * Packages of Vireo's cache: those of the host's own release if the architecture is the host's,
+   * otherwise those of a Debian release.
+   *
+   * @param release its code name
+   */
+  public static DebianPackages of(
+      Path vireoCache,
+      String release,
+      Architecture architecture,
+      Commands commands,
+      Progress progress)
+      throws ImageException {
+    Apt apt =
+        architecture == Architecture.ofHost()
+            ? Apt.ofHost(commands)
+            : Apt.of(vireoCache.resolve("apt"), release, architecture, commands);
+    return new DebianPackages(vireoCache.resolve("packages"), apt, progress);
   }
 
   /**
@@ -66,8 +84,7 @@ public final class DebianPackages {
       throws ImageException {
     // The lists may know no version of it yet; candidate() sees to that.
     candidate(metaPackage);
-    String dependencies =
-        commands.runOrThrow(Path.of("/"), List.of("apt-cache", "depends", metaPackage));
+    String dependencies = apt.dependencies(metaPackage);
     Matcher matcher =
         Pattern.compile("Depends: (" + dependency.pattern() + ")$", Pattern.MULTILINE)
             .matcher(dependencies);
@@ -82,7 +99,7 @@ public final class DebianPackages {
   private record Candidate(String fileName, long bytes) {}
 
   private Candidate candidate(String name) throws ImageException {
-    Commands.Result answer = apt(Path.of("/"), "--print-uris", "download", name);
+    Commands.Result answer = apt.get(Path.of("/"), "--print-uris", "download", name);
     Matcher matcher = URI_LINE.matcher(answer.output());
     if (answer.status() == 0 && matcher.find()) {
       return new Candidate(matcher.group("file"), Long.parseLong(matcher.group("bytes")));
@@ -99,15 +116,15 @@ public final class DebianPackages {
   private void download(String name, Candidate candidate) throws IOException, ImageException {
     Path partial = Files.createTempDirectory(cache, ".download-");
     try {
-      Commands.Result answer = apt(partial, "download", name);
+      Commands.Result answer = apt.get(partial, "download", name);
       if (answer.status() != 0 && !listsUpdated) {
         // The mirror may have a newer version than our lists say, and this one no longer.
         updateLists();
-        answer = apt(partial, "download", name);
+        answer = apt.get(partial, "download", name);
       }
       Path file = partial.resolve(candidate.fileName());
       if (answer.status() != 0 || !Files.exists(file)) {
-        throw networkUnavailable("fetch " + name, answer);
+        throw Apt.networkUnavailable("fetch " + name, answer);
       }
       Files.move(file, cache.resolve(candidate.fileName()), StandardCopyOption.ATOMIC_MOVE);
     } finally {
@@ -118,29 +135,6 @@ public final class DebianPackages {
   private void updateLists() throws ImageException {
     progress.step("updating apt's package lists");
     listsUpdated = true;
-    Commands.Result answer = apt(Path.of("/"), "update");
-    if (answer.status() == 0 && !answer.errors().contains("Failed to fetch")) {
-      return;
-    }
-    if (answer.errors().contains("Permission denied")) {
-      throw new ImageException(
-          HOST_UNSUPPORTED, "apt's package lists are out of date; run: sudo apt-get update");
-    }
-    throw networkUnavailable("update apt's package lists", answer);
-  }
-
-  private Commands.Result apt(Path directory, String... arguments) throws ImageException {
-    // apt's own user cannot write into a private cache directory; without this it warns of that.
-    List<String> command =
-        new java.util.ArrayList<>(List.of("apt-get", "-q", "-o", "APT::Sandbox::User=root"));
-    command.addAll(List.of(arguments));
-    return commands.run(directory, command);
-  }
-
-  private static ImageException networkUnavailable(String what, Commands.Result answer) {
-    return new ImageException(
-        NETWORK_UNAVAILABLE,
-        "cannot %s: is there a network, and are apt's mirrors right? apt says: %s"
-            .formatted(what, answer.errors().strip()));
+    apt.update();
   }
 }

@@ -17,20 +17,26 @@ public final class ImageBuilder {
   }
 
   /**
-   * A builder of all images that Vireo has recipes for.
+   * A builder of all images that Vireo has recipes for on an architecture.
    *
    * @param cache Vireo's cache directory, where packages are kept
    * @param sourceTree Vireo's own source tree, where the probe is built
    */
   public static ImageBuilder of(
-      ImageDirectory store, Path cache, Path sourceTree, Progress progress) {
-    Commands commands = Commands.ofHost();
-    DebianPackages packages = new DebianPackages(cache.resolve("packages"), commands, progress);
+      ImageDirectory store,
+      Architecture architecture,
+      Path cache,
+      Path sourceTree,
+      Progress progress) {
+    ImageRecipe debian = new Debian12Recipe(architecture, cache, Commands.ofHost(), progress);
     return new ImageBuilder(
         store,
-        List.of(
-            new Debian12Recipe(packages, commands, progress),
-            new ProbeRecipe(sourceTree.resolve("ops/guest/probe/build/probe.elf"))));
+        switch (architecture) {
+          case X86_64 ->
+              List.of(
+                  debian, new ProbeRecipe(sourceTree.resolve("ops/guest/probe/build/probe.elf")));
+          case ARM64 -> List.of(debian);
+        });
   }
 
   /** Names and descriptions of what can be built. */

@@ -35,6 +35,16 @@ public record ImageDirectory(Path path) {
   }
 
   /**
+   * The environment's store of images for an architecture: {@link #ofEnvironment()} for the host's
+   * own; images for others, which only emulated nodes can run, are beside it.
+   */
+  public static ImageDirectory ofEnvironment(Architecture architecture) {
+    return architecture == Architecture.ofHost()
+        ? ofEnvironment()
+        : new ImageDirectory(VireoCache.ofEnvironment().resolve("images-" + architecture.label()));
+  }
+
+  /**
    * The image of this name, or nothing if the store has none.
    *
    * @throws ImageException IMAGE_INVALID if it is there and cannot be used

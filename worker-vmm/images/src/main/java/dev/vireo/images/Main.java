@@ -1,6 +1,5 @@
 package dev.vireo.images;
 
-import static dev.vireo.images.ImageException.Reason.HOST_UNSUPPORTED;
 import static java.util.stream.Collectors.joining;
 
 import java.io.IOException;
@@ -8,10 +7,12 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
- * Builds and lists guest images: {@code build NAME [--arch ARCH]} and {@code list [-o table|json]},
- * both with {@code --dir STORE}. Exit status: 0 done, 1 cannot be done, 2 wrong arguments.
+ * Builds and lists guest images: {@code build NAME} and {@code list [-o table|json]}, both with
+ * {@code --arch ARCH} and {@code --dir STORE}. Exit status: 0 done, 1 cannot be done, 2 wrong
+ * arguments.
  */
 public final class Main {
   private Main() {}
@@ -49,14 +50,10 @@ public final class Main {
     if (arguments.words().size() != 2) {
       throw new UsageException("build takes the name of an image");
     }
-    if (!arguments.architecture().equals(Architecture.X86_64.label())) {
-      throw new ImageException(
-          HOST_UNSUPPORTED,
-          "images can be built for x86_64 only yet, not for " + arguments.architecture());
-    }
     ImageBuilder builder =
         ImageBuilder.of(
             arguments.store(),
+            arguments.architecture(),
             VireoCache.ofEnvironment(),
             SourceTree.ofEnvironment(),
             Progress.to(err, System::nanoTime));
@@ -107,11 +104,11 @@ public final class Main {
   }
 
   private record Arguments(
-      List<String> words, String architecture, ImageDirectory store, boolean json) {
+      List<String> words, Architecture architecture, ImageDirectory store, boolean json) {
     static Arguments parse(List<String> arguments) throws UsageException {
       List<String> words = new ArrayList<>();
-      String architecture = Architecture.X86_64.label();
-      ImageDirectory store = ImageDirectory.ofEnvironment();
+      Architecture architecture = Architecture.ofHost();
+      Optional<ImageDirectory> store = Optional.empty();
       boolean json = false;
       var rest = arguments.iterator();
       while (rest.hasNext()) {
@@ -121,9 +118,9 @@ public final class Main {
         } else if (!rest.hasNext()) {
           throw new UsageException(argument + " needs a value");
         } else if (argument.equals("--arch")) {
-          architecture = rest.next();
+          architecture = architecture(rest.next());
         } else if (argument.equals("--dir")) {
-          store = new ImageDirectory(Path.of(rest.next()).toAbsolutePath());
+          store = Optional.of(new ImageDirectory(Path.of(rest.next()).toAbsolutePath()));
         } else if (argument.equals("-o") || argument.equals("--output")) {
           json = parseFormat(rest.next());
         } else {
@@ -133,7 +130,13 @@ public final class Main {
       if (words.isEmpty()) {
         throw new UsageException("a command is missing");
       }
-      return new Arguments(words, architecture, store, json);
+      ImageDirectory usual = ImageDirectory.ofEnvironment(architecture);
+      return new Arguments(words, architecture, store.orElse(usual), json);
+    }
+
+    private static Architecture architecture(String label) throws UsageException {
+      return Architecture.labelled(label)
+          .orElseThrow(() -> new UsageException("there is no architecture '%s'".formatted(label)));
     }
 
     private static boolean parseFormat(String format) throws UsageException {

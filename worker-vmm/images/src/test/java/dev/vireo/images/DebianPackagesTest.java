@@ -18,7 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Packages are fetched once; what apt cannot do is told by what the user can do about it. */
 class DebianPackagesTest {
   @TempDir Path temporary;
-  private final Apt apt = new Apt();
+  private final FakeApt apt = new FakeApt();
 
   @Test
   void aPackageIsFetchedOnce() throws Exception {
@@ -38,7 +38,7 @@ class DebianPackagesTest {
 
     packages().fetch("busybox-static");
 
-    assertEquals(Apt.CONTENT, Files.readString(first.file()));
+    assertEquals(FakeApt.CONTENT, Files.readString(first.file()));
   }
 
   @Test
@@ -77,7 +77,7 @@ class DebianPackagesTest {
   }
 
   private DebianPackages packages() {
-    return new DebianPackages(temporary, apt, step -> {});
+    return new DebianPackages(temporary, Apt.ofHost(apt), step -> {});
   }
 
   private List<Path> cached() throws IOException {
@@ -87,7 +87,7 @@ class DebianPackagesTest {
   }
 
   /** An apt with two packages and a kernel's meta-package. */
-  private static final class Apt implements Commands {
+  private static final class FakeApt implements Commands {
     static final String CONTENT = "deb";
     private static final List<String> PACKAGES =
         List.of("busybox-static", "linux-image-cloud-amd64", "linux-image-6.1.0-1-cloud-amd64");

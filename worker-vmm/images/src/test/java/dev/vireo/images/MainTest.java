@@ -31,6 +31,7 @@ class MainTest {
     "list --dir, --dir needs a value",
     "list -o xml, '-o takes table or json, not ''xml'''",
     "build, build takes the name of an image",
+    "build debian-12 --arch vax, there is no architecture 'vax'",
   })
   void saysWhatIsWrongWithACommandLine(String line, String problem) {
     assertEquals(2, run(Arrays.stream(line.split(" ")).filter(word -> !word.isEmpty())));

@@ -37,7 +37,7 @@ public final class NodeAddCommand implements Callable<Integer> {
       names = "--arch",
       paramLabel = "ARCH",
       defaultValue = "x86_64",
-      description = "Default: ${DEFAULT-VALUE}.")
+      description = "x86_64 or arm64. Default: ${DEFAULT-VALUE}.")
   private String architecture = "x86_64";
 
   @Option(
