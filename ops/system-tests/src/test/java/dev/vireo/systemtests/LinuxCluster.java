@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.vireo.bench.cluster.Installation;
 import dev.vireo.bench.cluster.LocalCluster;
 import dev.vireo.bench.cluster.OwnedProcesses;
+import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
@@ -15,27 +16,32 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 /**
- * A controller and an emulated node with the real worker in it: where Linux guests run on any host.
- * Both are gone when it is closed, and when this JVM dies.
+ * A controller and emulated nodes with the real worker in them, one of each architecture that is
+ * asked for: where Linux guests run on any host. All are gone when it is closed, and when this JVM
+ * dies.
  */
 final class LinuxCluster implements AutoCloseable {
-  static final String NODE = "emulated";
-
   /** An emulated CPU that shares two real ones with whatever else the machine does. */
   static final Duration PATIENCE = Duration.ofMinutes(4);
 
   private static final List<String> PROGRAMS =
-      List.of("qemu-system-x86_64", "mke2fs", "setpriv", "apt-get", "dpkg-deb");
+      List.of(
+          "qemu-system-x86_64", "qemu-system-aarch64", "mke2fs", "setpriv", "apt-get", "dpkg-deb");
 
   private final Installation installation;
   private final OwnedProcesses processes;
   private final LocalCluster cluster;
+  private final Map<Architecture, Process> nodes = new EnumMap<>(Architecture.class);
 
   private LinuxCluster(Installation installation, OwnedProcesses processes, LocalCluster cluster) {
     this.installation = installation;
@@ -43,7 +49,7 @@ final class LinuxCluster implements AutoCloseable {
     this.cluster = cluster;
   }
 
-  /** Starts both and waits until the node has joined. Aborts a test where it cannot run. */
+  /** Starts the controller. Aborts a test where nodes cannot run. */
   static LinuxCluster start() throws IOException {
     for (String program : PROGRAMS) {
       assumeTrue(isInstalled(program), "the linux tier needs " + program);
@@ -54,7 +60,6 @@ final class LinuxCluster implements AutoCloseable {
         new LinuxCluster(installation, processes, LocalCluster.create(installation, processes));
     try {
       started.cluster.startController();
-      started.startNode();
       return started;
     } catch (IOException | RuntimeException e) {
       started.close();
@@ -67,28 +72,59 @@ final class LinuxCluster implements AutoCloseable {
         .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
   }
 
-  private void startNode() throws IOException {
+  /** The name of the node of an architecture. */
+  static String nameOf(Architecture architecture) {
+    // A name has no underscore.
+    return "emulated-" + label(architecture).replace('_', '-');
+  }
+
+  private static String label(Architecture architecture) {
+    return architecture.name().toLowerCase(Locale.ROOT);
+  }
+
+  /** Starts what is missing of these nodes, and waits until they have joined. */
+  void requireNodes(Collection<Architecture> architectures) throws IOException {
+    for (Architecture architecture : architectures) {
+      if (!nodes.containsKey(architecture)) {
+        nodes.put(architecture, startNode(architecture));
+      }
+    }
+    for (Architecture architecture : architectures) {
+      awaitNode(architecture);
+    }
+  }
+
+  private Process startNode(Architecture architecture) throws IOException {
     String authority = cluster.channel().authority();
-    Process node =
-        processes.start(
-            Path.of("node.log"),
-            // The user's own cache: it has the packages and the outer machine's image.
-            Map.of("VIREO_ROOT", installation.root().toString()),
-            emulatedNode(
-                "node",
-                "--controller-port",
-                authority.substring(authority.lastIndexOf(':') + 1),
-                "--node-id",
-                NODE,
-                "--state-dir",
-                nodeState().toString()));
-    await("the emulated node has joined")
+    return processes.start(
+        log(architecture),
+        // The user's own cache: it has the packages and the outer machine's image.
+        Map.of("VIREO_ROOT", installation.root().toString()),
+        emulatedNode(
+            "node",
+            "--arch",
+            label(architecture),
+            "--controller-port",
+            authority.substring(authority.lastIndexOf(':') + 1),
+            "--node-id",
+            nameOf(architecture),
+            "--state-dir",
+            nodeState(architecture).toString()));
+  }
+
+  private static Path log(Architecture architecture) {
+    return Path.of(nameOf(architecture) + ".log");
+  }
+
+  private void awaitNode(Architecture architecture) throws IOException {
+    Process node = Objects.requireNonNull(nodes.get(architecture));
+    await(nameOf(architecture) + " has joined")
         .atMost(PATIENCE)
-        .until(() -> isReady() || !node.isAlive());
+        .until(() -> isReady(architecture) || !node.isAlive());
     if (!node.isAlive()) {
       throw new IOException(
           "the emulated node has ended:\n"
-              + Files.readString(processes.directory().resolve("node.log")));
+              + Files.readString(processes.directory().resolve(log(architecture))));
     }
   }
 
@@ -107,16 +143,17 @@ final class LinuxCluster implements AutoCloseable {
     return command;
   }
 
-  private Path nodeState() {
-    return processes.directory().resolve("node");
+  private Path nodeState(Architecture architecture) {
+    return processes.directory().resolve(nameOf(architecture));
   }
 
-  private boolean isReady() {
+  private boolean isReady(Architecture architecture) {
     return NodeServiceGrpc.newBlockingStub(cluster.channel())
         .withDeadlineAfter(10, TimeUnit.SECONDS)
         .listNodes(ListNodesRequest.getDefaultInstance())
         .getNodesList()
         .stream()
+        .filter(node -> node.getMeta().getName().equals("nodes/" + nameOf(architecture)))
         .map(Node::getStatus)
         .anyMatch(status -> status.getHealth() == Health.READY);
   }
@@ -125,13 +162,13 @@ final class LinuxCluster implements AutoCloseable {
     return new LinuxGuests(cluster.channel());
   }
 
-  /** Runs a shell command on the node, as root. */
-  void onNode(String command) throws IOException {
+  /** Runs a shell command on a node, as root. */
+  void onNode(Architecture architecture, String command) throws IOException {
     Process shell =
         processes.start(
             Path.of("shell.log"),
             Map.of(),
-            emulatedNode("exec", "--state-dir", nodeState().toString(), command));
+            emulatedNode("exec", "--state-dir", nodeState(architecture).toString(), command));
     int status = shell.onExit().join().exitValue();
     if (status != 0) {
       throw new IOException("status %d of: %s".formatted(status, command));

@@ -2,6 +2,8 @@ package dev.vireo.systemtests;
 
 import static org.awaitility.Awaitility.await;
 
+import dev.vireo.proto.v1.Architecture;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.extension.AfterEachCallback;
@@ -15,7 +17,13 @@ import org.junit.jupiter.api.extension.ExtensionContext.Store;
  * It ends with the run; each test leaves no microVM behind.
  */
 final class LinuxClusterExtension implements BeforeAllCallback, AfterEachCallback {
+  private final List<Architecture> architectures;
   private @Nullable LinuxCluster cluster;
+
+  /** With a node of each of these architectures. */
+  LinuxClusterExtension(Architecture... architectures) {
+    this.architectures = List.of(architectures);
+  }
 
   @Override
   public void beforeAll(ExtensionContext context) throws Exception {
@@ -25,6 +33,7 @@ final class LinuxClusterExtension implements BeforeAllCallback, AfterEachCallbac
       shared = LinuxCluster.start();
       ofTheRun.put(LinuxCluster.class, shared);
     }
+    shared.requireNodes(architectures);
     cluster = shared;
   }
 

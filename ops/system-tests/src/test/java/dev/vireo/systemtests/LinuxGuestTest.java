@@ -1,10 +1,12 @@
 package dev.vireo.systemtests;
 
+import static dev.vireo.systemtests.LinuxGuests.assertLine;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.DeviceInspection;
 import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
@@ -17,10 +19,13 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-/** Debian's own kernel in microVMs: what it sees, what is seen of it, and the ways it ends. */
+/**
+ * Debian's own x86-64 kernel in microVMs: what it sees, what is seen of it, and the ways it ends.
+ */
 @Tag("linux")
 class LinuxGuestTest {
-  @RegisterExtension static final LinuxClusterExtension CLUSTER = new LinuxClusterExtension();
+  @RegisterExtension
+  static final LinuxClusterExtension CLUSTER = new LinuxClusterExtension(Architecture.X86_64);
 
   private final LinuxGuests guests = CLUSTER.cluster().guests();
 
@@ -28,7 +33,8 @@ class LinuxGuestTest {
   void aGuestBootsFromItsDiskAndPowersItselfOff() {
     MicroVm created = guests.start("debian", LinuxGuests.debian("io:64"));
 
-    assertEquals("nodes/" + LinuxCluster.NODE, created.getStatus().getNode());
+    assertEquals(
+        "nodes/" + LinuxCluster.nameOf(Architecture.X86_64), created.getStatus().getNode());
     assertEquals(Cause.GUEST_POWER_OFF, guests.awaitEnd("debian").getCause());
     assertEquals(MicroVmState.STOPPED, guests.status("debian").getState());
     String console = guests.console("debian");
@@ -112,16 +118,10 @@ class LinuxGuestTest {
     guests.awaitConsole("reborn", "vireo: idle");
     long first = guests.inspect("reborn").getVmmPid();
 
-    CLUSTER.cluster().onNode("kill -9 " + first);
+    CLUSTER.cluster().onNode(Architecture.X86_64, "kill -9 " + first);
 
     await().atMost(LinuxCluster.PATIENCE).until(() -> guests.status("reborn").getRestarts() == 1);
     guests.awaitConsole("reborn", "boot 2 from it");
     assertNotEquals(first, guests.inspect("reborn").getVmmPid());
-  }
-
-  private static void assertLine(String console, String pattern) {
-    assertTrue(
-        console.lines().anyMatch(line -> line.matches(pattern)),
-        () -> "no line matches \"%s\" in:%n%s".formatted(pattern, console));
   }
 }

@@ -2,9 +2,11 @@ package dev.vireo.systemtests;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
 import dev.vireo.bench.cluster.MicroVms;
+import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Console;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
@@ -42,13 +44,19 @@ final class LinuxGuests {
    *
    * @param run what the guest's init is to do: see {@code vireo.run} in the image
    */
-  static MicroVmSpec.Builder debian(String run) {
+  static MicroVmSpec.Builder debian(Architecture architecture, String run) {
     return MicroVmSpec.newBuilder()
+        .setArchitecture(architecture)
         .setVcpus(1)
         .setMemoryMib(256)
         .setBoot(Boot.newBuilder().setKernel("debian-12").setCommandLine("vireo.run=" + run))
         .addDisks(Disk.newBuilder().setId("root").setSource("image:"))
         .setConsole(Console.newBuilder().setReadyMarker("vireo: ready"));
+  }
+
+  /** The image for x86-64. */
+  static MicroVmSpec.Builder debian(String run) {
+    return debian(Architecture.X86_64, run);
   }
 
   /** Creates a microVM and waits until its init has reported. */
@@ -115,5 +123,12 @@ final class LinuxGuests {
       String name = microVm.getMeta().getName();
       microVms.delete(name.substring(name.lastIndexOf('/') + 1));
     }
+  }
+
+  /** Fails unless a whole line of the console matches. */
+  static void assertLine(String console, String pattern) {
+    assertTrue(
+        console.lines().anyMatch(line -> line.matches(pattern)),
+        () -> "no line matches \"%s\" in:%n%s".formatted(pattern, console));
   }
 }
