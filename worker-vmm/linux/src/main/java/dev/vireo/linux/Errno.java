@@ -28,6 +28,8 @@ public final class Errno {
   public static final int EROFS = 30;
   public static final int EPIPE = 32;
   public static final int ENOSYS = 38;
+  public static final int EBADFD = 77;
+  public static final int EMSGSIZE = 90;
   public static final int EOPNOTSUPP = 95;
   public static final int EADDRINUSE = 98;
   public static final int ECONNABORTED = 103;
@@ -69,6 +71,8 @@ public final class Errno {
       case EROFS -> "EROFS, read-only file system";
       case EPIPE -> "EPIPE, no reader";
       case ENOSYS -> "ENOSYS, not implemented";
+      case EBADFD -> "EBADFD, descriptor in a bad state";
+      case EMSGSIZE -> "EMSGSIZE, message too long";
       case EOPNOTSUPP -> "EOPNOTSUPP, not supported";
       case EADDRINUSE -> "EADDRINUSE, address in use";
       case ECONNABORTED -> "ECONNABORTED, connection aborted";

@@ -27,6 +27,8 @@ final class JffiLibc implements Libc {
   private final long close = symbol("close");
   private final long read = symbol("read");
   private final long write = symbol("write");
+  private final long readv = symbol("readv");
+  private final long writev = symbol("writev");
   private final long pread = symbol("pread");
   private final long pwrite = symbol("pwrite");
   private final long preadv = symbol("preadv");
@@ -122,6 +124,16 @@ final class JffiLibc implements Libc {
   @Override
   public long write(int fd, long buffer, long count) {
     return INVOKER.invokeL3(C3, this.write, fd, buffer, count);
+  }
+
+  @Override
+  public long readv(int fd, long vectors, int vectorCount) {
+    return INVOKER.invokeL3(C3, this.readv, fd, vectors, vectorCount);
+  }
+
+  @Override
+  public long writev(int fd, long vectors, int vectorCount) {
+    return INVOKER.invokeL3(C3, this.writev, fd, vectors, vectorCount);
   }
 
   @Override

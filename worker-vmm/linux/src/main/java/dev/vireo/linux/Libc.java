@@ -19,6 +19,10 @@ public interface Libc {
 
   long write(int fd, long buffer, long count);
 
+  long readv(int fd, long vectors, int vectorCount);
+
+  long writev(int fd, long vectors, int vectorCount);
+
   long pread(int fd, long buffer, long count, long offset);
 
   long pwrite(int fd, long buffer, long count, long offset);

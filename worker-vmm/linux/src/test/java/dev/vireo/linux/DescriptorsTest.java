@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@link Fd}, {@link EventFd}, {@link Poller}, {@link MemoryMapping}. */
+/** {@link Fd}, {@link EventFd}, {@link Poller}, {@link PollSet}, {@link MemoryMapping}. */
 @Timeout(20)
 final class DescriptorsTest {
   @Test
@@ -107,6 +107,27 @@ final class DescriptorsTest {
       poller.remove(two.fd());
       assertEquals(1, poller.await(-1));
       assertEquals(1, poller.key(0));
+    }
+  }
+
+  @Test
+  void pollSetWaitsForWhatItIsToldTo() {
+    try (EventFd one = EventFd.nonBlocking();
+        EventFd two = EventFd.nonBlocking()) {
+      PollSet set = new PollSet(one.fd(), two.fd());
+      one.signal();
+      set.await(0);
+      assertEquals(0, set.readiness(0), "nothing is watched at first");
+      set.watch(0, PollSet.READABLE);
+      set.watch(1, (short) (PollSet.READABLE | PollSet.WRITABLE));
+      set.await(-1);
+      assertEquals(PollSet.READABLE, set.readiness(0));
+      assertEquals(PollSet.WRITABLE, set.readiness(1));
+      set.watch(0, PollSet.NOTHING);
+      two.signal();
+      set.await(-1);
+      assertEquals(0, set.readiness(0));
+      assertEquals(PollSet.READABLE | PollSet.WRITABLE, set.readiness(1));
     }
   }
 

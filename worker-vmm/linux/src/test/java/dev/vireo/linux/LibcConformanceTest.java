@@ -114,6 +114,12 @@ abstract class LibcConformanceTest {
     assertEquals(3, back.get(ValueLayout.JAVA_BYTE, 10));
     assertEquals(1, back.get(ValueLayout.JAVA_BYTE, 11));
     assertEquals(3, libc.preadv(fd, vectors.address(), 2, 10));
+    assertEquals(3, libc.writev(fd, vectors.address(), 2));
+    assertEquals(3, libc.lseek(fd, 0, 1), "from where the file stands");
+    assertEquals(0, libc.lseek(fd, 0, 0));
+    data.fill((byte) 0);
+    assertEquals(3, libc.readv(fd, vectors.address(), 2));
+    assertEquals(3, data.get(ValueLayout.JAVA_BYTE, 2));
     assertEquals(0, libc.close(fd));
   }
 
