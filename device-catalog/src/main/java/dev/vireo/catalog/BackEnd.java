@@ -3,6 +3,7 @@ package dev.vireo.catalog;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 
 /**
  * Where a device's I/O really goes. The rows are the spectrum that Vireo is planned around; a row
@@ -14,7 +15,13 @@ public enum BackEnd {
   BLK_VHOST_USER(
       DeviceModel.BLK, "vhost-user", Approach.VHOST_USER, false, "qemu-storage-daemon or SPDK"),
   BLK_NBD(DeviceModel.BLK, "nbd", Approach.REMOTE, false, "a network block device server"),
-  NET_TAP(DeviceModel.NET, "tap", Approach.EMULATED, false, "a tap interface of the node"),
+  NET_TAP(
+      DeviceModel.NET,
+      "tap",
+      Approach.EMULATED,
+      true,
+      "a tap interface of the node",
+      "/dev/net/tun"),
   NET_VHOST(
       DeviceModel.NET,
       "vhost",
@@ -42,13 +49,35 @@ public enum BackEnd {
   private final Approach approach;
   private final boolean available;
   private final String serves;
+  private final Optional<String> opens;
 
   BackEnd(DeviceModel model, String kind, Approach approach, boolean available, String serves) {
+    this(model, kind, approach, available, serves, Optional.empty());
+  }
+
+  BackEnd(
+      DeviceModel model,
+      String kind,
+      Approach approach,
+      boolean available,
+      String serves,
+      String opens) {
+    this(model, kind, approach, available, serves, Optional.of(opens));
+  }
+
+  BackEnd(
+      DeviceModel model,
+      String kind,
+      Approach approach,
+      boolean available,
+      String serves,
+      Optional<String> opens) {
     this.model = model;
     this.name = model.label() + "/" + kind;
     this.approach = approach;
     this.available = available;
     this.serves = serves;
+    this.opens = opens;
   }
 
   /** The one named {@code name}, available or not. */
@@ -56,9 +85,18 @@ public enum BackEnd {
     return Arrays.stream(values()).filter(b -> b.name.equals(name)).findFirst();
   }
 
-  /** What this build can serve: a node reports these names unless its host lacks something. */
+  /** What this build can serve, on a host that lacks nothing. */
   public static List<BackEnd> allAvailable() {
     return Arrays.stream(values()).filter(BackEnd::available).toList();
+  }
+
+  /**
+   * What a host can serve.
+   *
+   * @param opening tells whether a device file of the host can be opened
+   */
+  public static List<BackEnd> availableOn(Predicate<String> opening) {
+    return allAvailable().stream().filter(b -> b.opens.stream().allMatch(opening)).toList();
   }
 
   public DeviceModel model() {

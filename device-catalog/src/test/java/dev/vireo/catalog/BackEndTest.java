@@ -12,7 +12,16 @@ import org.junit.jupiter.api.Test;
 class BackEndTest {
   @Test
   void onlyWhatIsImplementedIsAvailable() {
-    assertEquals(List.of(BackEnd.BLK_FILE, BackEnd.RNG_HOST), BackEnd.allAvailable());
+    assertEquals(
+        List.of(BackEnd.BLK_FILE, BackEnd.NET_TAP, BackEnd.RNG_HOST), BackEnd.allAvailable());
+  }
+
+  @Test
+  void isNotServedWithoutTheDeviceFileThatItOpens() {
+    assertEquals(BackEnd.allAvailable(), BackEnd.availableOn(file -> true));
+    assertEquals(
+        List.of(BackEnd.BLK_FILE, BackEnd.RNG_HOST),
+        BackEnd.availableOn(file -> !file.equals("/dev/net/tun")));
   }
 
   @Test

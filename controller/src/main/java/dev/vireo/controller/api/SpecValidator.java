@@ -1,6 +1,7 @@
 package dev.vireo.controller.api;
 
 import com.google.protobuf.Duration;
+import dev.vireo.catalog.MmioPlan;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
@@ -34,7 +35,7 @@ final class SpecValidator {
   /** A disk's source that stands for the image's own root disk. */
   static final String IMAGE_DISK = "image:";
 
-  private static final Pattern DISK_ID = Pattern.compile("[a-z]([-a-z0-9]{0,18}[a-z0-9])?");
+  private static final Pattern DEVICE_ID = Pattern.compile("[a-z]([-a-z0-9]{0,18}[a-z0-9])?");
   private static final Pattern IMAGE_NAME = Pattern.compile("[a-z0-9]([-a-z0-9._]{0,61}[a-z0-9])?");
 
   private final MicroVmSpec spec;
@@ -56,7 +57,7 @@ final class SpecValidator {
         "is none of X86_64, ARM64.");
     validateSize();
     validateBoot(spec.getBoot());
-    validateDisks();
+    validateDevices();
     validateConsole(spec.getConsole());
     Labels.validate(
         spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);
@@ -119,15 +120,21 @@ final class SpecValidator {
         "is none of AUTO, CMDLINE, ACPI, FDT.");
   }
 
-  private void validateDisks() {
+  private void validateDevices() {
+    Set<String> ids = idsOfOtherDevices();
     violations.invalidIf(
         spec.getDisksCount() > MAX_DISKS,
         "spec.disks",
         "has %d entries; at most %d.".formatted(spec.getDisksCount(), MAX_DISKS));
-    Set<String> ids = idsOfOtherDevices();
     for (int i = 0; i < spec.getDisksCount(); i++) {
       validateDisk("spec.disks[%d]".formatted(i), spec.getDisks(i), ids);
     }
+    NetworkValidator.validate(spec.getNetworksList(), ids, violations);
+    int slots = MmioPlan.X86_64.capacity();
+    violations.invalidIf(
+        ids.size() > slots,
+        "spec",
+        "has %d devices; a machine has room for %d.".formatted(ids.size(), slots));
   }
 
   /** Of which a microVM has one at most, so that they are named after their field. */
@@ -139,14 +146,19 @@ final class SpecValidator {
     return ids;
   }
 
-  private void validateDisk(String field, Disk disk, Set<String> ids) {
-    if (disk.getId().isEmpty()) {
-      violations.required(field + ".id");
-    } else if (!DISK_ID.matcher(disk.getId()).matches()) {
-      violations.invalid(field + ".id", "must match %s.".formatted(DISK_ID.pattern()));
+  /** What the id of any device must be; it is one of {@code ids} from now on. */
+  static void validateDeviceId(String field, String id, Set<String> ids, Violations violations) {
+    if (id.isEmpty()) {
+      violations.required(field);
+    } else if (!DEVICE_ID.matcher(id).matches()) {
+      violations.invalid(field, "must match %s.".formatted(DEVICE_ID.pattern()));
     } else {
-      violations.invalidIf(!ids.add(disk.getId()), field + ".id", "is that of another device.");
+      violations.invalidIf(!ids.add(id), field, "is that of another device.");
     }
+  }
+
+  private void validateDisk(String field, Disk disk, Set<String> ids) {
+    validateDeviceId(field + ".id", disk.getId(), ids, violations);
     if (disk.getSource().isEmpty()) {
       violations.required(field + ".source");
     } else if (disk.getSource().equals(IMAGE_DISK)) {

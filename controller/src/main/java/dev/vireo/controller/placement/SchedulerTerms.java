@@ -45,6 +45,9 @@ public final class SchedulerTerms {
     if (spec.getDisksCount() > 0) {
       needed.add(BackEnd.BLK_FILE.qualifiedName());
     }
+    if (spec.getNetworksCount() > 0) {
+      needed.add(BackEnd.NET_TAP.qualifiedName());
+    }
     if (spec.hasEntropy()) {
       needed.add(BackEnd.RNG_HOST.qualifiedName());
     }

@@ -10,8 +10,10 @@ import com.google.rpc.BadRequest;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.Network;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -60,6 +62,18 @@ final class SpecValidatorTest {
         wrong(spec -> {
           spec.addDisks(Disk.newBuilder().setId("root").setSource("image:"));
           spec.addDisks(Disk.newBuilder().setId("d-2").setSource("/data").setReadOnly(true));
+          spec.addNetworksBuilder().setId("net0");
+          spec.addNetworksBuilder()
+              .setId("net1")
+              .setBackEnd("net/tap")
+              .setTap("br-lan.5")
+              .setMacAddress("02:00:5E:00:53:0a")
+              .setQueuePairs(8)
+              .setMtu(9000)
+              .getRxRateLimitBuilder()
+              .getBandwidthBuilder()
+              .setCapacity(1)
+              .setRefillPerSecond(Long.MAX_VALUE);
           spec.getBootBuilder().setCommandLine("a".repeat(2_047)).setInitramfs("/i");
           spec.getLifecycleBuilder()
               .setTtl(Duration.newBuilder().setNanos(1))
@@ -155,6 +169,74 @@ final class SpecValidatorTest {
             spec.addDisks(Disk.newBuilder().setId("d" + i).setSource("/d"));
           }
         }));
+  }
+
+  @Test
+  void networks() {
+    assertEquals(invalid("spec.networks[0].id"), wrongNetwork(net -> net.setId("Net0")));
+    assertEquals(
+        Map.of("spec.networks[0].id", "FIELD_REQUIRED"), wrongNetwork(net -> net.clearId()));
+    assertEquals(
+        Map.of("spec.networks[0].back_end", "FIELD_UNSUPPORTED"),
+        wrongNetwork(net -> net.setBackEnd("net/vhost")));
+    for (String mac : List.of("02:00:00:00:00", "02-00-00-00-00-01", "x", "01:00:5e:00:00:01")) {
+      assertEquals(
+          invalid("spec.networks[0].mac_address"), wrongNetwork(net -> net.setMacAddress(mac)));
+    }
+    for (String tap : List.of("a/b", "tap%d", "sixteen-letters-", " tap0", "..")) {
+      assertEquals(invalid("spec.networks[0].tap"), wrongNetwork(net -> net.setTap(tap)), tap);
+    }
+    assertEquals(
+        invalid("spec.networks[0].queue_pairs"), wrongNetwork(net -> net.setQueuePairs(9)));
+    assertEquals(invalid("spec.networks[0].mtu"), wrongNetwork(net -> net.setMtu(67)));
+    assertEquals(invalid("spec.networks[0].mtu"), wrongNetwork(net -> net.setMtu(65_522)));
+    assertEquals(
+        invalid("spec.networks[1].tap"),
+        wrong(spec -> {
+          spec.addNetworksBuilder().setId("a").setTap("tap0");
+          spec.addNetworksBuilder().setId("b").setTap("tap0");
+        }));
+    assertEquals(
+        invalid("spec.networks[0].id"),
+        wrong(spec -> {
+          spec.addDisksBuilder().setId("same").setSource("/d");
+          spec.addNetworksBuilder().setId("same");
+        }));
+    assertEquals(
+        invalid("spec.networks"),
+        wrong(spec -> {
+          for (int i = 0; i < 9; i++) {
+            spec.addNetworksBuilder().setId("n" + i);
+          }
+        }));
+    assertEquals(
+        invalid("spec"),
+        wrong(spec -> {
+          for (int i = 0; i < 12; i++) {
+            spec.addDisksBuilder().setId("d" + i).setSource("/d");
+          }
+          for (int i = 0; i < 8; i++) {
+            spec.addNetworksBuilder().setId("n" + i);
+          }
+        }));
+  }
+
+  @Test
+  void aRateOfNothingIsNoRate() {
+    String receive = "spec.networks[0].rx_rate_limit.bandwidth";
+    assertEquals(
+        invalid(receive + ".refill_per_second"),
+        wrongNetwork(net -> net.getRxRateLimitBuilder().getBandwidthBuilder().setCapacity(1)));
+    assertEquals(
+        Map.of(
+            "spec.networks[0].tx_rate_limit.operations.capacity", "FIELD_INVALID",
+            "spec.networks[0].tx_rate_limit.operations.refill_per_second", "FIELD_INVALID"),
+        wrongNetwork(
+            net -> net.getTxRateLimitBuilder().getOperationsBuilder().setRefillPerSecond(-1)));
+  }
+
+  private static Map<String, String> wrongNetwork(Consumer<Network.Builder> change) {
+    return wrong(spec -> change.accept(spec.addNetworksBuilder().setId("net0")));
   }
 
   @Test

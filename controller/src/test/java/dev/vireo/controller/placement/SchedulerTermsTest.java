@@ -15,6 +15,8 @@ class SchedulerTermsTest {
     assertEquals(Set.of("blk/file"), backEnds(spec));
     spec.getEntropyBuilder();
     assertEquals(Set.of("blk/file", "rng/host"), backEnds(spec));
+    spec.addNetworksBuilder();
+    assertEquals(Set.of("blk/file", "net/tap", "rng/host"), backEnds(spec));
   }
 
   private static Set<String> backEnds(MicroVmSpec.Builder spec) {

@@ -1,6 +1,9 @@
 package dev.vireo.cli;
 
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Network;
+import dev.vireo.proto.v1.RateLimit;
+import dev.vireo.proto.v1.TokenBucket;
 import java.time.Duration;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -75,6 +78,74 @@ final class Converters {
         disk.setId(matcher.group(1));
       }
       return disk.build();
+    }
+  }
+
+  /**
+   * {@code auto}, or properties as {@code tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M}.
+   * Without an id the network has the empty one; the command numbers it.
+   */
+  static final class NetworkForm implements ITypeConverter<Network> {
+    static final String LABEL = "auto|KEY=VALUE[,KEY=VALUE...]";
+
+    private static final Pattern RATE = Pattern.compile("(\\d{1,9})(K|M|G)?");
+
+    @Override
+    public Network convert(String text) {
+      Network.Builder network = Network.newBuilder();
+      if (text.equals("auto")) {
+        return network.build();
+      }
+      for (String property : text.split(",", -1)) {
+        int equals = property.indexOf('=');
+        if (equals < 0) {
+          throw wrong(property);
+        }
+        set(network, property.substring(0, equals), property.substring(equals + 1));
+      }
+      return network.build();
+    }
+
+    private static void set(Network.Builder network, String key, String value) {
+      switch (key) {
+        case "id" -> network.setId(value);
+        case "tap" -> network.setTap(value);
+        case "mac" -> network.setMacAddress(value);
+        case "queues" -> network.setQueuePairs(number(value));
+        case "mtu" -> network.setMtu(number(value));
+        case "rx" -> network.setRxRateLimit(bandwidth(value));
+        case "tx" -> network.setTxRateLimit(bandwidth(value));
+        default -> throw wrong(key + "=" + value);
+      }
+    }
+
+    /** Bytes a second, of which one second's may come at once. */
+    private static RateLimit bandwidth(String value) {
+      Matcher matcher = RATE.matcher(value);
+      if (!matcher.matches()) {
+        throw new TypeConversionException(
+            "'%s' is not a rate; write bytes a second: 500K, 10M, 1G".formatted(value));
+      }
+      String unit = matcher.group(2);
+      int shift = unit == null ? 0 : 10 * ("KMG".indexOf(unit) + 1);
+      long bytes = Long.parseLong(matcher.group(1)) << shift;
+      return RateLimit.newBuilder()
+          .setBandwidth(TokenBucket.newBuilder().setCapacity(bytes).setRefillPerSecond(bytes))
+          .build();
+    }
+
+    private static int number(String value) {
+      try {
+        return Integer.parseInt(value);
+      } catch (NumberFormatException e) {
+        throw new TypeConversionException("'%s' is not a number".formatted(value));
+      }
+    }
+
+    private static TypeConversionException wrong(String property) {
+      return new TypeConversionException(
+          "'%s' is no property of a network: id, tap, mac, queues, mtu, rx, tx"
+              .formatted(property));
     }
   }
 }

@@ -38,7 +38,7 @@ public final class InspectionView {
     printTimings(inspection.getTimings(), out);
   }
 
-  /** The device table and, below it, the queues and counters. */
+  /** The device table and, below it, properties, queues and counters. */
   public static void printDevices(List<DeviceInspection> devices, PrintStream out) {
     if (devices.isEmpty()) {
       return;
@@ -57,6 +57,7 @@ public final class InspectionView {
             "EXITS/IO");
     Table queues =
         new Table("QUEUE", "SIZE", "READY", "REQUESTS", "NOTIFIED", "INTERRUPTS", "SUPPRESSED");
+    Table attributes = new Table("DEVICE", "PROPERTY", "VALUE");
     Table counters = new Table("DEVICE", "COUNTER", "VALUE");
     for (DeviceInspection device : devices) {
       table.add(
@@ -80,11 +81,16 @@ public final class InspectionView {
             queue.getInterrupts(),
             queue.getInterruptsSuppressed());
       }
+      device.getAttributesMap().entrySet().stream()
+          .sorted(Map.Entry.comparingByKey())
+          .forEach(
+              property -> attributes.add(device.getId(), property.getKey(), property.getValue()));
       device.getCountersMap().entrySet().stream()
           .sorted(Map.Entry.comparingByKey())
           .forEach(counter -> counters.add(device.getId(), counter.getKey(), counter.getValue()));
     }
     printSection(table, out);
+    printSection(attributes, out);
     printSection(queues, out);
     printSection(counters, out);
   }

@@ -8,6 +8,7 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.MicroVmStatus;
+import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.Termination;
 import java.io.PrintStream;
 import java.time.Clock;
@@ -112,6 +113,9 @@ public final class MicroVmView {
           "%s from %s%s"
               .formatted(disk.getId(), disk.getSource(), disk.getReadOnly() ? ", read-only" : ""));
     }
+    for (Network network : spec.getNetworksList()) {
+      field(out, "network", network(network));
+    }
     if (spec.hasEntropy()) {
       field(out, "entropy", "of the node's kernel");
     }
@@ -120,6 +124,14 @@ public final class MicroVmView {
     }
     field(out, "lifecycle", lifecycle(spec.getLifecycle()));
     printConditions(status.getConditionsList(), now, out);
+  }
+
+  private static String network(Network network) {
+    return "%s on %s%s"
+        .formatted(
+            network.getId(),
+            network.getTap().isEmpty() ? "an interface of its own" : network.getTap(),
+            network.getMacAddress().isEmpty() ? "" : ", " + network.getMacAddress());
   }
 
   private static void printConditions(List<Condition> conditions, Instant now, PrintStream out) {

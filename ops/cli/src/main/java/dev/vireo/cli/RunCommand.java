@@ -10,6 +10,7 @@ import dev.vireo.proto.v1.Entropy;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.Placement;
 import dev.vireo.proto.v1.ResourceMeta;
@@ -145,6 +146,17 @@ final class RunCommand implements Callable<Integer> {
 
   @Option(names = "--no-disk", description = "Not even the image's root disk.")
   private boolean noDisk;
+
+  @Option(
+      names = "--net",
+      paramLabel = Converters.NetworkForm.LABEL,
+      converter = Converters.NetworkForm.class,
+      description =
+          "A network: 'auto' for a tap interface that the node makes and that goes with the"
+              + " microVM, or properties: tap=NAME of one that the node has, mac=ADDRESS,"
+              + " queues=PAIRS, mtu=BYTES, rx=RATE and tx=RATE in bytes a second (500K, 10M, 1G),"
+              + " id=ID. Repeatable.")
+  private List<Network> networks = new ArrayList<>();
 
   @Option(
       names = "--entropy",
@@ -302,6 +314,7 @@ final class RunCommand implements Callable<Integer> {
                           case FDT -> Announcement.FDT;
                         }))
             .addAllDisks(disks(api))
+            .addAllNetworks(networks())
             .setConsole(Console.newBuilder().setMaxBytes(consoleBytes).setReadyMarker(readyMarker))
             .setPlacement(Placement.newBuilder().putAllNodeSelector(nodeSelector))
             .setLifecycle(lifecycle());
@@ -334,6 +347,18 @@ final class RunCommand implements Callable<Integer> {
               .setNanos(ttl.toNanosPart()));
     }
     return lifecycle.build();
+  }
+
+  /** The networks as given, numbered where they have no id. */
+  private List<Network> networks() {
+    List<Network> named = new ArrayList<>();
+    for (Network network : networks) {
+      named.add(
+          network.getId().isEmpty()
+              ? network.toBuilder().setId("net" + named.size()).build()
+              : network);
+    }
+    return named;
   }
 
   /** The disks as given, numbered where they have no id; for a Linux image its root disk. */

@@ -34,6 +34,27 @@ final class VirtioNames {
           13, "DISCARD",
           14, "WRITE_ZEROES");
 
+  /** Network device feature bits, section 5.1.3. */
+  private static final Map<Integer, String> NETWORK_FEATURES =
+      Map.ofEntries(
+          Map.entry(0, "CSUM"),
+          Map.entry(1, "GUEST_CSUM"),
+          Map.entry(2, "CTRL_GUEST_OFFLOADS"),
+          Map.entry(3, "MTU"),
+          Map.entry(5, "MAC"),
+          Map.entry(7, "GUEST_TSO4"),
+          Map.entry(8, "GUEST_TSO6"),
+          Map.entry(9, "GUEST_ECN"),
+          Map.entry(10, "GUEST_UFO"),
+          Map.entry(11, "HOST_TSO4"),
+          Map.entry(12, "HOST_TSO6"),
+          Map.entry(13, "HOST_ECN"),
+          Map.entry(14, "HOST_UFO"),
+          Map.entry(15, "MRG_RXBUF"),
+          Map.entry(16, "STATUS"),
+          Map.entry(17, "CTRL_VQ"),
+          Map.entry(22, "MQ"));
+
   private VirtioNames() {}
 
   /** The furthest point the driver has reached, which is what one wants to know. */
@@ -48,9 +69,12 @@ final class VirtioNames {
 
   static String features(String model, long features) {
     Map<Integer, String> names = new TreeMap<>(RING_FEATURES);
-    if (model.equals("blk")) {
-      names.putAll(BLOCK_FEATURES);
-    }
+    names.putAll(
+        switch (model) {
+          case "blk" -> BLOCK_FEATURES;
+          case "net" -> NETWORK_FEATURES;
+          default -> Map.of();
+        });
     List<String> set = new ArrayList<>();
     for (int bit = 0; bit < Long.SIZE; bit++) {
       if ((features & 1L << bit) != 0) {

@@ -13,15 +13,19 @@ import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.NodeStatus;
+import dev.vireo.proto.v1.RateLimit;
 import dev.vireo.proto.v1.ResourceMeta;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class RunCommandTest {
   private static final String JOB = "projects/default/microvms/job";
@@ -42,7 +46,9 @@ class RunCommandTest {
             "run job --project default --kernel /boot/vmlinuz --vcpus 2 --memory 1G".split(" "),
             "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
             "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
-            "--entropy".split(" "),
+            "--entropy --net auto".split(" "),
+            "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
+                .split(" "),
             new String[] {"--cmdline", "quiet panic=-1"}));
 
     CreateMicroVmRequest request = controller.creates.getFirst();
@@ -60,10 +66,36 @@ class RunCommandTest {
         List.of(disk("root", "/srv/root.raw", false), disk("disk1", "/srv/data.raw", true)),
         spec.getDisksList());
     assertTrue(spec.hasEntropy());
+    assertEquals(
+        List.of(
+            Network.newBuilder().setId("net0").build(),
+            Network.newBuilder()
+                .setId("lan")
+                .setTap("tap0")
+                .setMacAddress("02:00:00:00:00:01")
+                .setQueuePairs(2)
+                .setMtu(1400)
+                .setRxRateLimit(bandwidth(10 << 20))
+                .setTxRateLimit(bandwidth(500))
+                .build()),
+        spec.getNetworksList());
     assertEquals(Map.of("zone", "x"), spec.getPlacement().getNodeSelectorMap());
     assertEquals(Lifecycle.RestartPolicy.ON_FAILURE, spec.getLifecycle().getRestartPolicy());
     assertEquals(Duration.newBuilder().setSeconds(5400).build(), spec.getLifecycle().getTtl());
     assertEquals("job PENDING\n", cli.out());
+  }
+
+  private static RateLimit bandwidth(long bytes) {
+    RateLimit.Builder limit = RateLimit.newBuilder();
+    limit.getBandwidthBuilder().setCapacity(bytes).setRefillPerSecond(bytes);
+    return limit.build();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"tap0", "tap=tap0,speed=1", "queues=two", "rx=fast", "rx=1T", ""})
+  void refusesNetworksThatItDoesNotUnderstand(String network) {
+    assertEquals(ExitCode.USAGE, cli.run("run", "--net", network));
+    assertEquals(List.of(), controller.creates);
   }
 
   @Test

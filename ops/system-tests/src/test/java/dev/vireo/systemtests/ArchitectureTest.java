@@ -66,6 +66,7 @@ class ArchitectureTest {
           Map.entry("backend", List.of("memory")),
           Map.entry("virtio.queue", List.of("memory")),
           Map.entry("virtio.block", List.of("memory", "virtio", "virtio.queue", "backend")),
+          Map.entry("virtio.net", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.rng", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.input", List.of("memory", "virtio", "virtio.queue")),
           Map.entry("virtio.mmio", List.of("memory", "virtio", "virtio.queue")),

@@ -92,6 +92,22 @@ public enum ErrorReason {
       Code.INVALID_ARGUMENT,
       "The disk is not a raw file or block device whose size is a multiple of 512 bytes.",
       "Use a regular file or block device; round its size up with truncate -s %512."),
+  NETWORK_NOT_FOUND(
+      Code.INVALID_ARGUMENT,
+      "The node has no interface of this name.",
+      "Make it: ip tuntap add NAME mode tap; or leave the name out and the node makes one."),
+  NETWORK_INVALID(
+      Code.INVALID_ARGUMENT,
+      "The interface is no tap interface, or was not made for several queues.",
+      "Use a tap interface; for several queue pairs add multi_queue when making it."),
+  NETWORK_BUSY(
+      Code.FAILED_PRECONDITION,
+      "The tap interface is in use, by another microVM or another process.",
+      "Give each network an interface of its own."),
+  NETWORK_UNAVAILABLE(
+      Code.UNAVAILABLE,
+      "The node cannot open a tap interface.",
+      "Run vireo doctor on the node: it needs /dev/net/tun and the right to use it."),
   COMMAND_LINE_TOO_LONG(
       Code.INVALID_ARGUMENT,
       "The kernel command line, with what Vireo adds, is longer than 2,047 bytes.",

@@ -1,11 +1,13 @@
 package dev.vireo.worker;
 
+import dev.vireo.catalog.BackEnd;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.worker.CommandLine.UsageException;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.doctor.Diagnosis;
 import dev.vireo.worker.doctor.Doctor;
+import dev.vireo.worker.doctor.Host;
 import dev.vireo.worker.doctor.ThisHost;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.node.ProcFiles;
@@ -150,11 +152,13 @@ public final class Main {
   }
 
   private static NodeFacts facts(WorkerOptions options, KvmProbe kvm) throws IOException {
+    Host host = new ThisHost();
     long total = ProcFiles.memoryTotalMib();
     long reserve = options.memoryReserveMib() >= 0 ? options.memoryReserveMib() : 256 + total / 20;
     return new NodeFacts(
         options.images(),
         kvm,
+        BackEnd.availableOn(file -> host.isUsable(Path.of(file))),
         options.emulated(),
         Runtime.getRuntime().availableProcessors(),
         options.cpuOvercommit(),

@@ -63,7 +63,7 @@ class WorkerTest {
     state = StateDirectory.open(temporary.resolve("node"));
     ImageDirectory images = new ImageDirectory(temporary.resolve("images"));
     KvmProbe kvm = new KvmProbe(12, "kvm_pvm", false, 8, 32, true, true, true, true, true, true);
-    NodeFacts facts = new NodeFacts(images, kvm, false, 2, 4, 4096, 1024);
+    NodeFacts facts = new NodeFacts(images, kvm, BackEnd.allAvailable(), false, 2, 4, 4096, 1024);
     worker =
         new Worker(
             "n1",

@@ -34,6 +34,7 @@ final class Inspections {
             .setGsi(transport.slot().gsi())
             .setStatus(now.status())
             .setDriverFeatures(now.driverFeatures())
+            .putAllAttributes(transport.device().attributes())
             .putAllCounters(now.counters())
             .setRegisterExits(now.exitsSinceDriverOk());
     for (TransportInspection.Queue queue : now.queues()) {

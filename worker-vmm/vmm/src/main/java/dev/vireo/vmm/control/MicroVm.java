@@ -5,17 +5,20 @@ import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.Linux;
 import dev.vireo.linux.LinuxException;
+import dev.vireo.linux.MonotonicClock;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.NetDevice;
 import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.vmm.v1.VmmTimings;
 import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RawFile;
+import dev.vireo.vmm.backend.Tap;
 import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.machine.ConsoleFile;
@@ -193,10 +196,31 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
             new RawFile(descriptors.take(block.getFileFd()), block.getCapacityBytes()),
             block.getReadOnly());
       }
+      case NET -> network(device.getId(), device.getNet(), descriptors);
       case ENTROPY -> new EntropyDevice(device.getId(), new HostRandom());
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
     };
+  }
+
+  private static VirtioDevice network(String id, NetDevice network, Descriptors descriptors) {
+    List<Tap> taps = new ArrayList<>(network.getTapFdsCount());
+    try {
+      for (int fd : network.getTapFdsList()) {
+        taps.add(new Tap(descriptors.take(fd)));
+      }
+      return new dev.vireo.vmm.virtio.net.NetDevice(
+          id,
+          network.getMacAddress().toByteArray(),
+          network.getMtu(),
+          RateLimits.of(network.getRxRateLimit()),
+          RateLimits.of(network.getTxRateLimit()),
+          taps,
+          MonotonicClock.INSTANCE);
+    } catch (RuntimeException e) {
+      taps.forEach(Tap::close);
+      throw e;
+    }
   }
 
   private RequestException failedSetup(

@@ -6,9 +6,9 @@ import java.lang.foreign.ValueLayout;
 
 /**
  * Ranges of guest memory as {@code preadv(2)} and {@code pwritev(2)} take them: an array of {@code
- * struct iovec}. Made once and filled anew for each request. Only {@link GuestMemory} gives it
- * addresses, so a system call on it cannot touch anything else. Not for more than one thread at a
- * time.
+ * struct iovec}. Made once and filled anew for each request, or used as a queue: ranges come in at
+ * the end and leave at the front. Only {@link GuestMemory} and memory of our own give it addresses,
+ * so a system call on it cannot touch anything else. Not for more than one thread at a time.
  */
 public final class IoVector {
   private static final long ENTRY_BYTES = 16;
@@ -43,14 +43,47 @@ public final class IoVector {
    * @throws IndexOutOfBoundsException if the vector is full
    */
   public void add(long address, long length) {
+    append(memory.hostAddress(address, length), length);
+  }
+
+  /**
+   * Adds memory of this process at the end.
+   *
+   * @param own native, and reachable until it is taken off again
+   * @throws IndexOutOfBoundsException if the vector is full
+   */
+  public void add(MemorySegment own) {
+    append(own.address(), own.byteSize());
+  }
+
+  private void append(long hostAddress, long length) {
     if (end == capacity) {
-      throw new IndexOutOfBoundsException("vector of " + capacity + " is full");
+      makeRoom();
     }
     long entry = end * ENTRY_BYTES;
-    entries.set(ValueLayout.JAVA_LONG, entry, memory.hostAddress(address, length));
+    entries.set(ValueLayout.JAVA_LONG, entry, hostAddress);
     entries.set(ValueLayout.JAVA_LONG, entry + 8, length);
     end++;
     bytes += length;
+  }
+
+  /** Moves the ranges to where those that left have been. */
+  private void makeRoom() {
+    if (first == 0) {
+      throw new IndexOutOfBoundsException("vector of " + capacity + " is full");
+    }
+    MemorySegment.copy(entries, first * ENTRY_BYTES, entries, 0, count() * ENTRY_BYTES);
+    end -= first;
+    first = 0;
+  }
+
+  /** Takes the last range off again. */
+  public void removeLast() {
+    if (count() == 0) {
+      throw new IndexOutOfBoundsException("no range to remove");
+    }
+    end--;
+    bytes -= entries.get(ValueLayout.JAVA_LONG, end * ENTRY_BYTES + 8);
   }
 
   /** Takes the first {@code count} bytes away, which a system call has transferred. */
@@ -76,6 +109,11 @@ public final class IoVector {
   /** Bytes in all ranges. */
   public long bytes() {
     return bytes;
+  }
+
+  /** How many ranges can be added. */
+  public int room() {
+    return capacity - count();
   }
 
   /** How many ranges. */

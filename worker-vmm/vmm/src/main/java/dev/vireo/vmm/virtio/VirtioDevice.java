@@ -25,6 +25,11 @@ public interface VirtioDevice extends AutoCloseable {
   /** The feature bits it offers, apart from those of the transport. Constant. */
   long features();
 
+  /** Whether it can work with this subset of the features: some require others. */
+  default boolean accepts(long features) {
+    return true;
+  }
+
   /**
    * The largest size of each queue, a power of two up to 32,768; as many entries as it has queues.
    */
@@ -61,6 +66,11 @@ public interface VirtioDevice extends AutoCloseable {
    * Stops all of it, and forgets the activation; the next may follow. Harmless if it is not active.
    */
   void deactivate();
+
+  /** What is worth telling of it and of what serves it: properties by name. */
+  default Map<String, String> attributes() {
+    return Map.of();
+  }
 
   /**
    * What it did: requests by kind, bytes, errors by reason. Readable at any time from any thread.

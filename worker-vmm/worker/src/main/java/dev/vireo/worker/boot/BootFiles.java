@@ -63,11 +63,12 @@ public record BootFiles(
     return wanted == 0 ? DEFAULT_CONSOLE_BYTES : wanted;
   }
 
-  /** What to tell the VMM, but for who the microVM is. */
-  public Orders orders(Fd console, Fd exitRecord) {
+  /** What to tell the VMM of the microVM of this uid, but for its name and attempt. */
+  public Orders orders(String microVmUid, Fd console, Fd exitRecord) {
     List<Fd> descriptors = new ArrayList<>();
     CreateRequest.Builder request =
         CreateRequest.newBuilder()
+            .setMicrovmUid(microVmUid)
             .setVcpus(vcpus)
             .setMemoryBytes(memoryBytes)
             .setKvmFd(add(descriptors, kvm))
@@ -85,7 +86,7 @@ public record BootFiles(
     initramfs.ifPresent(file -> boot.setInitramfsFd(add(descriptors, file)));
     request.setKernel(boot);
     for (OpenDevice device : devices) {
-      request.addDevices(device.order(descriptors));
+      request.addDevices(device.order(microVmUid, descriptors));
     }
     return new Orders(request, descriptors);
   }

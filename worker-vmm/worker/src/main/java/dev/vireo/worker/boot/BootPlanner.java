@@ -293,6 +293,12 @@ public final class BootPlanner {
     for (int i = 0; i < spec.getDisksCount(); i++) {
       devices.add(openDisk(spec.getDisks(i), "spec.disks[" + i + "].source", source, opened));
     }
+    for (int i = 0; i < spec.getNetworksCount(); i++) {
+      OpenDevice.Network network =
+          NetworkPlanner.open(spec.getNetworks(i), "spec.networks[" + i + "]");
+      opened.addAll(network.tap().queues());
+      devices.add(network);
+    }
     if (spec.hasEntropy()) {
       devices.add(new OpenDevice.Entropy());
     }

@@ -1,14 +1,19 @@
 package dev.vireo.worker.boot;
 
+import com.google.protobuf.ByteString;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.TapInterface;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.EntropyDevice;
+import dev.vireo.proto.vmm.v1.NetDevice;
+import dev.vireo.proto.vmm.v1.RateLimit;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import java.util.Optional;
 
 /** A device that a spec asks for, with what it needs open. */
 public sealed interface OpenDevice extends AutoCloseable {
@@ -18,9 +23,10 @@ public sealed interface OpenDevice extends AutoCloseable {
   /**
    * What to tell the VMM.
    *
+   * @param microVmUid whose device it is
    * @param descriptors gets those that the message names by their place in it
    */
-  Device.Builder order(List<Fd> descriptors);
+  Device.Builder order(String microVmUid, List<Fd> descriptors);
 
   /**
    * Makes what it has of its own in the microVM's directory, unless an earlier run did.
@@ -42,7 +48,7 @@ public sealed interface OpenDevice extends AutoCloseable {
   record Disk(String id, Fd file, boolean readOnly, boolean template, long bytes)
       implements OpenDevice {
     @Override
-    public Device.Builder order(List<Fd> descriptors) {
+    public Device.Builder order(String microVmUid, List<Fd> descriptors) {
       return Device.newBuilder()
           .setId(id)
           .setBlock(
@@ -74,6 +80,41 @@ public sealed interface OpenDevice extends AutoCloseable {
     }
   }
 
+  /**
+   * A tap interface.
+   *
+   * @param mac none: one is made up of the microVM's uid
+   * @param mtu 0 if the guest is told none
+   */
+  record Network(
+      String id,
+      TapInterface tap,
+      Optional<MacAddress> mac,
+      int mtu,
+      RateLimit receiveLimit,
+      RateLimit transmitLimit)
+      implements OpenDevice {
+    @Override
+    public Device.Builder order(String microVmUid, List<Fd> descriptors) {
+      MacAddress address = mac.orElseGet(() -> MacAddress.of(microVmUid, id));
+      NetDevice.Builder net =
+          NetDevice.newBuilder()
+              .setMacAddress(ByteString.copyFrom(address.bytes()))
+              .setMtu(mtu)
+              .setRxRateLimit(receiveLimit)
+              .setTxRateLimit(transmitLimit);
+      for (Fd queue : tap.queues()) {
+        net.addTapFds(BootFiles.add(descriptors, queue));
+      }
+      return Device.newBuilder().setId(id).setNet(net);
+    }
+
+    @Override
+    public void close() {
+      tap.close();
+    }
+  }
+
   /** Random numbers, for which the VMM needs nothing open. */
   record Entropy() implements OpenDevice {
     @Override
@@ -82,7 +123,7 @@ public sealed interface OpenDevice extends AutoCloseable {
     }
 
     @Override
-    public Device.Builder order(List<Fd> descriptors) {
+    public Device.Builder order(String microVmUid, List<Fd> descriptors) {
       return Device.newBuilder().setId(id()).setEntropy(EntropyDevice.getDefaultInstance());
     }
   }

@@ -38,7 +38,7 @@ public final class Doctor {
     kvm.ifPresent(this::virtualization);
     kvm.ifPresent(this::capabilities);
     machine();
-    device("tun", Path.of("/dev/net/tun"), "modprobe tun", "networks by tap interface");
+    device("tun", Path.of("/dev/net/tun"), "modprobe tun", "the net/tap back end");
     device("vhost-net", Path.of("/dev/vhost-net"), "modprobe vhost_net", "the net/vhost back end");
     device(
         "vhost-vsock",
@@ -57,7 +57,9 @@ public final class Doctor {
     return new Diagnosis(
         List.copyOf(checks),
         kvm.filter(KvmProbe::usable).isPresent()
-            ? BackEnd.allAvailable().stream().map(BackEnd::qualifiedName).toList()
+            ? BackEnd.availableOn(file -> host.isUsable(Path.of(file))).stream()
+                .map(BackEnd::qualifiedName)
+                .toList()
             : List.of(),
         tiers(kvm, emulator && ext4, compiler));
   }

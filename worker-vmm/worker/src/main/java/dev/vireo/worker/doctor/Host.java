@@ -13,7 +13,7 @@ public interface Host {
 
   boolean exists(Path path);
 
-  /** Whether this process may read and write it. */
+  /** Whether this process can open it for reading and writing. */
   boolean isUsable(Path path);
 
   /** The program's path, if it is on PATH. */

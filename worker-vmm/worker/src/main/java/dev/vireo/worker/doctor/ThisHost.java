@@ -1,6 +1,8 @@
 package dev.vireo.worker.doctor;
 
+import dev.vireo.linux.Fd;
 import dev.vireo.linux.KvmProbe;
+import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.node.ProcFiles;
@@ -26,7 +28,13 @@ public final class ThisHost implements Host {
 
   @Override
   public boolean isUsable(Path path) {
-    return Files.isReadable(path) && Files.isWritable(path);
+    // Its permissions say too little: a driver may be missing behind it.
+    try {
+      Fd.open(path.toString(), Fd.O_RDWR | Fd.O_NONBLOCK).close();
+      return true;
+    } catch (LinuxException e) {
+      return false;
+    }
   }
 
   @Override

@@ -121,6 +121,7 @@ public final class Inspector {
             .setGsi(of.getGsi())
             .setStatus(of.getStatus())
             .setDriverFeatures(of.getDriverFeatures())
+            .putAllAttributes(of.getAttributesMap())
             .putAllCounters(of.getCountersMap())
             .setExitsPerIo(exitsPerIo(of));
     of.getQueuesList().forEach(queue -> device.addQueues(queue(queue)));

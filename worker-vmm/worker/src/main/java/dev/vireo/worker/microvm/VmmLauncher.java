@@ -59,7 +59,7 @@ public final class VmmLauncher implements Launcher {
             .build();
     try (BootFiles files = planner.open(spec);
         Fd sink = Fd.open("/dev/null", Fd.O_RDWR)) {
-      var _ = files.orders(sink, sink).request().build().toByteArray();
+      var _ = files.orders("", sink, sink).request().build().toByteArray();
     } catch (RejectedException | LinuxException e) {
       LOG.log(Level.DEBUG, "cannot rehearse: {0}", e.getMessage());
     }
@@ -94,13 +94,9 @@ public final class VmmLauncher implements Launcher {
     vmm.listen(listener.apply(vmm));
     try (Fd console = ConsoleFile.openForVmm(directory);
         Fd exitRecord = vmm.assign(assignment.getUid(), assignment.getAttempt())) {
-      BootFiles.Orders orders = files.orders(console, exitRecord);
+      BootFiles.Orders orders = files.orders(assignment.getUid(), console, exitRecord);
       CreateRequest.Builder create =
-          orders
-              .request()
-              .setMicrovmUid(assignment.getUid())
-              .setMicrovmName(assignment.getName())
-              .setAttempt(assignment.getAttempt());
+          orders.request().setMicrovmName(assignment.getName()).setAttempt(assignment.getAttempt());
       return vmm.request(VmmRequest.newBuilder().setCreate(create), orders.descriptors())
           .orTimeout(answerWithin.toSeconds(), SECONDS);
     } catch (IOException | LinuxException e) {

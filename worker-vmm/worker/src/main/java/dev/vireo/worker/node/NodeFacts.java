@@ -31,6 +31,7 @@ public final class NodeFacts {
   private final Set<String> toldOf = new HashSet<>();
 
   /**
+   * @param backEnds that this host can serve
    * @param emulated whether this machine is itself emulated without hardware virtualization
    * @param cpus that the kernel schedules on
    * @param cpuOvercommit how many vCPUs are promised for each CPU
@@ -40,6 +41,7 @@ public final class NodeFacts {
   public NodeFacts(
       ImageDirectory images,
       KvmProbe kvm,
+      List<BackEnd> backEnds,
       boolean emulated,
       int cpus,
       int cpuOvercommit,
@@ -58,7 +60,7 @@ public final class NodeFacts {
                 arm64
                     ? List.of(Announcement.FDT)
                     : List.of(Announcement.ACPI, Announcement.CMDLINE));
-    for (BackEnd backEnd : BackEnd.allAvailable()) {
+    for (BackEnd backEnd : backEnds) {
       capabilities.addBackEnds(backEnd.qualifiedName());
     }
     this.machine = capabilities.build();

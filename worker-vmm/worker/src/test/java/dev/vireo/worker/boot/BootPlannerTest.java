@@ -123,7 +123,7 @@ class BootPlannerTest {
     spec.addDisksBuilder().setId("data").setSource(disk("data", 512).toString());
     try (BootFiles boot = planner.open(spec.build());
         Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
-      BootFiles.Orders orders = boot.orders(other, other);
+      BootFiles.Orders orders = boot.orders("uid", other, other);
       CreateRequest request = orders.request().build();
       assertEquals(boot.kvm(), orders.descriptors().get(request.getKvmFd()));
       assertEquals(boot.kernel(), orders.descriptors().get(request.getKernel().getKernelFd()));
@@ -146,7 +146,7 @@ class BootPlannerTest {
     spec.addDisksBuilder().setId("data").setSource(disk("data", 512).toString());
     try (BootFiles boot = planner.open(spec.build());
         Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
-      CreateRequest request = boot.orders(other, other).request().build();
+      CreateRequest request = boot.orders("uid", other, other).request().build();
       assertEquals(2, request.getDevicesCount());
       assertEquals("data", request.getDevices(0).getId());
       assertEquals("entropy", request.getDevices(1).getId());

@@ -61,6 +61,15 @@ class DoctorTest {
   }
 
   @Test
+  void aHostWithoutTunHasNoTapNetworks() throws Exception {
+    host.files.remove("/dev/net/tun");
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertEquals(Verdict.LIMITED, verdict(diagnosis, "tun"));
+    assertFalse(diagnosis.backEnds().contains("net/tap"));
+    assertTrue(diagnosis.canRunGuests());
+  }
+
+  @Test
   void aKvmThatMayNotBeOpenedIsAMatterOfItsGroup() throws Exception {
     host.probe = null;
     host.errno = Errno.EACCES;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.catalog.BackEnd;
 import dev.vireo.images.ImageDirectory;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.proto.v1.NodeCapabilities;
@@ -19,7 +20,8 @@ class NodeFactsTest {
   private NodeFacts facts(String module, boolean hardware) {
     KvmProbe kvm =
         new KvmProbe(12, module, hardware, 1024, 32_764, true, true, true, true, true, true);
-    return new NodeFacts(new ImageDirectory(store), kvm, false, 2, 128, 24_000, 1_456);
+    return new NodeFacts(
+        new ImageDirectory(store), kvm, BackEnd.allAvailable(), false, 2, 128, 24_000, 1_456);
   }
 
   @Test

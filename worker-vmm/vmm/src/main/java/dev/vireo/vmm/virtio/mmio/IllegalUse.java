@@ -16,7 +16,10 @@ enum IllegalUse {
   STATUS_STEP,
   /** Features written before DRIVER or after FEATURES_OK. */
   FEATURES_FROZEN,
-  /** FEATURES_OK without VERSION_1, or with features that were not offered (2.2.1, 6.1). */
+  /**
+   * FEATURES_OK without VERSION_1, with features that were not offered, or without those that they
+   * require (2.2.1, 6.1).
+   */
   FEATURES_REFUSED,
   /** A queue register written while QueueSel names no queue. */
   QUEUE_SELECT,

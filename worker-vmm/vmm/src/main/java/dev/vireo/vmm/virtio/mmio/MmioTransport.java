@@ -274,7 +274,9 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
    */
   private void acceptFeatures() {
     boolean offered = (driverFeatures & ~offeredFeatures()) == 0;
-    if (offered && (driverFeatures & VirtioDevice.VERSION_1) != 0) {
+    if (offered
+        && (driverFeatures & VirtioDevice.VERSION_1) != 0
+        && device.accepts(driverFeatures)) {
       setStatus(DeviceStatus.FEATURES_OK);
     } else {
       illegal(IllegalUse.FEATURES_REFUSED);
@@ -549,11 +551,13 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     return 0;
   }
 
-  /** Stops the device for good. When it returns, guest memory is no longer used. */
+  /**
+   * Stops the device for good, when no vCPU is left that could use it. When it returns, guest
+   * memory is no longer used. Without the lock: a thread of the device that is about to end may
+   * have a change of configuration to tell of.
+   */
   @Override
   public void close() {
-    synchronized (lock) {
-      device.close();
-    }
+    device.close();
   }
 }

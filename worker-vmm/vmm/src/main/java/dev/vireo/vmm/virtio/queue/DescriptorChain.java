@@ -2,6 +2,7 @@ package dev.vireo.vmm.virtio.queue;
 
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.IoVector;
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,6 +62,12 @@ public final class DescriptorChain {
     return writableBytes;
   }
 
+  /** The readable byte at {@code from}. */
+  public byte getByte(long from) {
+    checkRange(from, 1, readableBytes);
+    return (byte) getInPieces(from, 1);
+  }
+
   /** The four readable bytes from {@code from} on, little-endian. */
   public int getInt(long from) {
     checkRange(from, Integer.BYTES, readableBytes);
@@ -107,6 +114,36 @@ public final class DescriptorChain {
       memory.putByte(addresses[i] + offset, value);
       offset++;
     }
+  }
+
+  /** Copies all of {@code source} to the writable bytes from {@code from} on. */
+  public void write(long from, MemorySegment source) {
+    checkRange(from, source.byteSize(), writableBytes);
+    long offset = from;
+    long done = 0;
+    for (int i = readableCount; done < source.byteSize(); i++) {
+      long here = Math.min(lengths[i] - offset, source.byteSize() - done);
+      if (here > 0) {
+        memory.slice(addresses[i] + offset, here).copyFrom(source.asSlice(done, here));
+        done += here;
+        offset = 0;
+      } else {
+        offset -= lengths[i];
+      }
+    }
+  }
+
+  /**
+   * The guest's address of the writable byte at {@code offset}, for a device that writes it later.
+   */
+  public long writableAddress(long offset) {
+    checkRange(offset, 1, writableBytes);
+    int i = readableCount;
+    long left = offset;
+    for (; left >= lengths[i]; i++) {
+      left -= lengths[i];
+    }
+    return addresses[i] + left;
   }
 
   /**

@@ -35,7 +35,8 @@ public final class QueueCounters {
     return requests.get();
   }
 
-  void notified() {
+  /** A notification woke the device. */
+  public void notified() {
     notifications.incrementAndGet();
   }
 
@@ -47,7 +48,8 @@ public final class QueueCounters {
     interruptsSuppressed.incrementAndGet();
   }
 
-  void requestDone() {
+  /** A chain was returned. */
+  public void requestDone() {
     requests.incrementAndGet();
   }
 }

@@ -1,6 +1,5 @@
 package dev.vireo.vmm.virtio.queue;
 
-import dev.vireo.linux.EventFd;
 import dev.vireo.linux.MonotonicClock;
 import dev.vireo.vmm.memory.GuestMemory;
 import java.util.function.LongSupplier;
@@ -47,8 +46,7 @@ public final class QueueWorker implements AutoCloseable {
   private record Service(
       Virtqueue queue, DescriptorChain chain, QueueSignals signals, Handler handler) {}
 
-  private final EventFd notifier;
-  private final QueueCounters counters;
+  private final QueueConnection connection;
   private final LongSupplier nanoTime;
   private final Thread thread;
   // Held while a ring is being served: who gets it knows that nothing is in flight.
@@ -63,8 +61,7 @@ public final class QueueWorker implements AutoCloseable {
   }
 
   QueueWorker(String name, QueueConnection connection, LongSupplier nanoTime) {
-    this.notifier = connection.notifier();
-    this.counters = connection.counters();
+    this.connection = connection;
     this.nanoTime = nanoTime;
     this.thread = Thread.ofPlatform().name(name).daemon().start(new Loop());
   }
@@ -75,7 +72,7 @@ public final class QueueWorker implements AutoCloseable {
       service = new Service(queue, new DescriptorChain(memory, queue.size()), signals, handler);
       stopping = false;
     }
-    notifier.signal();
+    connection.notifier().signal();
   }
 
   /** Returns once nothing is in flight, after which the ring is neither read nor written. */
@@ -92,7 +89,7 @@ public final class QueueWorker implements AutoCloseable {
   public void close() {
     stop();
     closed = true;
-    notifier.signal();
+    connection.notifier().signal();
     boolean interrupted = false;
     while (thread.isAlive()) {
       try {
@@ -110,11 +107,11 @@ public final class QueueWorker implements AutoCloseable {
     @Override
     public void run() {
       while (true) {
-        notifier.drain();
+        connection.notifier().drain();
         if (closed) {
           return;
         }
-        counters.notified();
+        connection.counters().notified();
         synchronized (serving) {
           if (service != null && !stopping) {
             serve(service);
@@ -141,7 +138,7 @@ public final class QueueWorker implements AutoCloseable {
       while (mayGoOn(current) && queue.pop(current.chain())) {
         int written = current.handler().handle(current.chain());
         queue.complete(current.chain(), written);
-        counters.requestDone();
+        connection.counters().requestDone();
         long nowNanos = nanoTime.getAsLong();
         if (nowNanos - toldNanos > NEWS_WITHIN_NANOS) {
           interrupt(current);
@@ -175,14 +172,6 @@ public final class QueueWorker implements AutoCloseable {
   }
 
   private void interrupt(Service current) {
-    if (!current.queue().hasNews()) {
-      return;
-    }
-    if (current.queue().interruptWanted()) {
-      counters.interrupted();
-      current.signals().usedBuffers();
-    } else {
-      counters.interruptSuppressed();
-    }
+    connection.interruptIfWanted(current.queue(), current.signals());
   }
 }

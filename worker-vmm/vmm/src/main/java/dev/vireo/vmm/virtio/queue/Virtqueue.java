@@ -199,11 +199,27 @@ public final class Virtqueue {
    *     written (2.7.8.2)
    */
   public void complete(DescriptorChain chain, int written) {
+    addUsed(chain.head(), written);
+    publishUsed();
+  }
+
+  /**
+   * Puts a chain into the used ring, where the driver does not see it before {@link #publishUsed}:
+   * for chains that have to be returned together.
+   *
+   * @param head that of the chain
+   * @param written as for {@link #complete}
+   */
+  public void addUsed(int head, int written) {
     long element = used + USED_RING + (long) (nextUsed & (size - 1)) * USED_ELEMENT_BYTES;
-    memory.putInt(element, chain.head());
+    memory.putInt(element, head);
     memory.putInt(element + 4, written);
     nextUsed = (nextUsed + 1) & 0xffff;
-    inUse[chain.head()] = false;
+    inUse[head] = false;
+  }
+
+  /** Shows the driver all that was put into the used ring. */
+  public void publishUsed() {
     memory.putShortRelease(used + USED_INDEX, (short) nextUsed);
   }
 

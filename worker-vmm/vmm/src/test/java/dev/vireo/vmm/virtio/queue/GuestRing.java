@@ -22,10 +22,12 @@ public final class GuestRing {
   public static final int WRITE = 2;
   public static final int INDIRECT = 4;
 
-  private static final long DESCRIPTORS = 0x1000;
-  private static final long AVAILABLE = 0x4000;
-  private static final long USED = 0x6000;
+  /** What a queue takes, below {@link #BUFFERS} if it is the first. */
+  private static final long QUEUE_BYTES = 0x7000;
 
+  private final long descriptors;
+  private final long available;
+  private final long used;
   private final GuestMemory memory;
   private final int size;
   private int availableIndex;
@@ -39,8 +41,16 @@ public final class GuestRing {
 
   /** In memory that has {@link #RAM_END} bytes from 0 at least. */
   public GuestRing(GuestMemory memory, int size) {
+    this(memory, size, 0x1000);
+  }
+
+  /** At {@code base} in memory that other queues are in too. */
+  public GuestRing(GuestMemory memory, int size, long base) {
     this.memory = memory;
     this.size = size;
+    this.descriptors = base;
+    this.available = base + 0x3000;
+    this.used = base + 0x5000;
   }
 
   public GuestMemory memory() {
@@ -48,12 +58,12 @@ public final class GuestRing {
   }
 
   public QueueSetup setup() {
-    return new QueueSetup(size, DESCRIPTORS, AVAILABLE, USED);
+    return new QueueSetup(size, descriptors, available, used);
   }
 
   /** Writes entry {@code index} of the descriptor table. */
   public GuestRing descriptor(int index, long address, long length, int flags, int next) {
-    return descriptor(DESCRIPTORS, index, address, length, flags, next);
+    return descriptor(descriptors, index, address, length, flags, next);
   }
 
   /** Writes entry {@code index} of the table at {@code table}. */
@@ -69,48 +79,48 @@ public final class GuestRing {
 
   /** Puts a head into the available ring and moves the index on. */
   public GuestRing offer(int head) {
-    memory.putShort(AVAILABLE + 4 + 2L * (availableIndex & (size - 1)), (short) head);
+    memory.putShort(available + 4 + 2L * (availableIndex & (size - 1)), (short) head);
     return moveIndexTo(availableIndex + 1);
   }
 
   /** Sets the available index, whatever is in the ring. */
   public GuestRing moveIndexTo(int index) {
     availableIndex = index & 0xffff;
-    memory.putShortRelease(AVAILABLE + 2, (short) availableIndex);
+    memory.putShortRelease(available + 2, (short) availableIndex);
     return this;
   }
 
   /** Whether the device asks to be notified of what was offered since {@code before}, by flag. */
   public boolean notificationsWanted() {
-    return memory.getShort(USED) == 0;
+    return memory.getShort(used) == 0;
   }
 
   /** The available index at which the device wants a notification. */
   public int availableEvent() {
-    return Short.toUnsignedInt(memory.getShort(USED + 4 + 8L * size));
+    return Short.toUnsignedInt(memory.getShort(used + 4 + 8L * size));
   }
 
   /** Asks for an interrupt once the used index passes {@code index}. */
   public GuestRing usedEvent(int index) {
-    memory.putShort(AVAILABLE + 4 + 2L * size, (short) index);
+    memory.putShort(available + 4 + 2L * size, (short) index);
     return this;
   }
 
   /** Sets or clears the flag that no interrupt is wanted. */
   public GuestRing noInterrupt(boolean set) {
-    memory.putShort(AVAILABLE, (short) (set ? 1 : 0));
+    memory.putShort(available, (short) (set ? 1 : 0));
     return this;
   }
 
   public int usedIndex() {
-    return Short.toUnsignedInt(memory.getShortAcquire(USED + 2));
+    return Short.toUnsignedInt(memory.getShortAcquire(used + 2));
   }
 
   /** What the device returned. */
   public record Used(int head, int written) {}
 
   public Used used(int index) {
-    long element = USED + 4 + 8L * (index & (size - 1));
+    long element = used + 4 + 8L * (index & (size - 1));
     return new Used(memory.getInt(element), memory.getInt(element + 4));
   }
 
@@ -130,7 +140,7 @@ public final class GuestRing {
 
   /** Zeroes the rings, as a driver does before it sets a queue up again. */
   public GuestRing clear() {
-    memory.write(DESCRIPTORS, new byte[(int) (BUFFERS - DESCRIPTORS)]);
+    memory.write(descriptors, new byte[(int) QUEUE_BYTES]);
     availableIndex = 0;
     seenUsed = 0;
     return this;
