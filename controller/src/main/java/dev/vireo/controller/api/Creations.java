@@ -27,6 +27,7 @@ import java.io.IOException;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
@@ -91,7 +92,7 @@ final class Creations {
     fleet.validate(request.getMicrovm().getSpec(), unfit);
     if (!unfit.isEmpty()) {
       // The nodes may have changed since this very request was answered.
-      Optional<MicroVm> earlier = earlierRequest(request).map(r -> repeat(request, digest, r));
+      Optional<MicroVm> earlier = earlierRequest(request).flatMap(r -> repeat(request, digest, r));
       return earlier.orElseThrow(unfit::toException);
     }
     return request.getValidateOnly() ? dryRun(request) : commit(request, digest);
@@ -100,7 +101,12 @@ final class Creations {
   private Optional<RequestRecord> earlierRequest(CreateMicroVmRequest request) {
     return request.getRequestId().isEmpty() || request.getValidateOnly()
         ? Optional.empty()
-        : microVms.request(request.getRequestId());
+        : microVms.request(requestId(request));
+  }
+
+  /** A UUID's letters may be of either case (RFC 9562, section 4). */
+  private static String requestId(CreateMicroVmRequest request) {
+    return request.getRequestId().toLowerCase(Locale.ROOT);
   }
 
   private static Violations validate(CreateMicroVmRequest request) {
@@ -177,7 +183,7 @@ final class Creations {
               .setCreateTime(
                   Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()))
               .build();
-      creation = microVms.create(name, placed, request.getRequestId(), answer);
+      creation = microVms.create(name, placed, requestId(request), answer);
     } finally {
       // After a commit this changes nothing: the record says what was reserved.
       pending.settle(uid);
@@ -185,9 +191,10 @@ final class Creations {
     return switch (creation) {
       case Creation.Created(StoredMicroVm created) -> {
         log(created);
-        yield awaited(request, created);
+        yield awaited(request, created).orElseGet(() -> commit(request, digest));
       }
-      case Creation.Repeated(RequestRecord earlier) -> repeat(request, digest, earlier);
+      case Creation.Repeated(RequestRecord earlier) ->
+          repeat(request, digest, earlier).orElseGet(() -> commit(request, digest));
       case Creation.NameTaken() -> {
         if (request.getMicrovmId().isEmpty()) {
           yield commit(request, digest);
@@ -218,7 +225,9 @@ final class Creations {
         now);
   }
 
-  private MicroVm repeat(CreateMicroVmRequest request, ByteString digest, RequestRecord earlier) {
+  /** The first answer again; empty if that was taken back meanwhile, as if it had never been. */
+  private Optional<MicroVm> repeat(
+      CreateMicroVmRequest request, ByteString digest, RequestRecord earlier) {
     if (!earlier.getDigest().equals(digest)) {
       throw Errors.of(
           ErrorReason.REQUEST_ID_REUSED,
@@ -228,35 +237,50 @@ final class Creations {
     }
     String uid = earlier.getAnswer().getMeta().getUid();
     Optional<StoredMicroVm> now = microVms.findByUid(uid);
-    return request.getWait() == Wait.WAIT_UNSPECIFIED || now.isEmpty()
-        ? earlier.getAnswer()
-        : awaited(request, now.get());
+    if (now.isPresent()) {
+      return request.getWait() == Wait.WAIT_UNSPECIFIED
+          ? Optional.of(earlier.getAnswer())
+          : awaited(request, now.get());
+    }
+    return isTakenBack(request, uid) ? Optional.empty() : Optional.of(earlier.getAnswer());
   }
 
-  /** Waits; a microVM whose spec turns out to be wrong is taken back, so that nothing is left. */
-  private MicroVm awaited(CreateMicroVmRequest request, StoredMicroVm created) {
+  /**
+   * Waits; a microVM whose spec turns out to be wrong is taken back, so that nothing is left. Empty
+   * if another call of the same request was quicker to do so.
+   */
+  private Optional<MicroVm> awaited(CreateMicroVmRequest request, StoredMicroVm created) {
     try {
-      return waiting.await(created, request.getWait());
+      return Optional.of(waiting.await(created, request.getWait()));
     } catch (StatusRuntimeException e) {
-      if (Errors.reasonOf(e)
-          .filter(r -> r.code() == ErrorReason.Code.INVALID_ARGUMENT)
-          .isPresent()) {
-        takeBack(created.uid(), request.getRequestId());
+      Optional<ErrorReason> reason = Errors.reasonOf(e);
+      if (reason.filter(r -> r.code() == ErrorReason.Code.INVALID_ARGUMENT).isPresent()) {
+        takeBack(created.uid(), requestId(request));
+      } else if (reason.filter(ErrorReason.MICROVM_NOT_FOUND::equals).isPresent()
+          && isTakenBack(request, created.uid())) {
+        return Optional.empty();
       }
       throw e;
     }
   }
 
+  /** Of a microVM that is gone: whether the request that made it may be made again. */
+  private boolean isTakenBack(CreateMicroVmRequest request, String uid) {
+    return !request.getRequestId().isEmpty()
+        && microVms
+            .request(requestId(request))
+            .filter(earlier -> earlier.getAnswer().getMeta().getUid().equals(uid))
+            .isEmpty();
+  }
+
   private void takeBack(String uid, String requestId) {
-    microVms.update(
+    microVms.takeBack(
         uid,
+        requestId,
         microVm ->
             Lifecycle.nodeId(microVm.microVm()).isEmpty()
                 ? new Verdict.Remove()
                 : new Verdict.Put(Lifecycle.deleting(microVm.record(), true, time.now())));
-    if (!requestId.isEmpty()) {
-      microVms.forgetRequest(requestId);
-    }
   }
 
   private static StatusRuntimeException alreadyExists(MicroVmName name) {

@@ -28,6 +28,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -247,31 +248,26 @@ public final class MicroVms implements AutoCloseable {
           new Write.Put(
               requestKey, Write.ABSENT, request.toByteString(), Optional.of(requestLifetime)));
     }
-    try {
-      long committed = await(store.commit(writes));
-      return new Creation.Created(StoredMicroVm.of(record, committed, committed));
-    } catch (Conflict conflict) {
-      if (conflict.keys().contains(requestKey)) {
+    while (true) {
+      try {
+        long committed = await(store.commit(writes));
+        return new Creation.Created(StoredMicroVm.of(record, committed, committed));
+      } catch (Conflict conflict) {
+        if (!conflict.keys().contains(requestKey)) {
+          return new Creation.NameTaken();
+        }
         Optional<RequestRecord> earlier = request(requestId);
         if (earlier.isPresent()) {
           return new Creation.Repeated(earlier.get());
         }
+        // It was taken back meanwhile, and its microVM with it: so this one may be made after all.
       }
-      return new Creation.NameTaken();
     }
   }
 
   /** The request that was answered under this id, while that can be retried. */
   public Optional<RequestRecord> request(String requestId) {
     return await(store.get(REQUESTS + requestId)).map(MicroVms::requestRecord);
-  }
-
-  /** Forgets a request whose answer was an error after all, so that it can be made again. */
-  public void forgetRequest(String requestId) {
-    Optional<Entry> entry = await(store.get(REQUESTS + requestId));
-    if (entry.isPresent()) {
-      await(store.commit(List.of(new Write.Delete(entry.get().key(), entry.get().version()))));
-    }
   }
 
   /**
@@ -281,33 +277,58 @@ public final class MicroVms implements AutoCloseable {
    * @return the microVM after it; of a removed one the last; empty if there is none of this uid
    */
   public Optional<StoredMicroVm> update(String uid, Function<StoredMicroVm, Verdict> change) {
+    return update(uid, change, Optional::empty);
+  }
+
+  /**
+   * The same, for a microVM whose create was answered with an error after all: its request is
+   * forgotten in the same commit, so that it can be made again.
+   *
+   * @param requestId may be empty
+   */
+  public Optional<StoredMicroVm> takeBack(
+      String uid, String requestId, Function<StoredMicroVm, Verdict> change) {
+    return update(uid, change, () -> forgetting(requestId, uid));
+  }
+
+  private Optional<Write> forgetting(String requestId, String uid) {
+    return requestId.isEmpty()
+        ? Optional.empty()
+        : await(store.get(REQUESTS + requestId))
+            .filter(entry -> requestRecord(entry).getAnswer().getMeta().getUid().equals(uid))
+            .map(entry -> new Write.Delete(entry.key(), entry.version()));
+  }
+
+  private Optional<StoredMicroVm> update(
+      String uid, Function<StoredMicroVm, Verdict> change, Supplier<Optional<Write>> beside) {
     while (true) {
       StoredMicroVm before = byUid.get(uid);
       if (before == null) {
         return Optional.empty();
       }
       try {
-        return Optional.of(write(before, change.apply(before)));
+        return Optional.of(write(before, change.apply(before), beside.get()));
       } catch (Conflict _) {
         // Somebody else was quicker, and the image shows it already.
       }
     }
   }
 
-  private StoredMicroVm write(StoredMicroVm before, Verdict verdict) {
+  private StoredMicroVm write(StoredMicroVm before, Verdict verdict, Optional<Write> beside) {
+    List<Write> writes = new ArrayList<>();
+    beside.ifPresent(writes::add);
     return switch (verdict) {
       case Verdict.Put(MicroVmRecord record) -> {
-        if (record.equals(before.record())) {
+        if (record.equals(before.record()) && beside.isEmpty()) {
           yield before;
         }
-        long committed =
-            await(
-                store.commit(
-                    List.of(new Write.Put(before.key(), before.version(), record.toByteString()))));
+        writes.add(new Write.Put(before.key(), before.version(), record.toByteString()));
+        long committed = await(store.commit(writes));
         yield StoredMicroVm.of(record, committed, before.createdVersion());
       }
       case Verdict.Remove() -> {
-        await(store.commit(List.of(new Write.Delete(before.key(), before.version()))));
+        writes.add(new Write.Delete(before.key(), before.version()));
+        await(store.commit(writes));
         yield before;
       }
     };

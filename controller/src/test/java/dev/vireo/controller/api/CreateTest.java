@@ -29,6 +29,8 @@ import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import io.grpc.StatusRuntimeException;
 import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
@@ -142,6 +144,12 @@ final class CreateTest extends ControllerTest {
     awaitState("vm", MicroVmState.RUNNING);
 
     assertEquals(stored(first), create(request));
+    assertEquals(
+        stored(first),
+        create(
+            request.toBuilder()
+                .setRequestId(request.getRequestId().toUpperCase(Locale.ROOT))
+                .build()));
     restart();
     assertEquals(stored(first), create(request));
   }
@@ -374,6 +382,36 @@ final class CreateTest extends ControllerTest {
   }
 
   @Test
+  void ofManyRetriesAtOnceOfASpecThatItsNodeRefusesEachIsToldSo() {
+    FakeWorker worker = controller.join("a");
+    CreateMicroVmRequest request = withRequestId(probe("vm"));
+    List<CompletableFuture<MicroVm>> attempts =
+        IntStream.range(0, 32).mapToObj(_ -> createAsync(request, Wait.WAIT_RUNNING)).toList();
+    // Whoever comes after the others were refused makes it anew.
+    Thread refusing =
+        Thread.startVirtualThread(() -> {
+          while (attempts.stream().anyMatch(attempt -> !attempt.isDone())) {
+            worker
+                .poll(Duration.ofMillis(50))
+                .filter(message -> message.getDesiredChange().hasUpsert())
+                .ifPresent(message ->
+                    reject(
+                        worker,
+                        message.getDesiredChange().getUpsert(),
+                        ErrorReason.KERNEL_INVALID,
+                        "boot.kernel"));
+          }
+        });
+
+    for (CompletableFuture<MicroVm> attempt : attempts) {
+      assertEquals(
+          Map.of("spec.boot.kernel", "KERNEL_INVALID"), SpecValidatorTest.fields(refusal(attempt)));
+    }
+    await().until(() -> !refusing.isAlive());
+    assertFalse(exists("vm"));
+  }
+
+  @Test
   void aSpecThatItsNodeRefusesFailsWhereNobodyWaits() {
     FakeWorker worker = controller.join("a");
     create(probe("vm"));
@@ -447,8 +485,13 @@ final class CreateTest extends ControllerTest {
   }
 
   private static void reject(FakeWorker worker, ErrorReason reason, String field) {
+    reject(worker, worker.nextAssignment(), reason, field);
+  }
+
+  private static void reject(
+      FakeWorker worker, Assignment assignment, ErrorReason reason, String field) {
     worker.report(
-        FakeWorker.about(worker.nextAssignment(), Outcome.REJECTED)
+        FakeWorker.about(assignment, Outcome.REJECTED)
             .setState(MicroVmState.FAILED)
             .setReason(reason.name())
             .setField(field)

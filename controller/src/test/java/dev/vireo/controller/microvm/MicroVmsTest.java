@@ -89,8 +89,20 @@ final class MicroVmsTest {
         microVms.create(
             name("b"), record("b", Map.of()), "request", RequestRecord.getDefaultInstance()));
     assertTrue(microVms.find(name("b")).isEmpty());
-    microVms.forgetRequest("request");
+  }
+
+  @Test
+  void whatIsTakenBackGoesTogetherWithItsRequestAndWithNobodyElses() {
+    StoredMicroVm first = createBy("request", "a");
+    microVms.takeBack(first.uid(), "request", _ -> new Verdict.Remove());
+
     assertEquals(Optional.empty(), microVms.request("request"));
+    StoredMicroVm second = createBy("request", "a");
+    StoredMicroVm other = create("b");
+    microVms.takeBack(first.uid(), "request", _ -> new Verdict.Remove());
+    microVms.takeBack(other.uid(), "request", _ -> new Verdict.Remove());
+    assertEquals(
+        second.uid(), microVms.request("request").orElseThrow().getAnswer().getMeta().getUid());
   }
 
   @Test
@@ -279,6 +291,14 @@ final class MicroVmsTest {
     return assertInstanceOf(
             Creation.Created.class,
             microVms.create(name(id), record(id, labels), "", RequestRecord.getDefaultInstance()))
+        .microVm();
+  }
+
+  private StoredMicroVm createBy(String requestId, String id) {
+    MicroVmRecord record = record(id, Map.of());
+    RequestRecord request = RequestRecord.newBuilder().setAnswer(record.getMicrovm()).build();
+    return assertInstanceOf(
+            Creation.Created.class, microVms.create(name(id), record, requestId, request))
         .microVm();
   }
 

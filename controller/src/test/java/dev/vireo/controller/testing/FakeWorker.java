@@ -17,6 +17,8 @@ import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
 import io.grpc.Channel;
 import io.grpc.stub.StreamObserver;
+import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -127,12 +129,15 @@ public final class FakeWorker implements AutoCloseable {
 
   /** The next message; fails the test if none comes. */
   public ControllerMessage next() {
+    return poll(Duration.ofSeconds(PATIENCE_SECONDS))
+        .orElseThrow(
+            () -> new AssertionError("the controller said nothing; ended: " + ended.getNow(null)));
+  }
+
+  /** The next message, if one comes in time. */
+  public Optional<ControllerMessage> poll(Duration patience) {
     try {
-      ControllerMessage message = received.poll(PATIENCE_SECONDS, TimeUnit.SECONDS);
-      if (message == null) {
-        throw new AssertionError("the controller said nothing; ended: " + ended.getNow(null));
-      }
-      return message;
+      return Optional.ofNullable(received.poll(patience.toNanos(), TimeUnit.NANOSECONDS));
     } catch (InterruptedException e) {
       throw new AssertionError(e);
     }
