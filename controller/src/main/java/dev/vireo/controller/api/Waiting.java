@@ -30,7 +30,7 @@ final class Waiting {
   /** Of what is left of the call's time, the part that the answer needs to arrive. */
   private static final double ANSWER_PART = 0.1;
 
-  private static final long ANSWER_MAX_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+  private static final long ANSWER_MAX_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
   private final MicroVms microVms;
 
@@ -138,10 +138,18 @@ final class Waiting {
     return Errors.of(reason, rejection.getMessage(), Map.of("name", name));
   }
 
-  private static StatusRuntimeException timedOut(StoredMicroVm created, Wait wait) {
+  private StatusRuntimeException timedOut(StoredMicroVm created, Wait wait) {
+    MicroVm now = microVms.findByUid(created.uid()).orElse(created).microVm();
+    MicroVmState state = now.getStatus().getState();
+    String why =
+        state == MicroVmState.PENDING
+            ? Conditions.find(now, ConditionType.SCHEDULED)
+                .map(scheduled -> ": " + scheduled.getMessage())
+                .orElse("")
+            : "";
     return Errors.of(
         ErrorReason.WAIT_TIMED_OUT,
-        "%s did not reach %s in time".formatted(created.name(), wait),
-        Map.of("name", created.name()));
+        "%s did not reach %s in time; it is %s%s".formatted(created.name(), wait, state, why),
+        Map.of("name", created.name(), "state", state.name()));
   }
 }

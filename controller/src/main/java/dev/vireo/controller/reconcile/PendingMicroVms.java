@@ -10,11 +10,12 @@ import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.scheduler.Decision;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.Comparator;
-import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jboss.logging.Logger;
 
@@ -25,12 +26,23 @@ public final class PendingMicroVms {
   /** A node that has refused a microVM is not asked again for this long. */
   static final Duration AVOIDANCE = Duration.ofSeconds(10);
 
+  /** Of a large cluster, whose nodes will say much the same. */
+  private static final int MOST_REFUSALS_TOLD = 3;
+
   private final MicroVms microVms;
   private final Placer placer;
   private final TimeSource time;
 
-  /** By uid: nodes that refused it, and until when (nanoseconds) they are avoided. */
-  private final Map<String, Map<String, Long>> refusals = new ConcurrentHashMap<>();
+  /** By uid and node. */
+  private final Map<String, Map<String, Refusal>> refusals = new ConcurrentHashMap<>();
+
+  /**
+   * A node's.
+   *
+   * @param untilNanos when it is forgotten and the node asked again
+   * @param why in the node's words
+   */
+  private record Refusal(long untilNanos, String why) {}
 
   public PendingMicroVms(MicroVms microVms, Placer placer, TimeSource time) {
     this.microVms = microVms;
@@ -44,11 +56,24 @@ public final class PendingMicroVms {
    */
   public MicroVmRecord decide(MicroVmRecord record) {
     String uid = record.getMicrovm().getMeta().getUid();
-    return switch (placer.place(uid, record.getMicrovm().getSpec(), avoided(uid))) {
+    Map<String, Refusal> refused = refusals(uid);
+    return switch (placer.place(uid, record.getMicrovm().getSpec(), refused.keySet())) {
       case Decision.Placed placed -> Lifecycle.assigned(record, placed.nodeId(), time.now());
       case Decision.Unplaceable unplaceable ->
-          Lifecycle.unplaceable(record, unplaceable.explanation().summary(), time.now());
+          Lifecycle.unplaceable(
+              record, explain(unplaceable.explanation().summary(), refused), time.now());
     };
+  }
+
+  /** The scheduler knows that a node has refused; why, only the node has said. */
+  private static String explain(String summary, Map<String, Refusal> refused) {
+    StringBuilder explanation = new StringBuilder(summary);
+    refused.entrySet().stream()
+        .limit(MOST_REFUSALS_TOLD)
+        .forEach(refusal ->
+            explanation.append(
+                "; nodes/%s: %s".formatted(refusal.getKey(), refusal.getValue().why)));
+    return explanation.toString();
   }
 
   private MicroVmRecord decideAgain(MicroVmRecord waiting, boolean explain) {
@@ -61,23 +86,24 @@ public final class PendingMicroVms {
     placer.settle(uid);
   }
 
-  /** Remembers that a node has just refused a microVM. */
-  void avoid(String uid, String nodeId) {
+  /** Remembers that a node has just refused a microVM, and why. */
+  void avoid(String uid, String nodeId, String why) {
     refusals
         .computeIfAbsent(uid, _ -> new ConcurrentHashMap<>())
-        .put(nodeId, time.nanoTime() + AVOIDANCE.toNanos());
+        .put(nodeId, new Refusal(time.nanoTime() + AVOIDANCE.toNanos(), why));
   }
 
-  private Set<String> avoided(String uid) {
-    Map<String, Long> nodes = refusals.get(uid);
-    if (nodes == null) {
-      return Set.of();
+  /** Those that still count, by node. */
+  private SortedMap<String, Refusal> refusals(String uid) {
+    Map<String, Refusal> byNode = refusals.get(uid);
+    if (byNode == null) {
+      return Collections.emptySortedMap();
     }
-    nodes.values().removeIf(until -> time.nanoTime() - until >= 0);
-    if (nodes.isEmpty()) {
+    byNode.values().removeIf(refusal -> time.nanoTime() - refusal.untilNanos >= 0);
+    if (byNode.isEmpty()) {
       refusals.remove(uid);
     }
-    return new HashSet<>(nodes.keySet());
+    return new TreeMap<>(byNode);
   }
 
   /**

@@ -153,7 +153,7 @@ public final class Reports {
       return new Verdict.Put(
           Lifecycle.rejected(microVm.record(), Lifecycle.rejection(report), time.now()));
     }
-    pending.avoid(microVm.uid(), nodeId);
+    pending.avoid(microVm.uid(), nodeId, "%s (%s)".formatted(report.getMessage(), reason.name()));
     var refused = Lifecycle.refusedByNode(microVm.record(), report.getMessage(), time.now());
     return new Verdict.Put(
         Lifecycle.wantsPlacement(refused.getMicrovm()) ? pending.decide(refused) : refused);

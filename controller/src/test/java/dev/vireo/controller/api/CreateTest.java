@@ -352,16 +352,33 @@ final class CreateTest extends ControllerTest {
   }
 
   @Test
-  void aWaitThatIsNotReachedInTimeLeavesTheMicroVm() {
-    assertRefused(
-        ErrorReason.WAIT_TIMED_OUT,
-        () ->
-            controller
-                .client()
-                .withDeadlineAfter(Duration.ofMillis(500).toMillis(), TimeUnit.MILLISECONDS)
-                .createMicroVm(probe("vm").toBuilder().setWait(Wait.WAIT_RUNNING).build()));
+  void aWaitThatIsNotReachedInTimeLeavesTheMicroVmAndSaysHowFarItIs() {
+    StatusRuntimeException refused =
+        assertRefused(
+            ErrorReason.WAIT_TIMED_OUT,
+            () ->
+                controller
+                    .client()
+                    .withDeadlineAfter(Duration.ofMillis(500).toMillis(), TimeUnit.MILLISECONDS)
+                    .createMicroVm(probe("vm").toBuilder().setWait(Wait.WAIT_RUNNING).build()));
 
     assertEquals(MicroVmState.PENDING, state("vm"));
+    assertEquals(
+        name("vm") + " did not reach WAIT_RUNNING in time; it is PENDING: no node has joined yet",
+        refused.getStatus().getDescription());
+  }
+
+  @Test
+  void whyANodeRefusedItIsToldWhileItWaitsForAnother() {
+    FakeWorker worker = controller.join("a");
+    create(probe("vm"));
+    reject(worker, ErrorReason.GUEST_NEEDS_HARDWARE_VIRTUALIZATION, "boot.kernel");
+    awaitState("vm", MicroVmState.PENDING);
+
+    assertEquals(
+        "0 of 1 node: 1 has just refused it; nodes/a: it is wrong"
+            + " (GUEST_NEEDS_HARDWARE_VIRTUALIZATION)",
+        scheduledMessage(get("vm")));
   }
 
   @Test
