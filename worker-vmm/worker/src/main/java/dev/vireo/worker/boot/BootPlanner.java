@@ -173,7 +173,19 @@ public final class BootPlanner {
                     KERNEL_INVALID,
                     "spec.boot.kernel",
                     kernel + " is no bzImage, ELF or arm64 Image"));
+    checkWhole(kernel, file.size(), format.leastBytes());
     return new Source(file, format, image);
+  }
+
+  private static void checkWhole(String kernel, long bytes, long leastBytes)
+      throws RejectedException {
+    if (bytes < leastBytes) {
+      throw new RejectedException(
+          KERNEL_INVALID,
+          "spec.boot.kernel",
+          "%s is truncated: it has %d bytes, its header tells of %d"
+              .formatted(kernel, bytes, leastBytes));
+    }
   }
 
   private Optional<GuestImage> image(String kernel) throws RejectedException {

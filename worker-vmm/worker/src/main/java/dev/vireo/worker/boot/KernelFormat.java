@@ -7,12 +7,13 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a kernel file is, by its first bytes. Whether it is whole is for the VMM's loader to find
- * out, which reads all of it.
+ * What a kernel file is, by its first bytes. Whether it is whole and sound is for the VMM's loader
+ * to find out, which reads all of it; but a node that cannot boot a bzImage never gets so far.
  *
  * @param architecture null if it is one that no node has
+ * @param leastBytes that the file must have by its own header; 0 if that does not tell
  */
-public record KernelFormat(Kind kind, @Nullable Architecture architecture) {
+public record KernelFormat(Kind kind, @Nullable Architecture architecture, long leastBytes) {
   /** How much of the file {@link #recognize} wants to see. */
   public static final int HEADER_BYTES = 1024;
 
@@ -33,6 +34,12 @@ public record KernelFormat(Kind kind, @Nullable Architecture architecture) {
   private static final int EM_X86_64 = 62;
   private static final int EM_AARCH64 = 183;
 
+  /** In sectors without the first; 0 means 4. */
+  private static final int SETUP_SECTORS = 0x1f1;
+
+  /** Of what follows the setup code, in units of 16 bytes. */
+  private static final int SETUP_SYSTEM_SIZE = 0x1f4;
+
   private static final int SETUP_BOOT_FLAG = 0x1fe;
   private static final int SETUP_MAGIC = 0x202;
   private static final int HDRS = 0x53726448;
@@ -47,18 +54,26 @@ public record KernelFormat(Kind kind, @Nullable Architecture architecture) {
     ByteBuffer bytes = header.duplicate().order(ByteOrder.LITTLE_ENDIAN);
     int length = bytes.remaining();
     if (length >= ELF_MACHINE + 2 && bytes.getInt(0) == ELF_MAGIC) {
-      return Optional.of(new KernelFormat(Kind.ELF, elfArchitecture(bytes)));
+      return Optional.of(new KernelFormat(Kind.ELF, elfArchitecture(bytes), 0));
     }
     if (length >= ARM64_MAGIC_OFFSET + 4 && bytes.getInt(ARM64_MAGIC_OFFSET) == ARM64_MAGIC) {
-      return Optional.of(new KernelFormat(Kind.ARM64_IMAGE, Architecture.ARM64));
+      return Optional.of(new KernelFormat(Kind.ARM64_IMAGE, Architecture.ARM64, 0));
     }
     if (length >= SETUP_XLOADFLAGS + 2
         && bytes.getShort(SETUP_BOOT_FLAG) == (short) 0xaa55
         && bytes.getInt(SETUP_MAGIC) == HDRS) {
       boolean is64Bit = (bytes.getShort(SETUP_XLOADFLAGS) & XLF_KERNEL_64) != 0;
-      return Optional.of(new KernelFormat(Kind.BZ_IMAGE, is64Bit ? Architecture.X86_64 : null));
+      return Optional.of(
+          new KernelFormat(
+              Kind.BZ_IMAGE, is64Bit ? Architecture.X86_64 : null, bzImageBytes(bytes)));
     }
     return Optional.empty();
+  }
+
+  private static long bzImageBytes(ByteBuffer bytes) {
+    int sectors = Byte.toUnsignedInt(bytes.get(SETUP_SECTORS));
+    long setupBytes = ((sectors == 0 ? 4 : sectors) + 1L) * 512;
+    return setupBytes + Integer.toUnsignedLong(bytes.getInt(SETUP_SYSTEM_SIZE)) * 16;
   }
 
   private static @Nullable Architecture elfArchitecture(ByteBuffer bytes) {

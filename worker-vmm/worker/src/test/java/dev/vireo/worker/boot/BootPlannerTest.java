@@ -178,6 +178,19 @@ class BootPlannerTest {
   }
 
   @Test
+  void aTruncatedBzImageIsRefusedAsSuchAlsoWhereNoneBoots() throws Exception {
+    byte[] bzImage = Kernels.bzImage();
+    bzImage[0x1f4] = 97; // syssize, in 16 bytes: one more than there are behind the setup code
+    Path kernel = Files.write(files.resolve("bzImage"), bzImage);
+    planner = planner(NODE.toBuilder().setRunsLinuxGuests(false).build());
+
+    refused("KERNEL_INVALID", "spec.boot.kernel", spec(kernel.toString()));
+    bzImage[0x1f4]--;
+    Files.write(kernel, bzImage);
+    refused("GUEST_NEEDS_HARDWARE_VIRTUALIZATION", "spec.boot.kernel", spec(kernel.toString()));
+  }
+
+  @Test
   void aFifoDoesNotHoldTheWorkerUp() throws Exception {
     Path fifo = files.resolve("fifo");
     assertEquals(0, new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor());
