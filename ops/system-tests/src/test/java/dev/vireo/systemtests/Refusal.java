@@ -1,6 +1,8 @@
 package dev.vireo.systemtests;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.Any;
 import com.google.protobuf.InvalidProtocolBufferException;
@@ -14,7 +16,7 @@ import java.util.List;
 import org.junit.jupiter.api.function.Executable;
 
 /**
- * What a client learns from a refused call.
+ * What a client learns from a refused call, whose code and remedies are the catalogue's.
  *
  * @param fields the fields to blame, in the server's order; empty if no field is
  */
@@ -41,15 +43,21 @@ record Refusal(ErrorReason reason, List<String> fields, String message) {
       if (detail.is(ErrorInfo.class)) {
         reason = ErrorReason.valueOf(detail.unpack(ErrorInfo.class).getReason());
       } else if (detail.is(BadRequest.class)) {
-        fields =
-            detail.unpack(BadRequest.class).getFieldViolationsList().stream()
-                .map(BadRequest.FieldViolation::getField)
-                .toList();
+        List<BadRequest.FieldViolation> violations =
+            detail.unpack(BadRequest.class).getFieldViolationsList();
+        violations.forEach(Refusal::assertNamesRemedy);
+        fields = violations.stream().map(BadRequest.FieldViolation::getField).toList();
       }
     }
     if (reason == null) {
       throw new AssertionError("an error without ErrorInfo: " + status);
     }
+    assertEquals(reason.code().number(), status.getCode(), status::toString);
     return new Refusal(reason, fields, status.getMessage());
+  }
+
+  private static void assertNamesRemedy(BadRequest.FieldViolation violation) {
+    String remedy = ErrorReason.valueOf(violation.getReason()).remedy();
+    assertTrue(violation.getDescription().endsWith(remedy), violation::toString);
   }
 }

@@ -19,6 +19,7 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,6 +62,22 @@ public final class LocalCluster implements AutoCloseable {
 
   public Path stateDirectory() {
     return processes.directory().resolve("state");
+  }
+
+  /** Where the controller answers, as the command line takes it. */
+  public String address() {
+    return "127.0.0.1:" + grpcPort;
+  }
+
+  /** What the worker keeps, one directory for each microVM that is, or was begun, on its node. */
+  public List<Path> microVmDirectories() throws IOException {
+    try (Stream<Path> directories = Files.list(nodeDirectory().resolve("microvms"))) {
+      return directories.toList();
+    }
+  }
+
+  private Path nodeDirectory() {
+    return stateDirectory().resolve("worker").resolve(NODE);
   }
 
   public OwnedProcesses processes() {
