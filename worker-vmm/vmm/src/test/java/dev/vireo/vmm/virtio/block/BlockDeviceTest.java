@@ -176,6 +176,19 @@ class BlockDeviceTest {
     }
 
     @Test
+    void hasAConfigurationThatEndsWithItsLastField() {
+      Disk disk = disk();
+      int end = Register.CONFIG + disk.device.configLength();
+      for (int width = 1; width <= 4; width *= 2) {
+        assertEquals(0, disk.transport.read(end, width));
+        assertEquals(
+            disk.transport.read(end - 1, 1), disk.transport.read(end - 1, width), "across its end");
+        disk.transport.write(end - 1, width, -1);
+      }
+      assertEquals(3, disk.count("illegal.config_read_only"));
+    }
+
+    @Test
     void offersReadOnlyOnlyIfItIs() {
       long writable = disk(false).driver.deviceFeatures();
       long readOnly = disk(true).driver.deviceFeatures();
@@ -402,6 +415,36 @@ class BlockDeviceTest {
       assertArrayEquals(new byte[512], guestBytes(DATA, 512));
     }
 
+    /** One byte less, as many as it takes, one more: of the header, the data and the id. */
+    @ParameterizedTest
+    @CsvSource({
+      "0, 15, 513, 1",
+      "0, 16, 513, 0",
+      "0, 17, 513, 0", // what follows the header of a read is nobody's
+      "0, 16, 512, 1",
+      "0, 16, 514, 1",
+      "1, 15, 1, 1",
+      "1, 527, 1, 1",
+      "1, 528, 1, 0",
+      "1, 529, 1, 1",
+      "1, 528, 2, 0", // the status is the last byte
+      "4, 15, 1, 1",
+      "4, 16, 1, 0",
+      "8, 16, 20, 1",
+      "8, 16, 21, 0",
+      "8, 16, 22, 0",
+    })
+    void withAFieldThatIsOffByOneAreTakenOrRefused(
+        int type, long readable, long writable, int expected) {
+      Disk disk = disk();
+      writeHeader(type, 0);
+      ring.descriptor(0, HEADER, readable, NEXT, 1).descriptor(1, DATA, writable, WRITE, 0);
+      disk.submit(0);
+      assertEquals(expected, ring.memory().getByte(DATA + writable - 1));
+      assertEquals(expected, disk.count("errors_malformed"));
+      assertGoesOn(disk);
+    }
+
     @Test
     void withAHeaderThatIsTooShortFail() {
       Disk disk = disk();
@@ -547,6 +590,23 @@ class BlockDeviceTest {
       disk.notifier.signal();
       await().until(() -> disk.transport.inspect().queues().getFirst().notifications() > before);
       assertFalse(ring.hasUsed());
+    }
+
+    /** Before DRIVER_OK and after it, in use or broken: the next activation begins at entry 0. */
+    @Test
+    void aResetStartsBothRingsAtTheirBeginning() {
+      Disk disk = disk();
+      disk.request(IN, 0, 512);
+      disk.request(IN, 0, 512);
+      ring.offer(64);
+      disk.notifier.signal();
+      await().until(() -> DeviceStatus.has(disk.driver.status(), DeviceStatus.NEEDS_RESET));
+      disk.driver.negotiate(0);
+      disk.driver.setUpQueue(0);
+      disk.driver.initialize(0);
+      assertEquals(new GuestRing.Used(0, 513), disk.request(IN, 0, 512));
+      assertEquals(1, ring.usedIndex());
+      assertEquals(new GuestRing.Used(0, 513), ring.used(0));
     }
 
     @ParameterizedTest

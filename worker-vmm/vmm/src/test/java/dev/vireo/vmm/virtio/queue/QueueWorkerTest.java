@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.EventFd;
+import java.lang.invoke.VarHandle;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -19,6 +20,8 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(30)
 class QueueWorkerTest {
@@ -32,6 +35,15 @@ class QueueWorkerTest {
     @Override
     public void usedBuffers() {
       interrupts.incrementAndGet();
+      synchronized (this) {
+        notifyAll();
+      }
+    }
+
+    synchronized void awaitMoreThan(int count) throws InterruptedException {
+      while (interrupts.get() == count) {
+        wait();
+      }
     }
 
     @Override
@@ -120,6 +132,50 @@ class QueueWorkerTest {
     assertTrue(ring.hasUsed());
     assertEquals(0, signals.interrupts.get());
     assertEquals(0, counters.interrupts());
+  }
+
+  /**
+   * A driver that notifies only when it is asked to, and sleeps until it is interrupted: one lost
+   * signal, and both sleep for good.
+   */
+  @ParameterizedTest
+  @ValueSource(longs = {0, Virtqueue.EVENT_IDX})
+  void losesNoNotificationAndNoInterrupt(long features) throws InterruptedException {
+    boolean eventIndex = features != 0;
+    worker.start(
+        new Virtqueue(ring.memory(), ring.setup(), features), ring.memory(), signals, chain -> 0);
+    int rounds = 50_000;
+    for (int offered = 0; offered < rounds; ) {
+      ring.noInterrupt(!eventIndex);
+      int before = offered;
+      for (int i = 0; i <= before % 3; i++) {
+        offer(offered++ % SIZE);
+      }
+      VarHandle.fullFence();
+      boolean wanted =
+          eventIndex
+              ? Virtqueue.passes(ring.availableEvent(), offered & 0xffff, before & 0xffff)
+              : ring.notificationsWanted();
+      if (wanted) {
+        notifier.signal();
+      }
+      awaitUsed(offered, eventIndex);
+    }
+    assertTrue(counters.interruptsSuppressed() > 0, "some of them it saw without an interrupt");
+  }
+
+  private void awaitUsed(int count, boolean eventIndex) throws InterruptedException {
+    while (ring.usedIndex() != (count & 0xffff)) {
+      int heard = signals.interrupts.get();
+      ring.noInterrupt(false);
+      if (eventIndex) {
+        ring.usedEvent(ring.usedIndex());
+      }
+      VarHandle.fullFence();
+      if (ring.usedIndex() != (count & 0xffff)) {
+        signals.awaitMoreThan(heard);
+      }
+    }
   }
 
   @Test

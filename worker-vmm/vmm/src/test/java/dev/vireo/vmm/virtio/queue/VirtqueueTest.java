@@ -17,6 +17,7 @@ import com.sun.management.ThreadMXBean;
 import dev.vireo.vmm.memory.IoVector;
 import dev.vireo.vmm.virtio.queue.VirtqueueException.Fault;
 import java.lang.management.ManagementFactory;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -230,6 +231,24 @@ class VirtqueueTest {
       ring.descriptor(0, BUFFERS, 16, WRITE | NEXT, 1).descriptor(1, BUFFERS, 16, 0, 0).offer(0);
       assertDefect(ChainDefect.READABLE_AFTER_WRITABLE);
       assertFalse(chain.writeLast((byte) 7));
+    }
+
+    @Test
+    void moreThanFourGibibytesInAll() {
+      int mebibytes = 4096;
+      QueueSetup setup = new QueueSetup(2 * mebibytes, HIGH_RAM, 0x4_0000, 0x6_0000);
+      for (int i = 0; i < mebibytes; i++) {
+        boolean last = i == mebibytes - 1;
+        ring.descriptor(HIGH_RAM, i, 0, RAM_END, WRITE | (last ? 0 : NEXT), i + 1);
+      }
+      ring.memory().putShortRelease(setup.availableRing() + 2, (short) 1);
+      DescriptorChain large = new DescriptorChain(ring.memory(), setup.size());
+      assertTrue(new Virtqueue(ring.memory(), setup, 0).pop(large));
+      assertEquals(ChainDefect.TOO_MANY_BYTES, large.defect());
+
+      ring.descriptor(HIGH_RAM, mebibytes - 1, 0, RAM_END - 1, WRITE, 0);
+      assertTrue(new Virtqueue(ring.memory(), setup, 0).pop(large));
+      assertNull(large.defect(), "a byte less is legal");
     }
 
     @Test
@@ -661,6 +680,45 @@ class VirtqueueTest {
         ring.descriptor(0, BUFFERS, 1, 0, 0).offer(0);
         assertTrue(queue.pop(chain));
         queue.complete(chain, 0);
+      }
+    }
+  }
+
+  /** Driver and device write at the same time, each to its own ring. */
+  @Nested
+  class BesideItsDriver {
+    private static final int ROUNDS = 200_000;
+
+    /** A payload that is older than its index, or a length that is older, would be another's. */
+    @Test
+    void seesWhatWasPublishedBeforeTheIndexAndPublishesBeforeItsOwn() throws InterruptedException {
+      Virtqueue queue = queue();
+      AtomicBoolean stop = new AtomicBoolean();
+      Thread device =
+          Thread.ofPlatform()
+              .start(() -> {
+                while (!stop.get()) {
+                  if (queue.pop(chain)) {
+                    queue.complete(chain, chain.getInt(0));
+                  }
+                }
+              });
+      try {
+        for (int offered = 0, returned = 0; returned < ROUNDS; ) {
+          if (offered < ROUNDS && offered - returned < SIZE) {
+            int head = offered % SIZE;
+            ring.memory().putInt(BUFFERS + 64L * head, offered);
+            ring.descriptor(head, BUFFERS + 64L * head, 4, 0, 0).offer(head);
+            offered++;
+          }
+          if (ring.hasUsed()) {
+            assertEquals(new GuestRing.Used(returned % SIZE, returned), ring.takeUsed());
+            returned++;
+          }
+        }
+      } finally {
+        stop.set(true);
+        device.join();
       }
     }
   }
