@@ -15,7 +15,6 @@ struct disk {
   struct virtio_device device;
   uint64_t capacity_sectors;
   bool read_only, polled;
-  uint64_t interrupts_acknowledged, sleeps;
 };
 
 /* Finds the nth block device of the command line's windows and starts it. NULL, or why not. */

@@ -1,9 +1,10 @@
 /* The probe's programs: chosen by probe.run, each prints key=value lines, then the guest ends as probe.end says. */
 #include "disk.h"
 #include "rng.h"
+#include "vsock.h"
 
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-verify rng-read"; /* README.md tells what they take */
+    "hello idle tick stream spin smp blk-info blk-read blk-verify rng-read vsock-echo vsock-verify vsock-send vsock-ping"; /* README.md tells what they take */
 
 /* ---- disks ---- */
 
@@ -21,7 +22,7 @@ static bool blk_info(void) {
   disk_buffer(0)[20] = 0;
   print("id=%s\nid_status=%u\ncapacity_sectors=%u\nread_only=%u\nfeatures=0x%x\nqueue_size=%u\n",
         (const char *)disk_buffer(0), (uint64_t)status, disk.capacity_sectors, (uint64_t)disk.read_only,
-        disk.device.features, (uint64_t)disk.device.queue.size);
+        disk.device.features, (uint64_t)disk.device.queues[0].size);
   return status == DISK_OK;
 }
 
@@ -46,7 +47,7 @@ static bool read_workload(const struct disk *disk, struct workload *work) {
     print("error=probe.block must be a multiple of %u up to %u\n", (uint64_t)SECTOR_SIZE, (uint64_t)BLOCK_MAX);
     return false;
   }
-  uint32_t depth_max = disk->device.queue.size / 3u < DEPTH_MAX ? disk->device.queue.size / 3u : DEPTH_MAX;
+  uint32_t depth_max = disk->device.queues[0].size / 3u < DEPTH_MAX ? disk->device.queues[0].size / 3u : DEPTH_MAX;
   if (work->depth == 0 || work->depth > depth_max) {
     print("error=probe.depth must be 1 to %u\n", (uint64_t)depth_max);
     return false;
@@ -85,11 +86,11 @@ static bool blk_read(void) {
     errors += status != DISK_OK;
     elapsed_ns = ticks_to_ns(read_tsc() - start);
   }
-  struct virtqueue *queue = &disk.device.queue;
+  struct virtqueue *queue = &disk.device.queues[0];
   print("ops=%u\nerrors=%u\nelapsed_ns=%u\n", completed, errors, elapsed_ns);
   print("iops=%u\n", elapsed_ns == 0 ? 0 : completed * 1000000000ull / elapsed_ns);
   print("notifications=%u\nnotifications_suppressed=%u\ninterrupts=%u\nsleeps=%u\n", queue->notifications,
-        queue->notifications_suppressed, interrupt_count(irq) - interrupts, disk.sleeps);
+        queue->notifications_suppressed, interrupt_count(irq) - interrupts, disk.device.sleeps);
   return errors == 0;
 }
 
@@ -215,6 +216,10 @@ static bool run(void) {
   if (argument_is("run", "blk-read", "hello")) return blk_read();
   if (argument_is("run", "blk-verify", "hello")) return blk_verify();
   if (argument_is("run", "rng-read", "hello")) return rng_read();
+  if (argument_is("run", "vsock-echo", "hello")) return vsock_echo();
+  if (argument_is("run", "vsock-verify", "hello")) return vsock_verify();
+  if (argument_is("run", "vsock-send", "hello")) return vsock_send();
+  if (argument_is("run", "vsock-ping", "hello")) return vsock_ping();
   if (argument_is("run", "hello", "hello")) {
     hello();
   } else if (argument_is("run", "tick", "hello")) {

@@ -7,25 +7,14 @@
 
 static _Alignas(4096) uint8_t block[BLOCK_MAX + 64];
 
-static const char *open_rng(struct virtio_device *device) {
-  struct device_window window;
-  for (unsigned i = 0; argument_device_window(i, &window); i++) {
-    if (virtio_device_id(&window) != VIRTIO_ID_ENTROPY) continue;
-    const char *problem = virtio_start(device, &window, VIRTIO_F_EVENT_IDX);
-    if (problem == NULL) virtqueue_disable_interrupt(device);
-    return problem;
-  }
-  return "no entropy device";
-}
-
 /* How many bytes the device put into the block. */
-static uint32_t ask(struct virtio_device *device, uint32_t length) {
-  virtqueue_descriptors[0] =
+static uint32_t ask(struct virtqueue *queue, uint32_t length) {
+  queue->descriptors[0] =
       (struct descriptor){.address = (uintptr_t)block, .length = length, .flags = DESCRIPTOR_WRITE};
-  virtqueue_add(device, 0);
-  virtqueue_notify(device);
+  virtqueue_add(queue, 0);
+  virtqueue_notify(queue);
   uint32_t written;
-  while (virtqueue_take_used_length(device, &written) < 0) pause_cpu();
+  while (virtqueue_take_used_length(queue, &written) < 0) pause_cpu();
   return written;
 }
 
@@ -37,7 +26,9 @@ static uint64_t ones_of(unsigned octet) {
 
 bool rng_read(void) {
   static struct virtio_device device;
-  const char *problem = open_rng(&device);
+  struct device_window window;
+  const char *problem = virtio_find(VIRTIO_ID_ENTROPY, 0, &window);
+  if (problem == NULL) problem = virtio_start(&device, &window, VIRTIO_F_EVENT_IDX, 1);
   if (problem != NULL) {
     print("error=%s\n", problem);
     return false;
@@ -52,7 +43,7 @@ bool rng_read(void) {
   for (uint64_t n = 0; n < ops; n++) {
     memset(block, 0, length);
     block[length] = GUARD;
-    uint32_t written = ask(&device, length);
+    uint32_t written = ask(&device.queues[0], length);
     empty += written == 0;
     overruns += written > length || block[length] != GUARD;
     for (uint32_t i = 0; i < written && i < length; i++) ones += ones_of(block[i]);

@@ -1,5 +1,7 @@
 #include "virtio.h"
 
+#include "machine.h"
+
 /* 4.2.2 MMIO device register layout. */
 enum {
   MAGIC_VALUE = 0x000,
@@ -40,9 +42,15 @@ struct used_ring {
 #define NO_INTERRUPT 1
 #define NO_NOTIFY 1
 
-_Alignas(16) struct descriptor virtqueue_descriptors[QUEUE_SIZE_MAX];
-static _Alignas(64) volatile struct available_ring available;
-static _Alignas(64) volatile struct used_ring used;
+/* The memory of a queue; the queues take one after the other. */
+struct queue_memory {
+  _Alignas(64) struct descriptor descriptors[QUEUE_SIZE_MAX];
+  _Alignas(64) volatile struct available_ring available;
+  _Alignas(64) volatile struct used_ring used;
+};
+#define QUEUES_MAX 12
+static struct queue_memory queue_memories[QUEUES_MAX];
+static unsigned queue_memories_taken;
 
 static uint32_t get(const struct device_window *window, uint32_t offset) { return mmio_read32(window->base + offset); }
 
@@ -73,27 +81,43 @@ static void set_driver_features(const struct device_window *window, uint64_t fea
   set(window, DRIVER_FEATURES, (uint32_t)features);
 }
 
-static const char *start_queue(struct virtio_device *device) {
+const char *virtio_find(uint32_t device_id, unsigned n, struct device_window *window) {
+  for (unsigned i = 0; argument_device_window(i, window); i++) {
+    if (virtio_device_id(window) == device_id && n-- == 0) {
+      return window->irq < TIMER_INTERRUPT ? NULL : "no such GSI";
+    }
+  }
+  return "no such device";
+}
+
+static const char *start_queue(struct virtio_device *device, uint16_t index) {
   const struct device_window *window = &device->window;
-  struct virtqueue *queue = &device->queue;
-  set(window, QUEUE_SEL, 0);
+  struct virtqueue *queue = &device->queues[index];
+  set(window, QUEUE_SEL, index);
   uint32_t size = get(window, QUEUE_NUM_MAX);
-  if (size == 0) return "the device has no queue 0";
-  queue->size = (uint16_t)(size < QUEUE_SIZE_MAX ? size : QUEUE_SIZE_MAX);
-  queue->event_idx = (device->features & VIRTIO_F_EVENT_IDX) != 0;
-  queue->available = queue->used_seen = 0;
-  available.index = available.flags = used.index = used.flags = 0;
+  if (size == 0) return "the device has too few queues";
+  if (queue_memories_taken == QUEUES_MAX) return "the probe has too few queues";
+  struct queue_memory *memory = &queue_memories[queue_memories_taken++];
+  *queue = (struct virtqueue){.window = window,
+                              .index = index,
+                              .size = (uint16_t)(size < QUEUE_SIZE_MAX ? size : QUEUE_SIZE_MAX),
+                              .event_idx = (device->features & VIRTIO_F_EVENT_IDX) != 0,
+                              .descriptors = memory->descriptors,
+                              .available_ring = &memory->available,
+                              .used_ring = &memory->used};
   set(window, QUEUE_NUM, queue->size);
-  set_address(window, QUEUE_DESC_LOW, virtqueue_descriptors);
-  set_address(window, QUEUE_DRIVER_LOW, &available);
-  set_address(window, QUEUE_DEVICE_LOW, &used);
+  set_address(window, QUEUE_DESC_LOW, memory->descriptors);
+  set_address(window, QUEUE_DRIVER_LOW, &memory->available);
+  set_address(window, QUEUE_DEVICE_LOW, &memory->used);
   set(window, QUEUE_READY, 1);
   return NULL;
 }
 
 /* 3.1.1 Driver requirements: device initialization. */
-const char *virtio_start(struct virtio_device *device, const struct device_window *window, uint64_t wanted) {
+const char *virtio_start(struct virtio_device *device, const struct device_window *window, uint64_t wanted,
+                         unsigned queues) {
   device->window = *window;
+  device->interrupts_acknowledged = interrupt_count(window->irq);
   set(window, STATUS, 0);
   while (get(window, STATUS) != 0) pause_cpu();
   set(window, STATUS, ACKNOWLEDGE);
@@ -103,23 +127,30 @@ const char *virtio_start(struct virtio_device *device, const struct device_windo
   set_driver_features(window, device->features);
   set(window, STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
   if ((get(window, STATUS) & FEATURES_OK) == 0) return "the device refused the features";
-  const char *problem = start_queue(device);
-  if (problem == NULL) set(window, STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
-  return problem;
+  for (unsigned index = 0; index < queues; index++) {
+    const char *problem = start_queue(device, (uint16_t)index);
+    if (problem != NULL) return problem;
+    virtqueue_disable_interrupt(&device->queues[index]);
+  }
+  set(window, STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+  return NULL;
 }
 
 uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset) {
   return get(&device->window, CONFIG + offset);
 }
 
-static volatile uint16_t *used_event(const struct virtqueue *queue) { return &available.ring[queue->size]; }
+static volatile uint16_t *used_event(const struct virtqueue *queue) {
+  return &queue->available_ring->ring[queue->size];
+}
 
 /* The two bytes behind the used ring: where the id of one more element would begin. */
-static uint16_t available_event(const struct virtqueue *queue) { return (uint16_t)used.ring[queue->size].id; }
+static uint16_t available_event(const struct virtqueue *queue) {
+  return (uint16_t)queue->used_ring->ring[queue->size].id;
+}
 
-void virtqueue_add(struct virtio_device *device, uint16_t head) {
-  struct virtqueue *queue = &device->queue;
-  available.ring[queue->available++ & (queue->size - 1)] = head;
+void virtqueue_add(struct virtqueue *queue, uint16_t head) {
+  queue->available_ring->ring[queue->available++ & (queue->size - 1)] = head;
 }
 
 /* 2.7.10: has the index gone past `event` on its way from `old` to `now`? */
@@ -127,54 +158,71 @@ static bool needs_event(uint16_t event, uint16_t now, uint16_t old) {
   return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-void virtqueue_notify(struct virtio_device *device) {
-  struct virtqueue *queue = &device->queue;
-  uint16_t old = available.index;
+void virtqueue_notify(struct virtqueue *queue) {
+  uint16_t old = queue->available_ring->index;
   compiler_fence();
-  available.index = queue->available;
+  queue->available_ring->index = queue->available;
   full_fence();
   bool needed = queue->event_idx ? needs_event(available_event(queue), queue->available, old)
-                                 : (used.flags & NO_NOTIFY) == 0;
+                                 : (queue->used_ring->flags & NO_NOTIFY) == 0;
   if (!needed) {
     queue->notifications_suppressed++;
     return;
   }
   queue->notifications++;
-  set(&device->window, QUEUE_NOTIFY, 0);
+  set(queue->window, QUEUE_NOTIFY, queue->index);
 }
 
-int virtqueue_take_used_length(struct virtio_device *device, uint32_t *written) {
-  struct virtqueue *queue = &device->queue;
-  if (used.index == queue->used_seen) return -1;
+int virtqueue_take_used_length(struct virtqueue *queue, uint32_t *written) {
+  if (queue->used_ring->index == queue->used_seen) return -1;
   compiler_fence();
-  const volatile struct used_element *element = &used.ring[queue->used_seen++ & (queue->size - 1)];
+  const volatile struct used_element *element = &queue->used_ring->ring[queue->used_seen++ & (queue->size - 1)];
   *written = element->length;
   return (int)element->id;
 }
 
-int virtqueue_take_used(struct virtio_device *device) {
+int virtqueue_take_used(struct virtqueue *queue) {
   uint32_t written;
-  return virtqueue_take_used_length(device, &written);
+  return virtqueue_take_used_length(queue, &written);
 }
 
-bool virtqueue_enable_interrupt(struct virtio_device *device) {
-  struct virtqueue *queue = &device->queue;
+bool virtqueue_enable_interrupt(struct virtqueue *queue) {
   if (queue->event_idx) {
     *used_event(queue) = queue->used_seen;
   } else {
-    available.flags = 0;
+    queue->available_ring->flags = 0;
   }
   full_fence();
-  return used.index != queue->used_seen;
+  return queue->used_ring->index != queue->used_seen;
 }
 
 /* With EVENT_IDX there is nothing to do: an index that was passed asks for nothing (2.7.7). */
-void virtqueue_disable_interrupt(struct virtio_device *device) {
-  if (!device->queue.event_idx) available.flags = NO_INTERRUPT;
+void virtqueue_disable_interrupt(struct virtqueue *queue) {
+  if (!queue->event_idx) queue->available_ring->flags = NO_INTERRUPT;
 }
 
 uint32_t virtio_acknowledge_interrupt(struct virtio_device *device) {
   uint32_t status = get(&device->window, INTERRUPT_STATUS);
   if (status != 0) set(&device->window, INTERRUPT_ACK, status);
   return status;
+}
+
+/*
+ * Every interrupt that came is acknowledged before the rings are looked at for the last time: a transport that
+ * holds its line high until then would otherwise raise no further edge.
+ */
+void virtio_sleep_until_used(struct virtio_device *device, unsigned queues) {
+  uint32_t irq = device->window.irq;
+  uint64_t seen = interrupt_count(irq);
+  if (seen != device->interrupts_acknowledged) {
+    virtio_acknowledge_interrupt(device);
+    device->interrupts_acknowledged = seen;
+  }
+  bool used = false;
+  for (unsigned i = 0; i < queues; i++) used |= virtqueue_enable_interrupt(&device->queues[i]);
+  if (!used) {
+    device->sleeps++;
+    interrupt_wait(irq, seen);
+  }
+  for (unsigned i = 0; i < queues; i++) virtqueue_disable_interrupt(&device->queues[i]);
 }

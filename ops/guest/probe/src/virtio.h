@@ -1,4 +1,4 @@
-/* A modern virtio driver: virtio-mmio version 2 and one split virtqueue. VIRTIO 1.2 sections 4.2, 2.7, 5.2. */
+/* A modern virtio driver: virtio-mmio version 2 and split virtqueues. VIRTIO 1.2 sections 4.2, 2.7. */
 #ifndef VIRTIO_H
 #define VIRTIO_H
 
@@ -7,6 +7,7 @@
 
 #define VIRTIO_ID_BLOCK 2
 #define VIRTIO_ID_ENTROPY 4
+#define VIRTIO_ID_VSOCK 19
 #define VIRTIO_BLK_F_RO (1ull << 5)
 #define VIRTIO_BLK_F_FLUSH (1ull << 9)
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
@@ -16,46 +17,59 @@
 uint32_t virtio_device_id(const struct device_window *window);
 
 #define QUEUE_SIZE_MAX 256
+#define DEVICE_QUEUES_MAX 4
 
 struct descriptor {
   uint64_t address;
   uint32_t length;
   uint16_t flags, next;
 };
+#define DESCRIPTOR_NEXT 1
+#define DESCRIPTOR_WRITE 2
 
 /* Statistics are of this driver: what it saw and did. */
 struct virtqueue {
-  uint16_t size, available, used_seen;
+  const struct device_window *window;
+  uint16_t index, size, available, used_seen;
   bool event_idx;
   uint64_t notifications, notifications_suppressed;
+  struct descriptor *descriptors; /* `size` of them, the driver's to fill */
+  volatile struct available_ring *available_ring;
+  volatile struct used_ring *used_ring;
 };
 
 struct virtio_device {
   struct device_window window;
   uint64_t features; /* negotiated */
-  struct virtqueue queue;
+  struct virtqueue queues[DEVICE_QUEUES_MAX];
+  uint64_t interrupts_acknowledged, sleeps;
 };
 
-/* Reset to DRIVER_OK with queue 0 set up. `wanted` features are taken if offered; VERSION_1 always. NULL, or why not. */
-const char *virtio_start(struct virtio_device *device, const struct device_window *window, uint64_t wanted);
+/*
+ * Reset to DRIVER_OK with the first `queues` queues set up. `wanted` features are taken if offered; VERSION_1 always.
+ * NULL, or why not. There is memory for a dozen queues of all devices together.
+ */
+const char *virtio_start(struct virtio_device *device, const struct device_window *window, uint64_t wanted,
+                         unsigned queues);
+
+/* The nth window of the command line that holds a device of this id; NULL, or why not. */
+const char *virtio_find(uint32_t device_id, unsigned n, struct device_window *window);
 
 uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset);
 
 /* 2.7.13: make the chain that starts at `head` available. The device may not look before virtqueue_notify. */
-void virtqueue_add(struct virtio_device *device, uint16_t head);
+void virtqueue_add(struct virtqueue *queue, uint16_t head);
 /* QueueNotify, unless the device said it needs none. */
-void virtqueue_notify(struct virtio_device *device);
+void virtqueue_notify(struct virtqueue *queue);
 /* 2.7.14: the head of a used chain, or -1. `written` gets how many bytes the device says it wrote. */
-int virtqueue_take_used_length(struct virtio_device *device, uint32_t *written);
-int virtqueue_take_used(struct virtio_device *device);
+int virtqueue_take_used_length(struct virtqueue *queue, uint32_t *written);
+int virtqueue_take_used(struct virtqueue *queue);
 /* Ask for an interrupt on the next used buffer, or for none. True: one is there already. */
-bool virtqueue_enable_interrupt(struct virtio_device *device);
-void virtqueue_disable_interrupt(struct virtio_device *device);
+bool virtqueue_enable_interrupt(struct virtqueue *queue);
+void virtqueue_disable_interrupt(struct virtqueue *queue);
 /* InterruptStatus, acknowledged. */
 uint32_t virtio_acknowledge_interrupt(struct virtio_device *device);
-
-extern struct descriptor virtqueue_descriptors[QUEUE_SIZE_MAX];
-#define DESCRIPTOR_NEXT 1
-#define DESCRIPTOR_WRITE 2
+/* Sleeps in HLT until one of the first `queues` queues has a used buffer; to be called when none had. */
+void virtio_sleep_until_used(struct virtio_device *device, unsigned queues);
 
 #endif

@@ -29,7 +29,7 @@ public enum BackEnd {
       false,
       "a tap interface, served by vhost-net"),
   NET_VHOST_USER(DeviceModel.NET, "vhost-user", Approach.VHOST_USER, false, "OVS-DPDK or passt"),
-  VSOCK_UNIX(DeviceModel.VSOCK, "unix", Approach.EMULATED, false, "unix sockets of the node"),
+  VSOCK_UNIX(DeviceModel.VSOCK, "unix", Approach.EMULATED, true, "unix sockets of the node"),
   VSOCK_VHOST(
       DeviceModel.VSOCK, "vhost", Approach.VHOST_KERNEL, false, "the node's vsock, by vhost-vsock"),
   SCSI_VHOST(

@@ -13,14 +13,15 @@ class BackEndTest {
   @Test
   void onlyWhatIsImplementedIsAvailable() {
     assertEquals(
-        List.of(BackEnd.BLK_FILE, BackEnd.NET_TAP, BackEnd.RNG_HOST), BackEnd.allAvailable());
+        List.of(BackEnd.BLK_FILE, BackEnd.NET_TAP, BackEnd.VSOCK_UNIX, BackEnd.RNG_HOST),
+        BackEnd.allAvailable());
   }
 
   @Test
   void isNotServedWithoutTheDeviceFileThatItOpens() {
     assertEquals(BackEnd.allAvailable(), BackEnd.availableOn(file -> true));
     assertEquals(
-        List.of(BackEnd.BLK_FILE, BackEnd.RNG_HOST),
+        List.of(BackEnd.BLK_FILE, BackEnd.VSOCK_UNIX, BackEnd.RNG_HOST),
         BackEnd.availableOn(file -> !file.equals("/dev/net/tun")));
   }
 

@@ -11,6 +11,7 @@ import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.Vsock;
 import java.nio.charset.StandardCharsets;
 import java.util.HashSet;
 import java.util.Set;
@@ -58,6 +59,7 @@ final class SpecValidator {
     validateSize();
     validateBoot(spec.getBoot());
     validateDevices();
+    validateVsock(spec.getVsock());
     validateConsole(spec.getConsole());
     Labels.validate(
         spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);
@@ -140,6 +142,9 @@ final class SpecValidator {
   /** Of which a microVM has one at most, so that they are named after their field. */
   private Set<String> idsOfOtherDevices() {
     Set<String> ids = new HashSet<>();
+    if (spec.hasVsock()) {
+      ids.add("vsock");
+    }
     if (spec.hasEntropy()) {
       ids.add("entropy");
     }
@@ -169,6 +174,16 @@ final class SpecValidator {
     } else {
       validatePath(field + ".source", disk.getSource());
     }
+  }
+
+  /** 5.10.4 of VIRTIO 1.2: 1 is reserved, 2 is the host, all ones mean any. */
+  private void validateVsock(Vsock vsock) {
+    int cid = vsock.getCid();
+    violations.invalidIf(
+        cid == 1 || cid == 2 || cid == -1,
+        "spec.vsock.cid",
+        "is %s; 3 to 4294967294, or 0 to have the node choose."
+            .formatted(Integer.toUnsignedString(cid)));
   }
 
   private void validateConsole(Console console) {

@@ -157,6 +157,9 @@ public final class Lifecycle {
     if (report.hasTermination()) {
       microVm.getStatusBuilder().setTermination(report.getTermination());
     }
+    if (report.hasVsock()) {
+      microVm.getStatusBuilder().setVsock(report.getVsock());
+    }
     observe(microVm, changed, report, time);
     return finish(changed, microVm, state, now);
   }

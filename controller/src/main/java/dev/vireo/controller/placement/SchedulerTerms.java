@@ -48,6 +48,9 @@ public final class SchedulerTerms {
     if (spec.getNetworksCount() > 0) {
       needed.add(BackEnd.NET_TAP.qualifiedName());
     }
+    if (spec.hasVsock()) {
+      needed.add(BackEnd.VSOCK_UNIX.qualifiedName());
+    }
     if (spec.hasEntropy()) {
       needed.add(BackEnd.RNG_HOST.qualifiedName());
     }

@@ -139,6 +139,16 @@ final class SpecValidatorTest {
   }
 
   @Test
+  void vsock() {
+    for (int cid : new int[] {0, 3, 1 << 31, -2}) {
+      assertEquals(Map.of(), wrong(spec -> spec.getVsockBuilder().setCid(cid)));
+    }
+    for (int cid : new int[] {1, 2, -1}) {
+      assertEquals(invalid("spec.vsock.cid"), wrong(spec -> spec.getVsockBuilder().setCid(cid)));
+    }
+  }
+
+  @Test
   void disks() {
     assertEquals(
         invalid("spec.disks[0].id"),
@@ -160,6 +170,13 @@ final class SpecValidatorTest {
         wrong(spec -> {
           spec.addDisks(Disk.newBuilder().setId("entropy").setSource("/d"));
           spec.getEntropyBuilder();
+        }),
+        "the id of another device");
+    assertEquals(
+        invalid("spec.disks[0].id"),
+        wrong(spec -> {
+          spec.addDisks(Disk.newBuilder().setId("vsock").setSource("/d"));
+          spec.getVsockBuilder();
         }),
         "the id of another device");
     assertEquals(

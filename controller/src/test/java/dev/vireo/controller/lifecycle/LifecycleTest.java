@@ -15,6 +15,7 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.v1.VsockStatus;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import java.time.Instant;
@@ -94,6 +95,12 @@ final class LifecycleTest {
         Lifecycle.reported(
             running, report(MicroVmState.RUNNING).toBuilder().setReady(true).build(), T1);
     assertTrue(Conditions.isTrue(ready.getMicrovm(), ConditionType.READY));
+
+    VsockStatus vsock = VsockStatus.newBuilder().setCid(3).setSocket("/v").build();
+    MicroVmRecord reachable =
+        Lifecycle.reported(
+            ready, report(MicroVmState.RUNNING).toBuilder().setVsock(vsock).build(), T1);
+    assertEquals(vsock, reachable.getMicrovm().getStatus().getVsock());
 
     MicroVmRecord off =
         Lifecycle.reported(

@@ -13,10 +13,12 @@ class SchedulerTermsTest {
     assertEquals(Set.of(), backEnds(spec));
     spec.addDisksBuilder();
     assertEquals(Set.of("blk/file"), backEnds(spec));
+    spec.getVsockBuilder();
+    assertEquals(Set.of("blk/file", "vsock/unix"), backEnds(spec));
     spec.getEntropyBuilder();
-    assertEquals(Set.of("blk/file", "rng/host"), backEnds(spec));
+    assertEquals(Set.of("blk/file", "vsock/unix", "rng/host"), backEnds(spec));
     spec.addNetworksBuilder();
-    assertEquals(Set.of("blk/file", "net/tap", "rng/host"), backEnds(spec));
+    assertEquals(Set.of("blk/file", "net/tap", "vsock/unix", "rng/host"), backEnds(spec));
   }
 
   private static Set<String> backEnds(MicroVmSpec.Builder spec) {

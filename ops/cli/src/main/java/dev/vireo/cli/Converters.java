@@ -61,6 +61,18 @@ final class Converters {
     }
   }
 
+  /** A number of 32 bits, unsigned. */
+  static final class ContextId implements ITypeConverter<Integer> {
+    @Override
+    public Integer convert(String text) {
+      try {
+        return Integer.parseUnsignedInt(text);
+      } catch (NumberFormatException e) {
+        throw new TypeConversionException("'%s' is not a context id".formatted(text));
+      }
+    }
+  }
+
   /** {@code [ID=]SOURCE[,ro]}. Without an id the disk has the empty one; the command numbers it. */
   static final class DiskForm implements ITypeConverter<Disk> {
     private static final Pattern FORM = Pattern.compile("(?:([a-z][-a-z0-9]*)=)?(.+?)(,ro)?");

@@ -116,6 +116,15 @@ public final class MicroVmView {
     for (Network network : spec.getNetworksList()) {
       field(out, "network", network(network));
     }
+    if (status.hasVsock()) {
+      field(
+          out,
+          "vsock",
+          "CID %s, %s"
+              .formatted(
+                  Integer.toUnsignedString(status.getVsock().getCid()),
+                  status.getVsock().getSocket()));
+    }
     if (spec.hasEntropy()) {
       field(out, "entropy", "of the node's kernel");
     }

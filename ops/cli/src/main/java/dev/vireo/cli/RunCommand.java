@@ -14,6 +14,7 @@ import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.Placement;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.Vsock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -157,6 +158,20 @@ final class RunCommand implements Callable<Integer> {
               + " queues=PAIRS, mtu=BYTES, rx=RATE and tx=RATE in bytes a second (500K, 10M, 1G),"
               + " id=ID. Repeatable.")
   private List<Network> networks = new ArrayList<>();
+
+  @Option(
+      names = "--vsock",
+      description =
+          "A virtio-vsock device: streams to and from the guest over unix sockets of the node, which"
+              + " 'vireo get' names.")
+  private boolean vsock;
+
+  @Option(
+      names = "--vsock-cid",
+      paramLabel = "CID",
+      converter = Converters.ContextId.class,
+      description = "The guest's context id, with --vsock. Default: the node chooses.")
+  private @Nullable Integer vsockCid;
 
   @Option(
       names = "--entropy",
@@ -318,6 +333,9 @@ final class RunCommand implements Callable<Integer> {
             .setConsole(Console.newBuilder().setMaxBytes(consoleBytes).setReadyMarker(readyMarker))
             .setPlacement(Placement.newBuilder().putAllNodeSelector(nodeSelector))
             .setLifecycle(lifecycle());
+    if (vsock || vsockCid != null) {
+      spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));
+    }
     if (entropy) {
       spec.setEntropy(Entropy.getDefaultInstance());
     }

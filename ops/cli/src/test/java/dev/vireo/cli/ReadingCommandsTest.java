@@ -24,6 +24,7 @@ import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.QueueInspection;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.VsockStatus;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -101,6 +102,7 @@ class ReadingCommandsTest {
         machine    x86-64, 1 vCPU, 256 MiB
         boot       debian-12
         disk       root from image:, read-only
+        vsock      CID 3, /run/vireo/vsock
         lifecycle  restart never
 
         CONDITION  STATUS  SINCE  REASON      MESSAGE
@@ -228,6 +230,7 @@ class ReadingCommandsTest {
         name,
         MicroVmStatus.newBuilder()
             .setState(MicroVmState.PENDING)
+            .setVsock(VsockStatus.newBuilder().setCid(3).setSocket("/run/vireo/vsock"))
             .addConditions(
                 Condition.newBuilder()
                     .setType("Scheduled")

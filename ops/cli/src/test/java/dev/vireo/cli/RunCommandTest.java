@@ -46,7 +46,7 @@ class RunCommandTest {
             "run job --project default --kernel /boot/vmlinuz --vcpus 2 --memory 1G".split(" "),
             "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
             "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
-            "--entropy --net auto".split(" "),
+            "--entropy --vsock --net auto".split(" "),
             "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
                 .split(" "),
             new String[] {"--cmdline", "quiet panic=-1"}));
@@ -79,6 +79,8 @@ class RunCommandTest {
                 .setTxRateLimit(bandwidth(500))
                 .build()),
         spec.getNetworksList());
+    assertTrue(spec.hasVsock());
+    assertEquals(0, spec.getVsock().getCid());
     assertEquals(Map.of("zone", "x"), spec.getPlacement().getNodeSelectorMap());
     assertEquals(Lifecycle.RestartPolicy.ON_FAILURE, spec.getLifecycle().getRestartPolicy());
     assertEquals(Duration.newBuilder().setSeconds(5400).build(), spec.getLifecycle().getTtl());
@@ -108,6 +110,16 @@ class RunCommandTest {
     assertFalse(controller.creates.getFirst().getMicrovm().getSpec().hasEntropy(), "opt-in");
     assertEquals(List.of(), disks(1));
     assertEquals(List.of(), disks(2));
+  }
+
+  @Test
+  void takesAContextId() {
+    assertEquals(ExitCode.OK, cli.run("run", "--vsock-cid", "4294967294"));
+    assertEquals(-2, controller.creates.getFirst().getMicrovm().getSpec().getVsock().getCid());
+    for (String cid : List.of("4294967296", "-3", "three")) {
+      assertEquals(ExitCode.USAGE, cli.run("run", "--vsock-cid=" + cid), cid);
+    }
+    assertEquals(1, controller.creates.size());
   }
 
   @Test

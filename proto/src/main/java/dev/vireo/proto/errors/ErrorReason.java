@@ -116,6 +116,10 @@ public enum ErrorReason {
       Code.INVALID_ARGUMENT,
       "This kernel or machine type does not support the announcement.",
       "Use AUTO."),
+  SOCKET_PATH_TOO_LONG(
+      Code.FAILED_PRECONDITION,
+      "The path of the microVM's vsock socket on its node is longer than unix sockets allow.",
+      "Start the node's worker with a shorter --state-dir."),
   NODE_RESOURCES_EXHAUSTED(
       Code.RESOURCE_EXHAUSTED,
       "The node cannot take the microVM now.",

@@ -32,6 +32,7 @@ public final class Fd implements AutoCloseable {
 
   static final int O_CLOEXEC = 02000000;
 
+  private static final int F_SETFL = 4;
   private static final int F_DUPFD_CLOEXEC = 1030;
   private static final int AT_EMPTY_PATH = 0x1000;
   private static final int STATX_TYPE_AND_SIZE = 0x1 | 0x200;
@@ -195,6 +196,11 @@ public final class Fd implements AutoCloseable {
       MemorySegment.copy(MemorySegment.ofArray(bytes), 0, copy, 0, bytes.length);
       writeFully(copy, offset);
     }
+  }
+
+  /** From now on nothing waits, here and wherever else the same open file is used. */
+  public void setNonBlocking() {
+    Linux.check(Linux.libc().fcntl(number(), F_SETFL, O_NONBLOCK), "fcntl O_NONBLOCK");
   }
 
   /** {@code fdatasync(2)}. */

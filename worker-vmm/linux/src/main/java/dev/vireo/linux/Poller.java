@@ -6,7 +6,7 @@ import java.lang.foreign.ValueLayout;
 
 /**
  * An {@code epoll(7)} set: one thread waits for any of several descriptors, each known by a key of
- * the caller's. Level-triggered.
+ * the caller's. Level-triggered, unless said otherwise.
  */
 public final class Poller implements AutoCloseable {
   public static final int READABLE = 0x1;
@@ -14,9 +14,19 @@ public final class Poller implements AutoCloseable {
   public static final int ERROR = 0x8;
   public static final int HANG_UP = 0x10;
 
+  /** The peer of a stream socket has closed it, or sends no more. */
+  public static final int PEER_SENDS_NO_MORE = 0x2000;
+
+  /**
+   * Added to an interest: readiness is reported once, when it comes, and then not until there is
+   * news. Whoever is told goes on until there is no more, or remembers.
+   */
+  public static final int EDGE_TRIGGERED = 1 << 31;
+
   private static final int EPOLL_CLOEXEC = 02000000;
   private static final int EPOLL_CTL_ADD = 1;
   private static final int EPOLL_CTL_DEL = 2;
+  private static final int EPOLL_CTL_MOD = 3;
 
   /** struct epoll_event ({@code linux/eventpoll.h}) is packed on x86-64 only. */
   private static final int EVENT_BYTES = Linux.X86_64 ? 12 : 16;
@@ -39,15 +49,28 @@ public final class Poller implements AutoCloseable {
     this.epoll = Fd.owning(Linux.check(Linux.libc().epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
   }
 
-  /** Watches a descriptor for {@link #READABLE} or {@link #WRITABLE}, or both. */
+  /**
+   * Watches a descriptor.
+   *
+   * @param interest {@link #READABLE}, {@link #WRITABLE}, {@link #PEER_SENDS_NO_MORE}, {@link
+   *     #EDGE_TRIGGERED}, or-ed; errors and hang-ups are reported in any case
+   */
   public void add(Fd fd, int interest, int key) {
+    control(EPOLL_CTL_ADD, fd, interest, key, "epoll_ctl add");
+  }
+
+  /** Watches a descriptor that is watched already for something else. */
+  public void modify(Fd fd, int interest, int key) {
+    control(EPOLL_CTL_MOD, fd, interest, key, "epoll_ctl mod");
+  }
+
+  private void control(int operation, Fd fd, int interest, int key, String name) {
     try (Arena scratch = Arena.ofConfined()) {
       MemorySegment event = scratch.allocate(EVENT_BYTES, 8);
       event.set(INT, 0, interest);
       event.set(INT, EVENT_DATA, key);
       Linux.check(
-          Linux.libc().epoll_ctl(epoll.number(), EPOLL_CTL_ADD, fd.number(), event.address()),
-          "epoll_ctl add");
+          Linux.libc().epoll_ctl(epoll.number(), operation, fd.number(), event.address()), name);
     }
   }
 

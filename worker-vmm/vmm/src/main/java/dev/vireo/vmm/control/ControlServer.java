@@ -10,6 +10,7 @@ import dev.vireo.proto.vmm.v1.VmmMessage;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.proto.vmm.v1.VsockDial;
 import dev.vireo.vmm.machine.MachineFactory;
 import java.time.Duration;
 import java.time.InstantSource;
@@ -70,6 +71,9 @@ public final class ControlServer {
     synchronized (connecting) {
       worker = null;
       connection.close();
+    }
+    microVm.workerLost();
+    synchronized (connecting) {
       return !over && microVm.state() != VmmState.VMM_ENDED;
     }
   }
@@ -110,6 +114,7 @@ public final class ControlServer {
         case STOP -> microVm.stop(Integer.toUnsignedLong(request.getStop().getGraceMs()));
         case INSPECT -> response.setInspection(microVm.inspect());
         case RELEASE -> checkReleasable();
+        case VSOCK_DIALED -> microVm.dialed(request.getVsockDialed(), descriptors);
         case REQUEST_NOT_SET ->
             throw new RequestException(
                 ErrorReason.INTERNAL, "", "a request that this VMM does not know");
@@ -191,6 +196,24 @@ public final class ControlServer {
         }
       } catch (LinuxException | IllegalStateException e) {
         // It went away. It will ask when it comes back.
+      }
+    }
+
+    @Override
+    public boolean dial(int key, int port) {
+      MessageSocket connection;
+      synchronized (connecting) {
+        connection = worker;
+      }
+      if (connection == null) {
+        return false;
+      }
+      try {
+        VsockDial dial = VsockDial.newBuilder().setKey(key).setPort(port).build();
+        send(connection, VmmMessage.newBuilder().setVsockDial(dial).build());
+        return true;
+      } catch (LinuxException | IllegalStateException e) {
+        return false; // It went away.
       }
     }
 

@@ -16,6 +16,7 @@ import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.vmm.v1.VmmTimings;
+import dev.vireo.proto.vmm.v1.VsockDialed;
 import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.backend.Tap;
@@ -26,6 +27,8 @@ import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.machine.MachineFactory;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
+import dev.vireo.vmm.virtio.vsock.Dialer;
+import dev.vireo.vmm.virtio.vsock.VsockDevice;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,7 +40,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Requests come on the control thread, news from the machine on vCPU threads.
  */
-final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
+final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   /** Who wants to know. Called on any thread, without a lock of ours. */
   interface Listener {
     /** Something of {@link #status} has changed that is worth an event. */
@@ -45,6 +48,13 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
 
     /** A line for the log. */
     void log(String what);
+
+    /**
+     * The guest wants to connect to a port of the host; see {@link Dialer#dial}.
+     *
+     * @return false if no worker is there
+     */
+    boolean dial(int key, int port);
 
     /** It has ended, is cleaned up, and its exit record is written. */
     void ended();
@@ -58,6 +68,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
   private CreateRequest request = CreateRequest.getDefaultInstance();
   private @Nullable Machine machine;
   private @Nullable ConsoleFile console;
+  private @Nullable VsockDevice vsock;
   private @Nullable Fd consoleFile;
   private @Nullable Fd exitRecord;
   private EndCause endCause = EndCause.END_CAUSE_UNSPECIFIED;
@@ -159,8 +170,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
     listener.changed();
   }
 
-  private static Machine.Spec spec(
-      CreateRequest create, Descriptors descriptors, ConsoleFile console) {
+  private Machine.Spec spec(CreateRequest create, Descriptors descriptors, ConsoleFile console) {
     return new Machine.Spec(
         create.getVcpus(),
         create.getMemoryBytes(),
@@ -174,7 +184,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
         console);
   }
 
-  private static List<VirtioDevice> devices(CreateRequest create, Descriptors descriptors) {
+  private List<VirtioDevice> devices(CreateRequest create, Descriptors descriptors) {
     List<VirtioDevice> devices = new ArrayList<>(create.getDevicesCount());
     try {
       for (Device device : create.getDevicesList()) {
@@ -187,7 +197,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
     }
   }
 
-  private static VirtioDevice device(Device device, Descriptors descriptors) {
+  private VirtioDevice device(Device device, Descriptors descriptors) {
     return switch (device.getDeviceCase()) {
       case BLOCK -> {
         BlockDevice block = device.getBlock();
@@ -197,6 +207,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
             block.getReadOnly());
       }
       case NET -> network(device.getId(), device.getNet(), descriptors);
+      case VSOCK -> vsock(device, descriptors);
       case ENTROPY -> new EntropyDevice(device.getId(), new HostRandom());
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
@@ -221,6 +232,47 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener {
       taps.forEach(Tap::close);
       throw e;
     }
+  }
+
+  private VsockDevice vsock(Device device, Descriptors descriptors) {
+    VsockDevice made =
+        new VsockDevice(
+            device.getId(),
+            device.getVsock().getGuestCid(),
+            descriptors.take(device.getVsock().getListenerFd()),
+            this);
+    synchronized (this) {
+      vsock = made;
+    }
+    return made;
+  }
+
+  @Override
+  public boolean dial(int key, int port) {
+    return listener.dial(key, port);
+  }
+
+  /** The worker's answer to {@link Listener#dial}. */
+  void dialed(VsockDialed answer, Descriptors descriptors) {
+    Fd connection = answer.hasConnectionFd() ? descriptors.take(answer.getConnectionFd()) : null;
+    VsockDevice current = vsock();
+    if (current != null) {
+      current.dialed(answer.getKey(), connection);
+    } else if (connection != null) {
+      connection.close();
+    }
+  }
+
+  /** Nobody will answer what was dialed any more. */
+  void workerLost() {
+    VsockDevice current = vsock();
+    if (current != null) {
+      current.workerLost();
+    }
+  }
+
+  private synchronized @Nullable VsockDevice vsock() {
+    return vsock;
   }
 
   private RequestException failedSetup(

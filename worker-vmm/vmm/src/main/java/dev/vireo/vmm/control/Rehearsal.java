@@ -135,6 +135,11 @@ public final class Rehearsal {
     }
 
     @Override
+    public boolean dial(int key, int port) {
+      return false;
+    }
+
+    @Override
     public void log(String what) {
       // It is only a rehearsal.
     }

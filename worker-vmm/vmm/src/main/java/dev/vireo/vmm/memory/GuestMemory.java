@@ -168,6 +168,12 @@ public final class GuestMemory {
         segments[region], address - bases[region], MemorySegment.ofArray(target), 0, target.length);
   }
 
+  /** Copies {@code length} bytes of guest memory to {@code offset} in {@code target}. */
+  public void read(long address, long length, MemorySegment target, long offset) {
+    int region = region(address, length);
+    MemorySegment.copy(segments[region], address - bases[region], target, offset, length);
+  }
+
   /** Copies all of {@code source} into guest memory. */
   public void write(long address, byte[] source) {
     int region = region(address, source.length);

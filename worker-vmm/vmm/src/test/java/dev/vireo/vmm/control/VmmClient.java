@@ -24,6 +24,7 @@ import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.vmm.v1.VsockDevice;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -156,6 +157,15 @@ final class VmmClient implements AutoCloseable {
 
     Create initramfs(Fd initramfs) {
       request.setKernel(request.getKernel().toBuilder().setInitramfsFd(add(initramfs)));
+      return this;
+    }
+
+    /** The guest's CID, and a socket that listens. */
+    Create vsock(int cid, Fd listener) {
+      request.addDevices(
+          Device.newBuilder()
+              .setId("vsock")
+              .setVsock(VsockDevice.newBuilder().setGuestCid(cid).setListenerFd(add(listener))));
       return this;
     }
 

@@ -311,6 +311,9 @@ public final class BootPlanner {
       opened.addAll(network.tap().queues());
       devices.add(network);
     }
+    if (spec.hasVsock()) {
+      devices.add(new OpenDevice.Vsock(spec.getVsock().getCid(), null));
+    }
     if (spec.hasEntropy()) {
       devices.add(new OpenDevice.Entropy());
     }

@@ -1,5 +1,7 @@
 package dev.vireo.worker.boot;
 
+import static java.util.Objects.requireNonNull;
+
 import com.google.protobuf.ByteString;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.TapInterface;
@@ -8,12 +10,14 @@ import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.EntropyDevice;
 import dev.vireo.proto.vmm.v1.NetDevice;
 import dev.vireo.proto.vmm.v1.RateLimit;
+import dev.vireo.proto.vmm.v1.VsockDevice;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** A device that a spec asks for, with what it needs open. */
 public sealed interface OpenDevice extends AutoCloseable {
@@ -112,6 +116,41 @@ public sealed interface OpenDevice extends AutoCloseable {
     @Override
     public void close() {
       tap.close();
+    }
+  }
+
+  /**
+   * Streams between processes of the node and of the guest.
+   *
+   * @param listener null before it has one in the microVM's directory
+   */
+  record Vsock(int cid, @Nullable Fd listener) implements OpenDevice {
+    @Override
+    public String id() {
+      return "vsock";
+    }
+
+    @Override
+    public Device.Builder order(String microVmUid, List<Fd> descriptors) {
+      return Device.newBuilder()
+          .setId(id())
+          .setVsock(
+              VsockDevice.newBuilder()
+                  .setGuestCid(Integer.toUnsignedLong(cid))
+                  .setListenerFd(
+                      BootFiles.add(descriptors, requireNonNull(listener, "does not listen"))));
+    }
+
+    @Override
+    public OpenDevice withPrivateFiles(Path directory) throws IOException {
+      return new Vsock(cid, VsockSocket.in(directory).listen());
+    }
+
+    @Override
+    public void close() {
+      if (listener != null) {
+        listener.close();
+      }
     }
   }
 

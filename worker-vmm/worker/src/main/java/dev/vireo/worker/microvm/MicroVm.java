@@ -5,8 +5,10 @@ import static dev.vireo.proto.errors.ErrorReason.VMM_FAILED;
 import com.google.protobuf.Timestamp;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.v1.VsockStatus;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.PauseRequest;
 import dev.vireo.proto.vmm.v1.ReleaseRequest;
@@ -16,12 +18,14 @@ import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.vmm.v1.VsockDial;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.boot.VsockSocket;
 import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time.Alarm;
@@ -64,6 +68,8 @@ final class MicroVm {
   private final Surroundings node;
   private final Path directory;
   private final Mailbox mailbox;
+  private final VsockSocket vsock;
+  private final VsockDials dials;
   private final RestartPolicy restartPolicy = new RestartPolicy();
 
   // Written in the mailbox, read anywhere.
@@ -90,6 +96,8 @@ final class MicroVm {
     this.node = node;
     this.directory = node.state().microVm(uid);
     this.mailbox = new Mailbox(node.executor());
+    this.vsock = VsockSocket.in(directory);
+    this.dials = new VsockDials(vsock, node.time(), mailbox);
   }
 
   // ---- What comes from outside: each returns at once. ----
@@ -132,6 +140,7 @@ final class MicroVm {
       run.vmm = vmm;
       run.status = status;
       node.reservations().count(uid, found.getAssignment().getSpec());
+      node.contextIds().count(uid, found.getVsockCid());
       phase = new Phase.Live(run);
       vmm.listen(listenerOf(run));
       onStatus(run, status);
@@ -142,6 +151,7 @@ final class MicroVm {
   void recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
     mailbox.execute(() -> {
       record = found;
+      node.contextIds().count(uid, found.getVsockCid());
       if (termination.isPresent() && !found.getFinished()) {
         save(found.toBuilder().setTermination(termination.get()));
       }
@@ -221,6 +231,11 @@ final class MicroVm {
       }
 
       @Override
+      public void onDial(VsockDial dial) {
+        mailbox.execute(() -> MicroVm.this.onDial(run, dial));
+      }
+
+      @Override
       public void onExit(VmmExit exit) {
         mailbox.execute(() -> MicroVm.this.onExit(run, exit));
       }
@@ -240,6 +255,13 @@ final class MicroVm {
     report();
     if (startsToRun) {
       save(record.toBuilder());
+    }
+  }
+
+  private void onDial(Run run, VsockDial dial) {
+    Vmm vmm = run.vmm;
+    if (vmm != null) {
+      dials.dial(vmm, dial);
     }
   }
 
@@ -442,7 +464,12 @@ final class MicroVm {
 
   /** A first run under this attempt. */
   private void begin() {
-    record = MicroVmRecord.newBuilder().setAssignment(wanted).setContinued(wasHereBefore()).build();
+    record =
+        MicroVmRecord.newBuilder()
+            .setAssignment(wanted)
+            .setContinued(wasHereBefore())
+            .setVsockCid(record.getVsockCid())
+            .build();
     refusal = null;
     consoleMayGrow = true;
     launch();
@@ -457,7 +484,7 @@ final class MicroVm {
     BootFiles files;
     try {
       node.reservations().reserve(uid, wanted.getSpec());
-      files = node.launcher().open(wanted.getSpec());
+      files = node.launcher().open(specWithContextId());
     } catch (RejectedException e) {
       refused(e);
       return;
@@ -482,6 +509,17 @@ final class MicroVm {
                   return listenerOf(run);
                 })
             .whenCompleteAsync((response, failure) -> launched(run, response, failure), mailbox);
+  }
+
+  private MicroVmSpec specWithContextId() throws RejectedException {
+    MicroVmSpec spec = wanted.getSpec();
+    if (!spec.hasVsock()) {
+      return spec;
+    }
+    vsock.checkLength();
+    int cid = node.contextIds().assign(uid, spec, record.getVsockCid());
+    record = record.toBuilder().setVsockCid(cid).build();
+    return spec.toBuilder().setVsock(spec.getVsock().toBuilder().setCid(cid)).build();
   }
 
   /** One that is cut short by a kill says that nothing was begun, which is true. */
@@ -622,6 +660,7 @@ final class MicroVm {
       return;
     }
     node.reservations().release(uid);
+    node.contextIds().release(uid);
     phase = new Phase.Removed();
     consoleMayGrow = false;
     lastReport = null;
@@ -710,6 +749,10 @@ final class MicroVm {
     }
     if (record.hasTermination()) {
       report.setTermination(record.getTermination());
+    }
+    if (record.getVsockCid() != 0) {
+      report.setVsock(
+          VsockStatus.newBuilder().setCid(record.getVsockCid()).setSocket(vsock.path().toString()));
     }
     return report;
   }

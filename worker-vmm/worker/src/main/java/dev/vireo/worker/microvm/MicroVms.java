@@ -236,6 +236,7 @@ public final class MicroVms {
   private final class Around implements Surroundings {
     private final Launcher launcher;
     private final Reservations reservations;
+    private final ContextIds contextIds = new ContextIds();
     private final Executor executor;
 
     Around(Launcher launcher, Reservations reservations, Executor executor) {
@@ -257,6 +258,11 @@ public final class MicroVms {
     @Override
     public Reservations reservations() {
       return reservations;
+    }
+
+    @Override
+    public ContextIds contextIds() {
+      return contextIds;
     }
 
     @Override

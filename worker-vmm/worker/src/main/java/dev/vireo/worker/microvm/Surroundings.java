@@ -14,6 +14,8 @@ interface Surroundings {
 
   Reservations reservations();
 
+  ContextIds contextIds();
+
   Time time();
 
   /** Threads that mailboxes share. */

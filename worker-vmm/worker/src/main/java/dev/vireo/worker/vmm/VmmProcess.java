@@ -3,7 +3,6 @@ package dev.vireo.worker.vmm;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
-import dev.vireo.linux.Linux;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MessageSocket;
 import dev.vireo.linux.ProcessHandleFd;
@@ -31,7 +30,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class VmmProcess implements Vmm {
   private static final System.Logger LOG = System.getLogger("vmm");
-  private static final int F_SETFL = 4;
   private static final int READ_BYTES = 16 << 10;
 
   /** What a VMM that closed its socket may take to end. */
@@ -64,8 +62,7 @@ final class VmmProcess implements Vmm {
     this.time = time;
     this.whenEnded = whenEnded;
     // A VMM that does not read must not hold up its worker: a full socket is an error here.
-    Linux.check(
-        Linux.libc().fcntl(socket.fd().number(), F_SETFL, Fd.O_NONBLOCK), "fcntl O_NONBLOCK");
+    socket.fd().setNonBlocking();
     this.socketEvents = loop.onReadable(socket.fd(), this::onReadable);
   }
 
@@ -197,6 +194,12 @@ final class VmmProcess implements Vmm {
         VmmListener told = listener();
         if (told != null) {
           told.onStatus(message.getEvent().getStatus());
+        }
+      }
+      case VSOCK_DIAL -> {
+        VmmListener told = listener();
+        if (told != null) {
+          told.onDial(message.getVsockDial());
         }
       }
       case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "{0} sent what is not known here", this);

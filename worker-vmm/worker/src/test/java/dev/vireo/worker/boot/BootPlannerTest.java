@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.images.ImageDirectory;
+import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.StreamSocket;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -14,10 +16,12 @@ import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
+import dev.vireo.proto.vmm.v1.Device;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -143,14 +147,38 @@ class BootPlannerTest {
   void disksHaveTheFirstSlotsWhateverElseThereIs() throws Exception {
     MicroVmSpec.Builder spec = spec("probe");
     spec.getEntropyBuilder();
+    spec.getVsockBuilder().setCid(3);
     spec.addDisksBuilder().setId("data").setSource(disk("data", 512).toString());
-    try (BootFiles boot = planner.open(spec.build());
+    Path own = Files.createDirectory(files.resolve("microvm"));
+    try (BootFiles boot = planner.open(spec.build()).withPrivateFiles(own);
         Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
       CreateRequest request = boot.orders("uid", other, other).request().build();
-      assertEquals(2, request.getDevicesCount());
-      assertEquals("data", request.getDevices(0).getId());
-      assertEquals("entropy", request.getDevices(1).getId());
-      assertTrue(request.getDevices(1).hasEntropy());
+      assertEquals(
+          List.of("data", "vsock", "entropy"),
+          request.getDevicesList().stream().map(Device::getId).toList());
+      assertTrue(request.getDevices(2).hasEntropy());
+    }
+  }
+
+  @Test
+  void aVsockDeviceListensInTheMicroVmsDirectory() throws Exception {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getVsockBuilder().setCid(42);
+    Path own = Files.createDirectory(files.resolve("microvm"));
+    for (int run = 0; run < 2; run++) {
+      try (BootFiles boot = planner.open(spec.build()).withPrivateFiles(own);
+          Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+        BootFiles.Orders orders = boot.orders("uid", other, other);
+        var vsock = orders.request().getDevices(0).getVsock();
+        assertEquals(42, vsock.getGuestCid());
+        Fd listener = orders.descriptors().get(vsock.getListenerFd());
+        StreamSocket calls = new StreamSocket();
+        assertEquals(-Errno.EAGAIN, calls.accept(listener), "it does not wait");
+        try (Fd client = StreamSocket.connect(own.resolve("vsock").toString());
+            Fd accepted = Fd.owning(calls.accept(listener))) {
+          assertTrue(client.number() != accepted.number());
+        }
+      }
     }
   }
 

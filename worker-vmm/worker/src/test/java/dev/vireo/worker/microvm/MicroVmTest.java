@@ -5,12 +5,14 @@ import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.PAUSE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RELEASE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESUME;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.STOP;
+import static java.util.Objects.requireNonNull;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.Duration;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.UnixListener;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
@@ -461,6 +463,100 @@ class MicroVmTest {
     assertEquals(List.of(CREATE), vmm.asked());
   }
 
+  // ---- Vsock. ----
+
+  @Test
+  void aGuestsContextIdIsItsOwnAndItsSocketIsTold() {
+    running(vsock(0));
+    assertEquals(3, last().getVsock().getCid());
+    assertEquals(state.microVm(UID) + "/vsock", last().getVsock().getSocket());
+    assertEquals(3, launcher.opened.getVsock().getCid());
+    microVms.change(upsert("uid-2", 1, 1, vsock(4)));
+    microVms.change(upsert("uid-3", 1, 1, vsock(0)));
+    start(launcher.vmm());
+    assertEquals(5, last("uid-3").getVsock().getCid());
+    microVms.change(upsert("uid-4", 1, 1, spec()));
+    start(launcher.vmm());
+    assertFalse(last("uid-4").hasVsock());
+  }
+
+  @Test
+  void aGuestKeepsItsContextIdInAllItsRuns() {
+    microVms.change(upsert("uid-0", 1, 1, vsock(0)));
+    MicroVmSpec.Builder spec = policy(RestartPolicy.ALWAYS);
+    spec.getVsockBuilder();
+    running(spec).dies();
+    microVms.change(
+        DesiredChange.newBuilder()
+            .setRemove(Removal.newBuilder().setUid("uid-0").setForce(true))
+            .build());
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(4, launcher.opened.getVsock().getCid());
+    start(launcher.vmm());
+    recover(new Found.Running(new FakeVmm(), vmmRecord(), running()));
+    assertEquals(4, last().getVsock().getCid());
+    for (int i = 1; i <= 2; i++) {
+      microVms.change(upsert("new-" + i, 1, 1, vsock(0)));
+      assertEquals(i == 1 ? 3 : 5, launcher.opened.getVsock().getCid());
+    }
+  }
+
+  @Test
+  void aSocketThatNobodyCouldNameIsRefused() throws Exception {
+    StateDirectory deep = StateDirectory.open(temporary.resolve("x".repeat(100)));
+    microVms =
+        new MicroVms(deep, launcher, new Reservations(CAPACITY), time, Runnable::run, reports::add);
+    assign(spec());
+    assertEquals(1, launcher.launches);
+    microVms.change(upsert("uid-2", 1, 1, vsock(0)));
+    assertEquals(Outcome.REJECTED, last().getOutcome());
+    assertEquals("SOCKET_PATH_TOO_LONG", last().getReason());
+    assertEquals("spec.vsock", last().getField());
+    assertEquals(1, launcher.launches);
+    deep.close();
+  }
+
+  @Test
+  void aGuestIsConnectedToWhoServesItsPort() {
+    FakeVmm vmm = running(vsock(0));
+    String path = last().getVsock().getSocket() + "_4294967295";
+    try (UnixListener listener = UnixListener.bind(path, 1)) {
+      vmm.dials(7, -1);
+      var answer = vmm.lastRequest().getVsockDialed();
+      assertEquals(7, answer.getKey());
+      assertTrue(answer.hasConnectionFd());
+      assertEquals(1, vmm.lastDescriptors());
+      requireNonNull(listener.accept()).close();
+    }
+  }
+
+  @Test
+  void aGuestIsRefusedIfNobodyServesItsPort() {
+    FakeVmm vmm = running(vsock(0));
+    vmm.dials(7, 1024);
+    assertEquals(7, vmm.lastRequest().getVsockDialed().getKey());
+    assertFalse(vmm.lastRequest().getVsockDialed().hasConnectionFd());
+  }
+
+  @Test
+  void aGuestWaitsAWhileForAServerThatIsBusy() {
+    FakeVmm vmm = running(vsock(0));
+    try (UnixListener listener = UnixListener.bind(last().getVsock().getSocket() + "_80", 0)) {
+      vmm.dials(1, 80);
+      assertTrue(vmm.lastRequest().getVsockDialed().hasConnectionFd());
+      vmm.dials(2, 80);
+      vmm.dials(3, 80);
+      assertEquals(1, vmm.lastRequest().getVsockDialed().getKey(), "the others wait");
+      requireNonNull(listener.accept()).close();
+      time.pass(java.time.Duration.ofMillis(10));
+      assertEquals(2, vmm.lastRequest().getVsockDialed().getKey());
+      assertTrue(vmm.lastRequest().getVsockDialed().hasConnectionFd());
+      time.pass(java.time.Duration.ofSeconds(2));
+      assertEquals(3, vmm.lastRequest().getVsockDialed().getKey());
+      assertFalse(vmm.lastRequest().getVsockDialed().hasConnectionFd());
+    }
+  }
+
   // ---- After a restart of the worker. ----
 
   @Test
@@ -619,6 +715,12 @@ class MicroVmTest {
         .setDesiredState(DesiredState.DESIRED_RUNNING);
   }
 
+  private static MicroVmSpec.Builder vsock(int cid) {
+    MicroVmSpec.Builder spec = spec();
+    spec.getVsockBuilder().setCid(cid);
+    return spec;
+  }
+
   private static MicroVmSpec.Builder policy(RestartPolicy policy) {
     MicroVmSpec.Builder spec = spec();
     spec.getLifecycleBuilder().setRestartPolicy(policy);
@@ -644,6 +746,7 @@ class MicroVmTest {
     private @Nullable Exception noVmm;
     private boolean hang;
     private int launches;
+    private MicroVmSpec opened = MicroVmSpec.getDefaultInstance();
 
     FakeVmm vmm() {
       return vmms.getLast();
@@ -659,6 +762,7 @@ class MicroVmTest {
       if (refuse != null) {
         throw refuse;
       }
+      opened = spec;
       return new BootFiles(
           Fd.open("/dev/null", Fd.O_RDWR),
           spec.getVcpus(),

@@ -7,6 +7,7 @@ import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.vmm.v1.VsockDial;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,6 +30,7 @@ public final class FakeVmm implements Vmm {
   private boolean removed;
   private boolean dead;
   private String assignedTo = "";
+  private int lastDescriptors;
 
   @Override
   public String id() {
@@ -54,6 +56,7 @@ public final class FakeVmm implements Vmm {
   @Override
   public CompletableFuture<VmmResponse> request(VmmRequest.Builder request, List<Fd> descriptors) {
     requests.add(request.build());
+    lastDescriptors = descriptors.size();
     CompletableFuture<VmmResponse> answer = new CompletableFuture<>();
     open.put(request.getRequestCase(), answer);
     return answer;
@@ -96,6 +99,13 @@ public final class FakeVmm implements Vmm {
     }
   }
 
+  /** Says that its guest wants to connect to a port. */
+  public void dials(int key, int port) {
+    if (listener != null) {
+      listener.onDial(VsockDial.newBuilder().setKey(key).setPort(port).build());
+    }
+  }
+
   /** Says that its VM has ended. */
   public void ends(EndCause cause, String message) {
     becomes(
@@ -130,6 +140,11 @@ public final class FakeVmm implements Vmm {
 
   public VmmRequest lastRequest() {
     return requests.getLast();
+  }
+
+  /** How many descriptors came with the last request. */
+  public int lastDescriptors() {
+    return lastDescriptors;
   }
 
   public boolean isKilled() {

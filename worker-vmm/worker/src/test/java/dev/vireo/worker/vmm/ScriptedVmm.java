@@ -99,7 +99,8 @@ public final class ScriptedVmm {
         respond(worker, response);
         Runtime.getRuntime().halt(0);
       }
-      case STATUS, PAUSE, RESUME, INSPECT, REQUEST_NOT_SET -> respond(worker, response);
+      case STATUS, PAUSE, RESUME, INSPECT, VSOCK_DIALED, REQUEST_NOT_SET ->
+          respond(worker, response);
     }
   }
 

@@ -102,6 +102,54 @@ public final class DescriptorChain {
     return value;
   }
 
+  /** Copies {@code length} readable bytes from {@code from} on to {@code offset} in a segment. */
+  public void read(long from, long length, MemorySegment target, long offset) {
+    checkRange(from, length, readableBytes);
+    long skip = from;
+    long done = 0;
+    for (int i = 0; done < length; i++) {
+      long here = Math.min(lengths[i] - skip, length - done);
+      if (here > 0) {
+        memory.read(addresses[i] + skip, here, target, offset + done);
+        done += here;
+        skip = 0;
+      } else {
+        skip -= lengths[i];
+      }
+    }
+  }
+
+  /** Writes four bytes, little-endian, to the writable bytes from {@code from} on. */
+  public void putInt(long from, int value) {
+    checkRange(from, Integer.BYTES, writableBytes);
+    if (from <= lengths[readableCount] - Integer.BYTES) {
+      memory.putInt(addresses[readableCount] + from, value);
+    } else {
+      putInPieces(from, Integer.BYTES, value);
+    }
+  }
+
+  /** Writes eight bytes, little-endian, to the writable bytes from {@code from} on. */
+  public void putLong(long from, long value) {
+    checkRange(from, Long.BYTES, writableBytes);
+    if (from <= lengths[readableCount] - Long.BYTES) {
+      memory.putLong(addresses[readableCount] + from, value);
+    } else {
+      putInPieces(from, Long.BYTES, value);
+    }
+  }
+
+  private void putInPieces(long from, int width, long value) {
+    int i = readableCount;
+    long offset = from;
+    for (int shift = 0; shift < width * Byte.SIZE; shift += Byte.SIZE, offset++) {
+      for (; offset >= lengths[i]; i++) {
+        offset -= lengths[i];
+      }
+      memory.putByte(addresses[i] + offset, (byte) (value >>> shift));
+    }
+  }
+
   /** Copies all of {@code source} to the writable bytes from {@code from} on. */
   public void write(long from, byte[] source) {
     checkRange(from, source.length, writableBytes);

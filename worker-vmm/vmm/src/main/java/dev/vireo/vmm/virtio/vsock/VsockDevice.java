@@ -1,0 +1,281 @@
+package dev.vireo.vmm.virtio.vsock;
+
+import dev.vireo.catalog.BackEnd;
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.Poller;
+import dev.vireo.linux.StreamSocket;
+import dev.vireo.vmm.virtio.Activation;
+import dev.vireo.vmm.virtio.EnumCounters;
+import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.Virtqueue;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A virtio-vsock device (VIRTIO 1.2, section 5.10): one thread waits for the driver's
+ * notifications, for processes of the host that connect, and for all their connections at once.
+ */
+public final class VsockDevice implements VirtioDevice {
+  /** Feature bit (5.10.3). Sequenced packets are not offered: a stream socket cannot keep them. */
+  static final long STREAM = 1;
+
+  private static final int QUEUE_SIZE = 256;
+  private static final int RX = 0;
+  private static final int TX = 1;
+
+  // 5.10.4: struct virtio_vsock_config { le64 guest_cid; }
+  private static final int CONFIG_LENGTH = 8;
+
+  private static final int MAX_EVENTS = 64;
+
+  /** The poller's keys, of which those of connections are not negative. */
+  private static final int LISTENER = -1;
+
+  private static final int RX_NOTIFIER = -2;
+  private static final int TX_NOTIFIER = -3;
+
+  private final String id;
+  private final long guestCid;
+  private final Fd listener;
+  private final Dialer dialer;
+  private final EnumCounters<VsockEvent> counters = new EnumCounters<>(VsockEvent.class);
+  // Held while the rings and connections are being served: who gets it knows that nothing is in
+  // flight.
+  private final Object serving = new Object();
+  private List<QueueConnection> queues = List.of();
+  private @Nullable Loop loop;
+  private volatile @Nullable VsockService service;
+
+  /**
+   * @param guestCid 3 to 2^32 − 2
+   * @param listener the microVM's socket, on which processes of the host connect; non-blocking, and
+   *     owned from now on
+   * @param dialer for where the guest connects to
+   */
+  public VsockDevice(String id, long guestCid, Fd listener, Dialer dialer) {
+    this.id = id;
+    this.guestCid = guestCid;
+    this.listener = listener;
+    this.dialer = dialer;
+  }
+
+  @Override
+  public BackEnd backEnd() {
+    return BackEnd.VSOCK_UNIX;
+  }
+
+  @Override
+  public String id() {
+    return id;
+  }
+
+  @Override
+  public long features() {
+    return Virtqueue.FEATURES | STREAM;
+  }
+
+  /** Receive, transmit, and events, of which there is none before a guest is restored. */
+  @Override
+  public List<Integer> queueSizes() {
+    return List.of(QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE);
+  }
+
+  @Override
+  public int configLength() {
+    return CONFIG_LENGTH;
+  }
+
+  @Override
+  public byte readConfig(int offset) {
+    return (byte) (guestCid >>> (Byte.SIZE * offset));
+  }
+
+  @Override
+  public void connect(List<QueueConnection> connections) {
+    queues = connections;
+  }
+
+  @Override
+  public void activate(Activation activation) {
+    Virtqueue rx = activation.queues().get(RX).orElse(null);
+    Virtqueue tx = activation.queues().get(TX).orElse(null);
+    if (rx == null || tx == null) {
+      return; // Nobody can be connected.
+    }
+    if (loop == null) {
+      loop = new Loop();
+    }
+    loop.start(rx, tx, activation);
+  }
+
+  @Override
+  public void stopQueue(int index) {
+    if (index == RX || index == TX) {
+      deactivate();
+    }
+  }
+
+  @Override
+  public void deactivate() {
+    VsockService current = service;
+    if (current != null) {
+      current.stop();
+    }
+    synchronized (serving) {
+      if (service != null) {
+        service.close();
+        service = null;
+      }
+    }
+  }
+
+  /**
+   * The worker's answer to {@link Dialer#dial}.
+   *
+   * @param socket connected; this device's from now on. Null if nobody listens there
+   */
+  public void dialed(int key, @Nullable Fd socket) {
+    synchronized (serving) {
+      if (service != null) {
+        service.dialed(key, socket);
+        serve(service);
+      } else if (socket != null) {
+        socket.close();
+      }
+    }
+  }
+
+  /** There will be no more answers to what was dialed. */
+  public void workerLost() {
+    synchronized (serving) {
+      if (service != null) {
+        service.workerLost();
+        serve(service);
+      }
+    }
+  }
+
+  /** Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. */
+  private void serve(VsockService current) {
+    try {
+      current.serve();
+    } catch (RuntimeException e) {
+      service = null;
+      current.close();
+      current.needsReset(e);
+    }
+  }
+
+  @Override
+  public Map<String, Long> counters() {
+    Map<String, Long> result = new TreeMap<>();
+    counters.putInto(result, "");
+    VsockService current = service;
+    result.put("connections", current == null ? 0L : current.connections());
+    return result;
+  }
+
+  @Override
+  public void close() {
+    deactivate();
+    if (loop != null) {
+      loop.close();
+    }
+    listener.close();
+  }
+
+  /** The device's thread, which outlives resets. */
+  private final class Loop implements Runnable, AutoCloseable {
+    private static final int NEWS = Poller.READABLE | Poller.EDGE_TRIGGERED;
+
+    private final Poller poller = new Poller(MAX_EVENTS);
+    private final StreamSocket sockets = new StreamSocket();
+    private final Thread thread;
+    private volatile boolean closed;
+
+    Loop() {
+      poller.add(listener, NEWS, LISTENER);
+      poller.add(queues.get(RX).notifier().fd(), NEWS, RX_NOTIFIER);
+      poller.add(queues.get(TX).notifier().fd(), NEWS, TX_NOTIFIER);
+      thread = Thread.ofPlatform().name("vsock " + id).daemon().start(this);
+    }
+
+    /** Serves these rings from now on, what is already available in them too. */
+    void start(Virtqueue rx, Virtqueue tx, Activation activation) {
+      synchronized (serving) {
+        service =
+            new VsockService(
+                guestCid,
+                listener,
+                dialer,
+                poller,
+                sockets,
+                counters,
+                activation.memory(),
+                new VsockService.Queue(rx, queues.get(RX)),
+                new VsockService.Queue(tx, queues.get(TX)),
+                activation.signals());
+      }
+      queues.get(TX).notifier().signal();
+    }
+
+    @Override
+    public void run() {
+      while (true) {
+        int ready = poller.await(-1);
+        if (closed) {
+          return;
+        }
+        synchronized (serving) {
+          VsockService current = service;
+          for (int i = 0; i < ready; i++) {
+            note(poller.key(i), poller.readiness(i), current);
+          }
+          if (current != null) {
+            serve(current);
+          }
+        }
+      }
+    }
+
+    private void note(int key, int readiness, @Nullable VsockService current) {
+      switch (key) {
+        // Not drained: an edge is told of whatever the count is.
+        case RX_NOTIFIER -> queues.get(RX).counters().notified();
+        case TX_NOTIFIER -> queues.get(TX).counters().notified();
+        case LISTENER -> {
+          if (current != null) {
+            current.connectionsWait();
+          }
+        }
+        default -> {
+          if (current != null) {
+            current.ready(key, readiness);
+          }
+        }
+      }
+    }
+
+    /** Ends the thread. */
+    @Override
+    public void close() {
+      closed = true;
+      queues.get(TX).notifier().signal();
+      boolean interrupted = false;
+      while (thread.isAlive()) {
+        try {
+          thread.join();
+        } catch (InterruptedException e) {
+          interrupted = true; // The memory goes after this: there is no leaving early.
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+      poller.close();
+    }
+  }
+}
