@@ -15,9 +15,11 @@ import java.sql.Statement;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
+import java.util.stream.Stream;
 import org.sqlite.JDBC;
 import org.sqlite.SQLiteErrorCode;
 import org.sqlite.SQLiteException;
+import org.sqlite.SQLiteJDBCLoader;
 
 /**
  * The SQLite file, opened, checked and of the current schema.
@@ -44,6 +46,8 @@ final class SqliteFile implements AutoCloseable {
     "PRAGMA user_version = " + SCHEMA_VERSION,
   };
 
+  private static boolean nativeCodeLoaded;
+
   private final Path path;
   private final Connection connection;
   private final Map<String, PreparedStatement> statements = new HashMap<>();
@@ -58,6 +62,7 @@ final class SqliteFile implements AutoCloseable {
    */
   static SqliteFile open(Path path) {
     create(path);
+    loadNativeCode(path.resolveSibling("native"));
     SqliteFile file;
     try {
       Properties properties = new Properties();
@@ -80,6 +85,39 @@ final class SqliteFile implements AutoCloseable {
       file.close();
       throw e;
     }
+  }
+
+  /**
+   * The driver unpacks SQLite into a file which only an orderly end of the process removes. So it
+   * does that in a directory of ours, which is gone again before anything else is done.
+   */
+  private static synchronized void loadNativeCode(Path directory) {
+    if (nativeCodeLoaded) {
+      return;
+    }
+    try {
+      removeDirectory(directory); // of a process that was killed right here
+      Files.createDirectory(
+          directory,
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+      System.setProperty("org.sqlite.tmpdir", directory.toString());
+      nativeCodeLoaded = SQLiteJDBCLoader.initialize();
+      removeDirectory(directory);
+    } catch (Exception e) {
+      throw new Unavailable("cannot load SQLite by way of %s: %s".formatted(directory, e), e);
+    }
+  }
+
+  private static void removeDirectory(Path directory) throws IOException {
+    if (!Files.exists(directory)) {
+      return;
+    }
+    try (Stream<Path> files = Files.list(directory)) {
+      for (Path file : files.toList()) {
+        Files.delete(file);
+      }
+    }
+    Files.delete(directory);
   }
 
   private static void create(Path path) {

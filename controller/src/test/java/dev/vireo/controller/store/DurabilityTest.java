@@ -9,6 +9,7 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.util.ArrayList;
@@ -16,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -41,6 +43,19 @@ final class DurabilityTest {
     assertTrue(answered.size() >= ROUNDS * ANSWERS_BEFORE_KILL);
     kept.keySet().retainAll(answered.keySet());
     assertEquals(answered, kept);
+    assertEquals(List.of("temporary", "vireo.db"), names(directory));
+    assertEquals(List.of(), names(temporary(file)));
+  }
+
+  /** Where a JVM puts what it does not want to keep. */
+  private static Path temporary(Path file) throws IOException {
+    return Files.createDirectories(file.resolveSibling("temporary"));
+  }
+
+  private static List<String> names(Path directory) throws IOException {
+    try (Stream<Path> files = Files.list(directory)) {
+      return files.map(path -> path.getFileName().toString()).sorted().toList();
+    }
   }
 
   /** What a process that was killed in full swing had been answered. */
@@ -51,6 +66,7 @@ final class DurabilityTest {
                 "-XX:+UseSerialGC",
                 "-XX:TieredStopAtLevel=1",
                 "--enable-native-access=ALL-UNNAMED",
+                "-Djava.io.tmpdir=" + temporary(file),
                 "-cp",
                 System.getProperty("java.class.path"),
                 Writer.class.getName(),
