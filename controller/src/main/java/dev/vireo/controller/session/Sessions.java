@@ -26,14 +26,19 @@ public final class Sessions {
 
   /** The node's session, if its worker is connected. */
   public Optional<WorkerSession> find(String nodeId) {
-    return Optional.ofNullable(byNode.get(nodeId));
+    return Optional.ofNullable(byNode.get(nodeId)).filter(session -> !session.isOver());
   }
 
   /** The node's next session, or the present one; fails when there is none in time. */
   public CompletableFuture<WorkerSession> await(String nodeId, Duration patience) {
     CompletableFuture<WorkerSession> next =
         awaited.computeIfAbsent(nodeId, _ -> new CompletableFuture<>());
-    find(nodeId).ifPresent(next::complete);
+    find(nodeId)
+        .ifPresent(present -> {
+          // Nobody who comes later may be given this one: it may be over by then.
+          awaited.remove(nodeId, next);
+          next.complete(present);
+        });
     return next.copy().orTimeout(patience.toNanos(), TimeUnit.NANOSECONDS);
   }
 

@@ -267,6 +267,11 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     }
     nodeId = Optional.of(id);
     sessions.open(id, this);
+    if (over) {
+      // The worker went away while it was registered, and could not be taken out then.
+      sessions.close(id, this);
+      return;
+    }
     LOG.infof(
         "session opened node=%s worker=%s version=%s microvms=%d",
         id, hello.getNodeUid(), hello.getWorkerVersion(), hello.getReportsCount());

@@ -3,6 +3,8 @@ package dev.vireo.controller.session;
 import static dev.vireo.controller.testing.TestController.probe;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.controller.testing.ControllerTest;
@@ -26,6 +28,7 @@ import io.grpc.Status;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
 /** Workers that come, go, come back, and tell what they should not. */
@@ -161,6 +164,20 @@ final class SessionTest extends ControllerTest {
         });
     create(probe("vm"));
     second.nextAssignment();
+  }
+
+  @Test
+  void whoWaitsForASessionIsNotGivenOneThatIsOver() {
+    FakeWorker first = controller.join("a");
+    WorkerSession present = controller.sessions.await("a", TestController.LEASE).join();
+    first.close();
+    await().until(() -> controller.sessions.find("a").isEmpty());
+
+    CompletableFuture<WorkerSession> next = controller.sessions.await("a", TestController.LEASE);
+
+    assertFalse(next.isDone());
+    controller.join("a");
+    assertNotSame(present, next.join());
   }
 
   @Test

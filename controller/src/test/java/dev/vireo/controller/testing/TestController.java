@@ -45,6 +45,7 @@ public final class TestController implements AutoCloseable {
   public final MicroVms microVms;
   public final Nodes nodes;
   public final Reconciler reconciler;
+  public final Sessions sessions;
 
   private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
   private final Thread reconcilerThread;
@@ -60,7 +61,7 @@ public final class TestController implements AutoCloseable {
     this.time = time;
     microVms = MicroVms.open(store, Duration.ofHours(24));
     nodes = Nodes.open(store, time, LEASE, UUID::randomUUID);
-    Sessions sessions = new Sessions(microVms, meters);
+    sessions = new Sessions(microVms, meters);
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), 4, meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
