@@ -42,8 +42,13 @@ public record BootFiles(
    */
   public BootFiles withPrivateFiles(Path directory) throws IOException {
     List<OpenDevice> own = new ArrayList<>();
-    for (OpenDevice device : devices) {
-      own.add(device.withPrivateFiles(directory));
+    try {
+      for (OpenDevice device : devices) {
+        own.add(device.withPrivateFiles(directory));
+      }
+    } catch (IOException | RuntimeException e) {
+      own.forEach(OpenDevice::close);
+      throw e;
     }
     return new BootFiles(
         kvm,

@@ -122,6 +122,20 @@ class BootPlannerTest {
   }
 
   @Test
+  void aCopyThatFailsLeavesNothingOpen() throws Exception {
+    MicroVmSpec.Builder spec = spec("debian");
+    spec.addDisksBuilder().setId("one").setSource("image:");
+    spec.addDisksBuilder().setId("two").setSource("image:");
+    Path own = Files.createDirectory(files.resolve("microvm"));
+    Files.createDirectory(own.resolve("disk-two.partial")); // where the second copy is to be made
+    long before = openFiles();
+    try (BootFiles planned = planner.open(spec.build())) {
+      assertThrows(IOException.class, () -> planned.withPrivateFiles(own));
+    }
+    assertEquals(before, openFiles());
+  }
+
+  @Test
   void theOrdersNameEachDescriptorByItsPlace() throws Exception {
     MicroVmSpec.Builder spec = spec("debian");
     spec.addDisksBuilder().setId("data").setSource(disk("data", 512).toString());
