@@ -200,8 +200,9 @@ public final class ControllerSession implements AutoCloseable {
             time.after(
                 period,
                 () -> {
-                  outbox().send(WorkerMessage.newBuilder().setHeartbeat(node.heartbeat()).build());
+                  // First, so that one that fails is not the last.
                   beatEvery(period);
+                  outbox().send(WorkerMessage.newBuilder().setHeartbeat(node.heartbeat()).build());
                 });
       }
     }

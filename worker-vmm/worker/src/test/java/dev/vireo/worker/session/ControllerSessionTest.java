@@ -95,6 +95,14 @@ class ControllerSessionTest {
     assertEquals(3, beat.getHeartbeat().getWarmVmms());
   }
 
+  @Test
+  void aHeartbeatThatFailsIsNotTheLast() {
+    node.heartbeatsThatFail.set(1);
+    controller.lease(300);
+    session.start();
+    await().until(() -> heartbeats() >= 1);
+  }
+
   private long heartbeats() {
     return controller.received().stream().filter(WorkerMessage::hasHeartbeat).count();
   }

@@ -11,12 +11,14 @@ import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.proto.worker.v1.Welcome;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 
 /** A node that writes down what it is told. */
 final class RecordingNode implements ControlledNode {
   final List<String> told = new CopyOnWriteArrayList<>();
   final List<MicroVmReport> reports = new CopyOnWriteArrayList<>();
+  final AtomicInteger heartbeatsThatFail = new AtomicInteger();
 
   @Override
   public Hello hello() {
@@ -25,6 +27,9 @@ final class RecordingNode implements ControlledNode {
 
   @Override
   public Heartbeat heartbeat() {
+    if (heartbeatsThatFail.getAndUpdate(left -> Math.max(0, left - 1)) > 0) {
+      throw new IllegalStateException("this heartbeat fails");
+    }
     return Heartbeat.newBuilder().setWarmVmms(3).build();
   }
 
