@@ -27,10 +27,12 @@ import org.jspecify.annotations.Nullable;
 public final class StateDirectory implements AutoCloseable {
   private final Path root;
   private final FileChannel lockChannel;
+  private final String nodeUid;
 
-  private StateDirectory(Path root, FileChannel lockChannel) {
+  private StateDirectory(Path root, FileChannel lockChannel, String nodeUid) {
     this.root = root;
     this.lockChannel = lockChannel;
+    this.nodeUid = nodeUid;
   }
 
   /** Another worker holds the directory, or it cannot be used. */
@@ -55,7 +57,13 @@ public final class StateDirectory implements AutoCloseable {
       Files.createDirectories(absolute, ownerOnly);
       Files.createDirectories(absolute.resolve("vmms"), ownerOnly);
       Files.createDirectories(absolute.resolve("microvms"), ownerOnly);
-      return new StateDirectory(absolute, lock(absolute.resolve("lock")));
+      FileChannel lock = lock(absolute.resolve("lock"));
+      try {
+        return new StateDirectory(absolute, lock, keptUid(absolute.resolve("node-uid")));
+      } catch (IOException e) {
+        lock.close();
+        throw e;
+      }
     } catch (IOException e) {
       throw new UnusableException("cannot use " + absolute + ": " + e, e);
     }
@@ -83,17 +91,16 @@ public final class StateDirectory implements AutoCloseable {
     }
   }
 
+  private static String keptUid(Path file) throws IOException {
+    if (!Files.exists(file)) {
+      AtomicFile.write(file, UUID.randomUUID().toString().getBytes(UTF_8));
+    }
+    return Files.readString(file).strip();
+  }
+
   /** Made once; tells this worker's node from another that took its name. */
   public String nodeUid() {
-    Path file = root.resolve("node-uid");
-    try {
-      if (!Files.exists(file)) {
-        AtomicFile.write(file, UUID.randomUUID().toString().getBytes(UTF_8));
-      }
-      return Files.readString(file).strip();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    return nodeUid;
   }
 
   /** Where the directory is. */

@@ -57,6 +57,18 @@ class StateDirectoryTest {
   }
 
   @Test
+  void saysWhyItsUidCannotBeKept() throws Exception {
+    Files.createDirectories(temporary.resolve("n1/node-uid.new")); // in the way of the file
+    var refusal =
+        assertThrows(
+            StateDirectory.UnusableException.class,
+            () -> StateDirectory.open(temporary.resolve("n1")));
+    assertTrue(String.valueOf(refusal.getMessage()).contains("node-uid.new"));
+    Files.delete(temporary.resolve("n1/node-uid.new"));
+    StateDirectory.open(temporary.resolve("n1")).close();
+  }
+
+  @Test
   void aUidIsNoWayOutOfIt() throws Exception {
     try (StateDirectory state = StateDirectory.open(temporary)) {
       for (String uid : new String[] {"", ".", "..", "../x", "a/b", "/etc", "x".repeat(129)}) {
