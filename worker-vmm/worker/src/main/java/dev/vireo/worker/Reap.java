@@ -56,7 +56,7 @@ final class Reap {
                 new SecureRandom(),
                 time,
                 ANSWER_WITHIN)) {
-      for (Found found : new VmmAdoption(host).run()) {
+      for (Found found : new VmmAdoption(host, ANSWER_WITHIN).run()) {
         switch (found) {
           case Found.Running running -> {
             LOG.log(

@@ -42,6 +42,9 @@ public final class Worker implements ControlledNode, AutoCloseable {
   /** Also long enough for a JVM in an emulated node to start. */
   private static final Duration VMM_ANSWERS_WITHIN = Duration.ofSeconds(60);
 
+  /** A VMM that runs already has no JVM to start. Until all have answered the node is away. */
+  private static final Duration TAKEN_BACK_WITHIN = Duration.ofSeconds(10);
+
   private static final Duration FIRST_REDIAL = Duration.ofMillis(100);
   private static final Duration LONGEST_REDIAL = Duration.ofSeconds(5);
   private static final Duration HOUSEKEEPING = Duration.ofSeconds(30);
@@ -113,7 +116,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
 
   /** Takes back what runs, then dials. Returns when the first is done. */
   public void start() {
-    microVms.recover(new VmmAdoption(host).run(), pool);
+    microVms.recover(new VmmAdoption(host, TAKEN_BACK_WITHIN).run(), pool);
     pool.start();
     threads.execute(launcher::rehearse);
     session.start();

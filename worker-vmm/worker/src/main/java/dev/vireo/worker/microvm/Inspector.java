@@ -17,10 +17,13 @@ import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.worker.node.ProcFiles;
 import dev.vireo.worker.vmm.Vmm;
+import dev.vireo.worker.vmm.VmmGoneException;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** Asks a microVM's VMM what it knows, and adds what only the host sees. */
 public final class Inspector {
@@ -54,8 +57,18 @@ public final class Inspector {
                             result,
                             ErrorReason.STATE_CONFLICT,
                             "the microVM has no VMM at this moment"))))
-        .exceptionally(
-            error -> failure(result, ErrorReason.VMM_FAILED, "its VMM did not answer: " + error));
+        .exceptionally(error -> failure(result, ErrorReason.VMM_FAILED, sentenceOf(error)));
+  }
+
+  private static String sentenceOf(Throwable error) {
+    Throwable cause =
+        error instanceof CompletionException && error.getCause() != null ? error.getCause() : error;
+    return switch (cause) {
+      case TimeoutException _ ->
+          "its VMM did not answer within %d s".formatted(ANSWER_WITHIN_SECONDS);
+      case VmmGoneException gone -> String.valueOf(gone.getMessage());
+      default -> "its VMM did not answer: " + cause;
+    };
   }
 
   private static CompletableFuture<InspectResult> ask(Vmm vmm, InspectResult.Builder result) {

@@ -199,7 +199,7 @@ public final class MicroVms {
         ? lost(last.get().getEndMessage()).toBuilder()
             .setCause(MicroVm.causeOf(last.get().getEndCause()))
             .build()
-        : lost("its VMM process ended while its worker was away");
+        : lost(gone.how());
   }
 
   private Termination lost(String message) {

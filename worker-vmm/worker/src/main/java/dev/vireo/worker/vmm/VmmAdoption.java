@@ -1,6 +1,6 @@
 package dev.vireo.worker.vmm;
 
-import static java.util.concurrent.TimeUnit.SECONDS;
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MessageSocket;
@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeoutException;
 
 /**
  * What a starting worker does with the VMM directories that its predecessor left. A process is the
@@ -37,18 +38,25 @@ public final class VmmAdoption {
     /**
      * The process is gone; the directory is still there.
      *
+     * @param how it ended, a sentence for people
      * @param lastWords its exit record
      */
-    record Gone(VmmRecord record, Optional<VmmStatus> lastWords, Runnable remove)
+    record Gone(VmmRecord record, String how, Optional<VmmStatus> lastWords, Runnable remove)
         implements Found {}
   }
 
   private static final Duration END_WITHIN = Duration.ofSeconds(5);
+  private static final String ENDED_MEANWHILE = "its VMM process ended while its worker was away";
 
   private final VmmHost host;
+  private final Duration answerWithin;
 
-  public VmmAdoption(VmmHost host) {
+  /**
+   * @param answerWithin what a VMM that runs already may take to answer; the node waits for it
+   */
+  public VmmAdoption(VmmHost host, Duration answerWithin) {
     this.host = host;
+    this.answerWithin = answerWithin;
   }
 
   /** Looks at every directory, all at once; waits for the slowest VMM to answer. */
@@ -76,20 +84,27 @@ public final class VmmAdoption {
             ? ProcessHandleFd.open((int) record.getPid(), record.getStartTicks())
             : Optional.empty();
     if (process.isEmpty()) {
-      return CompletableFuture.completedFuture(gone(directory, record));
+      return CompletableFuture.completedFuture(gone(directory, record, ENDED_MEANWHILE));
     }
     MessageSocket socket;
     try {
       socket = MessageSocket.connect(directory.controlSocket().toString());
     } catch (LinuxException e) {
       endUnreachable(directory, process.get(), e);
-      return CompletableFuture.completedFuture(gone(directory, record));
+      return CompletableFuture.completedFuture(
+          gone(directory, record, "its VMM process could not be reached and was ended"));
     }
     VmmProcess vmm = host.watch(directory, process.get(), socket);
-    return host.status(vmm)
+    return host.status(vmm, answerWithin)
         .thenCompose(response -> identify(vmm, record, response.getStatus()))
-        .exceptionallyCompose(
-            failure -> refuse(vmm, record, "does not answer: " + failure.getMessage()));
+        .exceptionallyCompose(failure -> refuse(vmm, record, "does not answer" + because(failure)));
+  }
+
+  private String because(Throwable failure) {
+    Throwable cause = failure.getCause() == null ? failure : failure.getCause();
+    return cause instanceof TimeoutException
+        ? " within %d ms".formatted(answerWithin.toMillis())
+        : ": " + cause.getMessage();
   }
 
   private CompletableFuture<Optional<Found>> identify(
@@ -139,7 +154,8 @@ public final class VmmAdoption {
 
           @Override
           public void onExit(VmmExit exit) {
-            ended.complete(gone(vmm.directory(), record));
+            ended.complete(
+                gone(vmm.directory(), record, "its VMM process %s, and was ended".formatted(why)));
           }
         });
     vmm.kill();
@@ -160,12 +176,13 @@ public final class VmmAdoption {
     }
   }
 
-  private Optional<Found> gone(VmmDirectory directory, VmmRecord record) {
+  private Optional<Found> gone(VmmDirectory directory, VmmRecord record, String how) {
     if (record.getMicrovmUid().isEmpty()) {
       host.remove(directory);
       return Optional.empty();
     }
-    return Optional.of(new Found.Gone(record, directory.lastWords(), () -> host.remove(directory)));
+    return Optional.of(
+        new Found.Gone(record, how, directory.lastWords(), () -> host.remove(directory)));
   }
 
   /**
@@ -183,7 +200,7 @@ public final class VmmAdoption {
     }
     LOG.log(Level.WARNING, "VMM {0} has no record: it is asked to end", directory.id());
     return CompletableFuture.runAsync(() -> askToEnd(socket))
-        .orTimeout(host.answerWithin().toSeconds(), SECONDS)
+        .orTimeout(answerWithin.toMillis(), MILLISECONDS)
         .handle((ended, failure) -> {
           // Wakes the one who waits for an end that does not come.
           socket.shutdown();

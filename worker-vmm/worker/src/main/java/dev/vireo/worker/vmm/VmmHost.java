@@ -1,6 +1,6 @@
 package dev.vireo.worker.vmm;
 
-import static java.util.concurrent.TimeUnit.SECONDS;
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
@@ -87,7 +87,7 @@ public final class VmmHost implements AutoCloseable {
           new VmmGoneException("no VMM can be started: " + e.getMessage(), e));
     }
     starting.add(vmm);
-    return status(vmm)
+    return status(vmm, answerWithin)
         .thenApply(VmmHost::requireIdle)
         .<Vmm>thenApply(idle -> vmm)
         .whenComplete((idle, failure) -> {
@@ -163,11 +163,11 @@ public final class VmmHost implements AutoCloseable {
     return vmm;
   }
 
-  /** Asks a VMM how it is, and waits for the answer no longer than a VMM may take to start. */
-  CompletableFuture<VmmResponse> status(VmmProcess vmm) {
+  /** Asks a VMM how it is. */
+  CompletableFuture<VmmResponse> status(VmmProcess vmm, Duration within) {
     return vmm.request(
             VmmRequest.newBuilder().setStatus(StatusRequest.getDefaultInstance()), List.of())
-        .orTimeout(answerWithin.toSeconds(), SECONDS);
+        .orTimeout(within.toMillis(), MILLISECONDS);
   }
 
   private static VmmResponse requireIdle(VmmResponse response) {
@@ -188,10 +188,6 @@ public final class VmmHost implements AutoCloseable {
 
   String bootId() {
     return bootId;
-  }
-
-  Duration answerWithin() {
-    return answerWithin;
   }
 
   /** Keeps the VMMs' own logs from growing without end. To be called now and then. */

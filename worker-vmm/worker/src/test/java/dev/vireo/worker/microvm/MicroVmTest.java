@@ -596,7 +596,7 @@ class MicroVmTest {
             .setEndCause(EndCause.END_VCPU_FAILED)
             .setEndMessage("internal error")
             .build();
-    recover(new Found.Gone(vmmRecord(), Optional.of(lastWords), () -> {}));
+    recover(new Found.Gone(vmmRecord(), "it is gone", Optional.of(lastWords), () -> {}));
     assertEquals(MicroVmState.STARTING, last().getState());
     assertEquals(Cause.VCPU_FAILED, last().getTermination().getCause());
     time.pass(java.time.Duration.ofHours(1));

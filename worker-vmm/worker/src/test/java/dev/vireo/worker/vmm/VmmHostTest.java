@@ -216,7 +216,7 @@ class VmmHostTest {
     VmmProcess before = spawn();
     program = ScriptedVmm.program(temporary.resolve("newer"));
     nextWorker();
-    assertEquals(List.of(), new VmmAdoption(host).run());
+    assertEquals(List.of(), adopt());
     assertFalse(isAlive(before));
     assertEquals(List.of(), state.vmmIds());
   }
@@ -229,6 +229,21 @@ class VmmHostTest {
     nextWorker();
     Found.Gone gone = assertInstanceOf(Found.Gone.class, onlyFound());
     assertEquals("uid-2", gone.record().getMicrovmUid());
+    assertFalse(isAlive(before));
+  }
+
+  @Test
+  void oneThatDoesNotAnswerIsEndedAndDoesNotHoldTheNodeUp() throws Exception {
+    VmmProcess before = spawn();
+    create(before, "run");
+    nextWorker();
+    String pid = Long.toString(before.pid());
+    assertEquals(0, new ProcessBuilder("kill", "-STOP", pid).start().waitFor());
+
+    List<Found> found = new VmmAdoption(host, Duration.ofMillis(200)).run();
+
+    Found.Gone gone = assertInstanceOf(Found.Gone.class, found.getFirst());
+    assertEquals("its VMM process does not answer within 200 ms, and was ended", gone.how());
     assertFalse(isAlive(before));
   }
 
@@ -270,7 +285,7 @@ class VmmHostTest {
         .directory()
         .write(before.directory().read().orElseThrow().toBuilder().clearPid().build());
     nextWorker();
-    assertEquals(List.of(), new VmmAdoption(host).run());
+    assertEquals(List.of(), adopt());
     await().until(() -> !isAlive(before));
     assertEquals(List.of(), state.vmmIds());
   }
@@ -278,14 +293,18 @@ class VmmHostTest {
   @Test
   void anEmptyDirectoryIsRemoved() throws Exception {
     Files.createDirectory(state.vmm("0a0b0c0d"));
-    assertEquals(List.of(), new VmmAdoption(host).run());
+    assertEquals(List.of(), adopt());
     assertEquals(List.of(), state.vmmIds());
   }
 
   // ---- What the tests are made of. ----
 
+  private List<Found> adopt() {
+    return new VmmAdoption(host, Duration.ofSeconds(20)).run();
+  }
+
   private Found onlyFound() {
-    List<Found> found = new VmmAdoption(host).run();
+    List<Found> found = adopt();
     assertEquals(1, found.size());
     return found.getFirst();
   }
