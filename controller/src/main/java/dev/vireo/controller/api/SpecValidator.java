@@ -60,6 +60,8 @@ final class SpecValidator {
     validateBoot(spec.getBoot());
     validateDevices();
     validateVsock(spec.getVsock());
+    RateLimitValidator.validate(
+        "spec.entropy.rate_limit", spec.getEntropy().getRateLimit(), violations);
     validateConsole(spec.getConsole());
     Labels.validate(
         spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);

@@ -139,6 +139,18 @@ final class SpecValidatorTest {
   }
 
   @Test
+  void entropy() {
+    assertEquals(Map.of(), wrong(spec -> spec.getEntropyBuilder().getRateLimitBuilder()));
+    assertEquals(
+        invalid("spec.entropy.rate_limit.bandwidth.capacity"),
+        wrong(spec ->
+            spec.getEntropyBuilder()
+                .getRateLimitBuilder()
+                .getBandwidthBuilder()
+                .setRefillPerSecond(1)));
+  }
+
+  @Test
   void vsock() {
     for (int cid : new int[] {0, 3, 1 << 31, -2}) {
       assertEquals(Map.of(), wrong(spec -> spec.getVsockBuilder().setCid(cid)));

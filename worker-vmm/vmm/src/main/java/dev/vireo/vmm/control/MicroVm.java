@@ -208,7 +208,9 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
       }
       case NET -> network(device.getId(), device.getNet(), descriptors);
       case VSOCK -> vsock(device, descriptors);
-      case ENTROPY -> new EntropyDevice(device.getId(), new HostRandom());
+      case ENTROPY ->
+          new EntropyDevice(
+              device.getId(), new HostRandom(), RateLimits.of(device.getEntropy().getRateLimit()));
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
     };

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.linux.Fd;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.vmm.backend.HostRandom;
+import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.block.BlockDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
@@ -41,7 +42,7 @@ final class ProbeGuestTest {
             TestMachine.with()
                 .memoryMib(64)
                 .commandLine("probe.run=rng-read probe.ops=64 probe.block=" + block)
-                .devices(new EntropyDevice("entropy", new HostRandom()))
+                .devices(new EntropyDevice("entropy", new HostRandom(), RateLimiter.UNLIMITED))
                 .build(kernel)
                 .start()) {
       assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);

@@ -315,7 +315,7 @@ public final class BootPlanner {
       devices.add(new OpenDevice.Vsock(spec.getVsock().getCid(), null));
     }
     if (spec.hasEntropy()) {
-      devices.add(new OpenDevice.Entropy());
+      devices.add(new OpenDevice.Entropy(RateLimits.of(spec.getEntropy().getRateLimit())));
     }
     return List.copyOf(devices);
   }

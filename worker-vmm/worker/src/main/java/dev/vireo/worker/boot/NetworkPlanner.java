@@ -10,8 +10,6 @@ import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.TapInterface;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Network;
-import dev.vireo.proto.v1.RateLimit;
-import dev.vireo.proto.v1.TokenBucket;
 import java.util.Optional;
 
 /** Opens the tap interfaces that a spec's networks name, or makes those that it does not name. */
@@ -34,8 +32,8 @@ final class NetworkPlanner {
             ? Optional.empty()
             : Optional.of(MacAddress.parse(network.getMacAddress())),
         network.getMtu(),
-        limit(network.getRxRateLimit()),
-        limit(network.getTxRateLimit()));
+        RateLimits.of(network.getRxRateLimit()),
+        RateLimits.of(network.getTxRateLimit()));
   }
 
   private static TapInterface openTap(Network network, String field) throws RejectedException {
@@ -63,23 +61,5 @@ final class NetworkPlanner {
       case Errno.EBUSY -> NETWORK_BUSY;
       default -> NETWORK_UNAVAILABLE;
     };
-  }
-
-  private static dev.vireo.proto.vmm.v1.RateLimit limit(RateLimit limit) {
-    var wire = dev.vireo.proto.vmm.v1.RateLimit.newBuilder();
-    if (limit.hasBandwidth()) {
-      wire.setBandwidth(bucket(limit.getBandwidth()));
-    }
-    if (limit.hasOperations()) {
-      wire.setOperations(bucket(limit.getOperations()));
-    }
-    return wire.build();
-  }
-
-  private static dev.vireo.proto.vmm.v1.TokenBucket bucket(TokenBucket bucket) {
-    return dev.vireo.proto.vmm.v1.TokenBucket.newBuilder()
-        .setCapacity(bucket.getCapacity())
-        .setRefillPerSecond(bucket.getRefillPerSecond())
-        .build();
   }
 }

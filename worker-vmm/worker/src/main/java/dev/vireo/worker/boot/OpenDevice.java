@@ -155,7 +155,7 @@ public sealed interface OpenDevice extends AutoCloseable {
   }
 
   /** Random numbers, for which the VMM needs nothing open. */
-  record Entropy() implements OpenDevice {
+  record Entropy(RateLimit limit) implements OpenDevice {
     @Override
     public String id() {
       return "entropy";
@@ -163,7 +163,9 @@ public sealed interface OpenDevice extends AutoCloseable {
 
     @Override
     public Device.Builder order(String microVmUid, List<Fd> descriptors) {
-      return Device.newBuilder().setId(id()).setEntropy(EntropyDevice.getDefaultInstance());
+      return Device.newBuilder()
+          .setId(id())
+          .setEntropy(EntropyDevice.newBuilder().setRateLimit(limit));
     }
   }
 }

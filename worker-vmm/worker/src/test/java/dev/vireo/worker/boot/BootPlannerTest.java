@@ -160,7 +160,11 @@ class BootPlannerTest {
   @Test
   void disksHaveTheFirstSlotsWhateverElseThereIs() throws Exception {
     MicroVmSpec.Builder spec = spec("probe");
-    spec.getEntropyBuilder();
+    spec.getEntropyBuilder()
+        .getRateLimitBuilder()
+        .getOperationsBuilder()
+        .setCapacity(7)
+        .setRefillPerSecond(5);
     spec.getVsockBuilder().setCid(3);
     spec.addDisksBuilder().setId("data").setSource(disk("data", 512).toString());
     Path own = Files.createDirectory(files.resolve("microvm"));
@@ -170,7 +174,9 @@ class BootPlannerTest {
       assertEquals(
           List.of("data", "vsock", "entropy"),
           request.getDevicesList().stream().map(Device::getId).toList());
-      assertTrue(request.getDevices(2).hasEntropy());
+      var operations = request.getDevices(2).getEntropy().getRateLimit().getOperations();
+      assertEquals(7, operations.getCapacity());
+      assertEquals(5, operations.getRefillPerSecond());
     }
   }
 

@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNull;
 
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.vmm.backend.HostRandom;
+import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
@@ -25,13 +26,18 @@ public final class EntropyDevice implements VirtioDevice {
 
   private final String id;
   private final HostRandom random;
+  private final RateLimiter limiter;
   private final EnumCounters<EntropyEvent> counters = new EnumCounters<>(EntropyEvent.class);
   private @Nullable QueueConnection connection;
   private @Nullable QueueWorker worker;
 
-  public EntropyDevice(String id, HostRandom random) {
+  /**
+   * @param limiter of requests, and of the bytes that they bring
+   */
+  public EntropyDevice(String id, HostRandom random, RateLimiter limiter) {
     this.id = id;
     this.random = random;
+    this.limiter = limiter;
   }
 
   @Override
@@ -82,7 +88,7 @@ public final class EntropyDevice implements VirtioDevice {
         queue,
         activation.memory(),
         activation.signals(),
-        new EntropyRequests(random, counters, activation.memory(), queue.size()));
+        new EntropyRequests(random, limiter, counters, activation.memory(), queue.size()));
   }
 
   @Override

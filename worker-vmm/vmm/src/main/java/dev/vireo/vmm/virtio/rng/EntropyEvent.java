@@ -4,6 +4,8 @@ package dev.vireo.vmm.virtio.rng;
 enum EntropyEvent {
   REQUESTS,
   BYTES,
+  /** A request had to wait for the rate limit. */
+  RATE_LIMITED,
   /** A buffer was empty, outside memory, or out of order. */
   ERRORS_DESCRIPTORS,
   /** A buffer to read, or none to write. */

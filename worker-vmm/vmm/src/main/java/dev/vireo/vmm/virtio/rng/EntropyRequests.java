@@ -1,6 +1,7 @@
 package dev.vireo.vmm.virtio.rng;
 
 import dev.vireo.vmm.backend.HostRandom;
+import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.IoVector;
 import dev.vireo.vmm.virtio.EnumCounters;
@@ -20,6 +21,7 @@ final class EntropyRequests implements QueueWorker.Handler {
   static final int MAX_BYTES = 64 << 10;
 
   private final HostRandom random;
+  private final RateLimiter limiter;
   private final EnumCounters<EntropyEvent> counters;
   private final IoVector vector;
 
@@ -27,10 +29,24 @@ final class EntropyRequests implements QueueWorker.Handler {
    * @param maxBuffers of a chain
    */
   EntropyRequests(
-      HostRandom random, EnumCounters<EntropyEvent> counters, GuestMemory memory, int maxBuffers) {
+      HostRandom random,
+      RateLimiter limiter,
+      EnumCounters<EntropyEvent> counters,
+      GuestMemory memory,
+      int maxBuffers) {
     this.random = random;
+    this.limiter = limiter;
     this.counters = counters;
     this.vector = new IoVector(memory, maxBuffers);
+  }
+
+  @Override
+  public long waitNanos() {
+    long nanos = limiter.waitNanos();
+    if (nanos > 0) {
+      counters.increment(EntropyEvent.RATE_LIMITED);
+    }
+    return nanos;
   }
 
   @Override
@@ -52,6 +68,7 @@ final class EntropyRequests implements QueueWorker.Handler {
     long wanted = Math.min(chain.writableBytes(), MAX_BYTES);
     vector.clear();
     chain.gatherWritable(0, wanted, vector);
+    limiter.charge(wanted);
     random.fill(vector);
     if (vector.bytes() > 0) {
       counters.increment(EntropyEvent.ERRORS_INPUT_OUTPUT);

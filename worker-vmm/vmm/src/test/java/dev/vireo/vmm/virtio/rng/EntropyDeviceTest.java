@@ -10,6 +10,7 @@ import static java.time.Duration.ofMillis;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.kenai.jffi.LastError;
@@ -18,6 +19,8 @@ import dev.vireo.linux.Errno;
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.backend.FakeLibc;
 import dev.vireo.vmm.backend.HostRandom;
+import dev.vireo.vmm.backend.RateLimiter;
+import dev.vireo.vmm.backend.TokenBucket;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
@@ -29,6 +32,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -44,7 +48,12 @@ class EntropyDeviceTest {
   private final GuestRing ring = new GuestRing(64);
   private final EventFd interrupt = EventFd.nonBlocking();
   private final EventFd notifier = EventFd.blocking();
-  private final EntropyDevice device = new EntropyDevice("entropy", new HostRandom(libc().libc()));
+  private final AtomicLong nanoTime = new AtomicLong();
+  private final EntropyDevice device =
+      new EntropyDevice(
+          "entropy",
+          new HostRandom(libc().libc()),
+          new RateLimiter(new TokenBucket(100_000, 1_000_000_000, nanoTime::get), null));
   private final MmioTransport transport =
       new MmioTransport(
           MmioPlan.X86_64.slot(0), device, ring.memory(), interrupt, List.of(notifier));
@@ -190,6 +199,19 @@ class EntropyDeviceTest {
   }
 
   @Test
+  void aGuestWaitsForTheRateLimit() {
+    assertEquals(new GuestRing.Used(0, MAX), ask(BUFFERS, MAX));
+    assertEquals(new GuestRing.Used(0, MAX), ask(BUFFERS, MAX), "a bucket may get into debt");
+    ring.descriptor(0, BUFFERS, 64, WRITE, 0).offer(0);
+    notifier.signal();
+    await().until(() -> count("rate_limited") > 0);
+    assertFalse(ring.hasUsed());
+    nanoTime.addAndGet(1_000_000);
+    await().until(ring::hasUsed);
+    assertEquals(new GuestRing.Used(0, 64), ring.takeUsed());
+  }
+
+  @Test
   void anIllegalRingNeedsAResetWhichBringsItBack() {
     ring.offer(64);
     notifier.signal();
@@ -206,7 +228,7 @@ class EntropyDeviceTest {
         MmioTransport real =
             new MmioTransport(
                 MmioPlan.X86_64.slot(1),
-                new EntropyDevice("entropy", new HostRandom()),
+                new EntropyDevice("entropy", new HostRandom(), RateLimiter.UNLIMITED),
                 guest.memory(),
                 interrupt,
                 List.of(otherNotifier))) {
