@@ -5,6 +5,7 @@ import dev.vireo.controller.lifecycle.Conditions;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.store.StoreException;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.errors.Errors.FieldViolation;
@@ -73,7 +74,10 @@ final class Waiting {
       Thread.currentThread().interrupt();
       throw new CancellationException();
     } catch (ExecutionException e) {
-      throw new IllegalStateException("a wait only ends well or is cancelled", e);
+      if (e.getCause() instanceof StoreException stopping) {
+        throw stopping;
+      }
+      throw new IllegalStateException("a wait fails only when the controller stops", e);
     }
   }
 

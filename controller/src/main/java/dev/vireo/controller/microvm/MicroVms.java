@@ -51,6 +51,7 @@ public final class MicroVms implements AutoCloseable {
   private final ConcurrentHashMap<String, List<Waiter>> waiters = new ConcurrentHashMap<>();
   private final List<Consumer<MicroVmChange>> listeners = new CopyOnWriteArrayList<>();
   private final Store.Watch watch;
+  private volatile boolean stopping;
 
   /** Guards what follows, and that a feed misses nothing and sees nothing twice. */
   private final Object feedLock = new Object();
@@ -62,7 +63,11 @@ public final class MicroVms implements AutoCloseable {
 
   private record Waiter(
       Predicate<Optional<StoredMicroVm>> until,
-      CompletableFuture<Optional<StoredMicroVm>> reached) {}
+      CompletableFuture<Optional<StoredMicroVm>> reached) {
+    void fail() {
+      reached.completeExceptionally(StoreException.unavailable("the controller is stopping"));
+    }
+  }
 
   /** One page of a list. */
   public record Page(List<StoredMicroVm> microVms, boolean more) {}
@@ -206,7 +211,10 @@ public final class MicroVms implements AutoCloseable {
     }
   }
 
-  /** Completes when the microVM (empty: gone) is as {@code until} says, now or later. */
+  /**
+   * Completes when the microVM (empty: gone) is as {@code until} says, now or later; fails with
+   * {@link StoreException.Unavailable} if the controller stops before.
+   */
   public CompletableFuture<Optional<StoredMicroVm>> when(
       String uid, Predicate<Optional<StoredMicroVm>> until) {
     Waiter waiter = new Waiter(until, new CompletableFuture<>());
@@ -222,7 +230,16 @@ public final class MicroVms implements AutoCloseable {
     if (until.test(now)) {
       waiter.reached.complete(now);
     }
+    if (stopping) {
+      waiter.fail();
+    }
     return waiter.reached;
+  }
+
+  /** Fails every wait, those to come too: a call that waits would hold up the end of the server. */
+  public void endWaits() {
+    stopping = true;
+    waiters.values().forEach(list -> list.forEach(Waiter::fail));
   }
 
   private void forget(String uid, Waiter waiter) {

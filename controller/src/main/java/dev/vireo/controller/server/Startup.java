@@ -3,6 +3,7 @@ package dev.vireo.controller.server;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
 import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.session.WorkerGrpcService;
 import io.quarkus.grpc.GrpcService;
@@ -26,6 +27,7 @@ class Startup {
 
   private final ControllerConfig config;
   private final Reconciler reconciler;
+  private final MicroVms microVmImage;
   private final MicroVmGrpcService microVms;
   private final NodeGrpcService nodes;
   private final WorkerGrpcService workers;
@@ -37,6 +39,7 @@ class Startup {
   Startup(
       ControllerConfig config,
       Reconciler reconciler,
+      MicroVms microVmImage,
       @GrpcService MicroVmGrpcService microVms,
       @GrpcService NodeGrpcService nodes,
       @GrpcService WorkerGrpcService workers,
@@ -45,6 +48,7 @@ class Startup {
       GrpcHealthStorage tcpServerHealth) {
     this.config = config;
     this.reconciler = reconciler;
+    this.microVmImage = microVmImage;
     this.microVms = microVms;
     this.nodes = nodes;
     this.workers = workers;
@@ -78,6 +82,7 @@ class Startup {
 
   void onStop(@Observes ShutdownEvent event) {
     reconciler.close();
+    microVmImage.endWaits();
     if (unixSocket != null) {
       unixSocket.close();
     }

@@ -382,6 +382,20 @@ final class CreateTest extends ControllerTest {
   }
 
   @Test
+  void aWaitEndsWithTheControllerAndLeavesTheMicroVm() {
+    CompletableFuture<MicroVm> running = createAsync(probe("vm"), Wait.WAIT_RUNNING);
+    await().until(() -> exists("vm"));
+
+    controller.microVms.endWaits();
+
+    assertEquals(Optional.of(ErrorReason.STORE_UNAVAILABLE), Errors.reasonOf(refusal(running)));
+    assertEquals(MicroVmState.PENDING, state("vm"));
+    assertRefused(
+        ErrorReason.STORE_UNAVAILABLE,
+        () -> create(probe("vm2").toBuilder().setWait(Wait.WAIT_RUNNING).build()));
+  }
+
+  @Test
   void aSpecThatItsNodeRefusesIsAnErrorOfTheCreateThatWaitsAndLeavesNothing() {
     FakeWorker worker = controller.join("a");
     CreateMicroVmRequest request = withRequestId(probe("vm"));

@@ -30,6 +30,15 @@ public final class Cleanup implements AutoCloseable {
     }
   }
 
+  /** Undoes this if the command is interrupted, and not if it ends by itself. */
+  public void addForInterrupt(Task task) {
+    add(() -> {
+      if (isInterrupted()) {
+        task.run();
+      }
+    });
+  }
+
   /** Whether the clean-up was begun by a signal. */
   public synchronized boolean isInterrupted() {
     return interrupted;

@@ -18,6 +18,7 @@ final class DeleteCommand implements Callable<Integer> {
   private final Environment environment;
 
   @Mixin private final ServerOptions server = new ServerOptions();
+  @Mixin private final OutputOptions output = new OutputOptions();
 
   @Parameters(arity = "1..*", paramLabel = "NAME")
   private List<String> names = List.of();
@@ -54,7 +55,14 @@ final class DeleteCommand implements Callable<Integer> {
         if (wait) {
           deletion.awaitGone(resource, vm.getMeta().getUid(), timeout);
         }
-        environment.out().println(Api.id(name) + (wait ? " deleted" : " deleting"));
+        environment
+            .out()
+            .println(
+                switch (output.format()) {
+                  case JSON -> OutputOptions.jsonLine(vm);
+                  case NAME -> resource;
+                  case TABLE, WIDE -> Api.id(name) + (wait ? " deleted" : " deleting");
+                });
       }
       return ExitCode.OK;
     }

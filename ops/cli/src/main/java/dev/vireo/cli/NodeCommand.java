@@ -1,9 +1,7 @@
 package dev.vireo.cli;
 
 import dev.vireo.proto.v1.GetNodeRequest;
-import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.Node;
-import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -30,31 +28,8 @@ final class NodeCommand {
     @Override
     public Integer call() {
       try (Api api = server.connect(environment)) {
-        print(api.listNodes());
+        NodeView.print(api.listNodes(), output.format(), environment);
         return ExitCode.OK;
-      }
-    }
-
-    private void print(List<Node> nodes) {
-      switch (output.format()) {
-        case JSON ->
-            environment
-                .out()
-                .println(
-                    OutputOptions.json(ListNodesResponse.newBuilder().addAllNodes(nodes).build()));
-        case NAME -> {
-          for (Node node : nodes) {
-            environment.out().println(node.getMeta().getName());
-          }
-        }
-        case TABLE, WIDE -> {
-          if (nodes.isEmpty()) {
-            environment.err().println("No nodes. Start a worker here: vireo up");
-          } else {
-            new NodeView(environment.clock())
-                .printList(nodes, output.format() == OutputOptions.Format.WIDE, environment.out());
-          }
-        }
       }
     }
   }

@@ -1,5 +1,6 @@
 package dev.vireo.cli;
 
+import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeImage;
@@ -18,8 +19,26 @@ public final class NodeView {
     this.clock = clock;
   }
 
-  /** {@code node list}. */
-  public void printList(List<Node> nodes, boolean wide, PrintStream out) {
+  /** Nodes, in any format. */
+  public static void print(List<Node> nodes, OutputOptions.Format format, Environment environment) {
+    PrintStream out = environment.out();
+    switch (format) {
+      case JSON ->
+          out.println(
+              OutputOptions.json(ListNodesResponse.newBuilder().addAllNodes(nodes).build()));
+      case NAME -> nodes.forEach(node -> out.println(node.getMeta().getName()));
+      case TABLE, WIDE -> {
+        if (nodes.isEmpty()) {
+          environment.err().println("No nodes. Start a worker here: vireo up");
+        } else {
+          new NodeView(environment.clock())
+              .printList(nodes, format == OutputOptions.Format.WIDE, out);
+        }
+      }
+    }
+  }
+
+  private void printList(List<Node> nodes, boolean wide, PrintStream out) {
     Instant now = clock.instant();
     Table table =
         wide

@@ -108,6 +108,18 @@ class StreamsTest {
     assertFalse(controller.exists(WEB));
   }
 
+  @Test
+  void tellsScriptsWhatIsDeletedALineEach() {
+    cli.run("delete", "web-1", "other", "-o", "json");
+    List<String> lines = cli.out().lines().toList();
+    assertEquals(2, lines.size(), cli.out());
+    assertTrue(lines.getFirst().contains("\"name\":\"" + WEB + "\""), cli.out());
+
+    createTwo();
+    cli.run("delete", "web-1", "-o", "name");
+    assertEquals(WEB + "\n", cli.out());
+  }
+
   private static MicroVm microVm(String name) {
     return MicroVm.newBuilder().setMeta(ResourceMeta.newBuilder().setName(name)).build();
   }

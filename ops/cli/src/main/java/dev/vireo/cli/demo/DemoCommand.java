@@ -2,7 +2,6 @@ package dev.vireo.cli.demo;
 
 import dev.vireo.cli.Api;
 import dev.vireo.cli.Cleanup;
-import dev.vireo.cli.CommandException;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
 import dev.vireo.cli.InspectionView;
@@ -75,7 +74,8 @@ public final class DemoCommand implements Callable<Integer> {
       show(vireo, directory.path());
       vireo.down();
       vireo.requireNothingLeft();
-    } catch (CommandException | io.grpc.StatusRuntimeException e) {
+    } catch (IOException | RuntimeException e) {
+      // Interrupted: whatever went wrong then, it did because the ground was taken away.
       if (cleanup.isInterrupted()) {
         return ExitCode.INTERRUPTED;
       }

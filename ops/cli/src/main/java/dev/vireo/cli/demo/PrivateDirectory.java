@@ -9,7 +9,10 @@ import java.nio.file.Path;
  * and also when this JVM is killed: a guardian process sees its standard input end.
  */
 final class PrivateDirectory implements AutoCloseable {
-  /** Looks until it finds no process more: what it ends may just have started another one. */
+  /**
+   * Looks until it finds no process more: what it ends may just have started another one. And
+   * removes until nothing is left: a thread that is ending may just have written another file.
+   */
   private static final String GUARDIAN =
       """
       trap '' INT TERM HUP
@@ -23,7 +26,7 @@ final class PrivateDirectory implements AutoCloseable {
           esac
         done
       done
-      rm -rf "$1"
+      until rm -rf "$1"; do :; done
       """;
 
   private final Path path;

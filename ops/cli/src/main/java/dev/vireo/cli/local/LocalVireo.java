@@ -18,13 +18,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 
@@ -55,6 +58,7 @@ public final class LocalVireo implements AutoCloseable {
   private final Path sourceTree;
   private final Progress progress;
   private final FileChannel lock;
+  private final Deque<Daemon> started = new ArrayDeque<>();
   private boolean closing;
 
   /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
@@ -121,7 +125,7 @@ public final class LocalVireo implements AutoCloseable {
     requireFree(ports.http(), "--http-port");
     progress.step("starting the controller");
     writeControllerPort(ports.grpc());
-    launch(controller, programs().controllerCommand(ports.grpc(), ports.http()));
+    launch(controller, programs -> programs.controllerCommand(ports.grpc(), ports.http()));
     awaitReady(controller, START_TIMEOUT, () -> nodes().isPresent());
   }
 
@@ -137,18 +141,18 @@ public final class LocalVireo implements AutoCloseable {
       return;
     }
     progress.step("starting the worker");
-    Programs programs = programs();
     launch(
         worker,
-        programs.workerCommand(
-            "--controller",
-            "127.0.0.1:" + controllerPort(),
-            "--node-id",
-            LOCAL_NODE,
-            "--pool",
-            Integer.toString(poolSize),
-            "--vmm",
-            programs.vmmDirectory()));
+        programs ->
+            programs.workerCommand(
+                "--controller",
+                "127.0.0.1:" + controllerPort(),
+                "--node-id",
+                LOCAL_NODE,
+                "--pool",
+                Integer.toString(poolSize),
+                "--vmm",
+                programs.vmmDirectory()));
     awaitReady(worker, START_TIMEOUT, () -> isReady(LOCAL_NODE));
   }
 
@@ -187,7 +191,7 @@ public final class LocalVireo implements AutoCloseable {
                 state.resolve(EMULATED_NODE + id).toString()));
     labels.forEach((key, value) -> arguments.addAll(List.of("--label", key + "=" + value)));
     progress.step("starting the emulated node " + id);
-    launch(node, programs().emulatedNodeCommand(arguments.toArray(String[]::new)));
+    launch(node, programs -> programs.emulatedNodeCommand(arguments.toArray(String[]::new)));
   }
 
   /** Waits until the controller calls an emulated node ready. */
@@ -229,6 +233,16 @@ public final class LocalVireo implements AutoCloseable {
     return stopped;
   }
 
+  /** Stops what this object has started, the last first: somebody thought better of it. */
+  public synchronized void abandon() {
+    closing = true;
+    while (!started.isEmpty()) {
+      Daemon daemon = started.pop();
+      progress.step("stopping " + daemon.name());
+      daemon.stop(STOP_GRACE);
+    }
+  }
+
   /** Throws if a process still writes into the state directory. */
   public void requireNothingLeft() {
     List<ProcessHandle> leftovers = Leftovers.of(state);
@@ -262,12 +276,16 @@ public final class LocalVireo implements AutoCloseable {
     reaper.awaitEnd(STOP_GRACE);
   }
 
-  /** Not while {@link #down} is at work in another thread, a signal's: it would be missed. */
-  private synchronized void launch(Daemon daemon, List<String> command) {
+  /**
+   * Not while {@link #down} or {@link #abandon} is at work in another thread, a signal's: what is
+   * copied and started then would be missed.
+   */
+  private synchronized void launch(Daemon daemon, Function<Programs, List<String>> command) {
     if (closing) {
       throw new CommandException(ExitCode.INTERRUPTED, "interrupted", "");
     }
-    daemon.start(command, variables());
+    daemon.start(command.apply(programs()), variables());
+    started.push(daemon);
   }
 
   private void awaitReady(Daemon daemon, Duration timeout, BooleanSupplier ready) {

@@ -1,13 +1,17 @@
 package dev.vireo.cli.local;
 
 import dev.vireo.cli.Api;
+import dev.vireo.cli.Cleanup;
+import dev.vireo.cli.CommandException;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
 import dev.vireo.cli.NodeView;
+import dev.vireo.cli.OutputOptions;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code vireo node add}. */
@@ -46,6 +50,8 @@ public final class NodeAddCommand implements Callable<Integer> {
       description = "Repeatable.")
   private Map<String, String> labels = Map.of();
 
+  @Mixin private final OutputOptions output = new OutputOptions();
+
   public NodeAddCommand(Environment environment, Path sourceTree) {
     this.environment = environment;
     this.sourceTree = sourceTree;
@@ -53,18 +59,26 @@ public final class NodeAddCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    try (LocalVireo vireo =
-        new LocalVireo(
-            environment,
-            environment.stateDirectory(),
-            sourceTree,
-            new Progress(environment.err()))) {
+    Cleanup cleanup = new Cleanup();
+    try (cleanup;
+        LocalVireo vireo =
+            new LocalVireo(
+                environment,
+                environment.stateDirectory(),
+                sourceTree,
+                new Progress(environment.err()))) {
+      cleanup.addForInterrupt(vireo::abandon);
       vireo.launchEmulatedNode(id, architecture, labels);
       vireo.awaitEmulatedNode(id);
       try (Api api = vireo.connect()) {
-        new NodeView(environment.clock()).printList(api.listNodes(), false, environment.out());
+        NodeView.print(api.listNodes(), output.format(), environment);
       }
       return ExitCode.OK;
+    } catch (CommandException e) {
+      if (cleanup.isInterrupted()) {
+        return ExitCode.INTERRUPTED;
+      }
+      throw e;
     }
   }
 }

@@ -1,12 +1,16 @@
 package dev.vireo.cli.local;
 
 import dev.vireo.cli.Api;
+import dev.vireo.cli.Cleanup;
+import dev.vireo.cli.CommandException;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
 import dev.vireo.cli.NodeView;
+import dev.vireo.cli.OutputOptions;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code vireo up}. */
@@ -41,6 +45,8 @@ public final class UpCommand implements Callable<Integer> {
   @Option(names = "--no-worker", description = "Only the controller.")
   private boolean noWorker;
 
+  @Mixin private final OutputOptions output = new OutputOptions();
+
   public UpCommand(Environment environment, Path sourceTree) {
     this.environment = environment;
     this.sourceTree = sourceTree;
@@ -49,8 +55,11 @@ public final class UpCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Progress progress = new Progress(environment.err());
-    try (LocalVireo vireo =
-        new LocalVireo(environment, environment.stateDirectory(), sourceTree, progress)) {
+    Cleanup cleanup = new Cleanup();
+    try (cleanup;
+        LocalVireo vireo =
+            new LocalVireo(environment, environment.stateDirectory(), sourceTree, progress)) {
+      cleanup.addForInterrupt(vireo::abandon);
       vireo.startController(new LocalVireo.Ports(port, httpPort));
       if (!noWorker && LocalVireo.canUseKvm()) {
         vireo.startWorker(poolSize);
@@ -58,9 +67,14 @@ public final class UpCommand implements Callable<Integer> {
         progress.step("no worker: /dev/kvm cannot be used here; see vireo doctor");
       }
       try (Api api = vireo.connect()) {
-        new NodeView(environment.clock()).printList(api.listNodes(), false, environment.out());
+        NodeView.print(api.listNodes(), output.format(), environment);
       }
       return ExitCode.OK;
+    } catch (CommandException e) {
+      if (cleanup.isInterrupted()) {
+        return ExitCode.INTERRUPTED;
+      }
+      throw e;
     }
   }
 }

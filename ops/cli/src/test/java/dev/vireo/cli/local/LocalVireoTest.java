@@ -20,6 +20,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -100,11 +101,38 @@ class LocalVireoTest {
   }
 
   @Test
+  void whatIsAbandonedIsStoppedAndNothingMoreIsStarted() throws IOException {
+    Path emulatedNode = sourceTree.resolve("ops/emulated-node/target/emulated-node/lib");
+    Files.createDirectories(emulatedNode);
+    buildController("never run");
+    pretendToRun("controller");
+    try (LocalVireo vireo = vireo()) {
+      vireo.launchEmulatedNode("n", "x86_64", Map.of());
+      vireo.abandon();
+
+      assertFalse(Files.exists(state.resolve("daemons/emulated-node-n/process")));
+      assertTrue(Files.exists(state.resolve("daemons/controller/process")), "another's");
+      CommandException error =
+          assertThrows(
+              CommandException.class, () -> vireo.launchEmulatedNode("m", "x86_64", Map.of()));
+      assertEquals(ExitCode.INTERRUPTED, error.exitCode());
+    } finally {
+      Leftovers.of(state).forEach(ProcessHandle::destroyForcibly);
+    }
+  }
+
+  @Test
   void downOfNothingIsNothing() {
     try (LocalVireo vireo = vireo()) {
       assertTrue(vireo.down().isEmpty());
       assertFalse(Files.exists(state.resolve("programs")));
     }
+  }
+
+  /** A daemon of this name that another command has started. */
+  private void pretendToRun(String name) throws IOException {
+    new Daemon(state.resolve("daemons"), name).start(List.of("sleep", "1000"), Map.of());
+    Files.writeString(state.resolve("daemons/controller-port"), "7420");
   }
 
   private void buildController(String content) throws IOException {
