@@ -1,5 +1,6 @@
 package dev.vireo.controller.api;
 
+import com.google.common.base.Joiner;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.lifecycle.Steering;
 import dev.vireo.controller.microvm.MicroVmName;
@@ -21,6 +22,7 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import io.grpc.StatusRuntimeException;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import org.jboss.logging.Logger;
@@ -166,7 +168,11 @@ final class Operations {
       throw Errors.of(
           ErrorReason.STATE_CONFLICT,
           "%s is %s; %s is for %s"
-              .formatted(microVm.name(), state, steering, steering.allowedStates()),
+              .formatted(
+                  microVm.name(),
+                  state,
+                  steering.name().toLowerCase(Locale.ROOT),
+                  Joiner.on(", ").join(steering.allowedStates())),
           Map.of("name", microVm.name(), "state", state));
     }
   }

@@ -35,7 +35,7 @@ public enum ErrorReason {
   STATE_CONFLICT(
       Code.FAILED_PRECONDITION,
       "The microVM's state does not allow this.",
-      "See its state (vireo get) and the table of transitions in the documentation."),
+      "See its state (vireo get), and in controller/LIFECYCLE.md which state allows what."),
   NOT_ON_A_NODE(
       Code.FAILED_PRECONDITION,
       "The microVM has no node yet, so there is nothing to read from.",

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.OptionalLong;
-import java.util.stream.Stream;
 
 /** What {@code proc(5)} tells about this machine and its processes. */
 public final class ProcFiles {
@@ -38,13 +37,10 @@ public final class ProcFiles {
   }
 
   /** The number after the name, in a file of "Name: 123 kB" lines. */
-  private static OptionalLong field(Path file, String name) throws IOException {
-    try (Stream<String> lines = Files.lines(file)) {
-      return lines
-          .filter(line -> line.startsWith(name))
-          .mapToLong(
-              line -> Long.parseLong(line.substring(name.length()).replace("kB", "").strip()))
-          .findFirst();
-    }
+  static OptionalLong field(Path file, String name) throws IOException {
+    return Files.readAllLines(file).stream()
+        .filter(line -> line.startsWith(name))
+        .mapToLong(line -> Long.parseLong(line.substring(name.length()).replace("kB", "").strip()))
+        .findFirst();
   }
 }
