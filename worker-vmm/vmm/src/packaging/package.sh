@@ -16,7 +16,9 @@ if [ ! -x runtime/bin/java ]; then
     --strip-debug --no-man-pages --no-header-files --output runtime
 fi
 
-# See FINDINGS, "The JVM as a VMM". The stack is that of a vCPU or device thread.
+# What an idle VMM costs is what a node holds fewer of (vireo bench: memory of an idle VMM): hence one light compiler, the
+# serial collector, a small heap and code cache. -Xss is the stack of a vCPU or device thread. ArchiveRelocationMode=0
+# maps the class archive where it was made for, so that its pages stay shared.
 cat > jvm.args <<'ARGS'
 -XX:TieredStopAtLevel=1
 -XX:+UseSerialGC

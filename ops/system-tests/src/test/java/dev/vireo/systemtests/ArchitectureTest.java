@@ -24,7 +24,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Holds the arrows of DESIGN section 1: between the rooms, and between the layers of a VMM. */
+/** Which room may use which others, and which layer of a VMM which below it. */
 class ArchitectureTest {
   private static final Path ROOT = Path.of(System.getProperty("vireo.root"));
 
