@@ -13,6 +13,7 @@ import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.QueueInspection;
 import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.v1.VcpuInspection;
 import org.junit.jupiter.api.Tag;
@@ -90,6 +91,21 @@ class LinuxGuestTest {
     DeviceInspection rng = guests.inspect("random").getDevices(1);
     assertEquals("rng/host", rng.getBackEnd());
     assertTrue(rng.getCountersOrDefault("bytes", 0) >= 10_000, rng::toString);
+  }
+
+  @Test
+  void aGuestTakesItsVsockDevice() {
+    MicroVmSpec.Builder spec = LinuxGuests.debian("idle");
+    spec.getVsockBuilder().setCid(42);
+    guests.start("streams", spec);
+    guests.awaitConsole("streams", "vireo: idle");
+
+    assertLine(guests.console("streams"), "vireo: virtio1 +vmw_vsock_virtio_transport .* edge");
+    assertEquals(42, guests.status("streams").getVsock().getCid());
+    assertTrue(guests.status("streams").getVsock().getSocket().endsWith("/vsock"));
+    DeviceInspection vsock = guests.inspect("streams").getDevices(1);
+    assertEquals("vsock/unix", vsock.getBackEnd());
+    assertTrue(vsock.getQueuesList().stream().allMatch(QueueInspection::getReady));
   }
 
   @Test
