@@ -22,6 +22,7 @@ const char *disk_open(struct disk *disk, unsigned n, bool polled, bool event_idx
   disk->capacity_sectors = (uint64_t)virtio_config32(&disk->device, 4) << 32 | virtio_config32(&disk->device, 0);
   disk->read_only = (disk->device.features & VIRTIO_BLK_F_RO) != 0;
   disk->polled = polled;
+  disk->device.heeds_status = argument_number("heed_status", 0) != 0;
   if (!polled) interrupt_unmask_edge(window.irq);
   return NULL;
 }

@@ -26,7 +26,7 @@ uint8_t *disk_buffer(unsigned slot);
 /* Queues a request on a free slot; the device hears of it at the next disk_complete. */
 void disk_submit(struct disk *disk, unsigned slot, uint32_t type, uint64_t sector, uint32_t length);
 
-/* Waits for a request to end and returns its slot. `status` gets DISK_OK or the device's complaint. */
+/* Waits for a request to end and returns its slot. `status` gets DISK_OK or the device's complaint. Sets device.lost. */
 unsigned disk_complete(struct disk *disk, uint8_t *status);
 
 /* One request, waited for, on slot 0. */

@@ -4,7 +4,7 @@
 #include "vsock.h"
 
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-verify rng-read vsock-echo vsock-verify vsock-send vsock-ping"; /* README.md tells what they take */
+    "hello idle tick stream spin smp blk-info blk-read blk-verify rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping"; /* README.md tells what they take */
 
 /* ---- disks ---- */
 
@@ -71,7 +71,7 @@ static bool blk_read(void) {
   uint64_t start = read_tsc(), elapsed_ns = 0;
   unsigned idle_slot = 0; /* until each slot has had its first request */
   bool more = true;
-  while (more || completed < submitted) {
+  while ((more || completed < submitted) && !disk.device.lost) {
     if (more && submitted - completed < work.depth) {
       uint64_t block = sequential ? submitted % work.blocks : next_random(&random) % work.blocks;
       disk_submit(&disk, idle_slot, DISK_IN, block * sectors_per_block, work.block);
@@ -91,7 +91,8 @@ static bool blk_read(void) {
   print("iops=%u\n", elapsed_ns == 0 ? 0 : completed * 1000000000ull / elapsed_ns);
   print("notifications=%u\nnotifications_suppressed=%u\ninterrupts=%u\nsleeps=%u\n", queue->notifications,
         queue->notifications_suppressed, interrupt_count(irq) - interrupts, disk.device.sleeps);
-  return errors == 0;
+  print("interrupts_dismissed=%u\nlost=%u\n", disk.device.dismissed, (uint64_t)disk.device.lost);
+  return errors == 0 && !disk.device.lost;
 }
 
 /* Word `index` of the disk as blk-verify writes it: tells block, place and seed apart. */
@@ -161,6 +162,49 @@ static bool blk_verify(void) {
   return write_errors == 0 && read_errors == 0 && wrong_words == 0 && flush == DISK_OK && beyond == DISK_IOERR;
 }
 
+/* ---- registers ---- */
+
+/* What a driver reads on its way through an interrupt, and what it costs. */
+static bool reg_read(void) {
+  static struct disk disk;
+  if (!open_disk(&disk)) return false;
+  uint64_t operations = argument_number("ops", 1000), wrong = 0;
+  uint64_t start = read_tsc();
+  for (uint64_t i = 0; i < operations; i++) wrong += virtio_interrupt_status(&disk.device) != 0;
+  uint64_t elapsed_ns = ticks_to_ns(read_tsc() - start);
+  for (uint64_t i = 0; i < operations; i++) wrong += virtio_device_id(&disk.device.window) != VIRTIO_ID_BLOCK;
+  print("ops=%u\nwrong=%u\nread_ps=%u\n", operations, wrong, operations == 0 ? 0 : elapsed_ns * 1000 / operations);
+  return wrong == 0;
+}
+
+/*
+ * A device that keeps the first two words of its configuration equal, and changes them. Of one generation, they are
+ * never seen to differ.
+ */
+static bool config_read(void) {
+  struct device_window window;
+  struct virtio_device device;
+  if (!argument_device_window(0, &window)) return false;
+  const char *problem = virtio_start(&device, &window, 0, 1);
+  if (problem != NULL) {
+    print("error=%s\n", problem);
+    return false;
+  }
+  uint64_t changes = argument_number("ops", 1000), seen = 0, reads = 0, torn = 0;
+  uint32_t last = virtio_config_generation(&device);
+  while (seen < changes) {
+    uint32_t before = virtio_config_generation(&device);
+    uint32_t first = virtio_config32(&device, 0), second = virtio_config32(&device, 4);
+    uint32_t after = virtio_config_generation(&device);
+    reads++;
+    torn += before == after && first != second;
+    seen += before != last;
+    last = before;
+  }
+  print("reads=%u\ngenerations=%u\ntorn=%u\n", reads, seen, torn);
+  return torn == 0;
+}
+
 /* ---- console ---- */
 
 static void tick(void) {
@@ -216,6 +260,8 @@ static bool run(void) {
   if (argument_is("run", "blk-read", "hello")) return blk_read();
   if (argument_is("run", "blk-verify", "hello")) return blk_verify();
   if (argument_is("run", "rng-read", "hello")) return rng_read();
+  if (argument_is("run", "reg-read", "hello")) return reg_read();
+  if (argument_is("run", "config-read", "hello")) return config_read();
   if (argument_is("run", "vsock-echo", "hello")) return vsock_echo();
   if (argument_is("run", "vsock-verify", "hello")) return vsock_verify();
   if (argument_is("run", "vsock-send", "hello")) return vsock_send();

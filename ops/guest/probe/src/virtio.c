@@ -22,6 +22,7 @@ enum {
   QUEUE_DESC_LOW = 0x080,
   QUEUE_DRIVER_LOW = 0x090,
   QUEUE_DEVICE_LOW = 0x0a0,
+  CONFIG_GENERATION = 0x0fc,
   CONFIG = 0x100,
 };
 
@@ -201,10 +202,49 @@ void virtqueue_disable_interrupt(struct virtqueue *queue) {
   if (!queue->event_idx) queue->available_ring->flags = NO_INTERRUPT;
 }
 
+uint32_t virtio_config_generation(const struct virtio_device *device) {
+  return get(&device->window, CONFIG_GENERATION);
+}
+
+uint32_t virtio_interrupt_status(const struct virtio_device *device) {
+  return get(&device->window, INTERRUPT_STATUS);
+}
+
 uint32_t virtio_acknowledge_interrupt(struct virtio_device *device) {
-  uint32_t status = get(&device->window, INTERRUPT_STATUS);
-  if (status != 0) set(&device->window, INTERRUPT_ACK, status);
+  uint32_t status = virtio_interrupt_status(device);
+  set(&device->window, INTERRUPT_ACK, status); /* 0 too, as Linux */
   return status;
+}
+
+static uint32_t acknowledge_new(struct virtio_device *device) {
+  uint64_t count = interrupt_count(device->window.irq);
+  if (count == device->interrupts_acknowledged) return 0;
+  device->interrupts_acknowledged = count;
+  return virtio_acknowledge_interrupt(device);
+}
+
+static bool any_used(const struct virtio_device *device, unsigned queues) {
+  for (unsigned i = 0; i < queues; i++) {
+    if (device->queues[i].used_ring->index != device->queues[i].used_seen) return true;
+  }
+  return false;
+}
+
+/*
+ * The device may have used a buffer and be on the way to tell us of it. If it does not for so long, it has: by an
+ * interrupt whose bit was gone.
+ */
+#define LOST_AFTER_NS 2000000000ull
+
+static void await_late_interrupt(struct virtio_device *device) {
+  uint64_t deadline = clock_ns() + LOST_AFTER_NS;
+  while (interrupt_count(device->window.irq) == device->interrupts_acknowledged) {
+    if (clock_ns() >= deadline) {
+      device->lost = true;
+      return;
+    }
+    sleep_until_ns(clock_ns() + 1000000);
+  }
 }
 
 /*
@@ -213,16 +253,20 @@ uint32_t virtio_acknowledge_interrupt(struct virtio_device *device) {
  */
 void virtio_sleep_until_used(struct virtio_device *device, unsigned queues) {
   uint32_t irq = device->window.irq;
-  uint64_t seen = interrupt_count(irq);
-  if (seen != device->interrupts_acknowledged) {
-    virtio_acknowledge_interrupt(device);
-    device->interrupts_acknowledged = seen;
-  }
+  acknowledge_new(device);
   bool used = false;
   for (unsigned i = 0; i < queues; i++) used |= virtqueue_enable_interrupt(&device->queues[i]);
   if (!used) {
     device->sleeps++;
-    interrupt_wait(irq, seen);
+    interrupt_wait(irq, device->interrupts_acknowledged);
+    while (device->heeds_status && !device->lost && (acknowledge_new(device) & INTERRUPT_USED_BUFFER) == 0) {
+      device->dismissed++;
+      if (any_used(device, queues)) {
+        await_late_interrupt(device);
+      } else {
+        interrupt_wait(irq, device->interrupts_acknowledged);
+      }
+    }
   }
   for (unsigned i = 0; i < queues; i++) virtqueue_disable_interrupt(&device->queues[i]);
 }

@@ -43,6 +43,9 @@ struct virtio_device {
   uint64_t features; /* negotiated */
   struct virtqueue queues[DEVICE_QUEUES_MAX];
   uint64_t interrupts_acknowledged, sleeps;
+  bool heeds_status; /* as Linux: an interrupt without the used-buffer bit is somebody else's, no look at the rings */
+  bool lost;         /* such an interrupt was the last one for a buffer that had been used */
+  uint64_t dismissed;
 };
 
 /*
@@ -67,6 +70,11 @@ int virtqueue_take_used(struct virtqueue *queue);
 /* Ask for an interrupt on the next used buffer, or for none. True: one is there already. */
 bool virtqueue_enable_interrupt(struct virtqueue *queue);
 void virtqueue_disable_interrupt(struct virtqueue *queue);
+/* InterruptStatus. */
+#define INTERRUPT_USED_BUFFER 1u
+uint32_t virtio_interrupt_status(const struct virtio_device *device);
+/* ConfigGeneration. */
+uint32_t virtio_config_generation(const struct virtio_device *device);
 /* InterruptStatus, acknowledged. */
 uint32_t virtio_acknowledge_interrupt(struct virtio_device *device);
 /* Sleeps in HLT until one of the first `queues` queues has a used buffer; to be called when none had. */

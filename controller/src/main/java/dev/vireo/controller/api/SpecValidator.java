@@ -11,6 +11,7 @@ import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.Vsock;
 import java.nio.charset.StandardCharsets;
 import java.util.HashSet;
@@ -66,6 +67,10 @@ final class SpecValidator {
     Labels.validate(
         spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);
     validateLifecycle(spec.getLifecycle());
+    violations.invalidIf(
+        spec.getVmm().getRegisterPage() == RegisterPageMode.UNRECOGNIZED,
+        "spec.vmm.register_page",
+        "is none of AUTO, LAZY, STRICT, CLASSIC.");
     if (spec.getDesiredState() != DesiredState.DESIRED_STATE_UNSPECIFIED
         && spec.getDesiredState() != DesiredState.DESIRED_RUNNING) {
       violations.add(

@@ -1,5 +1,6 @@
 package dev.vireo.controller.api;
 
+import static dev.vireo.proto.v1.RegisterPageMode.REGISTER_PAGE_STRICT;
 import static java.util.Objects.requireNonNull;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -158,6 +159,15 @@ final class SpecValidatorTest {
     for (int cid : new int[] {1, 2, -1}) {
       assertEquals(invalid("spec.vsock.cid"), wrong(spec -> spec.getVsockBuilder().setCid(cid)));
     }
+  }
+
+  @Test
+  void vmm() {
+    assertEquals(
+        Map.of(), wrong(spec -> spec.getVmmBuilder().setRegisterPage(REGISTER_PAGE_STRICT)));
+    assertEquals(
+        invalid("spec.vmm.register_page"),
+        wrong(spec -> spec.getVmmBuilder().setRegisterPageValue(99)));
   }
 
   @Test

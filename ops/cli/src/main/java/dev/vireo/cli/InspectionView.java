@@ -6,6 +6,7 @@ import dev.vireo.proto.v1.InspectMicroVmResponse;
 import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.MicroVmStatus;
 import dev.vireo.proto.v1.QueueInspection;
+import dev.vireo.proto.v1.RegisterPageMode;
 import java.io.PrintStream;
 import java.util.Comparator;
 import java.util.List;
@@ -54,6 +55,7 @@ public final class InspectionView {
             "GSI",
             "STATUS",
             "FEATURES",
+            "REGISTERS",
             "EXITS/IO");
     Table queues =
         new Table("QUEUE", "SIZE", "READY", "REQUESTS", "NOTIFIED", "INTERRUPTS", "SUPPRESSED");
@@ -70,6 +72,7 @@ public final class InspectionView {
           device.getGsi(),
           VirtioNames.status(device.getStatus()),
           VirtioNames.features(device.getModel(), device.getDriverFeatures()),
+          registers(device.getRegisterPage()),
           String.format(Locale.ROOT, "%.3f", device.getExitsPerIo()));
       for (QueueInspection queue : device.getQueuesList()) {
         queues.add(
@@ -93,6 +96,17 @@ public final class InspectionView {
     printSection(attributes, out);
     printSection(queues, out);
     printSection(counters, out);
+  }
+
+  /** How the guest reads them, by the name that {@code run --register-page} takes. */
+  private static String registers(RegisterPageMode mode) {
+    return switch (mode) {
+      case REGISTER_PAGE_AUTO -> "auto";
+      case REGISTER_PAGE_LAZY -> "lazy";
+      case REGISTER_PAGE_STRICT -> "strict";
+      case REGISTER_PAGE_CLASSIC -> "classic";
+      case REGISTER_PAGE_MODE_UNSPECIFIED, UNRECOGNIZED -> "-";
+    };
   }
 
   private static void printExits(Inspection inspection, PrintStream out) {

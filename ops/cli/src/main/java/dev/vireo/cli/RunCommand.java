@@ -13,7 +13,9 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.Placement;
+import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.Vmm;
 import dev.vireo.proto.v1.Vsock;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -73,6 +75,19 @@ final class RunCommand implements Callable<Integer> {
     CMDLINE,
     ACPI,
     FDT;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
+  }
+
+  /** How the guest reads its devices' registers. */
+  enum RegisterPage {
+    AUTO,
+    LAZY,
+    STRICT,
+    CLASSIC;
 
     @Override
     public String toString() {
@@ -201,6 +216,16 @@ final class RunCommand implements Callable<Integer> {
       defaultValue = "auto",
       description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
   private AnnouncementChoice announcement = AnnouncementChoice.AUTO;
+
+  @Option(
+      names = "--register-page",
+      paramLabel = "MODE",
+      defaultValue = "auto",
+      description =
+          "How the guest reads device registers and acknowledges interrupts:"
+              + " ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}, without exits where the node"
+              + " can do it.")
+  private RegisterPage registerPage = RegisterPage.AUTO;
 
   @Option(
       names = "--node-selector",
@@ -332,7 +357,16 @@ final class RunCommand implements Callable<Integer> {
             .addAllNetworks(networks())
             .setConsole(Console.newBuilder().setMaxBytes(consoleBytes).setReadyMarker(readyMarker))
             .setPlacement(Placement.newBuilder().putAllNodeSelector(nodeSelector))
-            .setLifecycle(lifecycle());
+            .setLifecycle(lifecycle())
+            .setVmm(
+                Vmm.newBuilder()
+                    .setRegisterPage(
+                        switch (registerPage) {
+                          case AUTO -> RegisterPageMode.REGISTER_PAGE_AUTO;
+                          case LAZY -> RegisterPageMode.REGISTER_PAGE_LAZY;
+                          case STRICT -> RegisterPageMode.REGISTER_PAGE_STRICT;
+                          case CLASSIC -> RegisterPageMode.REGISTER_PAGE_CLASSIC;
+                        }));
     if (vsock || vsockCid != null) {
       spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));
     }

@@ -23,6 +23,7 @@ import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.QueueInspection;
+import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.VsockStatus;
 import org.junit.jupiter.api.AfterEach;
@@ -146,6 +147,7 @@ class ReadingCommandsTest {
                     .setStatus(0xf)
                     .setDriverFeatures(1L << 32 | 1 << 9)
                     .setExitsPerIo(0.002)
+                    .setRegisterPage(RegisterPageMode.REGISTER_PAGE_LAZY)
                     .addQueues(
                         QueueInspection.newBuilder()
                             .setSize(256)
@@ -169,8 +171,8 @@ class ReadingCommandsTest {
         web-1  RUNNING on here, VMM process 4242, 13.0 MiB of memory (proportional), 2.0 KiB of console
         devices announced by acpi; arguments: console=ttyS0
 
-        SLOT  DEVICE  ID    BACK END  ADDRESS     SIZE     GSI  STATUS     FEATURES         EXITS/IO
-        0     blk     root  file      0xd0000000  4.0 KiB  5    DRIVER_OK  FLUSH,VERSION_1  0.002
+        SLOT  DEVICE  ID    BACK END  ADDRESS     SIZE     GSI  STATUS     FEATURES         REGISTERS  EXITS/IO
+        0     blk     root  file      0xd0000000  4.0 KiB  5    DRIVER_OK  FLUSH,VERSION_1  lazy       0.002
 
         QUEUE   SIZE  READY  REQUESTS  NOTIFIED  INTERRUPTS  SUPPRESSED
         root/0  256   yes    700       650       640         0

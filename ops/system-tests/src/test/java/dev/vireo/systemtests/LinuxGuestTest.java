@@ -14,11 +14,15 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.QueueInspection;
+import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.v1.VcpuInspection;
+import java.util.Locale;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Debian's own x86-64 kernel in microVMs: what it sees, what is seen of it, and the ways it ends.
@@ -75,6 +79,25 @@ class LinuxGuestTest {
     assertTrue(
         inspection.getExitsMap().keySet().stream().noneMatch(cause -> cause.contains("notify")),
         "a notification exits to user space: " + inspection.getExitsMap());
+  }
+
+  /** What an interrupt costs: nothing, its acknowledgement, or the look at its status besides. */
+  @ParameterizedTest
+  @CsvSource({"REGISTER_PAGE_LAZY, 0", "REGISTER_PAGE_STRICT, 1", "REGISTER_PAGE_CLASSIC, 2"})
+  void anInterruptCostsTheGuestAsManyExitsAsItsModeSays(RegisterPageMode mode, int exits) {
+    String name = mode.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    MicroVmSpec.Builder spec = LinuxGuests.debian("io:2000,idle");
+    spec.getVmmBuilder().setRegisterPage(mode);
+    guests.start(name, spec);
+    guests.awaitConsole(name, "vireo: read 2000 blocks of 4 KiB");
+    guests.awaitConsole(name, "vireo: idle");
+
+    DeviceInspection disk = guests.inspect(name).getDevices(0);
+    QueueInspection queue = disk.getQueues(0);
+    assertEquals(mode, disk.getRegisterPage());
+    assertTrue(queue.getRequests() >= 2000, disk::toString);
+    double exitsPerInterrupt = disk.getExitsPerIo() * queue.getRequests() / queue.getInterrupts();
+    assertEquals(exits, exitsPerInterrupt, 0.05, disk::toString);
   }
 
   @Test

@@ -12,9 +12,11 @@ public final class MemoryMapping implements AutoCloseable {
 
   public static final int MADV_DONTDUMP = 16;
 
-  private static final int PROT_READ_WRITE = 1 | 2;
+  private static final int PROT_READ = 1;
+  private static final int PROT_READ_WRITE = PROT_READ | 2;
   private static final int MAP_SHARED = 1;
   private static final int MAP_PRIVATE = 2;
+  private static final int MAP_FIXED = 0x10;
   private static final int MAP_ANONYMOUS = 0x20;
   private static final int MAP_NORESERVE = 0x4000;
   private static final int NO_FD = -1;
@@ -28,16 +30,21 @@ public final class MemoryMapping implements AutoCloseable {
 
   /** Zeroed private memory, taken from the host page by page as it is touched. */
   public static MemoryMapping anonymous(long bytes) {
-    return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, NO_FD, 0);
+    return map(bytes, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, NO_FD, 0);
   }
 
   /** A file's bytes, shared with everybody who maps it. */
   public static MemoryMapping shared(Fd fd, long offset, long bytes) {
-    return map(bytes, MAP_SHARED, fd.number(), offset);
+    return map(bytes, PROT_READ_WRITE, MAP_SHARED, fd.number(), offset);
   }
 
-  private static MemoryMapping map(long bytes, int flags, int fd, long offset) {
-    long address = Linux.libc().mmap(0, bytes, PROT_READ_WRITE, flags, fd, offset);
+  /** As {@link #shared}, but whoever writes through this mapping dies of it. */
+  public static MemoryMapping sharedReadOnly(Fd fd, long offset, long bytes) {
+    return map(bytes, PROT_READ, MAP_SHARED, fd.number(), offset);
+  }
+
+  private static MemoryMapping map(long bytes, int protection, int flags, int fd, long offset) {
+    long address = Linux.libc().mmap(0, bytes, protection, flags, fd, offset);
     return new MemoryMapping(Linux.check(address, "mmap of " + bytes + " bytes"), bytes);
   }
 
@@ -50,6 +57,27 @@ public final class MemoryMapping implements AutoCloseable {
   public void advise(int advice) {
     Linux.check(
         Linux.libc().madvise(segment.address(), segment.byteSize(), advice), "madvise " + advice);
+  }
+
+  /**
+   * {@code MAP_FIXED}: maps other bytes of a file at the same address, read-only and shared. Who
+   * reads there meanwhile, a guest too, sees all of the old or all of the new pages, and never
+   * none.
+   */
+  public synchronized void replaceReadOnly(Fd fd, long offset) {
+    if (!mapped) {
+      throw new IllegalStateException("unmapped");
+    }
+    Linux.check(
+        Linux.libc()
+            .mmap(
+                segment.address(),
+                segment.byteSize(),
+                PROT_READ,
+                MAP_SHARED | MAP_FIXED,
+                fd.number(),
+                offset),
+        "mmap of " + segment.byteSize() + " bytes over others");
   }
 
   /** Unmaps. Idempotent. */

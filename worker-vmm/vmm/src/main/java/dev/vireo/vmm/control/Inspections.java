@@ -2,9 +2,11 @@ package dev.vireo.vmm.control;
 
 import dev.vireo.proto.vmm.v1.DeviceCounters;
 import dev.vireo.proto.vmm.v1.QueueCounters;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
+import dev.vireo.vmm.virtio.mmio.RegisterAccess;
 import dev.vireo.vmm.virtio.mmio.TransportInspection;
 
 /** What the machine counts, as the wire has it. */
@@ -32,6 +34,7 @@ final class Inspections {
             .setMmioBase(transport.slot().base())
             .setMmioSize(transport.slot().size())
             .setGsi(transport.slot().gsi())
+            .setRegisterPage(registerPage(transport.registerAccess()))
             .setStatus(now.status())
             .setDriverFeatures(now.driverFeatures())
             .putAllAttributes(transport.device().attributes())
@@ -49,5 +52,13 @@ final class Inspections {
               .setRequests(queue.requests()));
     }
     return device.build();
+  }
+
+  private static RegisterPageMode registerPage(RegisterAccess access) {
+    return switch (access) {
+      case LAZY -> RegisterPageMode.REGISTER_PAGE_LAZY;
+      case STRICT -> RegisterPageMode.REGISTER_PAGE_STRICT;
+      case CLASSIC -> RegisterPageMode.REGISTER_PAGE_CLASSIC;
+    };
   }
 }

@@ -180,6 +180,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
             : null,
         create.getKernel().getCommandLine(),
         create.getKernel().getAnnouncement(),
+        create.getRegisterPage(),
         devices(create, descriptors),
         console);
   }

@@ -17,6 +17,7 @@ public abstract sealed class Vm implements AutoCloseable permits Arm64Vm, X86Vm 
   private static final long KVM_IRQFD = 0x4020AE76L;
   private static final long KVM_IOEVENTFD = 0x4040AE79L;
 
+  private static final int KVM_MEM_READONLY = 2;
   private static final int KVM_IOEVENTFD_FLAG_DATAMATCH = 1;
 
   final Fd fd;
@@ -32,9 +33,22 @@ public abstract sealed class Vm implements AutoCloseable permits Arm64Vm, X86Vm 
    * {@code memory}, page-aligned, which must stay mapped as long as the VM lives.
    */
   public void setMemoryRegion(int slot, long guestAddress, MemorySegment memory) {
+    setMemoryRegion(slot, 0, guestAddress, memory);
+  }
+
+  /**
+   * As {@link #setMemoryRegion}, but the guest only reads it: a write is an MMIO exit, or signals
+   * the eventfd that is bound to its address. Needs {@link Kvm#CAP_READONLY_MEMORY}.
+   */
+  public void setReadOnlyMemoryRegion(int slot, long guestAddress, MemorySegment memory) {
+    setMemoryRegion(slot, KVM_MEM_READONLY, guestAddress, memory);
+  }
+
+  private void setMemoryRegion(int slot, int flags, long guestAddress, MemorySegment memory) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment region = arena.allocate(32, 8);
       region.set(JAVA_INT, 0, slot);
+      region.set(JAVA_INT, 4, flags);
       region.set(JAVA_LONG, 8, guestAddress);
       region.set(JAVA_LONG, 16, memory.byteSize());
       region.set(JAVA_LONG, 24, memory.address());

@@ -17,6 +17,7 @@ import dev.vireo.vmm.machine.ExitCounters.Cause;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.input.PowerButton;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
+import dev.vireo.vmm.virtio.mmio.RegisterAccess;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,6 +30,13 @@ import java.util.List;
 public final class Arm64Machine extends Machine {
   private static final long MAX_RAM = Arm64Platform.RAM_END - Arm64Platform.RAM_BASE;
 
+  /**
+   * A guest maps registers as device memory, which is uncached unless the processor's stage 2 says
+   * otherwise (FEAT_S2FWB, which KVM does not report). Then our stores would have to be cleaned
+   * from the cache ({@code dc cvac}) for the guest to see them, and Java cannot do that.
+   */
+  private static final RegisterAccess AUTO_REGISTER_ACCESS = RegisterAccess.CLASSIC;
+
   private final Spec spec;
   private final PowerButton powerButton = new PowerButton("power-button");
 
@@ -39,7 +47,11 @@ public final class Arm64Machine extends Machine {
    * @throws LinuxException if KVM refuses
    */
   public Arm64Machine(Kvm kvm, Spec spec, InstantSource time, Listener listener) {
-    super(spec, MmioPlan.ARM64, listener);
+    super(
+        spec,
+        MmioPlan.ARM64,
+        new RegisterPages(spec.registerPage(), AUTO_REGISTER_ACCESS),
+        listener);
     this.spec = spec;
     try {
       checkVcpus(

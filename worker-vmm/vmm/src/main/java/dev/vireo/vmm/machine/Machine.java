@@ -9,12 +9,14 @@ import dev.vireo.linux.MemoryMapping;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.kvm.Vcpu;
 import dev.vireo.vmm.kvm.Vm;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.mmio.InterruptRegisters;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -42,6 +44,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
    * What a machine is made of. Files stay the caller's; the devices become the machine's.
    *
    * @param commandLine final but for what announces the devices
+   * @param registerPage how the guest reads the devices' registers
    * @param devices in the order of their slots
    */
   public record Spec(
@@ -51,6 +54,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
       @Nullable Fd initramfs,
       String commandLine,
       AnnouncementMode announcement,
+      RegisterPageMode registerPage,
       List<VirtioDevice> devices,
       ConsoleFile console) {}
 
@@ -70,6 +74,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
   private final Spec spec;
   private final Listener listener;
   private final MmioPlan plan;
+  private final RegisterPages registerPages;
   private final List<MmioTransport> transports = new ArrayList<>();
   private final VcpuGate gate;
   private final List<VcpuThread> vcpuThreads = new ArrayList<>();
@@ -83,10 +88,12 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
 
   /**
    * @param plan where the devices go
+   * @param registerPages become the machine's
    */
-  Machine(Spec spec, MmioPlan plan, Listener listener) {
+  Machine(Spec spec, MmioPlan plan, RegisterPages registerPages, Listener listener) {
     this.spec = spec;
     this.plan = plan;
+    this.registerPages = own(registerPages);
     this.listener = listener;
     this.gate = new VcpuGate(spec.vcpus(), this::kickAll);
     this.vcpusInside = new AtomicInteger(spec.vcpus());
@@ -164,6 +171,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
     for (int i = 0; i < slots.size(); i++) {
       transports.add(own(connect(vm, slots.get(i), spec.devices().get(i), memory)));
     }
+    own(registerPages.sweep());
   }
 
   /** Puts a device into a slot: its interrupt by irqfd, its notifications by ioeventfd. */
@@ -176,7 +184,8 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
       vm.bindNotification(notifier, slot.base() + QUEUE_NOTIFY, queue);
       notifiers.add(notifier);
     }
-    return new MmioTransport(slot, device, memory, interrupt, notifiers);
+    InterruptRegisters interrupts = registerPages.connect(vm, slot, interrupt);
+    return new MmioTransport(slot, device, memory, interrupts, notifiers);
   }
 
   /**
@@ -197,6 +206,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
 
   /** Starts the vCPUs. Once. */
   public final void start() {
+    registerPages.start();
     for (int id = 0; id < vcpuThreads.size(); id++) {
       Thread.ofPlatform().name("vcpu" + id).start(vcpuThreads.get(id));
     }

@@ -30,6 +30,7 @@ final class X86Chassis implements AutoCloseable {
   private final int mostVcpus;
   private final CpuidTable supported;
   private final boolean tscDeadline;
+  private final boolean readOnlyMemory;
   private final X86Vcpu first;
 
   /**
@@ -39,6 +40,7 @@ final class X86Chassis implements AutoCloseable {
     this.mostVcpus = Math.min(kvm.checkExtension(Kvm.CAP_MAX_VCPUS), X86Platform.MAX_VCPUS);
     this.supported = kvm.supportedCpuid();
     this.tscDeadline = kvm.checkExtension(CAP_TSC_DEADLINE_TIMER) > 0;
+    this.readOnlyMemory = kvm.checkExtension(Kvm.CAP_READONLY_MEMORY) > 0;
     this.vm = kvm.createX86Vm();
     try {
       vm.setRealModePages(REAL_MODE_PAGES);
@@ -57,6 +59,10 @@ final class X86Chassis implements AutoCloseable {
 
   int mostVcpus() {
     return mostVcpus;
+  }
+
+  boolean hasReadOnlyMemory() {
+    return readOnlyMemory;
   }
 
   /** vCPU 0 of {@code count}; it closes with the chassis. */

@@ -18,6 +18,7 @@ import dev.vireo.vmm.kvm.X86Vcpu;
 import dev.vireo.vmm.kvm.X86Vm;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
 import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.virtio.mmio.RegisterAccess;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -44,7 +45,17 @@ public final class X86Machine extends Machine {
    * @throws dev.vireo.linux.LinuxException if KVM refuses
    */
   public X86Machine(X86Chassis chassis, Spec spec, InstantSource time, Listener listener) {
-    super(spec, MmioPlan.X86_64, listener);
+    this(chassis, spec, registerPages(chassis, spec), time, listener);
+  }
+
+  /** As above, with the devices' registers given to the guest by {@code registerPages}. */
+  X86Machine(
+      X86Chassis chassis,
+      Spec spec,
+      RegisterPages registerPages,
+      InstantSource time,
+      Listener listener) {
+    super(spec, MmioPlan.X86_64, registerPages, listener);
     this.spec = spec;
     try {
       X86Vm vm = own(chassis).vm();
@@ -65,6 +76,13 @@ public final class X86Machine extends Machine {
       abandon();
       throw e;
     }
+  }
+
+  /** Lines are edge-triggered here, so nothing speaks against the best that KVM can do. */
+  private static RegisterPages registerPages(X86Chassis chassis, Spec spec) {
+    return new RegisterPages(
+        spec.registerPage(),
+        chassis.hasReadOnlyMemory() ? RegisterAccess.LAZY : RegisterAccess.CLASSIC);
   }
 
   private static String announcedCommandLine(Spec spec, List<DeviceSlot> slots) {

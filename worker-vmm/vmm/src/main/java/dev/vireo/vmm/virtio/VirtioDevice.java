@@ -38,7 +38,11 @@ public interface VirtioDevice extends AutoCloseable {
   /** Bytes of configuration space. Constant. */
   int configLength();
 
-  /** The byte of configuration space at {@code offset}, {@code 0 <= offset < configLength()}. */
+  /**
+   * The byte of configuration space at {@code offset}, {@code 0 <= offset < configLength()}.
+   * Changes only by {@link DriverSignals#changeConfig} and by {@link #writeConfig}: the driver
+   * reads a copy.
+   */
   byte readConfig(int offset);
 
   /**

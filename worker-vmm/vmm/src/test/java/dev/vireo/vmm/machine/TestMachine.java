@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import dev.vireo.linux.Fd;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import java.lang.foreign.Arena;
@@ -16,6 +17,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
 
 /** A machine on this host's KVM with its console in memory, for tests. Closing it ends it. */
 final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoCloseable {
@@ -40,20 +42,26 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
       if (builder.prepared) {
         machines.prepare(new Kvm(kvm));
       }
+      Machine.Spec spec =
+          new Machine.Spec(
+              builder.vcpus,
+              builder.memoryMib * MIB,
+              kernel,
+              null,
+              builder.commandLine,
+              AnnouncementMode.ANNOUNCE_CMDLINE,
+              builder.registerPage,
+              builder.devices,
+              console);
       machine =
-          machines.make(
-              new Kvm(kvm),
-              new Machine.Spec(
-                  builder.vcpus,
-                  builder.memoryMib * MIB,
-                  kernel,
-                  null,
-                  builder.commandLine,
-                  AnnouncementMode.ANNOUNCE_CMDLINE,
-                  builder.devices,
-                  console),
-              InstantSource.system(),
-              this);
+          builder.registerPages == null
+              ? machines.make(new Kvm(kvm), spec, InstantSource.system(), this)
+              : new X86Machine(
+                  new X86Chassis(new Kvm(kvm)),
+                  spec,
+                  builder.registerPages,
+                  InstantSource.system(),
+                  this);
     } catch (RuntimeException e) {
       kvm.close();
       consoleFile.close();
@@ -67,6 +75,8 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
     private long memoryMib = 16;
     private String commandLine = "";
     private String readyMarker = "";
+    private RegisterPageMode registerPage = RegisterPageMode.REGISTER_PAGE_AUTO;
+    private @Nullable RegisterPages registerPages;
     private List<VirtioDevice> devices = List.of();
     private boolean prepared;
 
@@ -87,6 +97,17 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
 
     Builder readyMarker(String marker) {
       this.readyMarker = marker;
+      return this;
+    }
+
+    Builder registerPage(RegisterPageMode mode) {
+      this.registerPage = mode;
+      return this;
+    }
+
+    /** In place of those of the mode. */
+    Builder registerPages(RegisterPages pages) {
+      this.registerPages = pages;
       return this;
     }
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.linux.Fd;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.virtio.block.BlockDevice;
@@ -89,7 +90,12 @@ final class X86MachineTest {
   @Test
   void aDeviceAnswersInItsSlot() {
     try (Fd kernel = new GuestCode().load(DEVICE, 4).printAl().powerOff().kernel();
-        TestMachine machine = TestMachine.with().devices(disk()).build(kernel).start()) {
+        TestMachine machine =
+            TestMachine.with()
+                .registerPage(RegisterPageMode.REGISTER_PAGE_CLASSIC)
+                .devices(disk())
+                .build(kernel)
+                .start()) {
       machine.awaitEnd();
       assertEquals("v", machine.console(), "the magic is 'virt'");
       assertEquals(1, machine.machine().exits().get("mmio.disk.other"));

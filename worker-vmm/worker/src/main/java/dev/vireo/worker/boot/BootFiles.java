@@ -5,6 +5,7 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Kernel;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.proto.vmm.v1.SerialConsole;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -26,6 +27,7 @@ public record BootFiles(
     Optional<Fd> initramfs,
     String commandLine,
     AnnouncementMode announcement,
+    RegisterPageMode registerPage,
     List<OpenDevice> devices,
     long consoleMaxBytes,
     String readyMarker)
@@ -58,6 +60,7 @@ public record BootFiles(
         initramfs,
         commandLine,
         announcement,
+        registerPage,
         List.copyOf(own),
         consoleMaxBytes,
         readyMarker);
@@ -78,6 +81,7 @@ public record BootFiles(
             .setVcpus(vcpus)
             .setMemoryBytes(memoryBytes)
             .setKvmFd(add(descriptors, kvm))
+            .setRegisterPage(registerPage)
             .setConsole(
                 SerialConsole.newBuilder()
                     .setOutputFd(add(descriptors, console))

@@ -4,6 +4,7 @@ import static dev.vireo.proto.errors.ErrorReason.ANNOUNCEMENT_UNSUPPORTED;
 import static dev.vireo.proto.errors.ErrorReason.COMMAND_LINE_TOO_LONG;
 import static dev.vireo.proto.errors.ErrorReason.DISK_INVALID;
 import static dev.vireo.proto.errors.ErrorReason.DISK_NOT_FOUND;
+import static dev.vireo.proto.errors.ErrorReason.FIELD_UNSUPPORTED;
 import static dev.vireo.proto.errors.ErrorReason.GUEST_NEEDS_HARDWARE_VIRTUALIZATION;
 import static dev.vireo.proto.errors.ErrorReason.INITRAMFS_NOT_FOUND;
 import static dev.vireo.proto.errors.ErrorReason.KERNEL_INVALID;
@@ -32,6 +33,7 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -99,6 +101,7 @@ public final class BootPlanner {
           initramfs,
           commandLine(spec, source, announcement, devices.size()),
           announcement,
+          registerPage(spec),
           devices,
           BootFiles.consoleMaxBytes(spec),
           spec.getConsole().getReadyMarker());
@@ -408,6 +411,21 @@ public final class BootPlanner {
 
   private static String words(Fd.Type type) {
     return type.name().toLowerCase(java.util.Locale.ROOT).replace('_', ' ');
+  }
+
+  private static RegisterPageMode registerPage(MicroVmSpec spec) throws RejectedException {
+    return switch (spec.getVmm().getRegisterPage()) {
+      case REGISTER_PAGE_MODE_UNSPECIFIED, REGISTER_PAGE_AUTO ->
+          RegisterPageMode.REGISTER_PAGE_AUTO;
+      case REGISTER_PAGE_LAZY -> RegisterPageMode.REGISTER_PAGE_LAZY;
+      case REGISTER_PAGE_STRICT -> RegisterPageMode.REGISTER_PAGE_STRICT;
+      case REGISTER_PAGE_CLASSIC -> RegisterPageMode.REGISTER_PAGE_CLASSIC;
+      case UNRECOGNIZED ->
+          throw new RejectedException(
+              FIELD_UNSUPPORTED,
+              "spec.vmm.register_page",
+              "this node's worker does not know mode " + spec.getVmm().getRegisterPageValue());
+    };
   }
 
   private static AnnouncementMode mode(DeviceAnnouncement announcement) {

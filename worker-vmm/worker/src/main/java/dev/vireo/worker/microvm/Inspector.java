@@ -5,6 +5,7 @@ import dev.vireo.proto.v1.BootTimings;
 import dev.vireo.proto.v1.DeviceInspection;
 import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.QueueInspection;
+import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.VcpuInspection;
 import dev.vireo.proto.vmm.v1.DeviceCounters;
 import dev.vireo.proto.vmm.v1.InspectRequest;
@@ -136,9 +137,20 @@ public final class Inspector {
             .setDriverFeatures(of.getDriverFeatures())
             .putAllAttributes(of.getAttributesMap())
             .putAllCounters(of.getCountersMap())
-            .setExitsPerIo(exitsPerIo(of));
+            .setExitsPerIo(exitsPerIo(of))
+            .setRegisterPage(registerPage(of.getRegisterPage()));
     of.getQueuesList().forEach(queue -> device.addQueues(queue(queue)));
     return device.build();
+  }
+
+  private static RegisterPageMode registerPage(dev.vireo.proto.vmm.v1.RegisterPageMode of) {
+    return switch (of) {
+      case REGISTER_PAGE_LAZY -> RegisterPageMode.REGISTER_PAGE_LAZY;
+      case REGISTER_PAGE_STRICT -> RegisterPageMode.REGISTER_PAGE_STRICT;
+      case REGISTER_PAGE_CLASSIC -> RegisterPageMode.REGISTER_PAGE_CLASSIC;
+      case REGISTER_PAGE_MODE_UNSPECIFIED, REGISTER_PAGE_AUTO, UNRECOGNIZED ->
+          RegisterPageMode.REGISTER_PAGE_MODE_UNSPECIFIED; // No VMM says so.
+    };
   }
 
   /** 0 before the first request. */

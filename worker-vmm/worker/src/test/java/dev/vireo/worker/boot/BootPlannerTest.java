@@ -14,6 +14,7 @@ import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
@@ -25,6 +26,8 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What a node says to a spec before it does anything about it. */
 class BootPlannerTest {
@@ -155,6 +158,28 @@ class BootPlannerTest {
       assertEquals(1 << 20, request.getConsole().getMaxBytes());
       assertEquals(6, orders.descriptors().size());
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = RegisterPageMode.class,
+      mode = EnumSource.Mode.EXCLUDE,
+      names = {"REGISTER_PAGE_MODE_UNSPECIFIED", "UNRECOGNIZED"})
+  void theOrdersHaveTheModeOfTheRegisterPage(RegisterPageMode mode) throws Exception {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getVmmBuilder().setRegisterPage(mode);
+    try (BootFiles boot = planner.open(spec.build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      CreateRequest request = boot.orders("uid", other, other).request().build();
+      assertEquals(mode.name(), request.getRegisterPage().name());
+    }
+  }
+
+  @Test
+  void refusesAModeOfTheRegisterPageThatItDoesNotKnow() {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getVmmBuilder().setRegisterPageValue(99);
+    refused("FIELD_UNSUPPORTED", "spec.vmm.register_page", spec);
   }
 
   @Test

@@ -22,6 +22,7 @@ import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
@@ -771,6 +772,7 @@ class MicroVmTest {
           Optional.empty(),
           "",
           AnnouncementMode.ANNOUNCE_CMDLINE,
+          RegisterPageMode.REGISTER_PAGE_AUTO,
           List.of(),
           1 << 20,
           "");

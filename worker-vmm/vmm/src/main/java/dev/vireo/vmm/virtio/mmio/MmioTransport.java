@@ -18,7 +18,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,9 +25,10 @@ import org.jspecify.annotations.Nullable;
  * write them; nothing a guest writes makes them throw. What is not legal is counted by reason and
  * changes nothing, or ends in DEVICE_NEEDS_RESET.
  *
- * <p>One lock serializes the vCPUs' accesses. Status and InterruptStatus are atomic besides, since
- * the device's threads set bits of them and must not wait for a vCPU that waits for them. So
- * reading InterruptStatus and acknowledging it, all that the I/O path does here, never blocks.
+ * <p>What can be read is in the {@link RegisterPage}, whether the guest reads that itself or by
+ * exits. One lock serializes the vCPUs' writes. The device's threads never take it: they must not
+ * wait for a vCPU that waits for them. They set bits of Status and InterruptStatus under the page's
+ * lock, as acknowledgements clear them, and nobody holds that for longer than a store.
  */
 public final class MmioTransport implements DriverSignals, AutoCloseable {
   /** "virt", little-endian. */
@@ -39,32 +39,30 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   /** "VREO", little-endian. */
   private static final int VENDOR = 0x4f455256;
 
-  private static final int USED_BUFFER_NOTIFICATION = 1;
-  private static final int CONFIGURATION_CHANGE_NOTIFICATION = 2;
-  private static final long ALL_ONES = 0xffff_ffffL;
+  private static final int ALL_ONES = -1;
+  private static final long LOW_WORD = 0xffff_ffffL;
 
   private final DeviceSlot slot;
   private final VirtioDevice device;
   private final GuestMemory memory;
-  private final EventFd interrupt;
+  private final InterruptRegisters interrupts;
+  private final RegisterPage page;
   private final List<QueueRegisters> queues = new ArrayList<>();
   private final EnumCounters<RegisterClass> exits = new EnumCounters<>(RegisterClass.class);
   private final EnumCounters<IllegalUse> illegalUses = new EnumCounters<>(IllegalUse.class);
-  private final AtomicInteger status = new AtomicInteger();
-  private final AtomicInteger interruptStatus = new AtomicInteger();
 
   private final Object lock = new Object();
   private int deviceFeaturesSelect;
   private int driverFeaturesSelect;
   private int queueSelect;
-  private int configGeneration;
+  private boolean closed;
   private volatile long driverFeatures;
   private volatile long exitsBeforeDriverOk;
 
   /**
    * @param slot where the registers are
    * @param device closed with this transport
-   * @param interrupt raises the slot's GSI
+   * @param interrupts which raise the slot's GSI; closed with this transport, their page too
    * @param notifiers one for each of the device's queues, signalled by a guest's write of the
    *     queue's index to QueueNotify; blocking
    */
@@ -72,7 +70,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       DeviceSlot slot,
       VirtioDevice device,
       GuestMemory memory,
-      EventFd interrupt,
+      InterruptRegisters interrupts,
       List<EventFd> notifiers) {
     List<Integer> sizes = device.queueSizes();
     if (notifiers.size() != sizes.size()) {
@@ -82,7 +80,8 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     this.slot = slot;
     this.device = device;
     this.memory = memory;
-    this.interrupt = interrupt;
+    this.interrupts = interrupts;
+    this.page = interrupts.page();
     for (int i = 0; i < sizes.size(); i++) {
       QueueConnection connection = new QueueConnection(notifiers.get(i), new QueueCounters());
       queues.add(new QueueRegisters(sizes.get(i), connection));
@@ -92,6 +91,45 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       connections.add(queue.connection);
     }
     device.connect(List.copyOf(connections));
+    fillPage();
+  }
+
+  /** With registers that only exits read: {@link RegisterAccess#CLASSIC}. */
+  public MmioTransport(
+      DeviceSlot slot,
+      VirtioDevice device,
+      GuestMemory memory,
+      EventFd interrupt,
+      List<EventFd> notifiers) {
+    this(
+        slot,
+        device,
+        memory,
+        new InterruptRegisters(RegisterAccess.CLASSIC, new RegisterPage(), interrupt),
+        notifiers);
+  }
+
+  private void fillPage() {
+    page.set(Register.MAGIC_VALUE, MAGIC);
+    page.set(Register.VERSION, VERSION);
+    page.set(Register.DEVICE_ID, device.backEnd().model().virtioId());
+    page.set(Register.VENDOR_ID, VENDOR);
+    // 4.2.2: a shared memory region that does not exist has a length of −1. No device here has one.
+    page.set(Register.SHM_LEN_LOW, ALL_ONES);
+    page.set(Register.SHM_LEN_HIGH, ALL_ONES);
+    page.set(Register.SHM_BASE_LOW, ALL_ONES);
+    page.set(Register.SHM_BASE_HIGH, ALL_ONES);
+    page.putConfig(config());
+    showSelectedFeatures();
+    showSelectedQueue();
+  }
+
+  private byte[] config() {
+    byte[] config = new byte[device.configLength()];
+    for (int i = 0; i < config.length; i++) {
+      config[i] = device.readConfig(i);
+    }
+    return config;
   }
 
   public DeviceSlot slot() {
@@ -102,6 +140,10 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     return device;
   }
 
+  public RegisterAccess registerAccess() {
+    return interrupts.access();
+  }
+
   /**
    * A vCPU reads {@code width} bytes at {@code offset} from the slot's base.
    *
@@ -109,17 +151,17 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
    */
   public long read(int offset, int width) {
     exits.increment(RegisterClass.of(offset));
-    if (offset == Register.INTERRUPT_STATUS && width == 4) {
-      return interruptStatus.get();
-    }
-    synchronized (lock) {
-      if (offset >= Register.CONFIG) {
-        return readConfig(offset - Register.CONFIG, width);
-      }
-      return isControlAccess(offset, width)
-          ? readControl(offset)
+    if (offset >= Register.CONFIG) {
+      return isConfigAccess(width)
+          ? page.readConfig(offset - Register.CONFIG, width)
           : illegal(IllegalUse.ACCESS_WIDTH);
     }
+    if (!isControlAccess(offset, width)) {
+      return illegal(IllegalUse.ACCESS_WIDTH);
+    }
+    return Register.isReadable(offset)
+        ? Integer.toUnsignedLong(page.get(offset))
+        : illegal(IllegalUse.NO_SUCH_REGISTER);
   }
 
   /**
@@ -129,8 +171,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   public void write(int offset, int width, long value) {
     exits.increment(RegisterClass.of(offset));
     if (offset == Register.INTERRUPT_ACK && width == 4) {
-      // Bitwise: what was raised since the driver read the status and is not in `value` stays.
-      clear(interruptStatus, (int) value);
+      interrupts.acknowledge((int) value);
       return;
     }
     synchronized (lock) {
@@ -152,37 +193,18 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     return width == 4 && offset % 4 == 0;
   }
 
-  private long readControl(int register) {
-    return switch (register) {
-      case Register.MAGIC_VALUE -> MAGIC;
-      case Register.VERSION -> VERSION;
-      case Register.DEVICE_ID -> device.backEnd().model().virtioId();
-      case Register.VENDOR_ID -> VENDOR;
-      case Register.DEVICE_FEATURES -> word(offeredFeatures(), deviceFeaturesSelect);
-      case Register.QUEUE_NUM_MAX -> {
-        QueueRegisters queue = selectedQueue();
-        yield queue == null ? 0 : queue.maxSize; // 4.2.2: zero means that there is no such queue
-      }
-      case Register.QUEUE_READY -> {
-        QueueRegisters queue = selectedQueue();
-        yield queue != null && queue.ready ? 1 : 0;
-      }
-      case Register.STATUS -> status.get();
-      // 4.2.2: a shared memory region that does not exist has a length of −1. No device here has
-      // one.
-      case Register.SHM_LEN_LOW, Register.SHM_LEN_HIGH -> ALL_ONES;
-      case Register.SHM_BASE_LOW, Register.SHM_BASE_HIGH -> ALL_ONES;
-      case Register.CONFIG_GENERATION -> Integer.toUnsignedLong(configGeneration);
-      default -> illegal(IllegalUse.NO_SUCH_REGISTER);
-    };
-  }
-
   private void writeControl(int register, int value) {
     switch (register) {
-      case Register.DEVICE_FEATURES_SEL -> deviceFeaturesSelect = value;
+      case Register.DEVICE_FEATURES_SEL -> {
+        deviceFeaturesSelect = value;
+        showSelectedFeatures();
+      }
       case Register.DRIVER_FEATURES_SEL -> driverFeaturesSelect = value;
       case Register.DRIVER_FEATURES -> writeDriverFeatures(value);
-      case Register.QUEUE_SEL -> queueSelect = value;
+      case Register.QUEUE_SEL -> {
+        queueSelect = value;
+        showSelectedQueue();
+      }
       case Register.QUEUE_NUM -> writeQueueSize(value);
       case Register.QUEUE_READY -> writeQueueReady(value);
       case Register.QUEUE_NOTIFY -> writeQueueNotify(value);
@@ -210,16 +232,18 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   }
 
   /** 32 bits of 64, and zero for those beyond. */
-  private static long word(long features, int select) {
-    return switch (select) {
-      case 0 -> features & ALL_ONES;
-      case 1 -> features >>> 32;
-      default -> 0;
-    };
+  private void showSelectedFeatures() {
+    long word =
+        switch (deviceFeaturesSelect) {
+          case 0 -> offeredFeatures();
+          case 1 -> offeredFeatures() >>> 32;
+          default -> 0;
+        };
+    page.set(Register.DEVICE_FEATURES, (int) word);
   }
 
   private void writeDriverFeatures(int value) {
-    int now = status.get();
+    int now = status();
     if (!DeviceStatus.has(now, DeviceStatus.DRIVER)
         || DeviceStatus.has(now, DeviceStatus.FEATURES_OK)) {
       illegal(IllegalUse.FEATURES_FROZEN);
@@ -227,8 +251,8 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     }
     long word = Integer.toUnsignedLong(value);
     switch (driverFeaturesSelect) {
-      case 0 -> driverFeatures = (driverFeatures & ~ALL_ONES) | word;
-      case 1 -> driverFeatures = (driverFeatures & ALL_ONES) | word << 32;
+      case 0 -> driverFeatures = (driverFeatures & ~LOW_WORD) | word;
+      case 1 -> driverFeatures = (driverFeatures & LOW_WORD) | word << 32;
       default -> {
         if (word != 0) { // Linux writes the words there are; zeros beyond them are harmless.
           illegal(IllegalUse.FEATURES_REFUSED);
@@ -244,7 +268,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       reset();
       return;
     }
-    int current = status.get() & ~DeviceStatus.NEEDS_RESET;
+    int current = status() & ~DeviceStatus.NEEDS_RESET;
     int wanted =
         value
             & ~DeviceStatus.NEEDS_RESET; // The device's bit: written back by drivers that read it.
@@ -313,32 +337,22 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     deviceFeaturesSelect = 0;
     driverFeaturesSelect = 0;
     queueSelect = 0;
-    interruptStatus.set(0);
-    status.set(DeviceStatus.RESET);
+    showSelectedFeatures();
+    showSelectedQueue();
+    interrupts.reset();
+    page.set(Register.STATUS, DeviceStatus.RESET);
+  }
+
+  private int status() {
+    return page.get(Register.STATUS);
   }
 
   private void setStatus(int bits) {
-    set(status, bits);
-  }
-
-  // Not accumulateAndGet: its lambdas would be made at run time, in every VMM process.
-
-  private static void set(AtomicInteger register, int bits) {
-    int now;
-    do {
-      now = register.get();
-    } while (!register.compareAndSet(now, now | bits));
-  }
-
-  private static void clear(AtomicInteger register, int bits) {
-    int now;
-    do {
-      now = register.get();
-    } while (!register.compareAndSet(now, now & ~bits));
+    page.setBits(Register.STATUS, bits);
   }
 
   private boolean hasStatus(int bits) {
-    return DeviceStatus.has(status.get(), bits);
+    return DeviceStatus.has(status(), bits);
   }
 
   private boolean needsReset() {
@@ -350,6 +364,13 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   private @Nullable QueueRegisters selectedQueue() {
     boolean exists = queueSelect >= 0 && queueSelect < queues.size();
     return exists ? queues.get(queueSelect) : null;
+  }
+
+  /** 4.2.2: a QueueNumMax of zero means that there is no such queue. */
+  private void showSelectedQueue() {
+    QueueRegisters queue = selectedQueue();
+    page.set(Register.QUEUE_NUM_MAX, queue == null ? 0 : queue.maxSize);
+    page.set(Register.QUEUE_READY, queue != null && queue.ready ? 1 : 0);
   }
 
   /** The selected queue, if this is the time to set it up. */
@@ -386,6 +407,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
         QueueRegisters queue = queueToSetUp();
         if (queue != null && queue.size != 0) {
           queue.ready = true;
+          showSelectedQueue();
         } else if (queue != null) {
           illegal(IllegalUse.QUEUE_READY);
         }
@@ -408,6 +430,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       device.stopQueue(queueSelect);
     }
     queue.ready = false;
+    showSelectedQueue();
   }
 
   /**
@@ -424,19 +447,12 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
 
   // Configuration space (sections 2.5, 4.2.2.2: any of its bytes, by 1, 2 or 4)
 
-  private long readConfig(int offset, int width) {
-    if (width != 1 && width != 2 && width != 4) {
-      return illegal(IllegalUse.ACCESS_WIDTH);
-    }
-    long value = 0;
-    for (int i = 0; i < width && offset + i < device.configLength(); i++) {
-      value |= Byte.toUnsignedLong(device.readConfig(offset + i)) << (8 * i);
-    }
-    return value;
+  private static boolean isConfigAccess(int width) {
+    return width == 1 || width == 2 || width == 4;
   }
 
   private void writeConfig(int offset, int width, long value) {
-    if (width != 1 && width != 2 && width != 4) {
+    if (!isConfigAccess(width)) {
       illegal(IllegalUse.ACCESS_WIDTH);
       return;
     }
@@ -447,13 +463,14 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     if (!written) {
       illegal(IllegalUse.CONFIG_READ_ONLY);
     }
+    page.putConfig(config());
   }
 
   // Signals to the driver
 
   @Override
   public void usedBuffers() {
-    signal(USED_BUFFER_NOTIFICATION);
+    interrupts.raise(InterruptRegisters.USED_BUFFER);
   }
 
   @Override
@@ -487,24 +504,19 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   @Override
   public void changeConfig(Runnable change) {
     synchronized (lock) {
+      if (closed) {
+        return;
+      }
       change.run();
-      configGeneration++;
+      page.replaceConfig(config());
       signalConfigurationChange();
     }
   }
 
   private void signalConfigurationChange() {
     if (hasStatus(DeviceStatus.DRIVER_OK)) {
-      signal(CONFIGURATION_CHANGE_NOTIFICATION);
+      interrupts.raise(InterruptRegisters.CONFIGURATION_CHANGE);
     }
-  }
-
-  /**
-   * The bit first: who takes the interrupt finds it set. It stays until the driver acknowledges it.
-   */
-  private void signal(int bit) {
-    set(interruptStatus, bit);
-    interrupt.signal();
   }
 
   // Inspection
@@ -517,7 +529,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     for (RegisterClass register : RegisterClass.values()) {
       exitsByClass.put(register, exits.get(register));
     }
-    int statusNow = status.get();
+    int statusNow = status();
     boolean live = DeviceStatus.has(statusNow, DeviceStatus.DRIVER_OK);
     return new TransportInspection(
         statusNow,
@@ -559,5 +571,9 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   @Override
   public void close() {
     device.close();
+    synchronized (lock) {
+      closed = true;
+    }
+    interrupts.close();
   }
 }

@@ -36,4 +36,26 @@ public final class Register {
   public static final int CONFIG = 0x100;
 
   private Register() {}
+
+  /** Whether there is a control register at {@code offset} that can be read. */
+  static boolean isReadable(int offset) {
+    return switch (offset) {
+      case MAGIC_VALUE,
+          VERSION,
+          DEVICE_ID,
+          VENDOR_ID,
+          DEVICE_FEATURES,
+          QUEUE_NUM_MAX,
+          QUEUE_READY,
+          INTERRUPT_STATUS,
+          STATUS,
+          SHM_LEN_LOW,
+          SHM_LEN_HIGH,
+          SHM_BASE_LOW,
+          SHM_BASE_HIGH,
+          CONFIG_GENERATION ->
+          true;
+      default -> false;
+    };
+  }
 }
