@@ -25,6 +25,7 @@ final class LauncherCommands {
         new CommandLine(new Doctor()),
         new CommandLine(new Bench()),
         new CommandLine(new Test()),
+        new CommandLine(new Fuzz()),
         new CommandLine(new Image())
             .addSubcommand(new Image.Build())
             .addSubcommand(new Image.ListImages()));
@@ -92,6 +93,7 @@ final class LauncherCommands {
         "  unit   needs nothing",
         "  kvm    bare-metal guests on /dev/kvm",
         "  fault  kill -9 of controller, worker and VMM; needs /dev/kvm",
+        "  fuzz   a minute of what vireo fuzz does; needs nothing",
         "  linux  Debian guests on an emulated node; needs QEMU",
         "",
         "A tier that this machine cannot run is named, and its tests count as skipped. The last"
@@ -100,6 +102,40 @@ final class LauncherCommands {
   private static final class Test extends LauncherCommand {
     @Parameters(arity = "0..*", paramLabel = "TIER", description = "Default: all.")
     private List<String> tiers = List.of();
+  }
+
+  /** {@code vireo fuzz}. */
+  @Command(
+      name = "fuzz",
+      description = {
+        "Lets hostile guests, made up by a fuzzer, loose on the device models.",
+        "",
+        "Goes on from what earlier runs have learned, which is kept in .fuzz in the source tree,"
+            + " with what was found. Ends with 0 if nothing was."
+      })
+  private static final class Fuzz extends LauncherCommand {
+    @Option(
+        names = "--target",
+        paramLabel = "DEVICE",
+        description = "block, entropy, power-button; may be repeated. Default: all.")
+    private List<String> targets = List.of();
+
+    @Option(
+        names = "--seconds",
+        paramLabel = "N",
+        description = "In all, shared by the targets. Default: 60.")
+    private int seconds;
+
+    @Option(
+        names = "--racing",
+        description = "Change rings while the device reads them: finds more, repeats less.")
+    private boolean racing;
+
+    @Option(
+        names = "--replay",
+        paramLabel = "FILE",
+        description = "Only run this input once more against the one target named.")
+    private @Nullable String replay;
   }
 
   /** {@code vireo image}. */

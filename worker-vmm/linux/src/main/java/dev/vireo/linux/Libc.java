@@ -11,6 +11,11 @@ package dev.vireo.linux;
  */
 @SuppressWarnings("MemberName") // The names are C's.
 public interface Libc {
+  /** Puts itself between this process and the C library. Has a public constructor for none. */
+  interface Wrapper {
+    Libc wrap(Libc libc);
+  }
+
   int open(long path, int flags, int mode);
 
   int close(int fd);

@@ -9,16 +9,33 @@ import java.nio.charset.StandardCharsets;
  * The C library of this process, and the one place where errno becomes an exception.
  *
  * <p>The system property {@code vireo.libc} chooses the provider: {@code jnr} (default) or {@code
- * jffi}.
+ * jffi}. The property {@code vireo.libc.wrapper} names a {@link Libc.Wrapper} to put around it, for
+ * a test bench that has to see the calls; no VMM is started with it.
  */
 public final class Linux {
   /** True on x86-64, false on arm64: a few structures and numbers differ. */
   public static final boolean X86_64 = "amd64".equals(System.getProperty("os.arch"));
 
   private static final Libc LIBC =
-      "jffi".equals(System.getProperty("vireo.libc")) ? new JffiLibc() : JnrLibc.load();
+      wrapped("jffi".equals(System.getProperty("vireo.libc")) ? new JffiLibc() : JnrLibc.load());
 
   private Linux() {}
+
+  private static Libc wrapped(Libc libc) {
+    String wrapper = System.getProperty("vireo.libc.wrapper");
+    if (wrapper == null) {
+      return libc;
+    }
+    try {
+      return Class.forName(wrapper)
+          .asSubclass(Libc.Wrapper.class)
+          .getDeclaredConstructor()
+          .newInstance()
+          .wrap(libc);
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalArgumentException("vireo.libc.wrapper: " + wrapper, e);
+    }
+  }
 
   /** The C library. Results of its functions go through a {@code check}. */
   public static Libc libc() {

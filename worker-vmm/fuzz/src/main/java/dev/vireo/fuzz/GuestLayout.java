@@ -1,0 +1,105 @@
+package dev.vireo.fuzz;
+
+import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.memory.GuestMemory.Region;
+import dev.vireo.vmm.virtio.queue.QueueSetup;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * The memory of a small guest: 128 KiB from 0, a hole, 64 KiB from 4 GiB; where its driver puts
+ * rings, tables and buffers; and around both, memory of the host's that nothing may touch.
+ */
+final class GuestLayout {
+  static final long LOW_BYTES = 0x2_0000;
+  static final long HIGH = 1L << 32;
+  static final long HIGH_BYTES = 0x1_0000;
+
+  /** Each queue has its rings here: descriptor table, available ring, used ring. */
+  static final long RINGS = 0x1000;
+
+  static final long RING_BYTES = 0x2000;
+  static final long AVAILABLE = 0x1000;
+  static final long USED = 0x1400;
+
+  /** Larger rings than that would overlap. */
+  static final int MAX_QUEUE_SIZE = 256;
+
+  static final long INDIRECT_TABLE = 0x1_0000;
+
+  /** Below it, what a device writes may change what the driver has offered. */
+  static final long BUFFERS = 0x1_2000;
+
+  static final long HEADERS = BUFFERS;
+  static final long STATUS = 0x1_3000;
+  static final long DATA = 0x1_4000;
+
+  private static final long GUARD_BYTES = 0x4000;
+  private static final byte GUARD = (byte) 0xa5;
+
+  private final MemorySegment host =
+      Arena.ofAuto().allocate(3 * GUARD_BYTES + LOW_BYTES + HIGH_BYTES, 4096);
+  private final MemorySegment low = host.asSlice(GUARD_BYTES, LOW_BYTES);
+  private final MemorySegment high = host.asSlice(2 * GUARD_BYTES + LOW_BYTES, HIGH_BYTES);
+  private final List<MemorySegment> guards =
+      List.of(
+          host.asSlice(0, GUARD_BYTES),
+          host.asSlice(GUARD_BYTES + LOW_BYTES, GUARD_BYTES),
+          host.asSlice(2 * GUARD_BYTES + LOW_BYTES + HIGH_BYTES, GUARD_BYTES));
+  private final MemorySegment intact = Arena.ofAuto().allocate(GUARD_BYTES, 4096).fill(GUARD);
+  private final GuestMemory memory =
+      new GuestMemory(List.of(new Region(0, low), new Region(HIGH, high)));
+
+  GuestLayout() {
+    guards.forEach(guard -> guard.fill(GUARD));
+  }
+
+  GuestMemory memory() {
+    return memory;
+  }
+
+  void zero() {
+    low.fill((byte) 0);
+    high.fill((byte) 0);
+  }
+
+  /** As a driver does before it sets its queues up. */
+  void zeroRings() {
+    low.asSlice(0, BUFFERS).fill((byte) 0);
+  }
+
+  byte[] copy() {
+    byte[] bytes = new byte[(int) (LOW_BYTES + HIGH_BYTES)];
+    MemorySegment copy = MemorySegment.ofArray(bytes);
+    copy.copyFrom(low);
+    copy.asSlice(LOW_BYTES).copyFrom(high);
+    return bytes;
+  }
+
+  /** Whether all of guest memory is as it was when {@code copy} was made. */
+  boolean equalTo(byte[] copy) {
+    MemorySegment then = MemorySegment.ofArray(copy);
+    return low.mismatch(then.asSlice(0, LOW_BYTES)) == -1
+        && high.mismatch(then.asSlice(LOW_BYTES)) == -1;
+  }
+
+  /** Whether nobody wrote beside guest memory. */
+  boolean guardsAreIntact() {
+    for (MemorySegment guard : guards) {
+      if (guard.mismatch(intact) != -1) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static QueueSetup queue(int index, int size) {
+    long at = ring(index);
+    return new QueueSetup(size, at, at + AVAILABLE, at + USED);
+  }
+
+  static long ring(int queue) {
+    return RINGS + queue * RING_BYTES;
+  }
+}
