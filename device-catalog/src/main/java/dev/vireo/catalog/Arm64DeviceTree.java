@@ -1,5 +1,6 @@
 package dev.vireo.catalog;
 
+import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +30,8 @@ public final class Arm64DeviceTree {
   /** The 16550's reference, 16 times 115,200 baud; its divisor is not looked at. */
   private static final int SERIAL_HERTZ = 1_843_200;
 
+  private static final int KASLR_SEED_BYTES = 8;
+
   private static final int BUS_HERTZ = 24_000_000;
 
   /**
@@ -39,6 +42,11 @@ public final class Arm64DeviceTree {
    */
   public record Initramfs(long start, long end) {}
 
+  /**
+   * Bytes of randomness that a tree takes: eight for the kernel's address, the rest for its pool.
+   */
+  public static final int SEED_BYTES = 72;
+
   private final FlattenedDeviceTree tree = new FlattenedDeviceTree();
 
   private Arm64DeviceTree() {}
@@ -47,6 +55,7 @@ public final class Arm64DeviceTree {
    * The tree as a blob, in which slots' GSIs are numbers of SPIs.
    *
    * @param memoryBytes of RAM, from {@link Arm64Platform#RAM_BASE} on
+   * @param seed {@link #SEED_BYTES}, random and never used again: the CPU may have none to give
    * @throws IllegalArgumentException for fewer than 1 or more than {@link Arm64Platform#MAX_VCPUS}
    *     vCPUs
    */
@@ -55,8 +64,12 @@ public final class Arm64DeviceTree {
       int vcpus,
       long memoryBytes,
       String commandLine,
-      @Nullable Initramfs initramfs) {
+      @Nullable Initramfs initramfs,
+      byte[] seed) {
     Arm64Platform.requireVcpus(vcpus);
+    if (seed.length != SEED_BYTES) {
+      throw new IllegalArgumentException("a seed of " + seed.length + " bytes");
+    }
     Arm64DeviceTree tree = new Arm64DeviceTree();
     tree.tree
         .begin("")
@@ -65,7 +78,7 @@ public final class Arm64DeviceTree {
         .text("compatible", "vireo,microvm", "linux,dummy-virt")
         .text("model", "Vireo microVM")
         .cells("interrupt-parent", GIC_PHANDLE);
-    tree.chosen(commandLine, initramfs);
+    tree.chosen(commandLine, initramfs, seed);
     tree.memory(memoryBytes);
     tree.processors(vcpus);
     tree.firmware();
@@ -81,13 +94,15 @@ public final class Arm64DeviceTree {
     return tree.tree.end().toBytes();
   }
 
-  private void chosen(String commandLine, @Nullable Initramfs initramfs) {
+  private void chosen(String commandLine, @Nullable Initramfs initramfs, byte[] seed) {
     tree.begin("chosen").text("bootargs", commandLine);
     tree.text("stdout-path", "/" + name("serial", Arm64Platform.SERIAL_BASE));
     if (initramfs != null) {
       tree.cells64("linux,initrd-start", initramfs.start());
       tree.cells64("linux,initrd-end", initramfs.end());
     }
+    tree.bytes("kaslr-seed", Arrays.copyOf(seed, KASLR_SEED_BYTES));
+    tree.bytes("rng-seed", Arrays.copyOfRange(seed, KASLR_SEED_BYTES, SEED_BYTES));
     tree.end();
   }
 

@@ -76,6 +76,11 @@ final class FlattenedDeviceTree {
     return property(name, value);
   }
 
+  /** A property of bytes. */
+  FlattenedDeviceTree bytes(String name, byte[] value) {
+    return property(name, new Bytes().raw(value));
+  }
+
   private FlattenedDeviceTree property(String name, Bytes value) {
     structure.u32(PROPERTY).u32(value.size()).u32(stringOffset(name)).raw(value).align();
     return this;
@@ -147,7 +152,11 @@ final class FlattenedDeviceTree {
     }
 
     Bytes raw(Bytes other) {
-      bytes.writeBytes(other.toByteArray());
+      return raw(other.toByteArray());
+    }
+
+    Bytes raw(byte[] other) {
+      bytes.writeBytes(other);
       return this;
     }
 

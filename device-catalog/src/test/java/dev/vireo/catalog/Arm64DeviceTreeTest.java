@@ -28,7 +28,16 @@ class Arm64DeviceTreeTest {
         vcpus,
         256 * MIB,
         "console=ttyS0 quiet",
-        new Arm64DeviceTree.Initramfs(0x4f00_0000L, 0x4f12_3456L));
+        new Arm64DeviceTree.Initramfs(0x4f00_0000L, 0x4f12_3456L),
+        seed());
+  }
+
+  private static byte[] seed() {
+    byte[] seed = new byte[Arm64DeviceTree.SEED_BYTES];
+    for (int i = 0; i < seed.length; i++) {
+      seed[i] = (byte) (i + 1);
+    }
+    return seed;
   }
 
   @Test
@@ -51,7 +60,7 @@ class Arm64DeviceTreeTest {
   @Test
   void withoutAnInitramfsNothingIsSaidOfIt(@TempDir Path directory) throws Exception {
     assumeDtc();
-    byte[] tree = Arm64DeviceTree.of(List.of(), 1, MIB, "", null);
+    byte[] tree = Arm64DeviceTree.of(List.of(), 1, MIB, "", null, seed());
     assertEquals(0, occurrences("initrd", decompile(tree, directory)));
   }
 
@@ -71,6 +80,13 @@ class Arm64DeviceTreeTest {
   void refusesACountOfVcpusThatTheMachineHasNoRoomFor() {
     assertThrows(IllegalArgumentException.class, () -> tree(0, 0));
     assertThrows(IllegalArgumentException.class, () -> tree(0, Arm64Platform.MAX_VCPUS + 1));
+  }
+
+  @Test
+  void refusesASeedOfAnotherLength() {
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> Arm64DeviceTree.of(List.of(), 1, MIB, "", null, new byte[8]));
   }
 
   private static int occurrences(String part, String text) {

@@ -3,6 +3,7 @@ package dev.vireo.linux;
 import com.kenai.jffi.LastError;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -73,6 +74,21 @@ public final class Linux {
   static void checkNumber(int error, String call) {
     if (error != 0) {
       throw new LinuxException(call, error);
+    }
+  }
+
+  /**
+   * Random bytes of the kernel's ({@code getrandom(2)}).
+   *
+   * @param count up to 256, which no signal cuts short
+   */
+  public static byte[] randomBytes(int count) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = arena.allocate(count);
+      if (check(LIBC.getrandom(bytes.address(), count, 0), "getrandom") != count) {
+        throw new IllegalArgumentException("too many random bytes at once: " + count);
+      }
+      return bytes.toArray(ValueLayout.JAVA_BYTE);
     }
   }
 

@@ -4,6 +4,7 @@ import dev.vireo.catalog.Arm64DeviceTree;
 import dev.vireo.catalog.Arm64Platform;
 import dev.vireo.catalog.DeviceSlot;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.Linux;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.vmm.kvm.Arm64Vcpu;
 import dev.vireo.vmm.memory.GuestMemory;
@@ -66,7 +67,8 @@ public final class Arm64BootLoader {
         BootFiles.loadInitramfs(memory, initramfs, initramfsAddress, initramfsBytes);
         place = new Arm64DeviceTree.Initramfs(initramfsAddress, initramfsAddress + initramfsBytes);
       }
-      memory.write(tree, Arm64DeviceTree.of(slots, vcpus, memory.size(), commandLine, place));
+      byte[] seed = Linux.randomBytes(Arm64DeviceTree.SEED_BYTES);
+      memory.write(tree, Arm64DeviceTree.of(slots, vcpus, memory.size(), commandLine, place, seed));
       return new Entry(image.address(base), tree);
     }
   }
