@@ -80,6 +80,7 @@ public final class ControllerSession implements AutoCloseable {
     }
     // After `current` is set: a report that comes between the two waits behind the Hello.
     connection.outbox().open(WorkerMessage.newBuilder().setHello(node.hello()).build());
+    connection.awaitWelcome();
   }
 
   private void ended(Connection connection, Status why) {
@@ -142,6 +143,7 @@ public final class ControllerSession implements AutoCloseable {
     private @Nullable Alarm heartbeat;
     private @Nullable Alarm welcomeTimeout;
     private boolean over;
+    private boolean answered;
     private volatile boolean welcomed;
 
     @Override
@@ -150,10 +152,24 @@ public final class ControllerSession implements AutoCloseable {
       outbox = messages;
       call = toController;
       toController.setOnReadyHandler(messages::drain);
-      welcomeTimeout =
-          time.after(
-              WELCOME_WITHIN,
-              () -> toController.cancel("no Welcome within " + WELCOME_WITHIN, null));
+    }
+
+    /** To be called once the Hello is on its way: a slow machine takes long to get there. */
+    private synchronized void awaitWelcome() {
+      if (!over && !answered) {
+        welcomeTimeout = time.after(WELCOME_WITHIN, this::giveUp);
+      }
+    }
+
+    private void giveUp() {
+      if (call != null) {
+        call.cancel("no Welcome within " + WELCOME_WITHIN, null);
+      }
+    }
+
+    private synchronized void stopWaiting() {
+      answered = true;
+      cancel(welcomeTimeout);
     }
 
     private Outbox outbox() {
@@ -183,7 +199,7 @@ public final class ControllerSession implements AutoCloseable {
     }
 
     private void onWelcome(Welcome welcome) {
-      cancel(welcomeTimeout);
+      stopWaiting();
       LOG.log(Level.INFO, "welcomed; {0} microVMs should be here", welcome.getAssignmentsCount());
       welcomed(this);
       Duration lease =

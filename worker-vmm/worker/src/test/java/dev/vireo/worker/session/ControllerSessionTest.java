@@ -12,7 +12,9 @@ import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.proto.worker.v1.WorkerMessage;
+import dev.vireo.worker.time.ManualTime;
 import dev.vireo.worker.time.SystemTime;
+import dev.vireo.worker.time.Time;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -36,10 +38,14 @@ class ControllerSessionTest {
   }
 
   private ControllerSession session(ControllerAddress address) {
+    return session(address, time);
+  }
+
+  private ControllerSession session(ControllerAddress address, Time clock) {
     return new ControllerSession(
         ControllerChannel.to(address),
         node,
-        time,
+        clock,
         new Backoff(Duration.ofMillis(10), Duration.ofMillis(50), new Random(1)));
   }
 
@@ -148,6 +154,29 @@ class ControllerSessionTest {
       overUnix.start();
       await().until(overUnix::isWelcome);
       assertTrue(unix.received().getFirst().hasHello());
+    }
+  }
+
+  /** An emulated machine may take a minute to load what it says the Hello with. */
+  @Test
+  void theTimeForAWelcomeBeginsWithTheHello() {
+    ManualTime slow = new ManualTime();
+    node.beforeHello = () -> slow.pass(Duration.ofMinutes(1));
+    try (var onSlowMachine = session(controller.address(), slow)) {
+      onSlowMachine.start();
+      await().until(onSlowMachine::isWelcome);
+    }
+  }
+
+  @Test
+  void aControllerThatDoesNotWelcomeIsLeft() {
+    controller.withholdWelcome();
+    ManualTime manual = new ManualTime();
+    try (var unwelcome = session(controller.address(), manual)) {
+      unwelcome.start();
+      await().until(() -> !controller.received().isEmpty());
+      manual.pass(Duration.ofSeconds(30));
+      await().until(() -> node.told.contains("disconnected"));
     }
   }
 

@@ -20,8 +20,12 @@ final class RecordingNode implements ControlledNode {
   final List<MicroVmReport> reports = new CopyOnWriteArrayList<>();
   final AtomicInteger heartbeatsThatFail = new AtomicInteger();
 
+  /** What happens while the node gathers what it has to say. */
+  Runnable beforeHello = () -> {};
+
   @Override
   public Hello hello() {
+    beforeHello.run();
     return Hello.newBuilder().setNodeId("n1").addAllReports(reports).build();
   }
 
