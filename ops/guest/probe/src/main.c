@@ -1,5 +1,6 @@
 /* The probe's programs: chosen by probe.run, each prints key=value lines, then the guest ends as probe.end says. */
 #include "disk.h"
+#include "hostile.h"
 #include "rng.h"
 #include "vsock.h"
 
@@ -255,6 +256,7 @@ static bool smp(void) {
 /* ---- beginning and end ---- */
 
 static bool run(void) {
+  if (hostile_is_asked()) return hostile();
   if (argument_is("run", "smp", "hello")) return smp();
   if (argument_is("run", "blk-info", "hello")) return blk_info();
   if (argument_is("run", "blk-read", "hello")) return blk_read();
@@ -277,7 +279,7 @@ static bool run(void) {
   } else if (argument_is("run", "idle", "hello")) {
     power_button_wait();
   } else {
-    print("error=probe.run must be one of: %s\n", PROGRAMS);
+    print("error=probe.run must be one of: %s hostile-...\n", PROGRAMS);
     return false;
   }
   return true;

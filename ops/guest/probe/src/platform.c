@@ -199,6 +199,17 @@ uint64_t boot_memory_kib(void) {
   return bytes / 1024;
 }
 
+uint64_t boot_memory_end(void) {
+  const struct hvm_start_info *info = start_info();
+  if (info == NULL || info->version < 1) return 0;
+  const struct hvm_memory_map_entry *map = (const struct hvm_memory_map_entry *)(uintptr_t)info->memory_map;
+  uint64_t end = 0;
+  for (uint32_t i = 0; i < info->memory_map_entries; i++) {
+    if (map[i].type == MEMORY_TYPE_RAM && map[i].address + map[i].size > end) end = map[i].address + map[i].size;
+  }
+  return end;
+}
+
 uint64_t boot_rsdp(void) {
   const struct hvm_start_info *info = start_info();
   return info == NULL ? 0 : info->rsdp;

@@ -83,9 +83,10 @@ struct processors {
 /* Starts local APICs 1 to count - 1 by INIT and SIPI; each makes `exits` writes to a port. */
 const volatile struct processors *processors_start(uint32_t count, uint16_t exits);
 
-/* The command line of PVH's start_info ("" without one), its size of RAM in KiB, its RSDP. */
+/* The command line of PVH's start_info ("" without one), its size of RAM in KiB and where it ends, its RSDP. */
 const char *boot_command_line(void);
 uint64_t boot_memory_kib(void);
+uint64_t boot_memory_end(void);
 uint64_t boot_rsdp(void);
 
 /* Here because there is no libc; the compiler may call them too. */

@@ -17,6 +17,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -194,6 +195,23 @@ final class VmmProcessTest {
       assertTrue(inspection.getExitsOrThrow("pio.serial") > 0);
       assertFalse(inspection.containsExits("mmio.root.queue_notify"));
       assertTrue(inspection.getVcpuExits(0) > 0);
+    }
+  }
+
+  @Test
+  void outlivesAHostileGuest() {
+    try (Fd victim = Fd.memory("victim", 1 << 20);
+        Fd bystander = Fd.memory("bystander", 1 << 20)) {
+      vmm.create(
+          create("probe.run=hostile-all").disk("victim", victim).disk("bystander", bystander));
+      assertEquals(EndCause.END_GUEST_POWER_OFF, vmm.awaitEnd().getEndCause());
+      assertTrue(consoleText().contains("probe: passed"), this::consoleText);
+      var counters = vmm.inspect().getInspection().getDevices(0).getCountersMap();
+      for (String reason : List.of("illegal.ring", "illegal.activation", "errors_descriptors")) {
+        assertTrue(counters.getOrDefault(reason, 0L) > 0, counters::toString);
+      }
+      vmm.release();
+      assertExitsByItself();
     }
   }
 

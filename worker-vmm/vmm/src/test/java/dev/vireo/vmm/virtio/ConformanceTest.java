@@ -48,6 +48,9 @@ class ConformanceTest {
   private static final int CELLS = 8;
 
   private static final Pattern CASE = Pattern.compile("([RQ]\\d+)([a-z]?)");
+  private static final Path ATTACKS = ROOT.resolve("ops/guest/probe/src/hostile.c");
+  private static final Pattern ATTACK = Pattern.compile("(?m)^ +ATTACK\\((\\w+)\\),");
+  private static final Pattern PROGRAM = Pattern.compile("`hostile-(\\w+)`");
   private static final Pattern TEST = Pattern.compile("`((\\w+)\\.[\\w.]+)`");
 
   private record Row(String id, List<String> cells) {
@@ -111,6 +114,17 @@ class ConformanceTest {
     }
     named.removeAll(testMethods(classes));
     assertEquals(Set.of(), named, "named, but not there");
+  }
+
+  @Test
+  void everyHostileProgramBelongsToACase() throws IOException {
+    Set<String> named = new TreeSet<>();
+    for (Row row : rows()) {
+      PROGRAM.matcher(row.cells.get(3)).results().forEach(program -> named.add(program.group(1)));
+    }
+    Set<String> attacks = new TreeSet<>();
+    ATTACK.matcher(Files.readString(ATTACKS)).results().forEach(one -> attacks.add(one.group(1)));
+    assertEquals(attacks, named);
   }
 
   /** As {@code Class.method} or {@code Class.Nested.method}. */
