@@ -89,6 +89,19 @@ final class Seeds {
         "head-out-of-range",
         started().then(Kind.OFFER, 255, 0).then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0).bytes());
     seeds.put(
+        "head-just-out-of-range",
+        startedSmall()
+            .then(Kind.OFFER, 16, 0)
+            .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+            .bytes());
+    seeds.put(
+        "next-just-out-of-range",
+        startedSmall()
+            .then(Kind.DESCRIPTOR, 0, NEXT, 16, HEADER_16)
+            .then(Kind.OFFER, 0, 0)
+            .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+            .bytes());
+    seeds.put(
         "index-jump",
         started()
             .then(Kind.AVAILABLE, 0, 0, 0, 0x8000)
@@ -157,6 +170,11 @@ final class Seeds {
 
   private static Builder started() {
     return new Builder().then(Kind.START, ALL_FEATURES, 8, 0, -1);
+  }
+
+  /** With queues of 16 entries. */
+  private static Builder startedSmall() {
+    return new Builder().then(Kind.START, ALL_FEATURES, 4, 0, -1);
   }
 
   private static byte[] manyRequests() {

@@ -62,7 +62,8 @@ class SeedsTest {
   @MethodSource("targets")
   void breakTheRing(Target target) {
     try (Examination examination = new Examination(target, false)) {
-      for (String seed : new String[] {"loop", "index-jump"}) {
+      for (String seed :
+          new String[] {"loop", "index-jump", "head-just-out-of-range", "next-just-out-of-range"}) {
         Map<String, Long> counted = examination.run(Seeds.named(seed));
         assertTrue(
             counted.containsKey("illegal.ring") || !usesFirstQueue(target),
