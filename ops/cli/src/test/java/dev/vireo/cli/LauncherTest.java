@@ -121,7 +121,10 @@ class LauncherTest {
 
   /** As a shell would: in a process group of its own, which Ctrl-C goes to. */
   private Process start(String line) throws IOException {
-    List<String> command = new ArrayList<>(List.of("setsid", tree.resolve("vireo").toString()));
+    // A build in the background ignores SIGINT, and what it starts would not hear of it either.
+    List<String> command =
+        new ArrayList<>(
+            List.of("env", "--default-signal=INT", "setsid", tree.resolve("vireo").toString()));
     command.addAll(List.of(line.split(" ")));
     ProcessBuilder builder =
         new ProcessBuilder(command)
