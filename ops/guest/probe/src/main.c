@@ -1,11 +1,14 @@
 /* The probe's programs: chosen by probe.run, each prints key=value lines, then the guest ends as probe.end says. */
 #include "disk.h"
 #include "hostile.h"
+#include "netprograms.h"
 #include "rng.h"
 #include "vsock.h"
 
+/* README.md tells what they take. */
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-verify rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping"; /* README.md tells what they take */
+    "hello idle tick stream spin smp blk-info blk-read blk-verify net-info net-verify net-rate rng-read reg-read "
+    "config-read vsock-echo vsock-verify vsock-send vsock-ping";
 
 /* ---- disks ---- */
 
@@ -261,6 +264,9 @@ static bool run(void) {
   if (argument_is("run", "blk-info", "hello")) return blk_info();
   if (argument_is("run", "blk-read", "hello")) return blk_read();
   if (argument_is("run", "blk-verify", "hello")) return blk_verify();
+  if (argument_is("run", "net-info", "hello")) return net_info();
+  if (argument_is("run", "net-verify", "hello")) return net_verify();
+  if (argument_is("run", "net-rate", "hello")) return net_rate();
   if (argument_is("run", "rng-read", "hello")) return rng_read();
   if (argument_is("run", "reg-read", "hello")) return reg_read();
   if (argument_is("run", "config-read", "hello")) return config_read();

@@ -34,9 +34,16 @@ _Alignas(64) struct kvm_clock kvm_clock;
 extern uint32_t start_info_address;
 extern volatile uint64_t interrupt_counts[INTERRUPT_VECTORS];
 
-static uint64_t gateway(uint64_t service, const volatile uint64_t *counter, uint64_t seen) {
-  __asm__ volatile("int3" : "+a"(service) : "D"(counter), "S"(seen) : "memory");
+static uint64_t gateway(uint64_t service, const volatile uint64_t *counter, uint64_t seen,
+                        const volatile uint64_t *other, uint64_t other_seen) {
+  __asm__ volatile("int3" : "+a"(service) : "D"(counter), "S"(seen), "d"(other), "c"(other_seen) : "memory");
   return service;
+}
+
+/* Sleeps until one of two counters has moved. */
+static void wait_for_either(const volatile uint64_t *counter, uint64_t seen, const volatile uint64_t *other,
+                            uint64_t other_seen) {
+  if (*counter == seen && *other == other_seen) gateway(GATEWAY_WAIT, counter, seen, other, other_seen);
 }
 
 /* ---- serial ---- */
@@ -133,7 +140,7 @@ void interrupt_unmask_edge(uint32_t gsi) {
 uint64_t interrupt_count(uint32_t gsi) { return interrupt_counts[gsi]; }
 
 void interrupt_wait(uint32_t gsi, uint64_t seen) {
-  if (interrupt_counts[gsi] == seen) gateway(GATEWAY_WAIT, &interrupt_counts[gsi], seen);
+  wait_for_either(&interrupt_counts[gsi], seen, &interrupt_counts[gsi], seen);
 }
 
 /* Called at CPL0 by the stubs of start.S. */
@@ -167,13 +174,30 @@ uint64_t clock_ns(void) {
 /* KVM's local APIC timer counts nanoseconds. The clock decides all the same; the timer only wakes. */
 #define LONGEST_NAP_NS 1000000000u
 
+static void set_timer(uint64_t now, uint64_t deadline) {
+  uint64_t nap = deadline - now < LONGEST_NAP_NS ? deadline - now : LONGEST_NAP_NS;
+  mmio_write32(LAPIC_BASE + LAPIC_TIMER_INITIAL_COUNT, (uint32_t)nap);
+}
+
 void sleep_until_ns(uint64_t deadline) {
   for (uint64_t now = clock_ns(); now < deadline; now = clock_ns()) {
-    uint64_t nap = deadline - now < LONGEST_NAP_NS ? deadline - now : LONGEST_NAP_NS;
     uint64_t seen = interrupt_count(TIMER_INTERRUPT);
-    mmio_write32(LAPIC_BASE + LAPIC_TIMER_INITIAL_COUNT, (uint32_t)nap);
+    set_timer(now, deadline);
     interrupt_wait(TIMER_INTERRUPT, seen);
   }
+}
+
+/* A timer that is running stays: it wakes too soon rather than costing an access to the APIC each time. */
+void interrupt_wait_until(uint32_t gsi, uint64_t seen, uint64_t deadline) {
+  static uint64_t running_since; /* the timer's count when it was last set, plus 1 */
+  uint64_t fired = interrupt_count(TIMER_INTERRUPT);
+  if (running_since != fired + 1) {
+    uint64_t now = clock_ns();
+    if (now >= deadline) return;
+    running_since = fired + 1;
+    set_timer(now, deadline);
+  }
+  wait_for_either(&interrupt_counts[gsi], seen, &interrupt_counts[TIMER_INTERRUPT], fired);
 }
 
 /* ---- what the boot loader said ---- */
@@ -263,7 +287,7 @@ const volatile struct processors *processors_start(uint32_t count, uint16_t exit
 #define PULSE_RESET_LINE 0xfe
 
 _Noreturn void halt(void) {
-  for (;;) gateway(GATEWAY_HALT, NULL, 0);
+  for (;;) gateway(GATEWAY_HALT, NULL, 0, NULL, 0);
 }
 
 _Noreturn void spin(void) {
@@ -281,7 +305,7 @@ _Noreturn void reset_by_keyboard_controller(void) {
 }
 
 _Noreturn void triple_fault(void) {
-  gateway(GATEWAY_TRIPLE_FAULT, NULL, 0);
+  gateway(GATEWAY_TRIPLE_FAULT, NULL, 0, NULL, 0);
   halt();
 }
 

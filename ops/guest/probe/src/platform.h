@@ -24,6 +24,12 @@ static inline uint8_t in8(uint16_t port) {
   return value;
 }
 
+static inline uint8_t mmio_read8(uint64_t address) {
+  uint8_t value;
+  __asm__ volatile("movb (%1), %0" : "=q"(value) : "r"(address) : "memory");
+  return value;
+}
+
 static inline uint32_t mmio_read32(uint64_t address) {
   uint32_t value;
   __asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(address) : "memory");
@@ -62,6 +68,9 @@ void interrupt_unmask_edge(uint32_t gsi);
 uint64_t interrupt_count(uint32_t gsi);
 /* Sleeps until interrupt_count(gsi) is no longer `seen`. */
 void interrupt_wait(uint32_t gsi, uint64_t seen);
+
+/* As well, but returns at the deadline too, and sometimes before it. */
+void interrupt_wait_until(uint32_t gsi, uint64_t seen, uint64_t deadline_ns);
 
 /* Nanoseconds since some moment before the guest's start, by kvmclock; 0 on a host without it. */
 uint64_t clock_ns(void);

@@ -63,8 +63,10 @@ start64:
 gateway:
         testl   %eax, %eax
         jnz     other_service
-/* GATEWAY_WAIT: sleep while *rdi == rsi. An interrupt between test and HLT is held off by STI's shadow. */
+/* GATEWAY_WAIT: sleep while *rdi == rsi and *rdx == rcx. An interrupt between test and HLT is held off by STI's shadow. */
 1:      cmpq    %rsi, (%rdi)
+        jne     2f
+        cmpq    %rcx, (%rdx)
         jne     2f
         sti
         hlt

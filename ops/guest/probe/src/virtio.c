@@ -137,6 +137,10 @@ const char *virtio_start(struct virtio_device *device, const struct device_windo
   return NULL;
 }
 
+uint8_t virtio_config8(const struct virtio_device *device, uint32_t offset) {
+  return mmio_read8(device->window.base + CONFIG + offset);
+}
+
 uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset) {
   return get(&device->window, CONFIG + offset);
 }
@@ -267,6 +271,17 @@ void virtio_sleep_until_used(struct virtio_device *device, unsigned queues) {
         interrupt_wait(irq, device->interrupts_acknowledged);
       }
     }
+  }
+  for (unsigned i = 0; i < queues; i++) virtqueue_disable_interrupt(&device->queues[i]);
+}
+
+void virtio_sleep_until(struct virtio_device *device, unsigned queues, uint64_t deadline_ns) {
+  acknowledge_new(device);
+  bool used = false;
+  for (unsigned i = 0; i < queues; i++) used |= virtqueue_enable_interrupt(&device->queues[i]);
+  if (!used) {
+    device->sleeps++;
+    interrupt_wait_until(device->window.irq, device->interrupts_acknowledged, deadline_ns);
   }
   for (unsigned i = 0; i < queues; i++) virtqueue_disable_interrupt(&device->queues[i]);
 }

@@ -5,6 +5,7 @@
 #include "arguments.h"
 #include "platform.h"
 
+#define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLOCK 2
 #define VIRTIO_ID_ENTROPY 4
 #define VIRTIO_ID_VSOCK 19
@@ -58,6 +59,7 @@ const char *virtio_start(struct virtio_device *device, const struct device_windo
 /* The nth window of the command line that holds a device of this id; NULL, or why not. */
 const char *virtio_find(uint32_t device_id, unsigned n, struct device_window *window);
 
+uint8_t virtio_config8(const struct virtio_device *device, uint32_t offset);
 uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset);
 
 /* 2.7.13: make the chain that starts at `head` available. The device may not look before virtqueue_notify. */
@@ -79,5 +81,7 @@ uint32_t virtio_config_generation(const struct virtio_device *device);
 uint32_t virtio_acknowledge_interrupt(struct virtio_device *device);
 /* Sleeps in HLT until one of the first `queues` queues has a used buffer; to be called when none had. */
 void virtio_sleep_until_used(struct virtio_device *device, unsigned queues);
+/* As well, but returns at the deadline too, and sometimes before it. */
+void virtio_sleep_until(struct virtio_device *device, unsigned queues, uint64_t deadline_ns);
 
 #endif

@@ -72,8 +72,8 @@ final class Link implements Runnable {
   /** Whatever it was before. Logged, which can happen once. */
   @SuppressWarnings("SystemOut") // The VMM's log is stderr.
   void gone(String why) {
-    if (change(State.UP, State.GONE) || change(State.DOWN, State.GONE)) {
-      events.increment(NetEvent.LINK_DOWN);
+    down();
+    if (change(State.DOWN, State.GONE)) {
       System.err.println(device + ": the tap interface is gone, " + why);
     }
   }

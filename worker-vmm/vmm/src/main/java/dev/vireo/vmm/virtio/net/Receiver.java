@@ -27,9 +27,9 @@ final class Receiver implements AutoCloseable {
 
   /**
    * How long a frame waits for more buffers. A driver under load gives them in batches; one that
-   * gives no more at all must not stop the frames behind.
+   * gives no more at all must not stop the frames behind. After this long TCP sends again anyhow.
    */
-  private static final long BUFFERS_WITHIN_NANOS = 20_000_000;
+  static final long BUFFERS_WITHIN_NANOS = 200_000_000;
 
   private static final long NANOS_PER_MILLI = 1_000_000;
 

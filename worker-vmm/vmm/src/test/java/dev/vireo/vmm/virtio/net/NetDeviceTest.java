@@ -14,7 +14,6 @@ import static dev.vireo.vmm.virtio.queue.GuestRing.INDIRECT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.NEXT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.RAM_END;
 import static dev.vireo.vmm.virtio.queue.GuestRing.WRITE;
-import static java.util.concurrent.TimeUnit.MILLISECONDS;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -412,7 +411,7 @@ class NetDeviceTest {
       guest.tap().send(next);
       until(() -> guest.receive().availableEvent() == 1);
       assertFalse(guest.receive().hasUsed());
-      guest.nanoTime.addAndGet(MILLISECONDS.toNanos(20));
+      guest.nanoTime.addAndGet(Receiver.BUFFERS_WITHIN_NANOS);
       assertEquals(new GuestRing.Used(0, 112), guest.awaitUsed(RECEIVE));
       assertArrayEquals(received(next, 1), guest.bytes(receiveBuffer(0), 112));
       assertEquals(1, guest.count("rx_dropped_no_buffers"));
@@ -554,7 +553,7 @@ class NetDeviceTest {
       guest.tap().send(frame(4000, 3));
       guest.tap().send(frame);
       until(() -> guest.receive().availableEvent() > 0);
-      guest.nanoTime.addAndGet(MILLISECONDS.toNanos(20));
+      guest.nanoTime.addAndGet(Receiver.BUFFERS_WITHIN_NANOS);
       assertEquals(new GuestRing.Used(0, 64), guest.awaitUsed(RECEIVE));
       assertEquals(new GuestRing.Used(1, 48), guest.awaitUsed(RECEIVE));
       assertArrayEquals(received(frame, 2), guest.bytes(receiveBuffer(0), 112));

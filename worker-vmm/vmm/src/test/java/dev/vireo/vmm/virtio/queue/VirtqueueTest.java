@@ -7,6 +7,7 @@ import static dev.vireo.vmm.virtio.queue.GuestRing.INDIRECT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.NEXT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.RAM_END;
 import static dev.vireo.vmm.virtio.queue.GuestRing.WRITE;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
@@ -16,8 +17,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.sun.management.ThreadMXBean;
 import dev.vireo.vmm.memory.IoVector;
 import dev.vireo.vmm.virtio.queue.VirtqueueException.Fault;
+import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -188,6 +191,53 @@ class VirtqueueTest {
       }
       hostile.interrupt();
       hostile.join();
+    }
+  }
+
+  @Nested
+  class AChainOfPieces {
+    @BeforeEach
+    void pop() {
+      ring.descriptor(0, BUFFERS, 2, NEXT, 1)
+          .descriptor(1, BUFFERS + 0x100, 10, WRITE | NEXT, 2)
+          .descriptor(2, BUFFERS + 0x200, 1, WRITE | NEXT, 3)
+          .descriptor(3, BUFFERS + 0x300, 20, WRITE, 0)
+          .offer(0);
+      assertTrue(queue().pop(chain));
+    }
+
+    @Test
+    void isReadByteByByte() {
+      ring.memory().putByte(BUFFERS + 1, (byte) 0x5a);
+      assertEquals(0x5a, chain.getByte(1));
+      assertThrows(IndexOutOfBoundsException.class, () -> chain.getByte(2));
+    }
+
+    @Test
+    void isWrittenWhereverItIsCut() {
+      byte[] source = new byte[20];
+      for (int i = 0; i < source.length; i++) {
+        source[i] = (byte) (i + 1);
+      }
+      chain.write(5, MemorySegment.ofArray(source));
+      byte[] first = new byte[11];
+      ring.memory().read(BUFFERS + 0x100, first);
+      assertArrayEquals(new byte[] {0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 0}, first);
+      assertEquals(6, ring.memory().getByte(BUFFERS + 0x200));
+      byte[] last = new byte[15];
+      ring.memory().read(BUFFERS + 0x300, last);
+      assertArrayEquals(new byte[] {7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 0}, last);
+      assertThrows(
+          IndexOutOfBoundsException.class, () -> chain.write(12, MemorySegment.ofArray(source)));
+    }
+
+    @Test
+    void tellsWhereItsBytesAre() {
+      assertEquals(BUFFERS + 0x100, chain.writableAddress(0));
+      assertEquals(BUFFERS + 0x109, chain.writableAddress(9));
+      assertEquals(BUFFERS + 0x200, chain.writableAddress(10));
+      assertEquals(BUFFERS + 0x300, chain.writableAddress(11));
+      assertThrows(IndexOutOfBoundsException.class, () -> chain.writableAddress(31));
     }
   }
 
@@ -514,6 +564,24 @@ class VirtqueueTest {
       assertFalse(ring.hasUsed());
       queue.complete(chain, 513);
       assertEquals(new GuestRing.Used(6, 513), ring.takeUsed());
+      assertFalse(ring.hasUsed());
+    }
+
+    @Test
+    void showsThoseThatBelongTogetherAtOnce() {
+      for (int head = 0; head < 3; head++) {
+        ring.descriptor(head, BUFFERS, 512, WRITE, 0).offer(head);
+      }
+      Virtqueue queue = queue();
+      for (int head = 0; head < 3; head++) {
+        assertTrue(queue.pop(chain));
+        queue.addUsed(chain.head(), 100 + head);
+        assertFalse(ring.hasUsed());
+      }
+      queue.publishUsed();
+      for (int head = 0; head < 3; head++) {
+        assertEquals(new GuestRing.Used(head, 100 + head), ring.takeUsed());
+      }
       assertFalse(ring.hasUsed());
     }
 

@@ -1,0 +1,11 @@
+/* probe.run=net-info, net-verify, net-rate: README.md tells what they take. */
+#ifndef NETPROGRAMS_H
+#define NETPROGRAMS_H
+
+#include <stdbool.h>
+
+bool net_info(void);
+bool net_verify(void);
+bool net_rate(void);
+
+#endif
