@@ -32,6 +32,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -239,12 +240,27 @@ class VmmHostTest {
     nextWorker();
     String pid = Long.toString(before.pid());
     assertEquals(0, new ProcessBuilder("kill", "-STOP", pid).start().waitFor());
+    // A thread stops when it gets round to it: until then it may answer.
+    await().until(() -> isStopped(pid));
 
     List<Found> found = new VmmAdoption(host, Duration.ofMillis(200)).run();
 
     Found.Gone gone = assertInstanceOf(Found.Gone.class, found.getFirst());
     assertEquals("its VMM process does not answer within 200 ms, and was ended", gone.how());
     assertFalse(isAlive(before));
+  }
+
+  private static boolean isStopped(String pid) throws IOException {
+    try (Stream<Path> threads = Files.list(Path.of("/proc", pid, "task"))) {
+      for (Path thread : threads.toList()) {
+        String stat = Files.readString(thread.resolve("stat"));
+        // proc(5): the state comes after the name, which is in parentheses.
+        if (!stat.substring(stat.lastIndexOf(')')).startsWith(") T ")) {
+          return false;
+        }
+      }
+      return true;
+    }
   }
 
   @Test
