@@ -131,6 +131,76 @@ class LinuxGuestTest {
     assertTrue(vsock.getQueuesList().stream().allMatch(QueueInspection::getReady));
   }
 
+  /** Both ways, more than fits into any queue; then somebody takes the interface away. */
+  @Test
+  void aGuestTalksWithTheNodesKernelOverItsTap() throws Exception {
+    String steps = "address:192.0.2.2/24,link:up,fetch:192.0.2.1/data,serve:4000000,link:down,idle";
+    MicroVmSpec.Builder spec = LinuxGuests.debian(steps);
+    spec.addNetworksBuilder().setId("lan").setMacAddress("02:00:5e:00:53:07");
+    guests.start("networked", spec);
+    String tap = guests.inspect("networked").getDevices(1).getAttributesOrThrow("tap");
+
+    CLUSTER
+        .cluster()
+        .onNode(
+            Architecture.X86_64,
+            """
+            mkdir -p /tmp/www && head -c 4000000 /dev/urandom > /tmp/www/data &&
+            httpd -p 80 -h /tmp/www &&
+            ip address add 192.0.2.1/24 dev %s && ip link set %s up\
+            """
+                .formatted(tap, tap));
+    guests.awaitConsole("networked", "vireo: serving 4000000 bytes");
+
+    String console = guests.console("networked");
+    assertLine(console, "vireo: virtio1 +virtio_net .* edge");
+    String fetched = wordAfter(console, "vireo: fetched 192.0.2.1/data, md5 ");
+    String served = wordAfter(console, "vireo: serving 4000000 bytes, md5 ");
+    CLUSTER
+        .cluster()
+        .onNode(
+            Architecture.X86_64,
+            """
+            md5sum < /tmp/www/data | grep %s &&
+            wget -q -O - http://192.0.2.2/data | md5sum | grep %s &&
+            ip neigh | grep '192.0.2.2 dev %s lladdr 02:00:5e:00:53:07' &&
+            ip link del %s\
+            """
+                .formatted(fetched, served, tap, tap));
+    guests.awaitConsole("networked", "vireo: link down");
+
+    DeviceInspection net = guests.inspect("networked").getDevices(1);
+    assertEquals("net/tap", net.getBackEnd());
+    assertTrue(net.getCountersOrDefault("rx_bytes", 0) > 4_000_000, net::toString);
+    assertTrue(net.getCountersOrDefault("tx_bytes", 0) > 4_000_000, net::toString);
+    // In segments larger than the MTU, both ways.
+    assertTrue(net.getCountersOrDefault("rx_frames", 0) < 4_000_000 / 1500, net::toString);
+    assertEquals("", net.getAttributesOrThrow("tap"), "it is gone");
+    assertEquals(MicroVmState.RUNNING, guests.status("networked").getState());
+  }
+
+  private static String wordAfter(String console, String text) {
+    int start = console.indexOf(text) + text.length();
+    return console.substring(start, start + 32);
+  }
+
+  @Test
+  void anInterfaceThatTheNodeMadeIsGoneWithItsVmm() throws Exception {
+    MicroVmSpec.Builder spec = LinuxGuests.debian("idle");
+    spec.addNetworksBuilder().setId("lan").setQueuePairs(2);
+    guests.start("doomed", spec);
+    Inspection inspection = guests.inspect("doomed");
+    String tap = inspection.getDevices(1).getAttributesOrThrow("tap");
+
+    CLUSTER
+        .cluster()
+        .onNode(
+            Architecture.X86_64,
+            "ip link show %s && kill -9 %d && while ip link show %s; do sleep 1; done"
+                .formatted(tap, inspection.getVmmPid(), tap));
+    assertEquals(Cause.VMM_LOST, guests.awaitEnd("doomed").getCause());
+  }
+
   @Test
   void aGuestThatIsAskedToStopPowersOffInOrder() {
     guests.start("obedient", LinuxGuests.debian("idle"));

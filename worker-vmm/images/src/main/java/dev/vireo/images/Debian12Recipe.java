@@ -23,7 +23,13 @@ final class Debian12Recipe implements ImageRecipe {
 
   /** virtio-mmio devices, and the interface by which user space sees the power button. */
   private static final List<String> MODULES =
-      List.of("virtio_mmio", "virtio_blk", "virtio_rng", "vmw_vsock_virtio_transport", "evdev");
+      List.of(
+          "virtio_mmio",
+          "virtio_blk",
+          "virtio_net",
+          "virtio_rng",
+          "vmw_vsock_virtio_transport",
+          "evdev");
 
   /** Debian 12 stays with this series for its life. */
   private static final String KERNEL_SERIES = "6.1.";
