@@ -7,21 +7,24 @@ struct request_header {
 
 static struct request_header headers[DEPTH_MAX];
 static volatile uint8_t statuses[DEPTH_MAX];
-static _Alignas(4096) uint8_t buffers[DEPTH_MAX][BLOCK_MAX];
+static _Alignas(4096) uint8_t buffers[64 * BLOCK_MAX];
+static uint32_t buffer_bytes = BLOCK_MAX;
 
-/* Slot s owns descriptors 3s (header), 3s+1 (data) and 3s+2 (status). */
+/* Header, data and status of slot s are descriptors 3s to 3s+2, or, as Linux has it, a table that descriptor s names. */
 #define DESCRIPTORS_PER_SLOT 3
+static _Alignas(16) struct descriptor tables[DEPTH_MAX][DESCRIPTORS_PER_SLOT];
 
-const char *disk_open(struct disk *disk, unsigned n, bool polled, bool event_idx) {
+const char *disk_open(struct disk *disk, unsigned n, bool polled, uint64_t ring_features) {
   struct device_window window;
   const char *problem = virtio_find(VIRTIO_ID_BLOCK, n, &window);
   if (problem != NULL) return problem;
-  uint64_t wanted = VIRTIO_BLK_F_RO | VIRTIO_BLK_F_FLUSH | (event_idx ? VIRTIO_F_EVENT_IDX : 0);
+  uint64_t wanted = VIRTIO_BLK_F_RO | VIRTIO_BLK_F_FLUSH | ring_features;
   problem = virtio_start(&disk->device, &window, wanted, 1);
   if (problem != NULL) return problem;
   disk->capacity_sectors = (uint64_t)virtio_config32(&disk->device, 4) << 32 | virtio_config32(&disk->device, 0);
   disk->read_only = (disk->device.features & VIRTIO_BLK_F_RO) != 0;
   disk->polled = polled;
+  disk->indirect = (disk->device.features & VIRTIO_F_INDIRECT_DESC) != 0;
   disk->device.heeds_status = argument_number("heed_status", 0) != 0;
   if (!polled) interrupt_unmask_edge(window.irq);
   return NULL;
@@ -29,22 +32,36 @@ const char *disk_open(struct disk *disk, unsigned n, bool polled, bool event_idx
 
 static struct virtqueue *queue_of(struct disk *disk) { return &disk->device.queues[0]; }
 
-uint8_t *disk_buffer(unsigned slot) { return buffers[slot]; }
+static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-static void describe(struct disk *disk, unsigned index, const volatile void *address, uint32_t length, uint16_t flags) {
-  queue_of(disk)->descriptors[index] = (struct descriptor){
-      .address = (uintptr_t)address, .length = length, .flags = flags, .next = (uint16_t)(index + 1)};
+uint32_t disk_slots_of(const struct disk *disk, uint32_t bytes) {
+  buffer_bytes = bytes;
+  uint32_t chains = disk->device.queues[0].size / (disk->indirect ? 1u : DESCRIPTORS_PER_SLOT);
+  return least(DEPTH_MAX, least(chains, (uint32_t)(sizeof buffers / bytes)));
 }
 
+uint8_t *disk_buffer(unsigned slot) { return buffers + (size_t)slot * buffer_bytes; }
+
 void disk_submit(struct disk *disk, unsigned slot, uint32_t type, uint64_t sector, uint32_t length) {
-  unsigned head = slot * DESCRIPTORS_PER_SLOT;
+  struct descriptor *ring = queue_of(disk)->descriptors;
+  unsigned first = disk->indirect ? 0 : slot * DESCRIPTORS_PER_SLOT;
+  struct descriptor *chain = disk->indirect ? tables[slot] : ring + first;
   headers[slot] = (struct request_header){.type = type, .sector = sector};
   statuses[slot] = 0xff;
-  describe(disk, head, &headers[slot], sizeof headers[slot], DESCRIPTOR_NEXT);
-  describe(disk, head + 1, buffers[slot], length, type == DISK_OUT ? DESCRIPTOR_NEXT : DESCRIPTOR_NEXT | DESCRIPTOR_WRITE);
-  describe(disk, head + 2, &statuses[slot], 1, DESCRIPTOR_WRITE);
-  if (length == 0) queue_of(disk)->descriptors[head].next = (uint16_t)(head + 2);
-  virtqueue_add(queue_of(disk), (uint16_t)head);
+  chain[0] = (struct descriptor){.address = (uintptr_t)&headers[slot],
+                                 .length = sizeof headers[slot],
+                                 .flags = DESCRIPTOR_NEXT,
+                                 .next = (uint16_t)(length == 0 ? first + 2 : first + 1)};
+  chain[1] = (struct descriptor){.address = (uintptr_t)disk_buffer(slot),
+                                 .length = length,
+                                 .flags = type == DISK_OUT ? DESCRIPTOR_NEXT : DESCRIPTOR_NEXT | DESCRIPTOR_WRITE,
+                                 .next = (uint16_t)(first + 2)};
+  chain[2] = (struct descriptor){.address = (uintptr_t)&statuses[slot], .length = 1, .flags = DESCRIPTOR_WRITE};
+  if (disk->indirect) {
+    ring[slot] = (struct descriptor){
+        .address = (uintptr_t)chain, .length = sizeof tables[slot], .flags = DESCRIPTOR_INDIRECT};
+  }
+  virtqueue_add(queue_of(disk), (uint16_t)(disk->indirect ? slot : first));
 }
 
 unsigned disk_complete(struct disk *disk, uint8_t *status) {
@@ -57,7 +74,7 @@ unsigned disk_complete(struct disk *disk, uint8_t *status) {
       virtio_sleep_until_used(&disk->device, 1);
     }
   }
-  unsigned slot = (unsigned)head / DESCRIPTORS_PER_SLOT;
+  unsigned slot = (unsigned)head / (disk->indirect ? 1 : DESCRIPTORS_PER_SLOT);
   *status = statuses[slot];
   return slot;
 }

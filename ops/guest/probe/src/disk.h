@@ -5,7 +5,7 @@
 #include "virtio.h"
 
 #define SECTOR_SIZE 512
-#define DEPTH_MAX 64
+#define DEPTH_MAX 128
 #define BLOCK_MAX (64u << 10)
 
 enum { DISK_IN = 0, DISK_OUT = 1, DISK_FLUSH = 4, DISK_GET_ID = 8 };
@@ -14,13 +14,16 @@ enum { DISK_OK = 0, DISK_IOERR = 1, DISK_UNSUPPORTED = 2 };
 struct disk {
   struct virtio_device device;
   uint64_t capacity_sectors;
-  bool read_only, polled;
+  bool read_only, polled, indirect;
 };
 
 /* Finds the nth block device of the command line's windows and starts it. NULL, or why not. */
-const char *disk_open(struct disk *disk, unsigned n, bool polled, bool event_idx);
+const char *disk_open(struct disk *disk, unsigned n, bool polled, uint64_t ring_features);
 
-/* The data buffer of a slot, BLOCK_MAX bytes. */
+/* Gives each slot a data buffer of so many bytes, up to BLOCK_MAX, instead of BLOCK_MAX. Returns how many slots that makes. */
+uint32_t disk_slots_of(const struct disk *disk, uint32_t bytes);
+
+/* The data buffer of a slot. */
 uint8_t *disk_buffer(unsigned slot);
 
 /* Queues a request on a free slot; the device hears of it at the next disk_complete. */

@@ -32,8 +32,7 @@ enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET 
 
 #define NEXT DESCRIPTOR_NEXT
 #define WRITE DESCRIPTOR_WRITE
-#define INDIRECT 4
-#define F_INDIRECT_DESC (1ull << 28)
+#define INDIRECT DESCRIPTOR_INDIRECT
 #define F_NEVER_OFFERED (1ull << 63)
 
 #define SIZE 256u
@@ -104,7 +103,7 @@ static void go_live_without_indirect(void) {
 }
 
 static void go_live(void) {
-  negotiate(F_INDIRECT_DESC);
+  negotiate(VIRTIO_F_INDIRECT_DESC);
   set_up((uintptr_t)descriptors, (uintptr_t)&used);
   set(STATUS, LIVE);
 }

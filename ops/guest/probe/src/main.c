@@ -7,14 +7,16 @@
 
 /* README.md tells what they take. */
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-verify net-info net-verify net-rate rng-read reg-read "
-    "config-read vsock-echo vsock-verify vsock-send vsock-ping";
+    "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify net-info net-verify net-rate rng-read "
+    "reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping";
 
 /* ---- disks ---- */
 
 static bool open_disk(struct disk *disk) {
-  const char *problem = disk_open(disk, (unsigned)argument_number("disk", 0), argument_is("mode", "poll", "irq"),
-                                  argument_number("event_idx", 1) != 0);
+  uint64_t ring_features = (argument_number("event_idx", 1) != 0 ? VIRTIO_F_EVENT_IDX : 0) |
+                           (argument_number("indirect", 1) != 0 ? VIRTIO_F_INDIRECT_DESC : 0);
+  const char *problem =
+      disk_open(disk, (unsigned)argument_number("disk", 0), argument_is("mode", "poll", "irq"), ring_features);
   if (problem != NULL) print("error=%s\n", problem);
   return problem == NULL;
 }
@@ -51,7 +53,7 @@ static bool read_workload(const struct disk *disk, struct workload *work) {
     print("error=probe.block must be a multiple of %u up to %u\n", (uint64_t)SECTOR_SIZE, (uint64_t)BLOCK_MAX);
     return false;
   }
-  uint32_t depth_max = disk->device.queues[0].size / 3u < DEPTH_MAX ? disk->device.queues[0].size / 3u : DEPTH_MAX;
+  uint32_t depth_max = disk_slots_of(disk, work->block);
   if (work->depth == 0 || work->depth > depth_max) {
     print("error=probe.depth must be 1 to %u\n", (uint64_t)depth_max);
     return false;
@@ -61,7 +63,8 @@ static bool read_workload(const struct disk *disk, struct workload *work) {
   return work->blocks != 0;
 }
 
-static bool blk_read(void) {
+/* Reads or writes as fast as it goes, whatever is in the buffers. */
+static bool blk_rate(uint32_t type) {
   static struct disk disk;
   struct workload work;
   if (!open_disk(&disk) || !read_workload(&disk, &work)) return false;
@@ -78,7 +81,7 @@ static bool blk_read(void) {
   while ((more || completed < submitted) && !disk.device.lost) {
     if (more && submitted - completed < work.depth) {
       uint64_t block = sequential ? submitted % work.blocks : next_random(&random) % work.blocks;
-      disk_submit(&disk, idle_slot, DISK_IN, block * sectors_per_block, work.block);
+      disk_submit(&disk, idle_slot, type, block * sectors_per_block, work.block);
       submitted++;
       idle_slot = (unsigned)submitted;
       more = (operations == 0 || submitted < operations) && (duration_ns == 0 || elapsed_ns < duration_ns);
@@ -262,7 +265,8 @@ static bool run(void) {
   if (hostile_is_asked()) return hostile();
   if (argument_is("run", "smp", "hello")) return smp();
   if (argument_is("run", "blk-info", "hello")) return blk_info();
-  if (argument_is("run", "blk-read", "hello")) return blk_read();
+  if (argument_is("run", "blk-read", "hello")) return blk_rate(DISK_IN);
+  if (argument_is("run", "blk-write", "hello")) return blk_rate(DISK_OUT);
   if (argument_is("run", "blk-verify", "hello")) return blk_verify();
   if (argument_is("run", "net-info", "hello")) return net_info();
   if (argument_is("run", "net-verify", "hello")) return net_verify();

@@ -11,6 +11,7 @@
 #define VIRTIO_ID_VSOCK 19
 #define VIRTIO_BLK_F_RO (1ull << 5)
 #define VIRTIO_BLK_F_FLUSH (1ull << 9)
+#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
 #define VIRTIO_F_VERSION_1 (1ull << 32)
 
@@ -27,6 +28,7 @@ struct descriptor {
 };
 #define DESCRIPTOR_NEXT 1
 #define DESCRIPTOR_WRITE 2
+#define DESCRIPTOR_INDIRECT 4
 
 /* Statistics are of this driver: what it saw and did. */
 struct virtqueue {

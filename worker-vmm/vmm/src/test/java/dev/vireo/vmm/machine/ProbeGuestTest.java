@@ -50,13 +50,21 @@ final class ProbeGuestTest {
     }
   }
 
-  @Test
-  void readsAndWritesItsDisk() {
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "probe.run=blk-verify probe.depth=8",
+        "probe.run=blk-verify probe.depth=128 probe.ops=1000",
+        "probe.run=blk-verify probe.depth=128 probe.ops=1000 probe.event_idx=0",
+        "probe.run=blk-verify probe.depth=85 probe.ops=1000 probe.indirect=0",
+        "probe.run=blk-write probe.depth=128",
+      })
+  void readsAndWritesItsDisk(String program) {
     try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
         TestMachine machine =
             TestMachine.with()
                 .memoryMib(64)
-                .commandLine("probe.run=blk-verify probe.depth=8")
+                .commandLine(program)
                 .devices(
                     new BlockDevice(
                         "blk0", new RawFile(Fd.memory("disk", 8 << 20), 8 << 20), false))
