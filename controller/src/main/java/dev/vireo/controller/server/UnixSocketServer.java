@@ -30,6 +30,9 @@ import java.util.concurrent.TimeUnit;
 public final class UnixSocketServer implements AutoCloseable {
   private static final long CLOSE_SECONDS = 2;
 
+  /** Streams do not end by themselves: with one open, a stop takes this long. */
+  private static final long ANSWER_MILLIS = 500;
+
   private final Path path;
   private final EventLoopGroup eventLoop;
   private final ExecutorService calls;
@@ -100,11 +103,15 @@ public final class UnixSocketServer implements AutoCloseable {
     return (mode & 0xf000) == 0xc000;
   }
 
+  /** Takes no more calls, gives those at hand the time to be answered, and ends the rest. */
   @Override
   public void close() {
-    server.shutdownNow();
+    server.shutdown();
     try {
-      server.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+      if (!server.awaitTermination(ANSWER_MILLIS, TimeUnit.MILLISECONDS)) {
+        server.shutdownNow();
+        server.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+      }
       Files.deleteIfExists(path);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

@@ -1,10 +1,22 @@
 package dev.vireo.controller.server;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.common.util.concurrent.ListenableFuture;
+import dev.vireo.proto.v1.GetNodeRequest;
+import dev.vireo.proto.v1.Node;
+import dev.vireo.proto.v1.NodeServiceGrpc;
+import io.grpc.ManagedChannel;
+import io.grpc.Status;
+import io.grpc.netty.NettyChannelBuilder;
+import io.grpc.stub.StreamObserver;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.nio.NioEventLoopGroup;
+import io.netty.channel.socket.nio.NioDomainSocketChannel;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -13,11 +25,21 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 final class UnixSocketServerTest {
   @TempDir private Path directory;
+
+  private final EventLoopGroup eventLoop = new NioEventLoopGroup(1);
+
+  @AfterEach
+  void endEventLoop() {
+    eventLoop.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
+  }
 
   private Path path() {
     return directory.resolve("controller.sock");
@@ -60,6 +82,52 @@ final class UnixSocketServerTest {
 
     assertThrows(StartupException.class, this::start);
     assertEquals("precious", Files.readString(path()));
+  }
+
+  @Test
+  void aCallAtHandIsAnsweredBeforeItCloses() throws Exception {
+    var slow = new SlowNodes();
+    UnixSocketServer server = UnixSocketServer.start(path(), List.of(slow), List.of());
+    ManagedChannel channel = channel();
+    try {
+      ListenableFuture<Node> answer =
+          NodeServiceGrpc.newFutureStub(channel).getNode(GetNodeRequest.getDefaultInstance());
+      assertTrue(slow.called.await(10, TimeUnit.SECONDS));
+      Thread closing = Thread.ofVirtual().start(server::close);
+      await().until(() -> closing.getState() == Thread.State.TIMED_WAITING);
+      slow.mayAnswer.countDown();
+
+      assertEquals(Node.getDefaultInstance(), answer.get(10, TimeUnit.SECONDS));
+      closing.join();
+    } finally {
+      channel.shutdownNow();
+      server.close();
+    }
+  }
+
+  private static final class SlowNodes extends NodeServiceGrpc.NodeServiceImplBase {
+    final CountDownLatch called = new CountDownLatch(1);
+    final CountDownLatch mayAnswer = new CountDownLatch(1);
+
+    @Override
+    public void getNode(GetNodeRequest request, StreamObserver<Node> client) {
+      called.countDown();
+      try {
+        mayAnswer.await();
+        client.onNext(Node.getDefaultInstance());
+        client.onCompleted();
+      } catch (InterruptedException e) {
+        client.onError(Status.ABORTED.asRuntimeException());
+      }
+    }
+  }
+
+  private ManagedChannel channel() {
+    return NettyChannelBuilder.forAddress(UnixDomainSocketAddress.of(path()))
+        .channelType(NioDomainSocketChannel.class, UnixDomainSocketAddress.class)
+        .eventLoopGroup(eventLoop)
+        .usePlaintext()
+        .build();
   }
 
   private SocketChannel connect() throws IOException {
