@@ -11,7 +11,8 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
  * Runs programs of a hostile guest against one device, with another beside it, and says what they
- * must not have done. The devices live on from program to program, as in a VMM.
+ * must not have done. The devices live on from program to program, as in a VMM, as long as what
+ * they have of the host is there.
  */
 final class Examination implements AutoCloseable {
   /** No guest gets the VMM to allocate more, by an operation; most take none. */
@@ -24,10 +25,12 @@ final class Examination implements AutoCloseable {
 
   private final ConcurrentLinkedQueue<Throwable> deaths = new ConcurrentLinkedQueue<>();
   private final ThreadMXBean threadInfo = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-  private final DeviceUnderTest device;
+  private final Target target;
+  private final Scribbler scribbler;
   private final DeviceUnderTest bystander;
-  private final HostileGuest guest;
   private final HostileGuest neighbour;
+  private DeviceUnderTest device;
+  private HostileGuest guest;
   private Map<String, Long> neighbourCounters = Map.of();
 
   /**
@@ -36,9 +39,11 @@ final class Examination implements AutoCloseable {
    */
   Examination(Target target, boolean racing) {
     Thread.setDefaultUncaughtExceptionHandler((thread, death) -> deaths.add(death));
+    this.target = target;
+    scribbler = new Scribbler(racing);
     device = new DeviceUnderTest(target, "fuzzed");
     bystander = new DeviceUnderTest(target, "bystander");
-    guest = new HostileGuest(device, target.request(), new Scribbler(racing));
+    guest = new HostileGuest(device, target.request(), scribbler);
     neighbour = new HostileGuest(bystander, target.request(), new Scribbler(false));
     neighbour.begin();
     neighbour.useWell(0);
@@ -52,6 +57,11 @@ final class Examination implements AutoCloseable {
    * @throws Finding if it did harm
    */
   Map<String, Long> run(byte[] program) {
+    if (device.host().isSpent()) {
+      device.close();
+      device = new DeviceUnderTest(target, "fuzzed");
+      guest = new HostileGuest(device, target.request(), scribbler);
+    }
     device.host().restore();
     guest.begin();
     Map<String, Long> before = counters(device);

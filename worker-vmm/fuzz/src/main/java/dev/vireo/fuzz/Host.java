@@ -8,6 +8,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The host behind a device: a disk in memory, random numbers that are the same each time, and calls
@@ -36,6 +37,8 @@ final class Host implements AutoCloseable {
   private int callsToFault;
   private Fault fault = Fault.SHORT;
   private int random;
+  private @Nullable HostNetwork network;
+  private @Nullable HostProcesses processes;
 
   Host() {
     for (int i = 0; i < DISK_BYTES; i++) {
@@ -72,14 +75,34 @@ final class Host implements AutoCloseable {
     restore();
   }
 
-  /** The same as at first. */
-  synchronized void restore() {
+  /** The same as at first, unless it {@link #isSpent}. */
+  void restore() {
+    restoreCalls();
+    if (network != null) {
+      network.restore();
+    }
+    if (processes != null) {
+      processes.restore();
+    }
+  }
+
+  private synchronized void restoreCalls() {
     callsToFault = 0;
     random = 1;
     if (written) {
       disk.writeFully(content, 0);
       written = false;
     }
+  }
+
+  /** Something is gone for good: this host, and who uses it, is of no more use. */
+  boolean isSpent() {
+    return network != null && network.isDeleted();
+  }
+
+  /** What is to go wrong with the call that is made now. */
+  synchronized @Nullable Fault nextFault() {
+    return isFaulty() ? fault : null;
   }
 
   /** The call after {@code calls} others will fail. */
@@ -121,6 +144,22 @@ final class Host implements AutoCloseable {
     return libc;
   }
 
+  /** Of a device that wants it; made when it is first asked for. */
+  HostNetwork network() {
+    if (network == null) {
+      network = new HostNetwork(this);
+    }
+    return network;
+  }
+
+  /** Of a device that wants them, likewise. */
+  HostProcesses processes() {
+    if (processes == null) {
+      processes = new HostProcesses();
+    }
+    return processes;
+  }
+
   /** The disk's file; a device closes it. */
   Fd disk() {
     return disk.duplicate();
@@ -130,5 +169,11 @@ final class Host implements AutoCloseable {
   public void close() {
     disk.close();
     full.close();
+    if (network != null) {
+      network.close();
+    }
+    if (processes != null) {
+      processes.close();
+    }
   }
 }

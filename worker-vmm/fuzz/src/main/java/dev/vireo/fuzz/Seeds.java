@@ -153,6 +153,8 @@ final class Seeds {
             .then(Kind.REQUEST, 0, 0)
             .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
             .bytes());
+    seeds.putAll(network());
+    seeds.putAll(connections());
     seeds.put(
         "scribble",
         started()
@@ -162,6 +164,119 @@ final class Seeds {
             .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
             .bytes());
     return seeds;
+  }
+
+  /** What a network device's host does (see {@link HostNetwork#happen}), and its commands. */
+  private static Map<String, byte[]> network() {
+    Map<String, byte[]> seeds = new LinkedHashMap<>();
+    seeds.put("frame-in-one-buffer", receiving(1).then(Kind.HOST_EVENT, 0, 0, 0, 0x100).bytes());
+    seeds.put(
+        "frame-in-many-buffers", receiving(12).then(Kind.HOST_EVENT, 0, 0, 0, 20_000 << 8).bytes());
+    seeds.put("frames-at-once", receiving(12).then(Kind.HOST_EVENT, 0, 0, 0, 0x40_0008).bytes());
+    seeds.put("largest-frame", receiving(16).then(Kind.HOST_EVENT, 0, 0, 0, 15).bytes());
+    seeds.put(
+        "frame-without-buffers",
+        receiving(1)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 20_000 << 8)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 11)
+            .then(Kind.NOTIFY, 0, 0)
+            .bytes());
+    seeds.put(
+        "link-down-and-up",
+        receiving(2)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 9)
+            .then(Kind.REQUEST, 8, 0)
+            .then(Kind.NOTIFY, 1, 0)
+            .then(Kind.READ_REGISTER, 21, 0, 0, 0)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 10)
+            .then(Kind.REQUEST, 8, 0)
+            .then(Kind.NOTIFY, 1, 0)
+            .bytes());
+    seeds.put(
+        "interface-deleted",
+        receiving(2)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 13)
+            .then(Kind.REQUEST, 8, 0)
+            .then(Kind.NOTIFY, 1, 0)
+            .bytes());
+    seeds.put(
+        "two-pairs",
+        started()
+            .then(Kind.SELECT_QUEUE, 4, 0)
+            .then(Kind.MEMORY, 4, 0, 0, 0x0002_0004) // class MQ, VQ_PAIRS_SET, 2
+            .then(Kind.DESCRIPTOR, 0, NEXT, 1, place(4, 0, 4))
+            .then(Kind.DESCRIPTOR, 1, WRITE, 0, STATUS_1)
+            .then(Kind.OFFER, 0, 0)
+            .then(Kind.NOTIFY, 4, 0)
+            .then(Kind.SELECT_QUEUE, 2, 0)
+            .then(Kind.DESCRIPTOR, 0, WRITE, 0, place(5, 0, 2048))
+            .then(Kind.OFFER, 0, 0)
+            .then(Kind.NOTIFY, 2, 0)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x110)
+            .bytes());
+    return seeds;
+  }
+
+  /**
+   * What a vsock device's host does (see {@link HostProcesses#happen}). A request leaves a header
+   * behind, of which the next packets change a word or two.
+   */
+  private static Map<String, byte[]> connections() {
+    Map<String, byte[]> seeds = new LinkedHashMap<>();
+    seeds.put("no-command", receiving(2).then(Kind.HOST_EVENT, 0, 0, 0, 0x1e01).bytes());
+    seeds.put("many-connect", receiving(16).then(Kind.HOST_EVENT, 0, 0, 0, 15).bytes());
+    seeds.put(
+        "host-talks",
+        connectedByHost()
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x100_0002)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 7)
+            .bytes());
+    seeds.put("host-vanishes", connectedByHost().then(Kind.HOST_EVENT, 0, 0, 0, 6).bytes());
+    Builder guestTalks = packet(connectedByHost(), 5).then(Kind.MEMORY, 4, 24, 0, 0x3000);
+    for (int i = 0; i < 24; i++) { // More than the socket holds: nobody reads.
+      guestTalks = guestTalks.then(Kind.OFFER, 0, 0).then(Kind.NOTIFY, 1, 0);
+    }
+    seeds.put("nobody-reads", guestTalks.bytes());
+    seeds.put(
+        "somebody-reads-at-last",
+        guestTalks.then(Kind.HOST_EVENT, 0, 0, 0, 4).then(Kind.HOST_EVENT, 0, 0, 0, 4).bytes());
+    seeds.put(
+        "guest-connects",
+        packet(packet(asked(), 1).then(Kind.HOST_EVENT, 0, 0, 0, 9), 4)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 6)
+            .bytes());
+    seeds.put("guest-is-refused", packet(asked(), 1).then(Kind.HOST_EVENT, 0, 0, 0, 11).bytes());
+    seeds.put("worker-is-lost", packet(asked(), 1).then(Kind.HOST_EVENT, 0, 0, 0, 13).bytes());
+    return seeds;
+  }
+
+  /** Buffers in the first queue, and a header in its place. */
+  private static Builder asked() {
+    return receiving(8).then(Kind.REQUEST, 0, 0).then(Kind.NOTIFY, 1, 0);
+  }
+
+  /** A packet of operation {@code op}, with as much after the header as there may be. */
+  private static Builder packet(Builder program, int op) {
+    return program
+        .then(Kind.SELECT_QUEUE, 1, 0)
+        .then(Kind.MEMORY, 4, 28, 0, op << 16 | 1)
+        .then(Kind.DESCRIPTOR, 0, NEXT, 1, place(4, 0, 44))
+        .then(Kind.DESCRIPTOR, 1, 0, 0, place(5, 0, 0x3000))
+        .then(Kind.OFFER, 0, 0)
+        .then(Kind.NOTIFY, 1, 0);
+  }
+
+  private static Builder connectedByHost() {
+    return packet(asked().then(Kind.HOST_EVENT, 0, 0, 0, 1024 << 8), 2);
+  }
+
+  /** With buffers of 2 KiB in the first queue. */
+  private static Builder receiving(int buffers) {
+    Builder program = started();
+    for (int i = 0; i < buffers; i++) {
+      program.then(Kind.DESCRIPTOR, i, WRITE, 0, place(6, 0, 2048)).then(Kind.OFFER, i, 0);
+    }
+    return program.then(Kind.NOTIFY, 0, 0);
   }
 
   private static int place(int area, int offset, int length) {

@@ -6,7 +6,9 @@ import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.block.BlockDevice;
 import dev.vireo.vmm.virtio.input.PowerButton;
+import dev.vireo.vmm.virtio.net.NetDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
+import dev.vireo.vmm.virtio.vsock.VsockDevice;
 import java.util.HexFormat;
 import java.util.List;
 
@@ -19,6 +21,8 @@ import java.util.List;
  * @param event what its host's side does by itself
  */
 record Target(String name, Maker maker, Request request, Event event) {
+  private static final long GUEST_CID = 3;
+
   /** Every device model. */
   static final List<Target> ALL =
       List.of(
@@ -41,7 +45,43 @@ record Target(String name, Maker maker, Request request, Event event) {
               (id, host) -> new PowerButton(id),
               // 5.8.6: an event of the driver's, in the status queue
               new Request(1, "1100" + "0100" + "01000000", 0, 0),
-              (device, host, value) -> ((PowerButton) device).press()));
+              (device, host, value) -> ((PowerButton) device).press()),
+          new Target(
+              "net",
+              (id, host) ->
+                  new NetDevice(
+                      id,
+                      HexFormat.of().parseHex("021122334455"),
+                      1500,
+                      RateLimiter.UNLIMITED,
+                      RateLimiter.UNLIMITED,
+                      host.network().taps(),
+                      host.network()::nanoTime),
+              // 5.1.6.2: a frame after a header that asks for nothing, in the transmit queue
+              new Request(1, "00".repeat(12) + "ff".repeat(6) + "021122334455" + "0800", 0, 0),
+              (device, host, value) -> host.network().happen(value)),
+          new Target(
+              "vsock",
+              (id, host) ->
+                  new VsockDevice(
+                      id, GUEST_CID, host.processes().listener(), host.processes()::dial),
+              // 5.10.6: an RST about a connection that there is not, which nobody answers; the
+              // ports are those of the first process of the host that connects to port 1024
+              new Request(
+                  1,
+                  "0300000000000000" // src_cid
+                      + "0200000000000000" // dst_cid
+                      + "00040000" // src_port
+                      + "00000040" // dst_port
+                      + "00000000" // len
+                      + "0100" // type
+                      + "0300" // op
+                      + "00000000" // flags
+                      + "00000400" // buf_alloc
+                      + "00000000", // fwd_cnt
+                  0,
+                  0),
+              (device, host, value) -> host.processes().happen((VsockDevice) device, value)));
 
   /** Makes a device; its threads must have its id in their names. */
   interface Maker {

@@ -73,10 +73,16 @@ final class EventQueue implements AutoCloseable {
     connection.notifier().signal();
   }
 
-  /** Returns once nothing is in flight, after which the ring is neither read nor written. */
+  /**
+   * Returns once nothing is in flight, after which the ring is neither read nor written. A press of
+   * which this driver heard the beginning is not the next one's: to that one it would only go up.
+   */
   void stop() {
     synchronized (serving) {
       service = null;
+      if (next > 0) {
+        next = PRESS.length;
+      }
     }
   }
 

@@ -169,12 +169,17 @@ public final class VsockDevice implements VirtioDevice {
     }
   }
 
+  /** How many there are now is no counter: it goes down too. */
+  @Override
+  public Map<String, String> attributes() {
+    VsockService current = service;
+    return Map.of("connections", Integer.toString(current == null ? 0 : current.connections()));
+  }
+
   @Override
   public Map<String, Long> counters() {
     Map<String, Long> result = new TreeMap<>();
     counters.putInto(result, "");
-    VsockService current = service;
-    result.put("connections", current == null ? 0L : current.connections());
     return result;
   }
 

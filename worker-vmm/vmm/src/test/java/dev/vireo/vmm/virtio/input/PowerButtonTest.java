@@ -125,6 +125,23 @@ final class PowerButtonTest {
     assertEquals(event(1, 116, 0), event(2));
   }
 
+  /** The next driver would hear of a key that goes up and was never down. */
+  @Test
+  void whatIsLeftOfAPressIsNotTheNextDrivers() {
+    driver.initialize(button.features());
+    offerBuffers(0, 1);
+    button.press();
+    awaitUsed(1);
+    driver.reset();
+    ring.clear();
+    driver.initialize(button.features());
+    offerBuffers(0, 4);
+    button.press();
+    awaitUsed(4);
+    assertEquals(event(1, 116, 1), event(0));
+    assertEquals(event(0, 0, 0), event(3));
+  }
+
   @Test
   void eachPressIsTold() {
     driver.initialize(button.features());

@@ -233,7 +233,7 @@ class VsockDeviceTest {
       guest.send(reply(request, OP_RESPONSE));
       assertEquals("OK " + request.sourcePort() + "\n", readLine(channel));
       assertEquals(1, guest.count("connections_from_host"));
-      assertEquals(1, guest.count("connections"));
+      assertEquals(1, guest.connections());
     }
 
     @Test
@@ -262,7 +262,7 @@ class VsockDeviceTest {
       guest.send(reply(guest.receive(), OP_RST));
       assertTrue(atEnd(channel));
       assertEquals(1, guest.count("refused_by_guest"));
-      guest.awaitCount("connections", 0);
+      guest.awaitNoConnections();
       assertWorks();
     }
 
@@ -383,7 +383,7 @@ class VsockDeviceTest {
         assertReset(i, HOST_PORT);
       }
       assertTrue(guest.dials.isEmpty());
-      assertEquals(0, guest.count("connections"));
+      assertEquals(0, guest.connections());
     }
 
     @Test
@@ -391,7 +391,7 @@ class VsockDeviceTest {
       for (int i = 0; i < ConnectionTable.MOST; i++) {
         guest.send(Packet.of(OP_REQUEST, i, HOST_PORT));
       }
-      assertEquals(ConnectionTable.MOST, guest.count("connections"));
+      assertEquals(ConnectionTable.MOST, guest.connections());
       assertFalse(guest.hasPacket());
       guest.send(Packet.of(OP_REQUEST, 10_000, HOST_PORT));
       assertReset(10_000, HOST_PORT);
@@ -575,7 +575,7 @@ class VsockDeviceTest {
       guest.send(stream.packet(OP_SHUTDOWN).flags(SHUTDOWN_BOTH));
       assertReset(GUEST_PORT, stream.request.sourcePort());
       assertTrue(atEnd(stream.host));
-      guest.awaitCount("connections", 0);
+      guest.awaitNoConnections();
     }
 
     @Test
@@ -591,7 +591,7 @@ class VsockDeviceTest {
       assertFalse(guest.hasPacket());
       assertEquals(1, guest.count("bytes_dropped"));
       guest.send(stream.packet(OP_RST));
-      guest.awaitCount("connections", 0);
+      guest.awaitNoConnections();
       assertWorks();
     }
 
@@ -646,7 +646,7 @@ class VsockDeviceTest {
       guest.send(stream.packet(OP_RW, (byte) 1));
       assertReset(GUEST_PORT, stream.request.sourcePort());
       assertArrayEquals(pattern(0, sent), read(stream.host, sent + 1));
-      guest.awaitCount("connections", 0);
+      guest.awaitNoConnections();
       assertEquals(0, guest.count("bytes_dropped"));
     }
 
@@ -655,7 +655,7 @@ class VsockDeviceTest {
       Stream stream = connectedByHost();
       guest.send(stream.packet(OP_RST));
       assertTrue(atEnd(stream.host));
-      guest.awaitCount("connections", 0);
+      guest.awaitNoConnections();
       assertFalse(guest.hasPacket());
     }
 
@@ -911,7 +911,7 @@ class VsockDeviceTest {
       guest.driver.reset();
       assertTrue(atEnd(stream.host));
       assertTrue(atEnd(early));
-      assertEquals(0, guest.count("connections"));
+      assertEquals(0, guest.connections());
       Listener late = new Listener();
       guest.device.dialed(dial.key(), late.ours);
       assertEquals("", late.read(1), "closed");
@@ -968,7 +968,7 @@ class VsockDeviceTest {
         assertEquals(SHUTDOWN_BOTH, guest.receive().flags());
         guest.send(stream.packet(OP_RST));
       }
-      guest.awaitCount("connections", 0);
+      guest.awaitNoConnections();
       assertEquals(before, openFiles());
     }
 

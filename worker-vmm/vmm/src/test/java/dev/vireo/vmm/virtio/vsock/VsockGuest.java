@@ -312,6 +312,17 @@ final class VsockGuest implements AutoCloseable {
         .until(() -> count(counter) == value);
   }
 
+  int connections() {
+    return Integer.parseInt(device.attributes().getOrDefault("connections", ""));
+  }
+
+  void awaitNoConnections() {
+    await("no connections")
+        .pollDelay(Duration.ZERO)
+        .pollInterval(ofMillis(1))
+        .until(() -> connections() == 0);
+  }
+
   <T extends AutoCloseable> T own(T resource) {
     owned.add(resource);
     return resource;
