@@ -1,5 +1,6 @@
 package dev.vireo.fuzz;
 
+import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
@@ -30,7 +31,10 @@ record Target(String name, Maker maker, Request request, Event event) {
               "block",
               (id, host) ->
                   new BlockDevice(
-                      id, new RawFile(host.libc(), host.disk(), Host.DISK_BYTES), false),
+                      id,
+                      new RawFile(
+                          host.libc(), host.disk(), null, DiskGeometry.ofFile(Host.DISK_BYTES)),
+                      BlockDevice.Settings.simple(false, line -> {})),
               // VIRTIO 1.2, 5.2.6: type IN, sector 3; data and status
               new Request(0, "00000000" + "00000000" + "0300000000000000", 513, 513),
               Event.NONE),

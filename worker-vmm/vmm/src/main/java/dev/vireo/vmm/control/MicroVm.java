@@ -205,7 +205,8 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
         yield new dev.vireo.vmm.virtio.block.BlockDevice(
             device.getId(),
             new RawFile(descriptors.take(block.getFileFd()), block.getCapacityBytes()),
-            block.getReadOnly());
+            dev.vireo.vmm.virtio.block.BlockDevice.Settings.simple(
+                block.getReadOnly(), listener::log));
       }
       case NET -> network(device.getId(), device.getNet(), descriptors);
       case VSOCK -> vsock(device, descriptors);

@@ -19,6 +19,8 @@ public final class IoVector {
   private int first;
   private int end;
   private long bytes;
+  private long addressBits;
+  private long lengthBits;
 
   /**
    * @param capacity ranges it can hold, at most 1,024 (IOV_MAX)
@@ -34,6 +36,8 @@ public final class IoVector {
     first = 0;
     end = 0;
     bytes = 0;
+    addressBits = 0;
+    lengthBits = 0;
   }
 
   /**
@@ -65,6 +69,8 @@ public final class IoVector {
     entries.set(ValueLayout.JAVA_LONG, entry + 8, length);
     end++;
     bytes += length;
+    addressBits |= hostAddress;
+    lengthBits |= length;
   }
 
   /** Moves the ranges to where those that left have been. */
@@ -99,6 +105,8 @@ public final class IoVector {
         long entry = first * ENTRY_BYTES;
         entries.set(ValueLayout.JAVA_LONG, entry, firstAddress() + left);
         entries.set(ValueLayout.JAVA_LONG, entry + 8, length - left);
+        addressBits |= left; // What is aligned no longer is, unless this is too.
+        lengthBits |= left;
         return;
       }
       left -= length;
@@ -109,6 +117,19 @@ public final class IoVector {
   /** Bytes in all ranges. */
   public long bytes() {
     return bytes;
+  }
+
+  /**
+   * The bits that are set in the address of any range since {@link #clear}: those of an alignment
+   * are all 0 if every range has it.
+   */
+  public long addressBits() {
+    return addressBits;
+  }
+
+  /** As well, of the ranges' lengths. */
+  public long lengthBits() {
+    return lengthBits;
   }
 
   /** How many ranges can be added. */

@@ -47,7 +47,7 @@ class RawFileTest {
 
   private RawFile open(FakeLibc.Replacement replacement) {
     Fd fd = Fd.open(path.toString(), Fd.O_RDWR);
-    return new RawFile(new FakeLibc(replacement).libc(), fd, SIZE);
+    return new RawFile(new FakeLibc(replacement).libc(), fd, null, DiskGeometry.ofFile(SIZE));
   }
 
   private byte[] memoryAt(long address, int length) {
@@ -153,10 +153,8 @@ class RawFileTest {
 
   @Test
   void capacityIsOfWholeSectors() {
-    try (Fd fd = Fd.open(path.toString(), Fd.O_RDONLY)) {
-      assertThrows(IllegalArgumentException.class, () -> new RawFile(fd, 513));
-      assertThrows(IllegalArgumentException.class, () -> new RawFile(fd, -512));
-    }
+    assertThrows(IllegalArgumentException.class, () -> DiskGeometry.ofFile(513));
+    assertThrows(IllegalArgumentException.class, () -> DiskGeometry.ofFile(-512));
   }
 
   @Test

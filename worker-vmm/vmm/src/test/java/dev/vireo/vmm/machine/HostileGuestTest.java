@@ -135,7 +135,10 @@ final class HostileGuestTest {
   }
 
   private static BlockDevice disk(String id) {
-    return new BlockDevice(id, new RawFile(Fd.memory(id, DISK_BYTES), DISK_BYTES), false);
+    return new BlockDevice(
+        id,
+        new RawFile(Fd.memory(id, DISK_BYTES), DISK_BYTES),
+        BlockDevice.Settings.simple(false, line -> {}));
   }
 
   private static void assertPassed(TestMachine machine) {

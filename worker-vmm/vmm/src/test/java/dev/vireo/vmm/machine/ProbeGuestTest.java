@@ -67,7 +67,9 @@ final class ProbeGuestTest {
                 .commandLine(program)
                 .devices(
                     new BlockDevice(
-                        "blk0", new RawFile(Fd.memory("disk", 8 << 20), 8 << 20), false))
+                        "blk0",
+                        new RawFile(Fd.memory("disk", 8 << 20), 8 << 20),
+                        BlockDevice.Settings.simple(false, line -> {})))
                 .build(kernel)
                 .start()) {
       assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);

@@ -41,7 +41,10 @@ final class RegisterPagesTest {
   private final TestMachine.Builder builder = TestMachine.with().memoryMib(64);
 
   private static VirtioDevice disk() {
-    return new BlockDevice("blk0", new RawFile(Fd.memory("disk", 8 << 20), 8 << 20), false);
+    return new BlockDevice(
+        "blk0",
+        new RawFile(Fd.memory("disk", 8 << 20), 8 << 20),
+        BlockDevice.Settings.simple(false, line -> {}));
   }
 
   /** Runs the probe to its end; it says that it passed. */

@@ -36,7 +36,10 @@ final class X86MachineTest {
   }
 
   private static BlockDevice disk() {
-    return new BlockDevice("disk", new RawFile(Fd.memory("disk", 1 << 20), 1 << 20), false);
+    return new BlockDevice(
+        "disk",
+        new RawFile(Fd.memory("disk", 1 << 20), 1 << 20),
+        BlockDevice.Settings.simple(false, line -> {}));
   }
 
   @Test

@@ -1,19 +1,18 @@
 package dev.vireo.vmm.virtio.block;
 
-import dev.vireo.linux.Errno;
+import dev.vireo.vmm.backend.DiskGeometry;
+import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.IoVector;
-import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
 
 /**
- * Answers the requests of one activation (VIRTIO 1.2, section 5.2.6): a readable header of 16
- * bytes, data, and a last writable byte for the status. One request at a time.
+ * Answers the requests of one queue (VIRTIO 1.2, section 5.2.6): a readable header of 16 bytes,
+ * data, and a last writable byte for the status. One request at a time.
  */
 final class BlockRequests implements QueueWorker.Handler {
-  static final int SECTOR_BYTES = 512;
   static final int ID_BYTES = 20;
 
   // struct virtio_blk_req { le32 type; le32 reserved; le64 sector; u8 data[]; u8 status; }
@@ -25,44 +24,62 @@ final class BlockRequests implements QueueWorker.Handler {
   private static final int TYPE_OUT = 1;
   private static final int TYPE_FLUSH = 4;
   private static final int TYPE_GET_ID = 8;
+  private static final int TYPE_DISCARD = 11;
+  private static final int TYPE_WRITE_ZEROES = 13;
 
-  private static final byte STATUS_OK = 0;
-  private static final byte STATUS_IO_ERROR = 1;
-  private static final byte STATUS_UNSUPPORTED = 2;
+  private static final byte STATUS_OK = BlockOutcomes.OK;
 
   private final RawFile file;
   private final byte[] id;
   private final boolean readOnly;
+  private final long features;
   private final boolean writeThrough;
-  private final EnumCounters<BlockEvent> counters;
+  private final long capacitySectors;
+  private final RateLimiter limiter;
+  private final BlockOutcomes outcomes;
+  private final RangeRequests ranges;
   private final IoVector vector;
 
   /**
    * @param id {@link #ID_BYTES} bytes
-   * @param writeThrough the driver will not flush, so each write has to be durable when it is
-   *     answered (5.2.6.2)
+   * @param features what was negotiated; without FLUSH the driver cannot flush, and each write has
+   *     to be durable when it is answered (5.2.6.2)
    * @param maxBuffers of a chain
    */
   BlockRequests(
       RawFile file,
       byte[] id,
       boolean readOnly,
-      boolean writeThrough,
-      EnumCounters<BlockEvent> counters,
+      long features,
+      RateLimiter limiter,
+      BlockOutcomes outcomes,
       GuestMemory memory,
       int maxBuffers) {
     this.file = file;
     this.id = id;
     this.readOnly = readOnly;
-    this.writeThrough = writeThrough;
-    this.counters = counters;
+    this.features = features;
+    this.writeThrough = (features & BlockFeature.FLUSH) == 0;
+    this.capacitySectors = file.geometry().capacityBytes() / DiskGeometry.SECTOR_BYTES;
+    this.limiter = limiter;
+    this.outcomes = outcomes;
+    this.ranges = new RangeRequests(file, outcomes);
     this.vector = new IoVector(memory, maxBuffers);
+  }
+
+  @Override
+  public long waitNanos() {
+    long nanos = limiter.waitNanos();
+    if (nanos > 0) {
+      outcomes.count(BlockEvent.RATE_LIMITED);
+    }
+    return nanos;
   }
 
   @Override
   public int handle(DescriptorChain chain) {
     if (chain.defect() != null) {
-      return finish(chain, refuse(BlockEvent.ERRORS_DESCRIPTORS), 0);
+      return finish(chain, outcomes.refuse(BlockEvent.ERRORS_DESCRIPTORS), 0);
     }
     if (chain.readableBytes() < HEADER_BYTES || chain.writableBytes() < 1) {
       return finish(chain, malformed(), 0);
@@ -73,49 +90,53 @@ final class BlockRequests implements QueueWorker.Handler {
       case TYPE_OUT -> write(chain, sector);
       case TYPE_FLUSH -> flush(chain);
       case TYPE_GET_ID -> getId(chain);
-      default -> {
-        counters.increment(BlockEvent.REQUESTS_UNSUPPORTED);
-        yield finish(chain, STATUS_UNSUPPORTED, 0);
-      }
+      case TYPE_DISCARD -> discard(chain);
+      case TYPE_WRITE_ZEROES -> writeZeroes(chain);
+      default -> finish(chain, outcomes.unsupported(), 0);
     };
   }
 
   private int read(DescriptorChain chain, long sector) {
-    counters.increment(BlockEvent.REQUESTS_READ);
+    outcomes.count(BlockEvent.REQUESTS_READ);
     long bytes = chain.writableBytes() - 1;
+    limiter.charge(bytes);
     byte status = checkRange(sector, bytes);
     if (status == STATUS_OK) {
       vector.clear();
       chain.gatherWritable(0, bytes, vector);
-      status = outcome(file.read(vector, sector * SECTOR_BYTES), BlockEvent.BYTES_READ, bytes);
+      status = outcomes.of(file.read(vector, sector * DiskGeometry.SECTOR_BYTES));
+      outcomes.count(BlockEvent.BYTES_READ, bytes, status);
     }
     return finish(chain, status, status == STATUS_OK ? bytes : 0);
   }
 
   private int write(DescriptorChain chain, long sector) {
-    counters.increment(BlockEvent.REQUESTS_WRITE);
+    outcomes.count(BlockEvent.REQUESTS_WRITE);
     long bytes = chain.readableBytes() - HEADER_BYTES;
-    byte status = readOnly ? refuse(BlockEvent.ERRORS_READ_ONLY) : checkRange(sector, bytes);
+    limiter.charge(bytes);
+    byte status = readOnly ? readOnly() : checkRange(sector, bytes);
     if (status == STATUS_OK) {
       vector.clear();
       chain.gatherReadable(HEADER_BYTES, bytes, vector);
-      int error = file.write(vector, sector * SECTOR_BYTES);
+      int error = file.write(vector, sector * DiskGeometry.SECTOR_BYTES);
       if (error == RawFile.OK && writeThrough) {
         error = file.flush();
       }
-      status = outcome(error, BlockEvent.BYTES_WRITTEN, bytes);
+      status = outcomes.of(error);
+      outcomes.count(BlockEvent.BYTES_WRITTEN, bytes, status);
     }
     return finish(chain, status, 0);
   }
 
   private int flush(DescriptorChain chain) {
-    counters.increment(BlockEvent.REQUESTS_FLUSH);
-    return finish(chain, outcome(file.flush(), BlockEvent.BYTES_WRITTEN, 0), 0);
+    outcomes.count(BlockEvent.REQUESTS_FLUSH);
+    limiter.charge(0);
+    return finish(chain, outcomes.of(file.flush()), 0);
   }
 
   /** 5.2.6: a string of up to 20 bytes, not terminated if it has all of them. */
   private int getId(DescriptorChain chain) {
-    counters.increment(BlockEvent.REQUESTS_GET_ID);
+    outcomes.count(BlockEvent.REQUESTS_GET_ID);
     if (chain.writableBytes() - 1 < ID_BYTES) {
       return finish(chain, malformed(), 0);
     }
@@ -123,38 +144,49 @@ final class BlockRequests implements QueueWorker.Handler {
     return finish(chain, STATUS_OK, ID_BYTES);
   }
 
+  private int discard(DescriptorChain chain) {
+    if (readOnly) {
+      return finish(chain, readOnly(), 0);
+    }
+    if ((features & BlockFeature.DISCARD) == 0) {
+      return finish(chain, outcomes.unsupported(), 0);
+    }
+    outcomes.count(BlockEvent.REQUESTS_DISCARD);
+    limiter.charge(0);
+    return finish(chain, ranges.discard(chain, HEADER_BYTES), 0);
+  }
+
+  private int writeZeroes(DescriptorChain chain) {
+    if (readOnly) {
+      return finish(chain, readOnly(), 0);
+    }
+    if ((features & BlockFeature.WRITE_ZEROES) == 0) {
+      return finish(chain, outcomes.unsupported(), 0);
+    }
+    outcomes.count(BlockEvent.REQUESTS_WRITE_ZEROES);
+    limiter.charge(0);
+    return finish(chain, ranges.writeZeroes(chain, HEADER_BYTES, writeThrough), 0);
+  }
+
   /**
    * Whole sectors, all of them below the capacity. {@code sector} is unsigned and may be anything.
    */
   private byte checkRange(long sector, long bytes) {
-    if (bytes % SECTOR_BYTES != 0) {
+    if (bytes % DiskGeometry.SECTOR_BYTES != 0) {
       return malformed();
     }
-    long sectors = file.capacityBytes() / SECTOR_BYTES;
-    if (sector < 0 || sector > sectors - bytes / SECTOR_BYTES) {
-      return refuse(BlockEvent.ERRORS_OUT_OF_RANGE);
+    if (sector < 0 || sector > capacitySectors - bytes / DiskGeometry.SECTOR_BYTES) {
+      return outcomes.refuse(BlockEvent.ERRORS_OUT_OF_RANGE);
     }
     return STATUS_OK;
   }
 
-  private byte outcome(int error, BlockEvent transferred, long bytes) {
-    return switch (error) {
-      case RawFile.OK -> {
-        counters.add(transferred, bytes);
-        yield STATUS_OK;
-      }
-      case Errno.ENOSPC -> refuse(BlockEvent.ERRORS_NO_SPACE);
-      default -> refuse(BlockEvent.ERRORS_INPUT_OUTPUT);
-    };
-  }
-
   private byte malformed() {
-    return refuse(BlockEvent.ERRORS_MALFORMED);
+    return outcomes.refuse(BlockEvent.ERRORS_MALFORMED);
   }
 
-  private byte refuse(BlockEvent reason) {
-    counters.increment(reason);
-    return STATUS_IO_ERROR;
+  private byte readOnly() {
+    return outcomes.refuse(BlockEvent.ERRORS_READ_ONLY);
   }
 
   /**

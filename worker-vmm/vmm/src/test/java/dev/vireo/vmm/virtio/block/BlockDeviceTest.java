@@ -17,10 +17,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
 import dev.vireo.linux.Fd;
+import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.FakeLibc;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.block.BlockDevice.Settings;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
@@ -110,7 +112,7 @@ class BlockDeviceTest {
     final EventFd notifier = newNotifier();
 
     Disk(RawFile file, boolean readOnly) {
-      device = new BlockDevice("disk0", file, readOnly);
+      device = new BlockDevice("disk0", file, Settings.simple(readOnly, line -> {}));
       transport =
           new MmioTransport(
               MmioPlan.X86_64.slot(0), device, ring.memory(), interrupt, List.of(notifier));
@@ -170,7 +172,6 @@ class BlockDeviceTest {
       assertEquals(SECTORS, disk.transport.read(Register.CONFIG, 4));
       assertEquals(0, disk.transport.read(Register.CONFIG + 4, 4));
       assertEquals(254, disk.transport.read(Register.CONFIG + 12, 4));
-      assertEquals(0, disk.transport.read(Register.CONFIG + 16, 4));
       disk.transport.write(Register.CONFIG, 4, 1);
       assertEquals(SECTORS, disk.transport.read(Register.CONFIG, 4));
     }
@@ -192,14 +193,18 @@ class BlockDeviceTest {
     void offersReadOnlyOnlyIfItIs() {
       long writable = disk(false).driver.deviceFeatures();
       long readOnly = disk(true).driver.deviceFeatures();
-      assertEquals(0, writable & BlockDevice.READ_ONLY);
-      assertEquals(writable | BlockDevice.READ_ONLY, readOnly);
+      assertEquals(0, writable & BlockFeature.READ_ONLY);
+      long changes = BlockFeature.DISCARD | BlockFeature.WRITE_ZEROES;
+      assertEquals((writable & ~changes) | BlockFeature.READ_ONLY, readOnly);
       assertEquals(
           VirtioDevice.VERSION_1
               | Virtqueue.EVENT_IDX
               | Virtqueue.INDIRECT_DESC
-              | BlockDevice.FLUSH
-              | BlockDevice.SEG_MAX,
+              | BlockFeature.FLUSH
+              | BlockFeature.SEG_MAX
+              | BlockFeature.BLK_SIZE
+              | BlockFeature.TOPOLOGY
+              | changes,
           writable);
     }
 
@@ -375,14 +380,15 @@ class BlockDeviceTest {
     void areDurableAtOnceForADriverThatDoesNotFlush() {
       FakeLibc libc = new FakeLibc((function, arguments) -> null);
       Disk disk = new Disk(rawFile(libc), false);
-      disk.driver.initialize(disk.device.features() & ~BlockDevice.FLUSH);
+      disk.driver.initialize(disk.device.features() & ~BlockFeature.FLUSH);
       disk.request(OUT, 0, 512);
       assertEquals(OK, status());
       assertEquals(List.of("pwrite", "fdatasync"), libc.calls());
     }
 
     private RawFile rawFile(FakeLibc libc) {
-      return new RawFile(libc.libc(), Fd.open(path.toString(), Fd.O_RDWR), BYTES);
+      return new RawFile(
+          libc.libc(), Fd.open(path.toString(), Fd.O_RDWR), null, DiskGeometry.ofFile(BYTES));
     }
   }
 
@@ -406,7 +412,7 @@ class BlockDeviceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {2, 3, 11, 13, -1, 0x100})
+    @ValueSource(ints = {2, 3, 10, 12, 14, -1, 0x100})
     void ofUnknownTypeAreAnsweredSo(int type) {
       Disk disk = disk();
       disk.request(type, 0, 512);
@@ -515,7 +521,7 @@ class BlockDeviceTest {
       CountDownLatch goOn = new CountDownLatch(1);
       FakeLibc libc = new FakeLibc((function, arguments) -> stall(function, reading, goOn));
       Fd fd = Fd.open(path.toString(), Fd.O_RDWR);
-      Disk disk = new Disk(new RawFile(libc.libc(), fd, BYTES), false);
+      Disk disk = new Disk(new RawFile(libc.libc(), fd, null, DiskGeometry.ofFile(BYTES)), false);
       writeHeader(IN, 0);
       for (int head = 0; head < 6; head += 3) {
         ring.descriptor(head, HEADER, 16, NEXT, head + 1)
@@ -628,7 +634,10 @@ class BlockDeviceTest {
       MmioTransport other =
           new MmioTransport(
               MmioPlan.X86_64.slot(1),
-              new BlockDevice("b", new RawFile(Fd.open(path.toString(), 0), BYTES), true),
+              new BlockDevice(
+                  "b",
+                  new RawFile(Fd.open(path.toString(), 0), BYTES),
+                  Settings.simple(true, line -> {})),
               otherRing.memory(),
               interrupt,
               List.of(otherNotifier));
