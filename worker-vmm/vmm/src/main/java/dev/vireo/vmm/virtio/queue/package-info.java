@@ -8,6 +8,9 @@
  * addresses, and {@link dev.vireo.vmm.virtio.queue.Virtqueue#complete} returns the head in the used
  * ring. One interrupt, if the driver wants it, tells of all that was completed.
  *
+ * <p>Which accesses are ordered, and why that suffices: "The memory model" in virtio/README.md;
+ * {@code worker-vmm/stress} tests it.
+ *
  * <p>Two kinds of wrong: a <em>fault</em> ({@link dev.vireo.vmm.virtio.queue.VirtqueueException})
  * leaves no chain that could be returned, and the device needs a reset; a <em>defect</em> ({@link
  * dev.vireo.vmm.virtio.queue.ChainDefect}) spoils one request, which is returned with an error, and
