@@ -4,23 +4,20 @@ import dev.vireo.bench.BenchReport.Pair;
 import dev.vireo.bench.cluster.Installation;
 import dev.vireo.bench.cluster.LocalCluster;
 import dev.vireo.bench.cluster.OwnedProcesses;
-import java.io.IOException;
-import java.io.RandomAccessFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Random;
 import java.util.function.Consumer;
 
 /** One run of all benchmarks: starts a private cluster, measures, and leaves nothing behind. */
 final class BenchRun {
-  private static final int DISK_MIB = 256;
-
-  /** VMMs kept ready while memory is measured: they would share pages with those that are. */
-  private static final int SMALLEST_POOL = 1;
+  /**
+   * While memory and rates are measured: spare VMMs would share pages, and their start takes time.
+   */
+  static final int NO_POOL = 0;
 
   private final BenchPlan plan;
   private final Installation installation;
@@ -33,27 +30,22 @@ final class BenchRun {
   }
 
   BenchReport run() throws Exception {
-    try (OwnedProcesses processes = OwnedProcesses.create("vireo-bench")) {
-      Thread onInterrupt = new Thread(() -> closeQuietly(processes));
-      Runtime.getRuntime().addShutdownHook(onInterrupt);
-      try (LocalCluster cluster = LocalCluster.create(installation, processes)) {
-        return measure(cluster, processes);
-      } finally {
-        Runtime.getRuntime().removeShutdownHook(onInterrupt);
-      }
-    }
+    return PrivateCluster.run(installation, this::measure);
   }
 
-  private BenchReport measure(LocalCluster cluster, OwnedProcesses processes) throws Exception {
+  private BenchReport measure(LocalCluster cluster) throws Exception {
+    OwnedProcesses processes = cluster.processes();
     QemuMicrovm qemu = new QemuMicrovm(installation.probe(), processes);
     VireoMicrovm vireo = new VireoMicrovm(cluster);
 
     progress.accept("Starting a private controller and worker …");
     cluster.startController();
-    cluster.startWorker(SMALLEST_POOL);
+    cluster.startWorker(NO_POOL);
 
-    Pair idlePss = new IdleMemory(vireo, qemu, progress).measure(plan.idleVmms());
-    Path disk = writeDisk(processes.directory().resolve("disk.raw"));
+    Pair idlePss =
+        new IdleMemory(vireo, qemu, progress)
+            .measure("idle", plan.idleVmms(), i -> GuestSetup.of("probe.run=idle"));
+    Path disk = BenchDisk.write(processes.directory().resolve("disk.raw"));
     BlockReads reads = new BlockReads(vireo, qemu, disk, plan, progress);
     BlockReads.Result depth1 = reads.measure(1);
     BlockReads.Result depth32 = reads.measure(32);
@@ -77,20 +69,6 @@ final class BenchRun {
         createsPerSecond);
   }
 
-  /** Random bytes, so that nothing is sparse; writing them leaves them in the host's page cache. */
-  private static Path writeDisk(Path path) throws IOException {
-    Random random = new Random(1);
-    byte[] mebibyte = new byte[1 << 20];
-    try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
-      for (int i = 0; i < DISK_MIB; i++) {
-        random.nextBytes(mebibyte);
-        file.write(mebibyte);
-      }
-      file.getFD().sync(); // written back now, not while something is measured
-    }
-    return path;
-  }
-
   private Map<String, Object> conditions() {
     Map<String, Object> conditions = new LinkedHashMap<>();
     conditions.put(
@@ -104,19 +82,11 @@ final class BenchRun {
         String.format(
             Locale.ROOT,
             "random, %d MiB file in the host's page cache, medians of %d × %d ms, interleaved",
-            DISK_MIB,
+            BenchDisk.MIB,
             plan.readRounds(),
             plan.readTime().toMillis()));
     conditions.put("qemu", QemuMicrovm.DISK_SETTINGS);
     return conditions;
-  }
-
-  private static void closeQuietly(OwnedProcesses processes) {
-    try {
-      processes.close();
-    } catch (IOException e) {
-      System.err.println("vireo bench: " + e.getMessage());
-    }
   }
 
   static double median(List<Double> values) {

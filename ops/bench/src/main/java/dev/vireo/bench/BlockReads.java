@@ -30,13 +30,14 @@ final class BlockReads {
   /** Medians of the rounds. Exits are those on the disk's registers, and of them on QueueNotify. */
   record Result(Pair iops, double userExitsPerIo, double notificationExitsPerIo) {}
 
-  Result measure(int depth) throws IOException, InterruptedException {
+  Result measure(int depth) throws IOException {
     String arguments =
         String.format(
             Locale.ROOT,
             "probe.run=blk-read probe.block=4096 probe.depth=%d probe.ops=0 probe.duration_ms=%d",
             depth,
             plan.readTime().toMillis());
+    GuestSetup setup = GuestSetup.of(arguments).withDisk(disk);
     List<Double> ours = new ArrayList<>();
     List<Double> theirs = new ArrayList<>();
     List<Double> exits = new ArrayList<>();
@@ -44,11 +45,11 @@ final class BlockReads {
     for (int round = 1; round <= plan.readRounds(); round++) {
       progress.accept(
           "4K reads, depth " + depth + ", round " + round + " of " + plan.readRounds() + " …");
-      VireoMicrovm.Finished finished = vireo.run(arguments, disk);
+      Finished finished = vireo.run(setup);
       ours.add((double) finished.output().number("iops"));
       exits.add(finished.exitsPerIo());
       notificationExits.add(finished.notificationExitsPerIo());
-      theirs.add((double) qemu.run(arguments, disk).number("iops"));
+      theirs.add((double) qemu.run(setup).output().number("iops"));
     }
     return new Result(
         new Pair(BenchRun.median(ours), BenchRun.median(theirs)),

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.IntFunction;
 
 /**
  * Mean proportional memory of VMMs whose guests sleep, all alive at once, first of one kind, then
@@ -21,18 +22,21 @@ final class IdleMemory {
     this.progress = progress;
   }
 
-  Pair measure(int count) throws IOException {
-    progress.accept("Memory of " + count + " idle microVMs …");
-    double ours = measureVireo(count);
-    progress.accept("Memory of " + count + " idle QEMU microvm processes …");
-    return new Pair(ours, measureQemu(count));
+  /**
+   * @param setups what the guest of each number has; it must not touch its memory
+   */
+  Pair measure(String what, int count, IntFunction<GuestSetup> setups) throws IOException {
+    progress.accept("Memory of " + count + " microVMs, " + what + " …");
+    double ours = measureVireo(count, setups);
+    progress.accept("Memory of " + count + " QEMU microvm processes, " + what + " …");
+    return new Pair(ours, measureQemu(count, setups));
   }
 
-  private double measureVireo(int count) throws IOException {
+  private double measureVireo(int count, IntFunction<GuestSetup> setups) throws IOException {
     List<VireoMicrovm.Guest> guests = new ArrayList<>();
     try {
       for (int i = 0; i < count; i++) {
-        guests.add(vireo.startIdle());
+        guests.add(vireo.start(setups.apply(i)));
       }
       return meanPssMib(guests.stream().map(VireoMicrovm.Guest::vmmPid).toList());
     } finally {
@@ -41,11 +45,11 @@ final class IdleMemory {
     }
   }
 
-  private double measureQemu(int count) throws IOException {
+  private double measureQemu(int count, IntFunction<GuestSetup> setups) throws IOException {
     List<QemuMicrovm.Guest> guests = new ArrayList<>();
     try {
       for (int i = 0; i < count; i++) {
-        guests.add(qemu.startIdle());
+        guests.add(qemu.start(setups.apply(i)));
       }
       return meanPssMib(guests.stream().map(guest -> guest.process().pid()).toList());
     } finally {

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
-/** {@code vireo bench [--quick] [-o table|json]}. */
+/** {@code vireo bench [devices] [--quick] [-o table|json]}. */
 public final class Main {
   private static final int EXIT_FAILED = 1;
   private static final int EXIT_USAGE = 2;
@@ -18,22 +18,23 @@ public final class Main {
   private Main() {}
 
   /** What the command line asks for. */
-  private record Options(boolean quick, boolean json) {
+  private record Options(boolean devices, boolean quick, boolean json) {
     static Options parse(List<String> arguments) {
+      boolean devices = false;
       boolean quick = false;
       boolean json = false;
       for (int i = 0; i < arguments.size(); i++) {
         switch (arguments.get(i)) {
+          case "devices" -> devices = true;
           case "--quick" -> quick = true;
           case "-ojson", "-o=json", "--output=json" -> json = true;
           case "-otable", "-o=table", "--output=table" -> json = false;
           case "-o", "--output" -> json = parseFormat(arguments, ++i);
           default ->
-              throw new IllegalArgumentException(
-                  "there is no option '%s'".formatted(arguments.get(i)));
+              throw new IllegalArgumentException("there is no '%s'".formatted(arguments.get(i)));
         }
       }
-      return new Options(quick, json);
+      return new Options(devices, quick, json);
     }
 
     private static boolean parseFormat(List<String> arguments, int index) {
@@ -60,13 +61,23 @@ public final class Main {
       return EXIT_USAGE;
     }
     try {
-      BenchPlan plan = options.quick() ? BenchPlan.QUICK : BenchPlan.FULL;
-      BenchReport report = new BenchRun(plan, Installation.find(), System.err::println).run();
-      System.out.print(options.json() ? report.toJson() + "\n" : report.toTable());
+      System.out.print(options.devices() ? devices(options) : all(options));
       return 0;
     } catch (Exception e) {
       System.err.println("vireo bench: " + e.getMessage());
       return EXIT_FAILED;
     }
+  }
+
+  private static String all(Options options) throws Exception {
+    BenchPlan plan = options.quick() ? BenchPlan.QUICK : BenchPlan.FULL;
+    BenchReport report = new BenchRun(plan, Installation.find(), System.err::println).run();
+    return options.json() ? report.toJson() + "\n" : report.toTable();
+  }
+
+  private static String devices(Options options) throws Exception {
+    DevicesPlan plan = options.quick() ? DevicesPlan.QUICK : DevicesPlan.FULL;
+    DevicesReport report = new DevicesRun(plan, Installation.find(), System.err::println).run();
+    return options.json() ? report.toJson() + "\n" : report.toTable();
   }
 }

@@ -6,25 +6,29 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
-import org.jspecify.annotations.Nullable;
 
 /**
  * QEMU's microvm machine with the probe guest, set up as well as we know how: KVM with its
  * interrupt controllers in the kernel, no legacy devices but the serial line, modern virtio-mmio,
  * an I/O thread, io_uring.
  */
-final class QemuMicrovm {
+final class QemuMicrovm implements ProbeMachine {
   static final String PROGRAM = "qemu-system-x86_64";
 
   /** The back end's settings, for the report. Host cache on, as Vireo's. */
   static final String DISK_SETTINGS = "cache=writeback,aio=io_uring, one iothread";
 
+  /** QEMU has no vsock but the kernel's. */
+  static final boolean HAS_VSOCK = Files.exists(Path.of("/dev/vhost-vsock"));
+
+  private static final int FIRST_CID = 1_000_000;
   private static final int MEMORY_MIB = 128;
   private static final Duration PATIENCE = Duration.ofSeconds(30);
+  private static final Duration BETWEEN_LOOKS = Duration.ofMillis(5);
 
   private final Path probe;
   private final OwnedProcesses processes;
@@ -42,32 +46,39 @@ final class QemuMicrovm {
     }
   }
 
-  /** Runs a probe program to its end. */
-  ProbeOutput run(String arguments, @Nullable Path disk) throws IOException, InterruptedException {
-    Guest guest = start(arguments + " probe.end=crash", disk);
+  @Override
+  public Finished run(GuestSetup setup) throws IOException {
+    Guest guest = start(setup.with("probe.end=halt"));
     try {
-      if (!guest.process().waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
-        throw new IOException(
-            "QEMU did not end in time; its guest said:\n" + guest.output().text());
-      }
-      return guest.output().requirePassed();
+      double before = ProcessTime.cpuSeconds(guest.process().pid());
+      awaitText(guest, "probe: passed", "probe: failed");
+      double cpuSeconds = ProcessTime.cpuSeconds(guest.process().pid()) - before;
+      return new Finished(guest.output().requirePassed(), cpuSeconds, Double.NaN, Double.NaN);
     } finally {
       stop(guest);
     }
   }
 
-  /** Starts an idle guest and waits until it has said so. */
-  Guest startIdle() throws IOException {
-    Guest guest = start("probe.run=idle", null);
-    long deadline = System.nanoTime() + PATIENCE.toNanos();
-    while (!guest.output().text().contains("probe: started")) {
-      if (!guest.process().isAlive() || System.nanoTime() > deadline) {
-        stop(guest);
-        throw new IOException("QEMU's guest did not start: " + guest.output().text());
-      }
-      LockSupport.parkNanos(Duration.ofMillis(5).toNanos());
+  /** Starts a guest and waits until it has said so. */
+  Guest start(GuestSetup setup) throws IOException {
+    Guest guest = launch(setup);
+    try {
+      awaitText(guest, "probe: started");
+      return guest;
+    } catch (IOException e) {
+      stop(guest);
+      throw e;
     }
-    return guest;
+  }
+
+  private static void awaitText(Guest guest, String... any) throws IOException {
+    long deadline = System.nanoTime() + PATIENCE.toNanos();
+    while (Arrays.stream(any).noneMatch(guest.output().text()::contains)) {
+      if (!guest.process().isAlive() || System.nanoTime() > deadline) {
+        throw new IOException("QEMU's guest got stuck; it said: " + guest.output().text());
+      }
+      LockSupport.parkNanos(BETWEEN_LOOKS.toNanos());
+    }
   }
 
   void stop(Guest guest) throws IOException {
@@ -75,17 +86,15 @@ final class QemuMicrovm {
     Files.deleteIfExists(guest.console());
   }
 
-  private Guest start(String arguments, @Nullable Path disk) throws IOException {
+  private Guest launch(GuestSetup setup) throws IOException {
     Path console = processes.directory().resolve("qemu-" + ++started + ".console");
     Process process =
         processes.start(
-            Path.of("qemu.log"),
-            Map.of("MALLOC_ARENA_MAX", "1"),
-            command(arguments, disk, console));
+            Path.of("qemu.log"), Map.of("MALLOC_ARENA_MAX", "1"), command(setup, console));
     return new Guest(process, console);
   }
 
-  private List<String> command(String arguments, @Nullable Path disk, Path console) {
+  private List<String> command(GuestSetup setup, Path console) {
     List<String> command = new ArrayList<>(List.of(PROGRAM));
     command.addAll(
         List.of(
@@ -95,14 +104,29 @@ final class QemuMicrovm {
     command.addAll(List.of("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"));
     command.addAll(List.of("-global", "virtio-mmio.force-legacy=false"));
     command.addAll(List.of("-serial", "file:" + console));
-    command.addAll(List.of("-kernel", probe.toString(), "-append", arguments));
-    if (disk != null) {
+    command.addAll(List.of("-kernel", probe.toString(), "-append", setup.arguments()));
+    if (setup.disk() != null) {
       command.addAll(List.of("-object", "iothread,id=io"));
       command.addAll(
           List.of(
               "-drive",
-              "if=none,id=disk0,file=" + disk + ",format=raw,cache=writeback,aio=io_uring"));
+              "if=none,id=disk0,file="
+                  + setup.disk()
+                  + ",format=raw,cache=writeback,aio=io_uring"));
       command.addAll(List.of("-device", "virtio-blk-device,drive=disk0,serial=disk0,iothread=io"));
+    }
+    if (setup.tap() != null) {
+      command.addAll(
+          List.of(
+              "-netdev",
+              "tap,id=net0,ifname=" + setup.tap() + ",script=no,downscript=no,vhost=off"));
+      command.addAll(List.of("-device", "virtio-net-device,netdev=net0"));
+    }
+    if (setup.vsock() && HAS_VSOCK) {
+      command.addAll(List.of("-device", "vhost-vsock-device,guest-cid=" + (FIRST_CID + started)));
+    }
+    if (setup.entropy()) {
+      command.addAll(List.of("-device", "virtio-rng-device"));
     }
     return command;
   }

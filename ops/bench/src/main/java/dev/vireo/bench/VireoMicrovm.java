@@ -4,46 +4,62 @@ import dev.vireo.bench.cluster.LocalCluster;
 import dev.vireo.bench.cluster.MicroVms;
 import dev.vireo.bench.cluster.ProbeSpec;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
+import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.Entropy;
 import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.QueueInspection;
+import dev.vireo.proto.v1.Vmm;
+import dev.vireo.proto.v1.Vsock;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.locks.LockSupport;
 
 /** Probe guests as Vireo's microVMs: the counterpart of {@link QemuMicrovm}. */
-final class VireoMicrovm {
+final class VireoMicrovm implements ProbeMachine {
   private static final Duration PATIENCE = Duration.ofSeconds(30);
 
   private final MicroVms microVms;
+  private final Vmm options;
+  private final String prefix;
   private int started;
 
-  VireoMicrovm(LocalCluster cluster) {
+  /**
+   * @param name of the contender, which begins its microVMs' names
+   * @param options how its VMMs work
+   */
+  VireoMicrovm(LocalCluster cluster, String name, Vmm options) {
     this.microVms = cluster.microVms();
+    this.options = options;
+    this.prefix = name;
+  }
+
+  VireoMicrovm(LocalCluster cluster) {
+    this(cluster, "probe", Vmm.getDefaultInstance());
   }
 
   /** A running microVM and its VMM. */
   record Guest(String id, long vmmPid) {}
 
-  /** What a program printed, and what its I/O cost in exits on the disk's registers. */
-  record Finished(ProbeOutput output, double exitsPerIo, double notificationExitsPerIo) {}
-
-  /** Runs a probe program to its end, looks at the VMM before the guest is gone, deletes it. */
-  Finished run(String arguments, Path disk) throws IOException {
-    String id = nextId();
-    microVms.create(id, ProbeSpec.with(arguments + " probe.end=halt", disk));
+  @Override
+  public Finished run(GuestSetup setup) throws IOException {
+    Guest guest = start(setup.with("probe.end=halt"));
     try {
+      double before = ProcessTime.cpuSeconds(guest.vmmPid());
       ProbeOutput output =
-          ProbeOutput.parse(microVms.followLogs(id, text -> ProbeOutput.parse(text).ended()));
-      output.requirePassed();
-      return finished(output, microVms.inspect(id));
+          ProbeOutput.parse(
+              microVms.followLogs(guest.id(), text -> ProbeOutput.parse(text).ended()));
+      double cpuSeconds = ProcessTime.cpuSeconds(guest.vmmPid()) - before;
+      return finished(output.requirePassed(), cpuSeconds, microVms.inspect(guest.id()));
     } finally {
-      microVms.delete(id);
+      delete(guest);
       awaitGone();
     }
   }
 
-  private static Finished finished(ProbeOutput output, Inspection inspection) {
+  private static Finished finished(ProbeOutput output, double cpuSeconds, Inspection inspection) {
     var device = inspection.getDevices(0);
     long requests = device.getQueuesList().stream().mapToLong(QueueInspection::getRequests).sum();
     long notificationExits =
@@ -51,13 +67,37 @@ final class VireoMicrovm {
             .filter(exits -> exits.getKey().endsWith(".queue_notify"))
             .mapToLong(java.util.Map.Entry::getValue)
             .sum();
-    return new Finished(output, device.getExitsPerIo(), (double) notificationExits / requests);
+    return new Finished(
+        output, cpuSeconds, device.getExitsPerIo(), (double) notificationExits / requests);
   }
 
-  Guest startIdle() {
-    String id = nextId();
-    microVms.create(id, ProbeSpec.of("probe.run=idle"), Wait.WAIT_READY);
+  /** Starts a guest and waits until it has said so. */
+  Guest start(GuestSetup setup) {
+    String id = prefix + "-" + ++started;
+    microVms.create(id, spec(setup), Wait.WAIT_READY);
     return new Guest(id, microVms.inspect(id).getVmmPid());
+  }
+
+  private MicroVmSpec spec(GuestSetup setup) {
+    MicroVmSpec.Builder spec = ProbeSpec.of(setup.arguments()).toBuilder().setVmm(options);
+    if (setup.disk() != null) {
+      spec.addDisks(Disk.newBuilder().setId("disk0").setSource(setup.disk().toString()));
+    }
+    if (setup.tap() != null) {
+      spec.addNetworks(Network.newBuilder().setId("net0").setTap(setup.tap()));
+    }
+    if (setup.vsock()) {
+      spec.setVsock(Vsock.getDefaultInstance());
+    }
+    if (setup.entropy()) {
+      spec.setEntropy(Entropy.getDefaultInstance());
+    }
+    return spec.build();
+  }
+
+  /** Where the host's processes reach the guest's vsock. */
+  Path vsockSocket(Guest guest) {
+    return Path.of(microVms.get(guest.id()).getStatus().getVsock().getSocket());
   }
 
   void delete(Guest guest) {
@@ -74,9 +114,5 @@ final class VireoMicrovm {
       }
       LockSupport.parkNanos(Duration.ofMillis(10).toNanos());
     }
-  }
-
-  private String nextId() {
-    return "probe-" + ++started;
   }
 }

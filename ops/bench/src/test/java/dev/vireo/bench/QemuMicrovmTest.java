@@ -23,7 +23,10 @@ class QemuMicrovmTest {
       }
       QemuMicrovm qemu = new QemuMicrovm(Installation.find().probe(), processes);
 
-      ProbeOutput output = qemu.run("probe.run=blk-verify probe.depth=32 probe.ops=512", disk);
+      ProbeOutput output =
+          qemu.run(
+                  GuestSetup.of("probe.run=blk-verify probe.depth=32 probe.ops=512").withDisk(disk))
+              .output();
 
       assertEquals((8 << 20) / 512, output.number("capacity_sectors"));
       assertEquals(0, output.number("wrong_words"));
@@ -36,7 +39,7 @@ class QemuMicrovmTest {
     try (OwnedProcesses processes = OwnedProcesses.create("vireo-test")) {
       QemuMicrovm qemu = new QemuMicrovm(Installation.find().probe(), processes);
 
-      QemuMicrovm.Guest guest = qemu.startIdle();
+      QemuMicrovm.Guest guest = qemu.start(GuestSetup.of("probe.run=idle"));
 
       assertTrue(ProcessMemory.pssMib(guest.process().pid()) > 1);
       qemu.stop(guest);

@@ -49,6 +49,7 @@ class LauncherTest {
       strings = {
         "doctor --help",
         "bench --help",
+        "bench devices --help",
         "test -h",
         "image build --help",
         "up --help",

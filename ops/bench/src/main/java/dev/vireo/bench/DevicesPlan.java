@@ -1,0 +1,15 @@
+package dev.vireo.bench;
+
+import java.time.Duration;
+
+/**
+ * How much {@code vireo bench devices} measures.
+ *
+ * @param rounds times each workload is run on each machine; medians count
+ * @param time of each such run
+ * @param idleVmms VMMs alive at once for the memory figure, of each kind
+ */
+record DevicesPlan(int rounds, Duration time, int idleVmms) {
+  static final DevicesPlan FULL = new DevicesPlan(5, Duration.ofSeconds(1), 20);
+  static final DevicesPlan QUICK = new DevicesPlan(3, Duration.ofMillis(200), 20);
+}

@@ -1,0 +1,146 @@
+package dev.vireo.bench;
+
+import dev.vireo.bench.BenchReport.Pair;
+import dev.vireo.bench.cluster.Installation;
+import dev.vireo.bench.cluster.LocalCluster;
+import dev.vireo.proto.v1.RegisterPageMode;
+import dev.vireo.proto.v1.Vmm;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.Consumer;
+
+/**
+ * One run of the device benchmarks: every workload on every machine in turn, round by round, so
+ * that what else this computer does meets them alike.
+ */
+final class DevicesRun {
+  private final DevicesPlan plan;
+  private final Installation installation;
+  private final Consumer<String> progress;
+
+  DevicesRun(DevicesPlan plan, Installation installation, Consumer<String> progress) {
+    this.plan = plan;
+    this.installation = installation;
+    this.progress = progress;
+  }
+
+  DevicesReport run() throws Exception {
+    BenchNetwork.create(plan.idleVmms());
+    return PrivateCluster.run(installation, this::measure);
+  }
+
+  private DevicesReport measure(LocalCluster cluster) throws Exception {
+    VireoMicrovm vireo = vireo(cluster, "lazy", RegisterPageMode.REGISTER_PAGE_LAZY);
+    QemuMicrovm qemu = new QemuMicrovm(installation.probe(), cluster.processes());
+    Machines machines =
+        new Machines(
+            vireo,
+            vireo(cluster, "strict", RegisterPageMode.REGISTER_PAGE_STRICT),
+            vireo(cluster, "classic", RegisterPageMode.REGISTER_PAGE_CLASSIC),
+            qemu);
+    progress.accept("Starting a private controller and worker …");
+    cluster.startController();
+    cluster.startWorker(BenchRun.NO_POOL);
+    Path directory = cluster.processes().directory();
+
+    List<Workload> workloads =
+        new ArrayList<>(Workload.ofDisk(BenchDisk.write(directory.resolve("disk.raw"))));
+    workloads.addAll(Workload.ofNetwork(BenchNetwork.TAP));
+    Map<Workload, DevicesReport.Result> results = measureAll(workloads, machines);
+    VsockEcho.Result vsock = new VsockEcho(vireo, plan, progress).measure();
+    List<GuestSetup> idle = idleGuests(directory);
+    Pair idlePss =
+        new IdleMemory(vireo, qemu, progress).measure("all devices", idle.size(), idle::get);
+    return new DevicesReport(conditions(), results, vsock, idlePss);
+  }
+
+  /**
+   * Who is to run each workload: three VMMs of ours, by the mode of their register pages, and QEMU.
+   */
+  private record Machines(
+      ProbeMachine lazy, ProbeMachine strict, ProbeMachine classic, ProbeMachine qemu) {}
+
+  private static VireoMicrovm vireo(LocalCluster cluster, String name, RegisterPageMode mode) {
+    return new VireoMicrovm(cluster, name, Vmm.newBuilder().setRegisterPage(mode).build());
+  }
+
+  private Map<Workload, DevicesReport.Result> measureAll(
+      List<Workload> workloads, Machines machines) throws IOException {
+    Map<Workload, DevicesReport.Result> results = new LinkedHashMap<>();
+    for (Workload workload : workloads) {
+      results.put(
+          workload,
+          new DevicesReport.Result(new Series(), new Series(), new Series(), new Series()));
+    }
+    for (int round = 1; round <= plan.rounds(); round++) {
+      for (Map.Entry<Workload, DevicesReport.Result> entry : results.entrySet()) {
+        progress.accept(
+            "Round %d of %d: %s …".formatted(round, plan.rounds(), entry.getKey().title()));
+        List<Turn> turns = turns(machines, entry.getValue());
+        for (Turn turn : round % 2 == 0 ? turns.reversed() : turns) {
+          turn.take(entry.getKey(), plan.time().toMillis());
+        }
+      }
+    }
+    return results;
+  }
+
+  private record Turn(ProbeMachine machine, Series series) {
+    void take(Workload workload, long millis) throws IOException {
+      series.add(workload, machine.run(workload.lasting(millis)));
+    }
+  }
+
+  private static List<Turn> turns(Machines machines, DevicesReport.Result result) {
+    return List.of(
+        new Turn(machines.lazy(), result.lazy()),
+        new Turn(machines.qemu(), result.qemu()),
+        new Turn(machines.strict(), result.strict()),
+        new Turn(machines.classic(), result.classic()));
+  }
+
+  /** Each with a disk, an interface, vsock and entropy of its own. */
+  private List<GuestSetup> idleGuests(Path directory) throws IOException {
+    List<GuestSetup> guests = new ArrayList<>();
+    for (int i = 0; i < plan.idleVmms(); i++) {
+      Path disk = directory.resolve("idle" + i + ".raw");
+      try (RandomAccessFile file = new RandomAccessFile(disk.toFile(), "rw")) {
+        file.setLength(1 << 20);
+      }
+      guests.add(
+          GuestSetup.of("probe.run=idle")
+              .withDisk(disk)
+              .withTap(BenchNetwork.idleTap(i))
+              .withVsock()
+              .withEntropy());
+    }
+    return guests;
+  }
+
+  private Map<String, String> conditions() throws IOException {
+    Map<String, String> conditions = new LinkedHashMap<>();
+    conditions.put(
+        "rounds",
+        String.format(
+            Locale.ROOT,
+            "medians of %d × %d ms, all machines in turn; in brackets least and most",
+            plan.rounds(),
+            plan.time().toMillis()));
+    conditions.put("disk", BenchDisk.MIB + " MiB file in the host's page cache, random blocks");
+    conditions.put("network", "one tap, whose host end routes each packet back; no vhost");
+    conditions.put(
+        "CPU",
+        "user and system time of the whole VMM process, its vCPU in the guest included, for each");
+    conditions.put("idle", plan.idleVmms() + " of each kind, 128 MiB guests in HLT");
+    conditions.put("qemu", QemuMicrovm.DISK_SETTINGS);
+    conditions.put("load", Files.readString(Path.of("/proc/loadavg")).strip());
+    return conditions;
+  }
+}
