@@ -1,4 +1,5 @@
 /* The probe's programs: chosen by probe.run, each prints key=value lines, then the guest ends as probe.end says. */
+#include "balloon.h"
 #include "disk.h"
 #include "hostile.h"
 #include "netprograms.h"
@@ -8,7 +9,8 @@
 /* README.md tells what they take. */
 static const char *const PROGRAMS =
     "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify net-info net-verify net-rate rng-read "
-    "reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping";
+    "reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping "
+    "balloon-follow balloon-report balloon-hostile";
 
 /* ---- disks ---- */
 
@@ -274,6 +276,9 @@ static bool run(void) {
   if (argument_is("run", "rng-read", "hello")) return rng_read();
   if (argument_is("run", "reg-read", "hello")) return reg_read();
   if (argument_is("run", "config-read", "hello")) return config_read();
+  if (argument_is("run", "balloon-follow", "hello")) return balloon_follow();
+  if (argument_is("run", "balloon-report", "hello")) return balloon_report();
+  if (argument_is("run", "balloon-hostile", "hello")) return balloon_hostile();
   if (argument_is("run", "vsock-echo", "hello")) return vsock_echo();
   if (argument_is("run", "vsock-verify", "hello")) return vsock_verify();
   if (argument_is("run", "vsock-send", "hello")) return vsock_send();

@@ -145,6 +145,10 @@ uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset) {
   return get(&device->window, CONFIG + offset);
 }
 
+void virtio_set_config32(const struct virtio_device *device, uint32_t offset, uint32_t value) {
+  set(&device->window, CONFIG + offset, value);
+}
+
 static volatile uint16_t *used_event(const struct virtqueue *queue) {
   return &queue->available_ring->ring[queue->size];
 }

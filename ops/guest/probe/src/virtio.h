@@ -8,6 +8,7 @@
 #define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLOCK 2
 #define VIRTIO_ID_ENTROPY 4
+#define VIRTIO_ID_BALLOON 5
 #define VIRTIO_ID_VSOCK 19
 #define VIRTIO_BLK_F_RO (1ull << 5)
 #define VIRTIO_BLK_F_FLUSH (1ull << 9)
@@ -63,6 +64,7 @@ const char *virtio_find(uint32_t device_id, unsigned n, struct device_window *wi
 
 uint8_t virtio_config8(const struct virtio_device *device, uint32_t offset);
 uint32_t virtio_config32(const struct virtio_device *device, uint32_t offset);
+void virtio_set_config32(const struct virtio_device *device, uint32_t offset, uint32_t value);
 
 /* 2.7.13: make the chain that starts at `head` available. The device may not look before virtqueue_notify. */
 void virtqueue_add(struct virtqueue *queue, uint16_t head);

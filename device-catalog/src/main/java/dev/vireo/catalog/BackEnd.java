@@ -39,7 +39,7 @@ public enum BackEnd {
   CONSOLE_FILE(DeviceModel.CONSOLE, "file", Approach.EMULATED, false, "a file"),
   RNG_HOST(DeviceModel.RNG, "host", Approach.EMULATED, true, "the host kernel's random numbers"),
   BALLOON_HOST(
-      DeviceModel.BALLOON, "host", Approach.EMULATED, false, "guest memory given back to the host"),
+      DeviceModel.BALLOON, "host", Approach.EMULATED, true, "guest memory given back to the host"),
   /** The machine's own, not to be asked for: how an arm64 guest is asked to power off. */
   INPUT_POWER_BUTTON(
       DeviceModel.INPUT, "power-button", Approach.EMULATED, false, "a request to power off");

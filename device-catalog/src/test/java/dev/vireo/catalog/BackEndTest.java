@@ -13,7 +13,12 @@ class BackEndTest {
   @Test
   void onlyWhatIsImplementedIsAvailable() {
     assertEquals(
-        List.of(BackEnd.BLK_FILE, BackEnd.NET_TAP, BackEnd.VSOCK_UNIX, BackEnd.RNG_HOST),
+        List.of(
+            BackEnd.BLK_FILE,
+            BackEnd.NET_TAP,
+            BackEnd.VSOCK_UNIX,
+            BackEnd.RNG_HOST,
+            BackEnd.BALLOON_HOST),
         BackEnd.allAvailable());
   }
 
@@ -21,7 +26,7 @@ class BackEndTest {
   void isNotServedWithoutTheDeviceFileThatItOpens() {
     assertEquals(BackEnd.allAvailable(), BackEnd.availableOn(file -> true));
     assertEquals(
-        List.of(BackEnd.BLK_FILE, BackEnd.VSOCK_UNIX, BackEnd.RNG_HOST),
+        List.of(BackEnd.BLK_FILE, BackEnd.VSOCK_UNIX, BackEnd.RNG_HOST, BackEnd.BALLOON_HOST),
         BackEnd.availableOn(file -> !file.equals("/dev/net/tun")));
   }
 

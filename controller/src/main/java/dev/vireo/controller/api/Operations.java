@@ -19,6 +19,8 @@ import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import io.grpc.StatusRuntimeException;
@@ -27,7 +29,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.jboss.logging.Logger;
 
-/** What can be done with microVMs that exist: get, list, delete, stop, start, pause, resume. */
+/** What can be done with microVMs that exist: get, list, delete, steer, resize. */
 final class Operations {
   private static final Logger LOG = Logger.getLogger(Operations.class);
   private static final int DEFAULT_PAGE_SIZE = 100;
@@ -135,6 +137,39 @@ final class Operations {
     }
     LOG.infof("%s microvm=%s uid=%s", steering, name, uid);
     return steered.microVm();
+  }
+
+  /** Changes the sizes that a spec's devices are asked for. Blocks until that is durable. */
+  MicroVm resizeMemory(ResizeMemoryRequest request) {
+    MicroVmName name = parse(request.getName());
+    String uid = microVms.find(name).orElseThrow(() -> notFound(name)).uid();
+    StoredMicroVm resized =
+        microVms
+            .update(
+                uid,
+                microVm -> {
+                  checkEtag(microVm, request.getEtag());
+                  checkSizes(microVm.microVm().getSpec(), request);
+                  return new Verdict.Put(Lifecycle.resized(microVm.record(), request, time.now()));
+                })
+            .orElseThrow(() -> notFound(name));
+    LOG.infof(
+        "resize microvm=%s uid=%s balloon_target_mib=%d",
+        name, uid, resized.microVm().getSpec().getBalloon().getTargetMib());
+    return resized.microVm();
+  }
+
+  private static void checkSizes(MicroVmSpec spec, ResizeMemoryRequest request) {
+    Violations violations = new Violations();
+    if (!request.hasBalloonTargetMib()) {
+      violations.required("balloon_target_mib");
+    } else if (!spec.hasBalloon()) {
+      violations.invalid("balloon_target_mib", "is for a microVM that has a balloon.");
+    } else {
+      BalloonValidator.validateTarget(
+          "balloon_target_mib", request.getBalloonTargetMib(), spec.getMemoryMib(), violations);
+    }
+    violations.throwIfAny();
   }
 
   private MicroVmRecord steered(StoredMicroVm microVm, Steering steering) {

@@ -63,6 +63,9 @@ final class SpecValidator {
     validateVsock(spec.getVsock());
     RateLimitValidator.validate(
         "spec.entropy.rate_limit", spec.getEntropy().getRateLimit(), violations);
+    if (spec.hasBalloon()) {
+      BalloonValidator.validate(spec.getBalloon(), spec.getMemoryMib(), violations);
+    }
     validateConsole(spec.getConsole());
     Labels.validate(
         spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);
@@ -154,6 +157,9 @@ final class SpecValidator {
     }
     if (spec.hasEntropy()) {
       ids.add("entropy");
+    }
+    if (spec.hasBalloon()) {
+      ids.add("balloon");
     }
     return ids;
   }

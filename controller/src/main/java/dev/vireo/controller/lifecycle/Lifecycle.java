@@ -15,6 +15,7 @@ import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.worker.v1.MicroVmReport;
@@ -258,6 +259,18 @@ public final class Lifecycle {
       return stoppedBeforeStart(record, microVm, now);
     }
     return finish(record.toBuilder(), microVm, stateAfter(microVm.build(), state), now);
+  }
+
+  /** A client's wish for other sizes of memory, which the spec's devices allow for. */
+  public static MicroVmRecord resized(MicroVmRecord record, ResizeMemoryRequest wish, Instant now) {
+    MicroVm before = record.getMicrovm();
+    MicroVm.Builder microVm = withGeneration(before);
+    if (wish.hasBalloonTargetMib()) {
+      microVm.getSpecBuilder().getBalloonBuilder().setTargetMib(wish.getBalloonTargetMib());
+    }
+    return microVm.getSpec().equals(before.getSpec())
+        ? record
+        : finish(record.toBuilder(), microVm, before.getStatus().getState(), now);
   }
 
   /** A microVM that has ended shall run again, where its disks are, or, never placed, anywhere. */

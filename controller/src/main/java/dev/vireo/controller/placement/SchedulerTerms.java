@@ -54,6 +54,9 @@ public final class SchedulerTerms {
     if (spec.hasEntropy()) {
       needed.add(BackEnd.RNG_HOST.qualifiedName());
     }
+    if (spec.hasBalloon()) {
+      needed.add(BackEnd.BALLOON_HOST.qualifiedName());
+    }
     return needed;
   }
 

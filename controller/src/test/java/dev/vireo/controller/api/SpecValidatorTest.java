@@ -152,6 +152,37 @@ final class SpecValidatorTest {
   }
 
   @Test
+  void balloon() {
+    assertEquals(Map.of(), wrong(spec -> spec.getBalloonBuilder().setTargetMib(64)));
+    for (long target : new long[] {65, -1}) {
+      assertEquals(
+          invalid("spec.balloon.target_mib"),
+          wrong(spec -> spec.getBalloonBuilder().setTargetMib(target)));
+    }
+    for (Duration interval : new Duration[] {seconds(0, 100_000_000), seconds(3_600, 0)}) {
+      assertEquals(
+          Map.of(), wrong(spec -> spec.getBalloonBuilder().setStatisticsInterval(interval)));
+    }
+    for (Duration interval :
+        new Duration[] {
+          seconds(0, 0),
+          seconds(0, 99_999_999),
+          seconds(0, 1_000_000_000),
+          seconds(3_600, 1_000_000),
+          seconds(Long.MAX_VALUE, 0),
+          seconds(-1, 0)
+        }) {
+      assertEquals(
+          invalid("spec.balloon.statistics_interval"),
+          wrong(spec -> spec.getBalloonBuilder().setStatisticsInterval(interval)));
+    }
+  }
+
+  private static Duration seconds(long seconds, int nanos) {
+    return Duration.newBuilder().setSeconds(seconds).setNanos(nanos).build();
+  }
+
+  @Test
   void vsock() {
     for (int cid : new int[] {0, 3, 1 << 31, -2}) {
       assertEquals(Map.of(), wrong(spec -> spec.getVsockBuilder().setCid(cid)));

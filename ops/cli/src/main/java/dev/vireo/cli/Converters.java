@@ -1,5 +1,6 @@
 package dev.vireo.cli;
 
+import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.RateLimit;
@@ -69,6 +70,40 @@ final class Converters {
         return Integer.parseUnsignedInt(text);
       } catch (NumberFormatException e) {
         throw new TypeConversionException("'%s' is not a context id".formatted(text));
+      }
+    }
+  }
+
+  /** {@code SIZE[,statistics=TIME][,deflate-on-oom][,reporting]}. */
+  static final class BalloonForm implements ITypeConverter<Balloon> {
+    static final String LABEL = "SIZE[,statistics=TIME][,deflate-on-oom][,reporting]";
+
+    private static final String STATISTICS = "statistics=";
+
+    @Override
+    public Balloon convert(String text) {
+      String[] parts = text.split(",", -1);
+      Balloon.Builder balloon = Balloon.newBuilder().setTargetMib(new Memory().convert(parts[0]));
+      for (int i = 1; i < parts.length; i++) {
+        set(balloon, parts[i]);
+      }
+      return balloon.build();
+    }
+
+    private static void set(Balloon.Builder balloon, String property) {
+      if (property.equals("deflate-on-oom")) {
+        balloon.setDeflateOnOom(true);
+      } else if (property.equals("reporting")) {
+        balloon.setFreePageReporting(true);
+      } else if (property.startsWith(STATISTICS)) {
+        Duration interval = new Time().convert(property.substring(STATISTICS.length()));
+        balloon.setStatisticsInterval(
+            com.google.protobuf.Duration.newBuilder()
+                .setSeconds(interval.toSeconds())
+                .setNanos(interval.toNanosPart()));
+      } else {
+        throw new TypeConversionException(
+            "'%s' is no property of a balloon; write %s".formatted(property, LABEL));
       }
     }
   }

@@ -28,7 +28,7 @@ final class HelpLayout {
               "MicroVMs",
               List.of(
                   "run", "list", "get", "watch", "logs", "inspect", "stop", "start", "pause",
-                  "resume", "delete")),
+                  "resume", "balloon", "delete")),
           new Group("This command", List.of("help", "completion", "version")));
 
   private static final int NAME_COLUMN_WIDTH = 17;

@@ -60,6 +60,7 @@ public final class InspectionView {
     Table queues =
         new Table("QUEUE", "SIZE", "READY", "REQUESTS", "NOTIFIED", "INTERRUPTS", "SUPPRESSED");
     Table attributes = new Table("DEVICE", "PROPERTY", "VALUE");
+    Table gauges = new Table("DEVICE", "NOW", "VALUE");
     Table counters = new Table("DEVICE", "COUNTER", "VALUE");
     for (DeviceInspection device : devices) {
       table.add(
@@ -88,6 +89,9 @@ public final class InspectionView {
           .sorted(Map.Entry.comparingByKey())
           .forEach(
               property -> attributes.add(device.getId(), property.getKey(), property.getValue()));
+      device.getGaugesMap().entrySet().stream()
+          .sorted(Map.Entry.comparingByKey())
+          .forEach(gauge -> gauges.add(device.getId(), gauge.getKey(), gauge.getValue()));
       device.getCountersMap().entrySet().stream()
           .sorted(Map.Entry.comparingByKey())
           .forEach(counter -> counters.add(device.getId(), counter.getKey(), counter.getValue()));
@@ -95,6 +99,7 @@ public final class InspectionView {
     printSection(table, out);
     printSection(attributes, out);
     printSection(queues, out);
+    printSection(gauges, out);
     printSection(counters, out);
   }
 

@@ -2,6 +2,7 @@ package dev.vireo.cli;
 
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Console;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
@@ -196,6 +197,16 @@ final class RunCommand implements Callable<Integer> {
   private boolean entropy;
 
   @Option(
+      names = "--balloon",
+      paramLabel = Converters.BalloonForm.LABEL,
+      converter = Converters.BalloonForm.class,
+      description =
+          "A balloon: the guest is asked to give SIZE of its memory back, which 'vireo balloon'"
+              + " changes; with reporting it gives back what is free besides. 0 asks for nothing"
+              + " yet.")
+  private @Nullable Balloon balloon;
+
+  @Option(
       names = "--initramfs",
       paramLabel = "PATH",
       description = "An absolute path on the node. Default: the image's own.")
@@ -372,6 +383,9 @@ final class RunCommand implements Callable<Integer> {
     }
     if (entropy) {
       spec.setEntropy(Entropy.getDefaultInstance());
+    }
+    if (balloon != null) {
+      spec.setBalloon(balloon);
     }
     if (architecture != null) {
       spec.setArchitecture(

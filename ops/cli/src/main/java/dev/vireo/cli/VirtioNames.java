@@ -55,6 +55,16 @@ final class VirtioNames {
           Map.entry(17, "CTRL_VQ"),
           Map.entry(22, "MQ"));
 
+  /** Balloon feature bits, section 5.5.3. */
+  private static final Map<Integer, String> BALLOON_FEATURES =
+      Map.of(
+          0, "MUST_TELL_HOST",
+          1, "STATS_VQ",
+          2, "DEFLATE_ON_OOM",
+          3, "FREE_PAGE_HINT",
+          4, "PAGE_POISON",
+          5, "PAGE_REPORTING");
+
   private VirtioNames() {}
 
   /** The furthest point the driver has reached, which is what one wants to know. */
@@ -73,6 +83,7 @@ final class VirtioNames {
         switch (model) {
           case "blk" -> BLOCK_FEATURES;
           case "net" -> NETWORK_FEATURES;
+          case "balloon" -> BALLOON_FEATURES;
           default -> Map.of();
         });
     List<String> set = new ArrayList<>();

@@ -20,6 +20,7 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
+import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
@@ -304,6 +305,21 @@ final class FakeController implements AutoCloseable {
     @Override
     public void pauseMicroVm(SteerMicroVmRequest request, StreamObserver<MicroVm> observer) {
       answer(observer, () -> find(request.getName()));
+    }
+
+    /** Changes the spec, as the real one does once it has found nothing wrong. */
+    @Override
+    public void resizeMemory(ResizeMemoryRequest request, StreamObserver<MicroVm> observer) {
+      answer(
+          observer,
+          () -> {
+            MicroVm.Builder changed = find(request.getName()).toBuilder();
+            changed
+                .getSpecBuilder()
+                .getBalloonBuilder()
+                .setTargetMib(request.getBalloonTargetMib());
+            return put(changed.build());
+          });
     }
 
     /** Sends the console in chunks of four bytes; a due failure comes after the first of them. */

@@ -127,6 +127,45 @@ class ReadingCommandsTest {
   }
 
   @Test
+  void changesABalloonsTarget() {
+    controller.put(running(WEB));
+
+    assertEquals(ExitCode.OK, cli.run("balloon", "web-1", "--target", "128MiB"));
+
+    assertTrue(cli.out().endsWith(", 128 of 256 MiB are to be given back\n"), cli.out());
+    assertEquals(ExitCode.USAGE, cli.run("balloon", "web-1"));
+    assertEquals(ExitCode.USAGE, cli.run("balloon", "web-1", "--target", "much"));
+  }
+
+  @Test
+  void inspectsWhatIsTrueOfADeviceNow() {
+    controller.put(running(WEB));
+    controller.inspection(
+        Inspection.newBuilder()
+            .addDevices(
+                DeviceInspection.newBuilder()
+                    .setModel("balloon")
+                    .setId("balloon")
+                    .setDriverFeatures(1L << 5 | 1 << 1)
+                    .putGauges("target_bytes", 8_388_608)
+                    .putGauges("actual_bytes", 4_194_304))
+            .build());
+
+    assertEquals(ExitCode.OK, cli.run("inspect", "web-1"));
+
+    assertTrue(cli.out().contains("STATS_VQ,PAGE_REPORTING"), cli.out());
+    assertTrue(
+        cli.out()
+            .contains(
+                """
+                DEVICE   NOW           VALUE
+                balloon  actual_bytes  4194304
+                balloon  target_bytes  8388608
+                """),
+        cli.out());
+  }
+
+  @Test
   void inspectsDevicesQueuesExitsAndTimes() {
     controller.put(running(WEB));
     controller.inspection(

@@ -8,6 +8,7 @@ import com.google.protobuf.Duration;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.Announcement;
+import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
@@ -48,6 +49,7 @@ class RunCommandTest {
             "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
             "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
             "--entropy --vsock --register-page strict --net auto".split(" "),
+            "--balloon 64M,reporting,statistics=1500ms,deflate-on-oom".split(" "),
             "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
                 .split(" "),
             new String[] {"--cmdline", "quiet panic=-1"}));
@@ -81,6 +83,14 @@ class RunCommandTest {
                 .setTxRateLimit(bandwidth(500))
                 .build()),
         spec.getNetworksList());
+    assertEquals(
+        Balloon.newBuilder()
+            .setTargetMib(64)
+            .setStatisticsInterval(Duration.newBuilder().setSeconds(1).setNanos(500_000_000))
+            .setDeflateOnOom(true)
+            .setFreePageReporting(true)
+            .build(),
+        spec.getBalloon());
     assertTrue(spec.hasVsock());
     assertEquals(0, spec.getVsock().getCid());
     assertEquals(Map.of("zone", "x"), spec.getPlacement().getNodeSelectorMap());
@@ -99,6 +109,13 @@ class RunCommandTest {
   @ValueSource(strings = {"tap0", "tap=tap0,speed=1", "queues=two", "rx=fast", "rx=1T", ""})
   void refusesNetworksThatItDoesNotUnderstand(String network) {
     assertEquals(ExitCode.USAGE, cli.run("run", "--net", network));
+    assertEquals(List.of(), controller.creates);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "reporting", "64M,", "64M,oom", "64M,statistics=", "1T"})
+  void refusesBalloonsThatItDoesNotUnderstand(String balloon) {
+    assertEquals(ExitCode.USAGE, cli.run("run", "--balloon", balloon));
     assertEquals(List.of(), controller.creates);
   }
 

@@ -131,6 +131,52 @@ class LinuxGuestTest {
     assertTrue(vsock.getQueuesList().stream().allMatch(QueueInspection::getReady));
   }
 
+  /** What the guest has touched is the node's again, first as it is asked for, then by itself. */
+  @Test
+  void theNodeHasMemoryBackWhileItsGuestRuns() {
+    MicroVmSpec.Builder spec = LinuxGuests.debian("touch:96,idle");
+    spec.getBalloonBuilder().setDeflateOnOom(true);
+    guests.start("elastic", spec);
+    guests.awaitConsole("elastic", "vireo: idle");
+    assertLine(guests.console("elastic"), "vireo: virtio1 +virtio_balloon .* edge");
+    long touched = guests.inspect("elastic").getPssBytes();
+
+    guests.setBalloon("elastic", 128);
+    awaitBalloon("elastic", 128);
+    assertTrue(
+        guests.inspect("elastic").getPssBytes() < touched - (64 << 20), "of " + touched + " bytes");
+    DeviceInspection balloon = guests.inspect("elastic").getDevices(1);
+    assertEquals("balloon/host", balloon.getBackEnd());
+    assertEquals(0, balloon.getCountersOrDefault("errors_outside_memory", 0), balloon::toString);
+    assertTrue(balloon.getGaugesOrThrow("guest_free_bytes") < 128 << 20, balloon::toString);
+    assertTrue(balloon.getGaugesOrThrow("guest_total_bytes") > 64 << 20, balloon::toString);
+
+    guests.setBalloon("elastic", 16);
+    awaitBalloon("elastic", 16);
+  }
+
+  private void awaitBalloon(String name, long mib) {
+    await("%d MiB in the balloon".formatted(mib))
+        .atMost(LinuxCluster.PATIENCE)
+        .until(
+            () -> guests.inspect(name).getDevices(1).getGaugesOrThrow("actual_bytes") == mib << 20);
+  }
+
+  @Test
+  void theNodeHasBackWhatAGuestReportsFree() {
+    MicroVmSpec.Builder spec = LinuxGuests.debian("touch:96,idle");
+    spec.getBalloonBuilder().setFreePageReporting(true);
+    guests.start("tidy", spec);
+    guests.awaitConsole("tidy", "vireo: idle");
+
+    await("free pages are reported")
+        .atMost(LinuxCluster.PATIENCE)
+        .until(() ->
+            guests.inspect("tidy").getDevices(1).getCountersOrDefault("bytes_reported", 0)
+                > 96 << 20);
+    assertTrue(guests.inspect("tidy").getPssBytes() < 128 << 20);
+  }
+
   /** Both ways, more than fits into any queue; then somebody takes the interface away. */
   @Test
   void aGuestTalksWithTheNodesKernelOverItsTap() throws Exception {

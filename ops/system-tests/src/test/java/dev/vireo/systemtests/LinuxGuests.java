@@ -18,6 +18,7 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceBlockingStub;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmStatus;
+import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.Termination;
@@ -112,6 +113,16 @@ final class LinuxGuests {
 
   void stop(String id) {
     var _ = api().stopMicroVm(SteerMicroVmRequest.newBuilder().setName(microVms.name(id)).build());
+  }
+
+  void setBalloon(String id, long targetMib) {
+    var _ =
+        api()
+            .resizeMemory(
+                ResizeMemoryRequest.newBuilder()
+                    .setName(microVms.name(id))
+                    .setBalloonTargetMib(targetMib)
+                    .build());
   }
 
   List<MicroVm> list() {

@@ -5,11 +5,13 @@ import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import dev.vireo.vmm.virtio.block.BlockDevice;
 import dev.vireo.vmm.virtio.input.PowerButton;
 import dev.vireo.vmm.virtio.net.NetDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import dev.vireo.vmm.virtio.vsock.VsockDevice;
+import java.time.Duration;
 import java.util.HexFormat;
 import java.util.List;
 
@@ -44,6 +46,13 @@ record Target(String name, Maker maker, Request request, Event event) {
                   new EntropyDevice(id, new HostRandom(host.libc()), RateLimiter.UNLIMITED),
               new Request(0, "", 64, 64),
               Event.NONE),
+          new Target(
+              "balloon",
+              (id, host) -> new BalloonDevice(id, 0, Duration.ZERO, true, true),
+              // VIRTIO 1.2, 5.5.6: a page that is in memory, into the balloon
+              new Request(0, "1f000000", 0, 0),
+              (device, host, value) ->
+                  ((BalloonDevice) device).setTarget(Integer.toUnsignedLong(value))),
           new Target(
               "power-button",
               (id, host) -> new PowerButton(id),

@@ -28,6 +28,7 @@ final class Debian12Recipe implements ImageRecipe {
           "virtio_blk",
           "virtio_net",
           "virtio_rng",
+          "virtio_balloon",
           "vmw_vsock_virtio_transport",
           "evdev");
 

@@ -7,6 +7,9 @@ import java.lang.foreign.MemorySegment;
  * closes sees to it that nobody uses it any more.
  */
 public final class MemoryMapping implements AutoCloseable {
+  /** {@code madvise(2)}: private pages go, and are zeroed ones when they are touched again. */
+  public static final int MADV_DONTNEED = 4;
+
   /** {@code madvise(2)}: back with huge pages; not part of a core dump. */
   public static final int MADV_HUGEPAGE = 14;
 
@@ -55,8 +58,16 @@ public final class MemoryMapping implements AutoCloseable {
 
   /** {@code madvise(2)} on the whole. */
   public void advise(int advice) {
-    Linux.check(
-        Linux.libc().madvise(segment.address(), segment.byteSize(), advice), "madvise " + advice);
+    advise(segment.address(), segment.byteSize(), advice);
+  }
+
+  /**
+   * {@code madvise(2)} on a part of a mapping.
+   *
+   * @param address in this process, of a page's first byte
+   */
+  public static void advise(long address, long bytes, int advice) {
+    Linux.check(Linux.libc().madvise(address, bytes, advice), "madvise");
   }
 
   /**

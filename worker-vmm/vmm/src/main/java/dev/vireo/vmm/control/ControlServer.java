@@ -114,6 +114,7 @@ public final class ControlServer {
         case STOP -> microVm.stop(Integer.toUnsignedLong(request.getStop().getGraceMs()));
         case INSPECT -> response.setInspection(microVm.inspect());
         case RELEASE -> checkReleasable();
+        case RESIZE_MEMORY -> microVm.resizeMemory(request.getResizeMemory());
         case VSOCK_DIALED -> microVm.dialed(request.getVsockDialed(), descriptors);
         case REQUEST_NOT_SET ->
             throw new RequestException(

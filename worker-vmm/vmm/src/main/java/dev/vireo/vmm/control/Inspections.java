@@ -38,6 +38,7 @@ final class Inspections {
             .setStatus(now.status())
             .setDriverFeatures(now.driverFeatures())
             .putAllAttributes(transport.device().attributes())
+            .putAllGauges(transport.device().gauges())
             .putAllCounters(now.counters())
             .setRegisterExits(now.exitsSinceDriverOk());
     for (TransportInspection.Queue queue : now.queues()) {

@@ -12,6 +12,7 @@ import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.NetDevice;
+import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
 import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
@@ -26,9 +27,11 @@ import dev.vireo.vmm.machine.ConsoleFile;
 import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.machine.MachineFactory;
 import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import dev.vireo.vmm.virtio.vsock.Dialer;
 import dev.vireo.vmm.virtio.vsock.VsockDevice;
+import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -69,6 +72,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   private @Nullable Machine machine;
   private @Nullable ConsoleFile console;
   private @Nullable VsockDevice vsock;
+  private @Nullable BalloonDevice balloon;
   private @Nullable Fd consoleFile;
   private @Nullable Fd exitRecord;
   private EndCause endCause = EndCause.END_CAUSE_UNSPECIFIED;
@@ -92,17 +96,21 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     if (current != null) {
       timings.setFirstRunNs(current.firstRunNanos()).setFirstExitNs(current.firstExitNanos());
     }
-    return VmmStatus.newBuilder()
-        .setState(state)
-        .setPid(Linux.libc().getpid())
-        .setMicrovmUid(request.getMicrovmUid())
-        .setAttempt(request.getAttempt())
-        .setEndCause(endCause)
-        .setEndMessage(endMessage)
-        .setConsoleBytes(console == null ? 0 : console.bytes())
-        .setConsoleReady(consoleReady)
-        .setTimings(timings)
-        .build();
+    VmmStatus.Builder status =
+        VmmStatus.newBuilder()
+            .setState(state)
+            .setPid(Linux.libc().getpid())
+            .setMicrovmUid(request.getMicrovmUid())
+            .setAttempt(request.getAttempt())
+            .setEndCause(endCause)
+            .setEndMessage(endMessage)
+            .setConsoleBytes(console == null ? 0 : console.bytes())
+            .setConsoleReady(consoleReady)
+            .setTimings(timings);
+    if (balloon != null) {
+      status.setBalloonTargetBytes(balloon.targetBytes());
+    }
+    return status.build();
   }
 
   /**
@@ -213,6 +221,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
       case ENTROPY ->
           new EntropyDevice(
               device.getId(), new HostRandom(), RateLimits.of(device.getEntropy().getRateLimit()));
+      case BALLOON -> balloon(device);
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
     };
@@ -247,6 +256,21 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
             this);
     synchronized (this) {
       vsock = made;
+    }
+    return made;
+  }
+
+  private BalloonDevice balloon(Device device) {
+    dev.vireo.proto.vmm.v1.BalloonDevice wanted = device.getBalloon();
+    BalloonDevice made =
+        new BalloonDevice(
+            device.getId(),
+            wanted.getTargetBytes(),
+            Duration.ofMillis(Integer.toUnsignedLong(wanted.getStatisticsIntervalMs())),
+            wanted.getDeflateOnOom(),
+            wanted.getFreePageReporting());
+    synchronized (this) {
+      balloon = made;
     }
     return made;
   }
@@ -296,6 +320,27 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     Machine current = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
     move(VmmState.VMM_PAUSED, VmmState.VMM_RUNNING);
     current.resume();
+  }
+
+  /** Asks the guest for other sizes of what it can be asked for. Does not wait for it. */
+  void resizeMemory(ResizeMemoryRequest wanted) throws RequestException {
+    machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
+    if (wanted.hasBalloonTargetBytes()) {
+      balloonFor(wanted.getBalloonTargetBytes()).setTarget(wanted.getBalloonTargetBytes());
+    }
+  }
+
+  private synchronized BalloonDevice balloonFor(long targetBytes) throws RequestException {
+    if (balloon == null) {
+      throw new RequestException(ErrorReason.FIELD_INVALID, "balloon", "there is no balloon");
+    }
+    if (Long.compareUnsigned(targetBytes, request.getMemoryBytes()) > 0) {
+      throw new RequestException(
+          ErrorReason.FIELD_INVALID,
+          "balloon.target_mib",
+          Long.toUnsignedString(targetBytes) + " bytes are more than the microVM has");
+    }
+    return balloon;
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.vireo.vmm.memory;
 
+import dev.vireo.linux.MemoryMapping;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
@@ -18,6 +19,9 @@ import java.util.List;
  * any time, so two reads of one place may differ: read once, check, then use what was read.
  */
 public final class GuestMemory {
+  /** Bytes of a page, in which memory is given back to the host. */
+  public static final long PAGE_BYTES = 4096;
+
   private static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfInt INT =
@@ -194,6 +198,26 @@ public final class GuestMemory {
   public long hostAddress(long address, long length) {
     int region = region(address, length);
     return segments[region].address() + (address - bases[region]);
+  }
+
+  /**
+   * Gives the whole pages of a range back to the host. They read as zeroes from then on, and come
+   * back one by one as they are touched. Only for memory that is native.
+   *
+   * @return the bytes given back: those of an unfinished page at either end stay
+   * @throws GuestMemoryException if the range is not wholly in guest memory
+   * @throws dev.vireo.linux.LinuxException if the host's kernel refuses
+   */
+  public long discard(long address, long length) {
+    int region = region(address, length);
+    long offset = address - bases[region];
+    long first = (offset + PAGE_BYTES - 1) & -PAGE_BYTES;
+    long bytes = ((offset + length) & -PAGE_BYTES) - first;
+    if (bytes <= 0) {
+      return 0;
+    }
+    MemoryMapping.advise(segments[region].address() + first, bytes, MemoryMapping.MADV_DONTNEED);
+    return bytes;
   }
 
   private int region(long address, long length) {

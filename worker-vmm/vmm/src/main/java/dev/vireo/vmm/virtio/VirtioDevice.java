@@ -77,6 +77,14 @@ public interface VirtioDevice extends AutoCloseable {
   }
 
   /**
+   * What is true of it now, in base units that the names tell: {@code actual_bytes}. May ask the
+   * driver, and wait for it a moment. Any thread may call.
+   */
+  default Map<String, Long> gauges() {
+    return Map.of();
+  }
+
+  /**
    * What it did: requests by kind, bytes, errors by reason. Readable at any time from any thread.
    */
   Map<String, Long> counters();

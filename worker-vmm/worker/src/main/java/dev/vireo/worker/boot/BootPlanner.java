@@ -28,6 +28,7 @@ import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
@@ -37,6 +38,7 @@ import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -320,7 +322,22 @@ public final class BootPlanner {
     if (spec.hasEntropy()) {
       devices.add(new OpenDevice.Entropy(RateLimits.of(spec.getEntropy().getRateLimit())));
     }
+    if (spec.hasBalloon()) {
+      devices.add(balloon(spec.getBalloon()));
+    }
     return List.copyOf(devices);
+  }
+
+  private static OpenDevice.Balloon balloon(Balloon balloon) {
+    Duration interval =
+        Duration.ofSeconds(
+            balloon.getStatisticsInterval().getSeconds(),
+            balloon.getStatisticsInterval().getNanos());
+    return new OpenDevice.Balloon(
+        balloon.getTargetMib() * MIB,
+        interval,
+        balloon.getDeflateOnOom(),
+        balloon.getFreePageReporting());
   }
 
   private static OpenDevice.Disk openDisk(Disk disk, String field, Source source, List<Fd> opened)

@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 import com.google.protobuf.ByteString;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.TapInterface;
+import dev.vireo.proto.vmm.v1.BalloonDevice;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.EntropyDevice;
@@ -15,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -151,6 +153,31 @@ public sealed interface OpenDevice extends AutoCloseable {
       if (listener != null) {
         listener.close();
       }
+    }
+  }
+
+  /** Memory that the guest can be asked to give back, for which the VMM needs nothing open. */
+  record Balloon(
+      long targetBytes,
+      Duration statisticsInterval,
+      boolean deflateOnOom,
+      boolean freePageReporting)
+      implements OpenDevice {
+    @Override
+    public String id() {
+      return "balloon";
+    }
+
+    @Override
+    public Device.Builder order(String microVmUid, List<Fd> descriptors) {
+      return Device.newBuilder()
+          .setId(id())
+          .setBalloon(
+              BalloonDevice.newBuilder()
+                  .setTargetBytes(targetBytes)
+                  .setStatisticsIntervalMs((int) statisticsInterval.toMillis())
+                  .setDeflateOnOom(deflateOnOom)
+                  .setFreePageReporting(freePageReporting));
     }
   }
 

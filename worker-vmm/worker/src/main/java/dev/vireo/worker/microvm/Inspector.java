@@ -136,6 +136,7 @@ public final class Inspector {
             .setStatus(of.getStatus())
             .setDriverFeatures(of.getDriverFeatures())
             .putAllAttributes(of.getAttributesMap())
+            .putAllGauges(of.getGaugesMap())
             .putAllCounters(of.getCountersMap())
             .setExitsPerIo(exitsPerIo(of))
             .setRegisterPage(registerPage(of.getRegisterPage()));

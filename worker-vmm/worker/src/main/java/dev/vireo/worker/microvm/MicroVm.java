@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.VsockStatus;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.PauseRequest;
 import dev.vireo.proto.vmm.v1.ReleaseRequest;
+import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
 import dev.vireo.proto.vmm.v1.ResumeRequest;
 import dev.vireo.proto.vmm.v1.StopRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
@@ -63,6 +64,7 @@ final class MicroVm {
 
   private static final Duration RELEASE_WITHIN = Duration.ofSeconds(3);
   private static final Duration CLEAN_UP_AGAIN = Duration.ofSeconds(1);
+  private static final long MIB = 1 << 20;
 
   private final String uid;
   private final Surroundings node;
@@ -405,6 +407,23 @@ final class MicroVm {
       steer(run, VmmRequest.newBuilder().setPause(PauseRequest.getDefaultInstance()));
     } else if (desired != DesiredState.DESIRED_PAUSED && is == VmmState.VMM_PAUSED) {
       steer(run, VmmRequest.newBuilder().setResume(ResumeRequest.getDefaultInstance()));
+    } else if (is == VmmState.VMM_RUNNING || is == VmmState.VMM_PAUSED) {
+      resizeMemory(run);
+    }
+  }
+
+  /** What the VMM has been asked for it is asked for once: if it refuses it will do so again. */
+  private void resizeMemory(Run run) {
+    long target = wanted.getSpec().getBalloon().getTargetMib() * MIB;
+    if (run.status.hasBalloonTargetBytes()
+        && run.status.getBalloonTargetBytes() != target
+        && run.askedBalloonBytes != target
+        && !run.steering) {
+      run.askedBalloonBytes = target;
+      steer(
+          run,
+          VmmRequest.newBuilder()
+              .setResizeMemory(ResizeMemoryRequest.newBuilder().setBalloonTargetBytes(target)));
     }
   }
 

@@ -27,8 +27,11 @@ final class Run {
 
   boolean stopForced;
 
-  /** A pause or resume is on its way. */
+  /** A pause, resume or change of size is on its way. */
   boolean steering;
+
+  /** The balloon's size that was last asked for, in bytes; −1 before the first. */
+  long askedBalloonBytes = -1;
 
   /** The process was told that it may exit. */
   boolean released;

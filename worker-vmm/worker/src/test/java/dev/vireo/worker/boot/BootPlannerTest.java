@@ -2,6 +2,7 @@ package dev.vireo.worker.boot;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -202,6 +203,22 @@ class BootPlannerTest {
       var operations = request.getDevices(2).getEntropy().getRateLimit().getOperations();
       assertEquals(7, operations.getCapacity());
       assertEquals(5, operations.getRefillPerSecond());
+    }
+  }
+
+  @Test
+  void aBalloonIsAsTheSpecHasIt() throws Exception {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getBalloonBuilder().setTargetMib(5).setDeflateOnOom(true);
+    spec.getBalloonBuilder().getStatisticsIntervalBuilder().setSeconds(2).setNanos(500_000_000);
+    try (BootFiles boot = planner.open(spec.build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      Device device = boot.orders("uid", other, other).request().getDevices(0);
+      assertEquals("balloon", device.getId());
+      assertEquals(5 << 20, device.getBalloon().getTargetBytes());
+      assertEquals(2_500, device.getBalloon().getStatisticsIntervalMs());
+      assertTrue(device.getBalloon().getDeflateOnOom());
+      assertFalse(device.getBalloon().getFreePageReporting());
     }
   }
 

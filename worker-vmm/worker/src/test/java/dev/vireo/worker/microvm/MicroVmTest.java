@@ -3,6 +3,7 @@ package dev.vireo.worker.microvm;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.CREATE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.PAUSE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RELEASE;
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESIZE_MEMORY;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESUME;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.STOP;
 import static java.util.Objects.requireNonNull;
@@ -305,6 +306,72 @@ class MicroVmTest {
     vmm.becomes(VmmState.VMM_PAUSED);
     vmm.answer(PAUSE);
     assertEquals(RESUME, vmm.lastRequest().getRequestCase());
+  }
+
+  private static MicroVmSpec.Builder balloon(long targetMib) {
+    MicroVmSpec.Builder spec = spec();
+    spec.getBalloonBuilder().setTargetMib(targetMib);
+    return spec;
+  }
+
+  private static VmmStatus withBalloon(long mib) {
+    return running().toBuilder().setBalloonTargetBytes(mib << 20).build();
+  }
+
+  private static long askedMib(FakeVmm vmm) {
+    return vmm.lastRequest().getResizeMemory().getBalloonTargetBytes() >> 20;
+  }
+
+  @Test
+  void aBalloonFollowsItsTarget() {
+    FakeVmm vmm = running(balloon(0));
+    vmm.becomes(withBalloon(0));
+    assertEquals(CREATE, vmm.lastRequest().getRequestCase(), "it is as it should be");
+    change(2, balloon(32));
+    assertEquals(RESIZE_MEMORY, vmm.lastRequest().getRequestCase());
+    assertEquals(32, askedMib(vmm));
+    assertEquals(2, last().getObservedGeneration());
+    change(3, balloon(16));
+    assertEquals(32, askedMib(vmm), "one at a time");
+    vmm.becomes(withBalloon(32));
+    vmm.answer(RESIZE_MEMORY);
+    assertEquals(16, askedMib(vmm));
+    vmm.becomes(withBalloon(16));
+    vmm.answer(RESIZE_MEMORY);
+    assertEquals(List.of(CREATE, RESIZE_MEMORY, RESIZE_MEMORY), vmm.asked());
+  }
+
+  @Test
+  void aVmmThatRefusesATargetIsNotAskedOverAndOver() {
+    FakeVmm vmm = running(balloon(0));
+    vmm.becomes(withBalloon(0));
+    change(2, balloon(32));
+    vmm.answer(RESIZE_MEMORY);
+    vmm.becomes(withBalloon(0).toBuilder().setConsoleReady(true).build());
+    assertEquals(List.of(CREATE, RESIZE_MEMORY), vmm.asked());
+    change(3, balloon(8));
+    assertEquals(8, askedMib(vmm));
+  }
+
+  @Test
+  void aBalloonIsToldOfAPausedGuestToo() {
+    FakeVmm vmm = running(balloon(0));
+    vmm.becomes(withBalloon(0));
+    change(2, balloon(8).setDesiredState(DesiredState.DESIRED_PAUSED));
+    assertEquals(PAUSE, vmm.lastRequest().getRequestCase());
+    vmm.becomes(withBalloon(0).toBuilder().setState(VmmState.VMM_PAUSED).build());
+    vmm.answer(PAUSE);
+    assertEquals(8, askedMib(vmm));
+  }
+
+  @Test
+  void aTargetThatChangedWhileTheWorkerWasAwayIsMadeTrueWhenItIsConfirmed() {
+    running(balloon(0));
+    FakeVmm vmm = new FakeVmm();
+    recover(new Found.Running(vmm, vmmRecord(), withBalloon(0)));
+    assertTrue(vmm.asked().isEmpty());
+    microVms.setDesired(List.of(assignment(UID, 1, 2, balloon(24))));
+    assertEquals(24, askedMib(vmm));
   }
 
   @Test

@@ -340,6 +340,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     showSelectedFeatures();
     showSelectedQueue();
     interrupts.reset();
+    page.putConfig(config()); // Without what the last driver wrote.
     page.set(Register.STATUS, DeviceStatus.RESET);
   }
 

@@ -3,6 +3,7 @@ package dev.vireo.vmm.virtio.queue;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.IoVector;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,6 +51,21 @@ public final class DescriptorChain {
   /** Buffers of both kinds. */
   public int count() {
     return count;
+  }
+
+  /** Those of them that the device may read; they come first. */
+  public int readableCount() {
+    return readableCount;
+  }
+
+  /** The guest's address of buffer {@code index}, {@code 0 <= index < count()}. */
+  public long bufferAddress(int index) {
+    return addresses[Objects.checkIndex(index, count)];
+  }
+
+  /** Bytes of buffer {@code index}. */
+  public long bufferLength(int index) {
+    return lengths[Objects.checkIndex(index, count)];
   }
 
   /** Bytes the device may read. */

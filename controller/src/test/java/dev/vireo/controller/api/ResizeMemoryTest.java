@@ -1,0 +1,106 @@
+package dev.vireo.controller.api;
+
+import static dev.vireo.controller.testing.TestController.name;
+import static dev.vireo.controller.testing.TestController.probe;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.controller.testing.ControllerTest;
+import dev.vireo.controller.testing.FakeWorker;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.ResizeMemoryRequest;
+import dev.vireo.proto.worker.v1.Assignment;
+import org.junit.jupiter.api.Test;
+
+/** A guest's memory is to become larger or smaller: the wish, on its way to the node. */
+final class ResizeMemoryTest extends ControllerTest {
+  private static ResizeMemoryRequest.Builder target(long mib) {
+    return ResizeMemoryRequest.newBuilder().setName(name("vm")).setBalloonTargetMib(mib);
+  }
+
+  private MicroVm resize(ResizeMemoryRequest.Builder request) {
+    return controller.client().resizeMemory(request.build());
+  }
+
+  private FakeWorker joinWithBalloons() {
+    var hello = FakeWorker.hello("a");
+    hello.getCapabilitiesBuilder().addBackEnds("balloon/host");
+    return controller.join(hello);
+  }
+
+  private Assignment runningWithBalloon(FakeWorker worker) {
+    CreateMicroVmRequest.Builder request = probe("vm").toBuilder();
+    request.getMicrovmBuilder().getSpecBuilder().getBalloonBuilder();
+    create(request.build());
+    Assignment assignment = worker.nextAssignment();
+    worker.report(FakeWorker.running(assignment));
+    awaitState("vm", MicroVmState.RUNNING);
+    return assignment;
+  }
+
+  @Test
+  void theNodeHearsOfANewTargetOfTheSameAttempt() {
+    FakeWorker worker = joinWithBalloons();
+    Assignment before = runningWithBalloon(worker);
+
+    MicroVm resized = resize(target(8));
+
+    assertEquals(8, resized.getSpec().getBalloon().getTargetMib());
+    assertEquals(MicroVmState.RUNNING, resized.getStatus().getState());
+    Assignment after = worker.nextAssignment();
+    assertEquals(8, after.getSpec().getBalloon().getTargetMib());
+    assertEquals(before.getAttempt(), after.getAttempt());
+    assertEquals(before.getGeneration() + 1, after.getGeneration());
+  }
+
+  @Test
+  void aNewTargetOutlivesTheController() {
+    FakeWorker worker = joinWithBalloons();
+    runningWithBalloon(worker);
+    resize(target(8));
+    restart();
+    assertEquals(8, get("vm").getSpec().getBalloon().getTargetMib());
+    var hello = FakeWorker.hello("a");
+    FakeWorker again = controller.dial().say(hello.build());
+    assertEquals(
+        8, again.next().getWelcome().getAssignments(0).getSpec().getBalloon().getTargetMib());
+  }
+
+  @Test
+  void theSameTargetTwiceIsOne() {
+    FakeWorker worker = joinWithBalloons();
+    runningWithBalloon(worker);
+    MicroVm once = resize(target(8));
+    assertEquals(once, resize(target(8)));
+    worker.nextAssignment();
+    assertTrue(worker.hasHeardNothing());
+  }
+
+  @Test
+  void whatTheSpecDoesNotAllowForIsRefused() {
+    FakeWorker worker = joinWithBalloons();
+    runningWithBalloon(worker);
+    long memory = get("vm").getSpec().getMemoryMib();
+    resize(target(memory));
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(target(memory + 1)));
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(target(-1)));
+    assertRefused(
+        ErrorReason.FIELD_REQUIRED,
+        () -> resize(ResizeMemoryRequest.newBuilder().setName(name("vm"))));
+    assertRefused(ErrorReason.ETAG_MISMATCH, () -> resize(target(1).setEtag("other")));
+    assertRefused(ErrorReason.MICROVM_NOT_FOUND, () -> resize(target(1).setName(name("none"))));
+    create(probe("plain"));
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(target(1).setName(name("plain"))));
+  }
+
+  @Test
+  void aNodeWithoutBalloonsGetsNone() {
+    controller.join("a");
+    CreateMicroVmRequest.Builder request = probe("vm").toBuilder();
+    request.getMicrovmBuilder().getSpecBuilder().getBalloonBuilder();
+    assertEquals(MicroVmState.PENDING, create(request.build()).getStatus().getState());
+  }
+}

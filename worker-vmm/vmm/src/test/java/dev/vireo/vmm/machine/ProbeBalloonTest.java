@@ -1,0 +1,104 @@
+package dev.vireo.vmm.machine;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.vireo.linux.Fd;
+import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.vmm.virtio.balloon.BalloonDevice;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The probe's driver of a balloon: what this process, which is the VMM here, has of its memory. */
+@Tag("kvm")
+@Timeout(120)
+final class ProbeBalloonTest {
+  private static final String PROBE =
+      Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
+  private static final long MIB = 1 << 20;
+  private static final long REGION = 128 * MIB;
+
+  /** Below it is the probe itself. */
+  private static final int MEMORY_MIB = 16 + 128;
+
+  /** This JVM does more than to hold a guest. */
+  private static final long NOISE = 32 * MIB;
+
+  private final BalloonDevice balloon = new BalloonDevice("balloon", 0, Duration.ZERO, true, true);
+
+  private TestMachine start(String program, Fd kernel) {
+    return TestMachine.with()
+        .memoryMib(MEMORY_MIB)
+        .commandLine("probe.run=" + program)
+        .readyMarker("balloon=touched")
+        .devices(balloon)
+        .build(kernel)
+        .start();
+  }
+
+  /** Bytes of {@code /proc/self/status}'s VmRSS. */
+  private static long residentBytes() throws IOException {
+    for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+      if (line.startsWith("VmRSS:")) {
+        return Long.parseLong(line.replaceAll("\\D", "")) << 10;
+      }
+    }
+    throw new IOException("no VmRSS");
+  }
+
+  @Test
+  void theHostHasMemoryBackThatIsInTheBalloonAndTheGuestGetsItZeroed() throws IOException {
+    try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
+        TestMachine machine = start("balloon-follow", kernel)) {
+      machine.awaitReady();
+      long touched = residentBytes();
+      balloon.setTarget(REGION);
+      await().until(() -> balloon.gauges().getOrDefault("actual_bytes", 0L) == REGION);
+      long inflated = residentBytes();
+      assertTrue(touched - inflated > REGION - NOISE, touched + " before, " + inflated + " after");
+      Map<String, Long> gauges = balloon.gauges();
+      assertEquals(0, gauges.get("guest_free_bytes"));
+      assertEquals(MEMORY_MIB, Math.ceilDiv(gauges.getOrDefault("guest_total_bytes", 0L), MIB));
+      balloon.setTarget(0);
+      assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
+      assertTrue(machine.console().contains("probe: passed"), machine::console);
+    }
+    // Lists of 256 pages side by side: a call each.
+    assertEquals(REGION / 4096, balloon.counters().get("pages_inflated"));
+    assertEquals(REGION / 4096 / 256, balloon.counters().get("discards"));
+    assertEquals(REGION / 4096, balloon.counters().get("pages_deflated"));
+  }
+
+  @Test
+  void theHostHasPagesBackThatAreReportedFree() {
+    try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
+        TestMachine machine = start("balloon-report", kernel)) {
+      assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
+      assertTrue(machine.console().contains("probe: passed"), machine::console);
+    }
+    assertEquals(REGION, balloon.counters().get("bytes_reported"));
+  }
+
+  @Test
+  void aHostileDriverGetsNothingButItsDue() {
+    try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
+        TestMachine machine = start("balloon-hostile", kernel)) {
+      assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
+      assertTrue(machine.console().contains("probe: passed"), machine::console);
+    }
+    Map<String, Long> counters = balloon.counters();
+    assertEquals(4, counters.get("errors_outside_memory"));
+    // 255 of a list, and 1,023 of each of the oversized one's sixteen parts.
+    assertEquals(255 + 16 * 1023, counters.get("pages_repeated"));
+    assertEquals(5, counters.get("errors_malformed"));
+    assertEquals(3, counters.get("errors_descriptors"));
+    assertEquals(1, counters.get("errors_oversized"));
+  }
+}
