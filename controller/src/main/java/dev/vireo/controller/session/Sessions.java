@@ -3,9 +3,12 @@ package dev.vireo.controller.session;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVmChange;
 import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.node.NodeMeters;
+import dev.vireo.proto.worker.v1.NodeCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -17,7 +20,10 @@ public final class Sessions {
   private final ConcurrentHashMap<String, CompletableFuture<WorkerSession>> awaited =
       new ConcurrentHashMap<>();
 
+  private final NodeMeters nodeMeters;
+
   public Sessions(MicroVms microVms, MeterRegistry meters) {
+    nodeMeters = new NodeMeters(meters);
     Gauge.builder("vireo.sessions", byNode, ConcurrentHashMap::size)
         .description("Workers connected")
         .register(meters);
@@ -56,6 +62,11 @@ public final class Sessions {
 
   void close(String nodeId, WorkerSession session) {
     byNode.remove(nodeId, session);
+  }
+
+  /** A worker says what its microVMs have counted. */
+  void counted(String nodeId, List<NodeCounter> counters) {
+    nodeMeters.hear(nodeId, counters);
   }
 
   private void onChange(MicroVmChange change) {

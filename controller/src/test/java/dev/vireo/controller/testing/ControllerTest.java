@@ -32,6 +32,7 @@ public abstract class ControllerTest {
   @TempDir private Path directory;
   private SqliteStore store;
   protected TestController controller;
+  protected final SimpleMeterRegistry storeMeters = new SimpleMeterRegistry();
 
   @BeforeEach
   final void start() {
@@ -39,9 +40,7 @@ public abstract class ControllerTest {
   }
 
   private void start(ManualTime time) {
-    store =
-        SqliteStore.open(
-            directory.resolve("vireo.db"), Clock.systemUTC(), new SimpleMeterRegistry());
+    store = SqliteStore.open(directory.resolve("vireo.db"), Clock.systemUTC(), storeMeters);
     controller = new TestController(store, time);
   }
 

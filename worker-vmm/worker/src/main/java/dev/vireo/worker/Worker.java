@@ -7,6 +7,7 @@ import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.proto.worker.v1.LogChunk;
+import dev.vireo.proto.worker.v1.NodeCounter;
 import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.worker.boot.BootPlanner;
@@ -28,6 +29,7 @@ import dev.vireo.worker.vmm.VmmProgram;
 import io.grpc.ManagedChannel;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -48,6 +50,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private static final Duration FIRST_REDIAL = Duration.ofMillis(100);
   private static final Duration LONGEST_REDIAL = Duration.ofSeconds(5);
   private static final Duration HOUSEKEEPING = Duration.ofSeconds(30);
+  private static final Duration TALLY_EVERY = Duration.ofSeconds(15);
 
   /** More than CPUs: some of them copy disks. */
   private static final int THREADS = 8;
@@ -67,6 +70,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final LogStreams logs;
   private final ControllerSession session;
   private NodeCapabilities told = NodeCapabilities.getDefaultInstance();
+  private List<NodeCounter> countersTold = List.of();
 
   /**
    * @param state stays the caller's to close, after this
@@ -121,6 +125,16 @@ public final class Worker implements ControlledNode, AutoCloseable {
     threads.execute(launcher::rehearse);
     session.start();
     keepHouse();
+    keepTally();
+  }
+
+  private void keepTally() {
+    time.after(
+        TALLY_EVERY,
+        () -> {
+          threads.execute(microVms::updateTally);
+          keepTally();
+        });
   }
 
   private void keepHouse() {
@@ -159,11 +173,19 @@ public final class Worker implements ControlledNode, AutoCloseable {
       told = now;
       heartbeat.setCapabilities(now);
     }
+    List<NodeCounter> counters = microVms.tally().counters();
+    if (!counters.equals(countersTold)) {
+      countersTold = counters;
+      heartbeat.addAllCounters(counters);
+    }
     return heartbeat.build();
   }
 
   @Override
   public void welcome(Welcome welcome) {
+    synchronized (this) {
+      countersTold = List.of(); // This controller may be another one.
+    }
     microVms.setDesired(welcome.getAssignmentsList());
   }
 

@@ -271,6 +271,10 @@ final class MicroVm {
   private void release(Run run) {
     if (!run.released) {
       run.released = true;
+      Vmm vmm = run.vmm;
+      if (vmm != null) {
+        var _ = node.tally().ask(vmm); // The answer comes before the release takes effect.
+      }
       run.request(VmmRequest.newBuilder().setRelease(ReleaseRequest.getDefaultInstance()));
       killAfter(run, RELEASE_WITHIN);
     }
@@ -281,6 +285,7 @@ final class MicroVm {
     Vmm vmm = run.vmm;
     if (vmm != null) {
       vmm.remove();
+      node.tally().forget(vmm);
     }
     Termination termination = terminationOf(run, exit);
     LOG.log(

@@ -25,12 +25,15 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
 /**
@@ -40,11 +43,16 @@ import java.util.function.Consumer;
 public final class MicroVms {
   private static final System.Logger LOG = System.getLogger("microvm");
 
+  /** VMMs whose counters are asked for: a node may have a thousand. */
+  private static final int ASKED_AT_ONCE = 4;
+
   private final StateDirectory state;
   private final Time time;
   private final Consumer<MicroVmReport> reports;
   private final Map<String, MicroVm> byUid = new ConcurrentHashMap<>();
+  private final Tally tally = new Tally();
   private final Surroundings surroundings;
+  private final AtomicBoolean tallying = new AtomicBoolean();
 
   /**
    * @param executor threads that all microVMs share; may be blocked by copying disks
@@ -110,6 +118,41 @@ public final class MicroVms {
   /** What is true of each, at this moment. */
   public List<MicroVmReport> reports() {
     return byUid.values().stream().map(MicroVm::lastReport).flatMap(Optional::stream).toList();
+  }
+
+  /** What all of them have counted. */
+  public Tally tally() {
+    return tally;
+  }
+
+  /**
+   * Asks all VMMs what they have counted, a few at a time. Does nothing while the last round is not
+   * over.
+   */
+  public void updateTally() {
+    if (!tallying.compareAndSet(false, true)) {
+      return;
+    }
+    Iterator<MicroVm> all = List.copyOf(byUid.values()).iterator();
+    CompletableFuture<?>[] rounds = new CompletableFuture<?>[ASKED_AT_ONCE];
+    for (int i = 0; i < ASKED_AT_ONCE; i++) {
+      rounds[i] = askAll(all);
+    }
+    var _ = CompletableFuture.allOf(rounds).whenComplete((_, _) -> tallying.set(false));
+  }
+
+  private CompletableFuture<Void> askAll(Iterator<MicroVm> left) {
+    MicroVm next;
+    synchronized (left) {
+      if (!left.hasNext()) {
+        return CompletableFuture.completedFuture(null);
+      }
+      next = left.next();
+    }
+    return next.vmm()
+        .thenCompose(
+            vmm -> vmm.map(tally::ask).orElseGet(() -> CompletableFuture.completedFuture(null)))
+        .thenComposeAsync(_ -> askAll(left), surroundings.executor());
   }
 
   /** One microVM's console, if it is here. */
@@ -263,6 +306,11 @@ public final class MicroVms {
     @Override
     public ContextIds contextIds() {
       return contextIds;
+    }
+
+    @Override
+    public Tally tally() {
+      return tally;
     }
 
     @Override

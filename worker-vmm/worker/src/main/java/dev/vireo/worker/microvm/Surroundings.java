@@ -16,6 +16,8 @@ interface Surroundings {
 
   ContextIds contextIds();
 
+  Tally tally();
+
   Time time();
 
   /** Threads that mailboxes share. */

@@ -1,6 +1,7 @@
 package dev.vireo.worker.microvm;
 
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.CREATE;
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.INSPECT;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.PAUSE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RELEASE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESIZE_MEMORY;
@@ -24,6 +25,7 @@ import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
+import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
@@ -102,6 +104,28 @@ class MicroVmTest {
     vmm.becomes(running().toBuilder().setConsoleReady(true).build());
     assertTrue(last().getReady());
     assertEquals(1, last().getAttempt());
+  }
+
+  /** Before the process may go: nobody could ask it afterwards. */
+  @Test
+  void whatAGuestHasCountedIsAskedForWhenItHasEnded() {
+    assign(spec());
+    FakeVmm vmm = launcher.vmm();
+    start(vmm);
+    microVms.updateTally();
+    vmm.answer(INSPECT, hlts(3));
+    assertEquals(3, microVms.tally().counters().getFirst().getValue());
+    vmm.ends(EndCause.END_GUEST_POWER_OFF, "");
+    vmm.answer(INSPECT, hlts(8));
+    vmm.answer(RELEASE);
+    vmm.dies();
+    assertEquals(8, microVms.tally().counters().getFirst().getValue());
+  }
+
+  private static VmmResponse hlts(long count) {
+    return VmmResponse.newBuilder()
+        .setInspection(VmmInspection.newBuilder().putExits("hlt", count))
+        .build();
   }
 
   @Test

@@ -72,6 +72,11 @@ public final class FakeVmm implements Vmm {
     removed = true;
   }
 
+  /** All that it was asked, in order. */
+  public List<VmmRequest> requests() {
+    return List.copyOf(requests);
+  }
+
   /** Answers the open request of this kind with its present status. */
   public void answer(VmmRequest.RequestCase request) {
     answer(request, VmmResponse.newBuilder().setStatus(status).build());
