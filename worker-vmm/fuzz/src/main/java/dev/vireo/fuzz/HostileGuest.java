@@ -53,7 +53,8 @@ final class HostileGuest {
     Register.CONFIG + 1,
     Register.CONFIG + 2,
     Register.CONFIG + 8,
-    Register.CONFIG + 12
+    Register.CONFIG + 12,
+    Register.QUEUE_RESET
   };
   private static final int[] WIDTHS = {4, 1, 2, 8};
 
@@ -150,6 +151,7 @@ final class HostileGuest {
     if (register >= Register.QUEUE_SEL && register <= Register.QUEUE_DEVICE_HIGH) {
       exact &= register == Register.QUEUE_NOTIFY || register == Register.INTERRUPT_ACK;
     }
+    exact &= register != Register.QUEUE_RESET; // After it, chains are there to be taken again.
     device.write(
         register, WIDTHS[operation.c() % WIDTHS.length], Integer.toUnsignedLong(operation.value()));
   }

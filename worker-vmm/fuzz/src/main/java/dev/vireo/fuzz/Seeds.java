@@ -153,6 +153,14 @@ final class Seeds {
             .then(Kind.REQUEST, 0, 0)
             .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
             .bytes());
+    Builder queueReset = started().then(Kind.REQUEST, 0, 0).then(Kind.NOTIFY, 1, 0);
+    for (int queue = 0; queue < 2; queue++) {
+      queueReset
+          .then(Kind.WRITE_REGISTER, 3, 0, 0, queue) // QueueSel
+          .then(Kind.WRITE_REGISTER, 26, 0, 0, 1) // QueueReset
+          .then(Kind.SET_UP_QUEUE, queue, 4);
+    }
+    seeds.put("queue-reset", queueReset.then(Kind.REQUEST, 0, 0).then(Kind.NOTIFY, 1, 0).bytes());
     seeds.putAll(network());
     seeds.putAll(connections());
     seeds.put(

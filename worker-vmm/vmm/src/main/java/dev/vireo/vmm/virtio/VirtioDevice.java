@@ -2,6 +2,7 @@ package dev.vireo.vmm.virtio;
 
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.List;
 import java.util.Map;
 
@@ -15,6 +16,12 @@ import java.util.Map;
 public interface VirtioDevice extends AutoCloseable {
   /** Feature bit: not a legacy device (VIRTIO 1.2, section 6). Every transport offers it. */
   long VERSION_1 = 1L << 32;
+
+  /**
+   * Feature bit: a queue can be reset by itself, and set up again while the others go on (2.6.1).
+   * Offered by those that implement {@link #startQueue}.
+   */
+  long RING_RESET = 1L << 40;
 
   /** Its row in the device catalogue. */
   BackEnd backEnd();
@@ -65,6 +72,16 @@ public interface VirtioDevice extends AutoCloseable {
 
   /** Stops one queue. When it returns, nothing of it is in flight and no ring is written. */
   void stopQueue(int index);
+
+  /**
+   * Serves a queue that was stopped, on the ring that its driver has set up for it since. May fail
+   * with any runtime exception.
+   *
+   * @param activation the present one, whose queues are those that it began with
+   */
+  default void startQueue(int index, Virtqueue queue, Activation activation) {
+    throw new UnsupportedOperationException("no queue of this device is reset by itself");
+  }
 
   /**
    * Stops all of it, and forgets the activation; the next may follow. Harmless if it is not active.

@@ -41,7 +41,7 @@ class ConformanceTest {
           ROOT.resolve("worker-vmm/vmm/src/test/java"),
           ROOT.resolve("device-catalog/src/test/java"));
 
-  private static final int REGISTER_CASES = 10;
+  private static final int REGISTER_CASES = 11;
   private static final int RING_CASES = 9;
   private static final int DISK_CASES = 5;
 

@@ -90,7 +90,7 @@ public final class PowerButton implements VirtioDevice {
 
   @Override
   public long features() {
-    return Virtqueue.FEATURES;
+    return Virtqueue.FEATURES | RING_RESET;
   }
 
   /** 5.8.2: events to the driver, and status from it. */
@@ -155,18 +155,25 @@ public final class PowerButton implements VirtioDevice {
   public void activate(Activation activation) {
     select = 0;
     subselect = 0;
-    GuestMemory memory = activation.memory();
-    Virtqueue eventRing = activation.queues().getFirst().orElse(null);
-    if (eventRing != null) {
-      requireNonNull(events, "not connected").start(eventRing, memory, activation.signals());
-    }
-    Virtqueue statusRing = activation.queues().getLast().orElse(null);
-    if (statusRing != null) {
-      if (status == null) {
-        status = new QueueWorker("status " + id, requireNonNull(statusConnection, "not connected"));
+    for (int i = 0; i < activation.queues().size(); i++) {
+      Virtqueue queue = activation.queues().get(i).orElse(null);
+      if (queue != null) {
+        startQueue(i, queue, activation);
       }
-      status.start(statusRing, memory, activation.signals(), new IgnoredStatus());
     }
+  }
+
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation activation) {
+    GuestMemory memory = activation.memory();
+    if (index == EVENT_QUEUE) {
+      requireNonNull(events, "not connected").start(queue, memory, activation.signals());
+      return;
+    }
+    if (status == null) {
+      status = new QueueWorker("status " + id, requireNonNull(statusConnection, "not connected"));
+    }
+    status.start(queue, memory, activation.signals(), new IgnoredStatus());
   }
 
   /** There is nothing that it could set. */

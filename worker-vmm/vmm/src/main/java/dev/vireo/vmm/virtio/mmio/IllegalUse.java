@@ -29,6 +29,8 @@ enum IllegalUse {
   QUEUE_FROZEN,
   /** QueueReady with a value other than 0 and 1, or 1 for a queue without a size. */
   QUEUE_READY,
+  /** QueueReset without RING_RESET, or with a value other than 1 (4.2.2). */
+  QUEUE_RESET,
   /** A notification before DRIVER_OK (3.1.1), or of a queue that does not exist. */
   NOTIFICATION,
   /** A write to configuration that the device does not let change. */

@@ -56,6 +56,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   private int driverFeaturesSelect;
   private int queueSelect;
   private boolean closed;
+  private @Nullable Activation activation;
   private volatile long driverFeatures;
   private volatile long exitsBeforeDriverOk;
 
@@ -207,6 +208,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       }
       case Register.QUEUE_NUM -> writeQueueSize(value);
       case Register.QUEUE_READY -> writeQueueReady(value);
+      case Register.QUEUE_RESET -> writeQueueReset(value);
       case Register.QUEUE_NOTIFY -> writeQueueNotify(value);
       case Register.STATUS -> writeStatus(value);
       case Register.QUEUE_DESC_LOW,
@@ -318,7 +320,9 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
                 ? Optional.of(new Virtqueue(memory, queue.setup(), driverFeatures))
                 : Optional.empty());
       }
-      device.activate(new Activation(driverFeatures, memory, rings, this));
+      Activation current = new Activation(driverFeatures, memory, rings, this);
+      activation = current;
+      device.activate(current);
     } catch (RuntimeException e) {
       device.deactivate();
       breakDown(IllegalUse.ACTIVATION, e);
@@ -332,6 +336,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
    */
   private void reset() {
     device.deactivate();
+    activation = null;
     queues.forEach(QueueRegisters::reset);
     driverFeatures = 0;
     deviceFeaturesSelect = 0;
@@ -381,7 +386,8 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       illegal(IllegalUse.QUEUE_SELECT);
       return null;
     }
-    if (!hasStatus(DeviceStatus.FEATURES_OK) || hasStatus(DeviceStatus.DRIVER_OK) || queue.ready) {
+    boolean frozen = hasStatus(DeviceStatus.DRIVER_OK) && !queue.wasReset;
+    if (!hasStatus(DeviceStatus.FEATURES_OK) || frozen || queue.ready) {
       illegal(IllegalUse.QUEUE_FROZEN);
       return null;
     }
@@ -408,7 +414,9 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
         QueueRegisters queue = queueToSetUp();
         if (queue != null && queue.size != 0) {
           queue.ready = true;
+          queue.wasReset = false;
           showSelectedQueue();
+          startIfLive(queue);
         } else if (queue != null) {
           illegal(IllegalUse.QUEUE_READY);
         }
@@ -432,6 +440,39 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     }
     queue.ready = false;
     showSelectedQueue();
+  }
+
+  /**
+   * 2.6.1.2: a queue that was reset is set up again as it was at first, and served from then on.
+   */
+  private void startIfLive(QueueRegisters queue) {
+    if (activation == null || needsReset()) {
+      return;
+    }
+    try {
+      Virtqueue ring = new Virtqueue(memory, queue.setup(), driverFeatures);
+      device.startQueue(queueSelect, ring, activation);
+    } catch (RuntimeException e) {
+      breakDown(IllegalUse.ACTIVATION, e);
+    }
+  }
+
+  /**
+   * 4.2.2.1: "The device MUST reset the queue when 1 is written to QueueReset", and present 0 in
+   * QueueReset and QueueReady "when queue reset has completed", which it has when the write
+   * returns.
+   */
+  private void writeQueueReset(int value) {
+    if (value != 1 || (driverFeatures & VirtioDevice.RING_RESET) == 0) {
+      illegal(IllegalUse.QUEUE_RESET);
+      return;
+    }
+    stopQueue();
+    QueueRegisters queue = selectedQueue();
+    if (queue != null) {
+      queue.reset();
+      queue.wasReset = true;
+    }
   }
 
   /**

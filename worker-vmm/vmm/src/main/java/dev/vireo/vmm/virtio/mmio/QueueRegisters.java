@@ -11,6 +11,10 @@ final class QueueRegisters {
   final QueueConnection connection;
   volatile int size;
   volatile boolean ready;
+
+  /** Its driver reset it alone, and may set it up again while the device is live (2.6.1.2). */
+  boolean wasReset;
+
   long descriptorTable;
   long driverArea;
   long deviceArea;
@@ -23,6 +27,7 @@ final class QueueRegisters {
   void reset() {
     size = 0;
     ready = false;
+    wasReset = false;
     descriptorTable = 0;
     driverArea = 0;
     deviceArea = 0;

@@ -112,6 +112,7 @@ public final class NetDevice implements VirtioDevice, ControlRequests.Device {
   @Override
   public long features() {
     return Virtqueue.FEATURES
+        | RING_RESET
         | NetFeature.OFFLOADS
         | NetFeature.MAC
         | NetFeature.MRG_RXBUF
@@ -182,23 +183,27 @@ public final class NetDevice implements VirtioDevice, ControlRequests.Device {
     }
     // What waits there was made for another driver, or for none: it may need what this one cannot.
     taps.getFirst().discardFrames();
-    for (int i = 0; i < (several ? pairs.size() : 1); i++) {
-      QueuePair pair = pairs.get(i);
-      Virtqueue receive = activation.queues().get(2 * i).orElse(null);
-      if (receive != null) {
-        pair.startReceiving(receive, activation);
-      }
-      Virtqueue transmit = activation.queues().get(2 * i + 1).orElse(null);
-      if (transmit != null) {
-        pair.startTransmitting(transmit, activation);
+    controlQueue = several ? 2 * pairs.size() : CONTROL_QUEUE_WITHOUT_MQ;
+    for (int i = 0; i < activation.queues().size(); i++) {
+      Virtqueue queue = activation.queues().get(i).orElse(null);
+      if (queue != null) {
+        startQueue(i, queue, activation);
       }
     }
-    if (activation.has(NetFeature.CTRL_VQ)) {
-      controlQueue = several ? 2 * pairs.size() : CONTROL_QUEUE_WITHOUT_MQ;
-      Virtqueue queue = activation.queues().get(controlQueue).orElse(null);
-      if (queue != null) {
-        startControl(queue, activation);
+  }
+
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation activation) {
+    int pairsServed = activation.has(NetFeature.MQ) ? pairs.size() : 1;
+    if (index < 2 * pairsServed) {
+      QueuePair pair = pairs.get(index / 2);
+      if (index % 2 == 0) {
+        pair.startReceiving(queue, activation);
+      } else {
+        pair.startTransmitting(queue, activation);
       }
+    } else if (index == controlQueue && activation.has(NetFeature.CTRL_VQ)) {
+      startControl(queue, activation);
     }
   }
 

@@ -52,7 +52,7 @@ public final class EntropyDevice implements VirtioDevice {
 
   @Override
   public long features() {
-    return Virtqueue.FEATURES;
+    return Virtqueue.FEATURES | RING_RESET;
   }
 
   @Override
@@ -77,10 +77,11 @@ public final class EntropyDevice implements VirtioDevice {
 
   @Override
   public void activate(Activation activation) {
-    activation.queues().getFirst().ifPresent(queue -> serve(queue, activation));
+    activation.queues().getFirst().ifPresent(queue -> startQueue(0, queue, activation));
   }
 
-  private void serve(Virtqueue queue, Activation activation) {
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation activation) {
     if (worker == null) {
       worker = new QueueWorker("rng " + id, requireNonNull(connection, "not connected"));
     }

@@ -10,6 +10,7 @@ import dev.vireo.catalog.Arm64Platform;
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
+import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -140,6 +141,19 @@ final class PowerButtonTest {
     awaitUsed(4);
     assertEquals(event(1, 116, 1), event(0));
     assertEquals(event(0, 0, 0), event(3));
+  }
+
+  /** VIRTIO 1.2, section 2.6.1. */
+  @Test
+  void aQueueThatIsResetAloneIsServedAgain() {
+    driver.initialize(button.features());
+    driver.write(Register.QUEUE_SEL, 0);
+    driver.write(Register.QUEUE_RESET, 1);
+    ring.clear();
+    driver.setUpQueue(0);
+    offerBuffers(0, 4);
+    button.press();
+    awaitUsed(4);
   }
 
   @Test

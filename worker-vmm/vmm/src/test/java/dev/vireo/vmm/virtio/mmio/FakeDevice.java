@@ -4,6 +4,7 @@ import dev.vireo.catalog.BackEnd;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -11,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 
 /** A device with two queues that does no I/O but remembers what the transport asked of it. */
 final class FakeDevice implements VirtioDevice {
-  static final long FEATURES = 1L << 3 | 1L << 28 | 1L << 29 | 1L << 40;
+  static final long FEATURES = 1L << 3 | 1L << 28 | 1L << 29 | RING_RESET;
   static final int QUEUE_SIZE = 64;
 
   final byte[] config = {1, 2, 3, 4, 5, 6, 7};
@@ -78,6 +79,14 @@ final class FakeDevice implements VirtioDevice {
       throw activationFailure;
     }
     activation = newActivation;
+  }
+
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation current) {
+    calls.add("start " + index + " of " + queue.size());
+    if (activationFailure != null) {
+      throw activationFailure;
+    }
   }
 
   @Override

@@ -460,6 +460,113 @@ class MmioTransportTest {
     }
   }
 
+  /** Section 2.6.1. */
+  @Nested
+  class QueueReset {
+    private void live() {
+      driver.initialize(VirtioDevice.RING_RESET);
+    }
+
+    private void resetQueue() {
+      driver.write(Register.QUEUE_RESET, 1);
+    }
+
+    @Test
+    void stopsTheQueueAndIsDoneWhenTheWriteReturns() {
+      live();
+      resetQueue();
+      assertEquals("stop 0", device.calls.getLast());
+      assertEquals(0, driver.read(Register.QUEUE_RESET));
+      assertEquals(0, driver.read(Register.QUEUE_READY));
+      assertEquals(LIVE, driver.status(), "the device goes on");
+    }
+
+    @Test
+    void leavesNothingOfWhatTheQueueWas() {
+      live();
+      resetQueue();
+      assertEquals(0, transport.inspect().queues().getFirst().size());
+      assertIllegal(IllegalUse.QUEUE_READY, () -> driver.write(Register.QUEUE_READY, 1));
+    }
+
+    @Test
+    void letsTheDriverSetTheQueueUpAgainSmallerToo() {
+      live();
+      resetQueue();
+      QueueSetup was = ring.setup();
+      driver.setUpQueue(
+          0, new QueueSetup(8, was.descriptorTable(), was.availableRing(), was.usedRing()));
+      assertEquals("start 0 of 8", device.calls.getLast());
+      assertEquals(1, driver.read(Register.QUEUE_READY));
+      assertIllegal(IllegalUse.QUEUE_FROZEN, () -> driver.write(Register.QUEUE_NUM, 16));
+      resetQueue();
+      driver.setUpQueue(0);
+      assertEquals("start 0 of 64", device.calls.getLast(), "as often as it likes");
+    }
+
+    @Test
+    void thawsNoOtherQueue() {
+      live();
+      resetQueue();
+      driver.write(Register.QUEUE_SEL, 1);
+      assertIllegal(IllegalUse.QUEUE_FROZEN, () -> driver.write(Register.QUEUE_NUM, 8));
+    }
+
+    @Test
+    void needsTheFeature() {
+      driver.initialize(0);
+      assertIllegal(IllegalUse.QUEUE_RESET, this::resetQueue);
+      assertEquals(1, driver.read(Register.QUEUE_READY));
+    }
+
+    @Test
+    void isAskedForByOneOnly() {
+      live();
+      assertIllegal(IllegalUse.QUEUE_RESET, () -> driver.write(Register.QUEUE_RESET, 0));
+      assertIllegal(IllegalUse.QUEUE_RESET, () -> driver.write(Register.QUEUE_RESET, 3));
+      assertEquals(1, driver.read(Register.QUEUE_READY));
+    }
+
+    @Test
+    void ofAQueueThatDoesNotExistIsIllegal() {
+      live();
+      driver.write(Register.QUEUE_SEL, 2);
+      assertIllegal(IllegalUse.QUEUE_SELECT, this::resetQueue);
+    }
+
+    @Test
+    void beforeDriverOkClearsWhatWasSetUp() {
+      driver.negotiate(VirtioDevice.RING_RESET);
+      driver.setUpQueue(0);
+      resetQueue();
+      assertEquals(0, transport.inspect().queues().getFirst().size());
+      driver.setUpQueue(0);
+      assertFalse(device.calls.getLast().startsWith("st"), "nothing is served yet");
+      driver.ready();
+      assertEquals(LIVE, driver.status());
+    }
+
+    @Test
+    void withAnIllegalRingAfterItNeedsAReset() {
+      live();
+      resetQueue();
+      driver.setUpQueue(0, new QueueSetup(64, 1, 2, 4));
+      assertTrue((driver.status() & NEEDS_RESET) != 0);
+      assertEquals(1, illegal(IllegalUse.ACTIVATION));
+    }
+
+    @Test
+    void endsWithTheDevicesOwnReset() {
+      live();
+      resetQueue();
+      driver.negotiate(0);
+      driver.setUpQueue(0);
+      driver.ready();
+      assertEquals("activate", device.calls.getLast());
+      assertIllegal(IllegalUse.QUEUE_FROZEN, () -> driver.write(Register.QUEUE_READY, 1));
+    }
+  }
+
   @Nested
   class Notification {
     @Test
@@ -667,13 +774,13 @@ class MmioTransportTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {0x018, 0x01c, 0x028, 0x03c, 0x048, 0x054, 0x0c0, 0x0f8, 0x014, 0x050})
+    @ValueSource(ints = {0x018, 0x01c, 0x028, 0x03c, 0x048, 0x054, 0x0c4, 0x0f8, 0x014, 0x050})
     void thatDoNotExistOrCannotBeReadGiveZero(int register) {
       assertIllegal(IllegalUse.NO_SUCH_REGISTER, () -> assertEquals(0, driver.read(register)));
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {0x000, 0x004, 0x010, 0x034, 0x060, 0x0b0, 0x0fc, 0x018, 0x0c0})
+    @ValueSource(ints = {0x000, 0x004, 0x010, 0x034, 0x060, 0x0b0, 0x0fc, 0x018, 0x0c4})
     void thatDoNotExistOrCannotBeWrittenTakeNothing(int register) {
       assertIllegal(IllegalUse.NO_SUCH_REGISTER, () -> driver.write(register, 1));
     }

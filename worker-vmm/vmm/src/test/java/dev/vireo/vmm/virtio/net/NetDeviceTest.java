@@ -86,6 +86,7 @@ class NetDeviceTest {
       NetGuest guest = guest();
       assertEquals(
           VirtioDevice.VERSION_1
+              | VirtioDevice.RING_RESET
               | Virtqueue.EVENT_IDX
               | Virtqueue.INDIRECT_DESC
               | 0b111 // CSUM, GUEST_CSUM, CTRL_GUEST_OFFLOADS
@@ -915,6 +916,41 @@ class NetDeviceTest {
       guest.tap().send(frame(100, 0));
       assertGoesOn(guest);
       assertFalse(guest.receive().hasUsed());
+    }
+
+    /**
+     * 2.6.1: what waits in the interface meanwhile comes into the new ring, and nothing into the
+     * old.
+     */
+    @Test
+    void aReceiveQueueThatIsResetAloneBringsFramesIntoItsNewRing() {
+      NetGuest guest = guest().initialize();
+      guest.giveBuffer(0, 2048);
+      resetQueue(guest, RECEIVE);
+      guest.tap().send(frame(100, 7));
+      assertGoesOn(guest);
+      assertFalse(guest.receive().hasUsed());
+      guest.receive().clear();
+      guest.driver.setUpQueue(RECEIVE, guest.receive().setup());
+      guest.giveBuffer(3, 2048);
+      assertEquals(new GuestRing.Used(3, 112), guest.awaitUsed(RECEIVE));
+    }
+
+    @Test
+    void aTransmitAndAControlQueueThatAreResetAloneAreServedAgain() {
+      NetGuest guest = guest().initialize();
+      for (int queue : new int[] {TRANSMIT, 2}) {
+        resetQueue(guest, queue);
+        guest.rings.get(queue).clear();
+        guest.driver.setUpQueue(queue, guest.rings.get(queue).setup());
+      }
+      assertGoesOn(guest);
+      assertEquals(Control.OK, guest.command(2, Control.GUEST_OFFLOADS, 0, 2, 0, 0, 0, 0, 0, 0, 0));
+    }
+
+    private static void resetQueue(NetGuest guest, int queue) {
+      guest.driver.write(Register.QUEUE_SEL, queue);
+      guest.driver.write(Register.QUEUE_RESET, 1);
     }
 
     @Test

@@ -119,6 +119,18 @@ class EntropyDeviceTest {
     return bytes;
   }
 
+  /** VIRTIO 1.2, section 2.6.1: both rings begin at their beginning. */
+  @Test
+  void aQueueThatIsResetAloneIsServedAgain() {
+    ask(BUFFERS, 16);
+    driver.write(Register.QUEUE_SEL, 0);
+    driver.write(Register.QUEUE_RESET, 1);
+    ring.clear();
+    driver.setUpQueue(0);
+    assertEquals(new GuestRing.Used(0, 16), ask(BUFFERS, 16));
+    assertEquals(1, ring.usedIndex());
+  }
+
   @Test
   void isFoundByItsNumberAndHasNoConfiguration() {
     assertEquals(4, driver.read(Register.DEVICE_ID));
