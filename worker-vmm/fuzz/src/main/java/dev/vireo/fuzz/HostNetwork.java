@@ -1,6 +1,5 @@
 package dev.vireo.fuzz;
 
-import com.kenai.jffi.LastError;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.Libc;
@@ -106,8 +105,7 @@ final class HostNetwork implements AutoCloseable {
 
   private Object ioctl(Queue queue, long request, long argument) {
     if (deleted) {
-      LastError.getInstance().set(Errno.EBADFD);
-      return -1;
+      return Linux.fail(Errno.EBADFD);
     }
     if ((int) request == TUNGETIFF) {
       MemorySegment.ofAddress(argument).reinterpret(IFREQ_BYTES).setString(0, "fuzz0");
@@ -159,8 +157,7 @@ final class HostNetwork implements AutoCloseable {
   }
 
   private static Object fail(int errno) {
-    LastError.getInstance().set(errno);
-    return -1L;
+    return (long) Linux.fail(errno);
   }
 
   // The host's side of it

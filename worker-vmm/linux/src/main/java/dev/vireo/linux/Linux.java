@@ -49,6 +49,16 @@ public final class Linux {
   }
 
   /**
+   * Fails as the C library does, for a {@link Libc} that stands in for it.
+   *
+   * @return −1, and leaves {@code error} as errno
+   */
+  public static int fail(int error) {
+    LastError.getInstance().set(error);
+    return -1;
+  }
+
+  /**
    * The result, unless it is −1.
    *
    * @throws LinuxException with errno, if it is −1
