@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.RegisterPageMode;
+import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.Vsock;
 import java.nio.charset.StandardCharsets;
 import java.util.HashSet;
@@ -74,6 +75,10 @@ final class SpecValidator {
         spec.getVmm().getRegisterPage() == RegisterPageMode.UNRECOGNIZED,
         "spec.vmm.register_page",
         "is none of AUTO, LAZY, STRICT, CLASSIC.");
+    violations.invalidIf(
+        spec.getVmm().getCompiler() == VmmCompiler.UNRECOGNIZED,
+        "spec.vmm.compiler",
+        "is none of AUTO, LEAN, FAST.");
     if (spec.getDesiredState() != DesiredState.DESIRED_STATE_UNSPECIFIED
         && spec.getDesiredState() != DesiredState.DESIRED_RUNNING) {
       violations.add(

@@ -1,6 +1,7 @@
 package dev.vireo.controller.api;
 
 import static dev.vireo.proto.v1.RegisterPageMode.REGISTER_PAGE_STRICT;
+import static dev.vireo.proto.v1.VmmCompiler.VMM_COMPILER_FAST;
 import static java.util.Objects.requireNonNull;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -199,6 +200,13 @@ final class SpecValidatorTest {
     assertEquals(
         invalid("spec.vmm.register_page"),
         wrong(spec -> spec.getVmmBuilder().setRegisterPageValue(99)));
+  }
+
+  @Test
+  void theCompilerIsOneThatThereIs() {
+    assertEquals(Map.of(), wrong(spec -> spec.getVmmBuilder().setCompiler(VMM_COMPILER_FAST)));
+    assertEquals(
+        invalid("spec.vmm.compiler"), wrong(spec -> spec.getVmmBuilder().setCompilerValue(99)));
   }
 
   @Test

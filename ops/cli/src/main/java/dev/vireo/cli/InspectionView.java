@@ -7,6 +7,7 @@ import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.MicroVmStatus;
 import dev.vireo.proto.v1.QueueInspection;
 import dev.vireo.proto.v1.RegisterPageMode;
+import dev.vireo.proto.v1.VmmCompiler;
 import java.io.PrintStream;
 import java.util.Comparator;
 import java.util.List;
@@ -21,11 +22,12 @@ public final class InspectionView {
     MicroVmStatus status = answer.getMicrovm().getStatus();
     Inspection inspection = answer.getInspection();
     out.println(
-        "%s  %s on %s, VMM process %d, %s of memory (proportional), %s of console"
+        "%s  %s on %s, %sVMM process %d, %s of memory (proportional), %s of console"
             .formatted(
                 Api.id(answer.getMicrovm()),
                 status.getState(),
                 Text.orDash(Api.id(status.getNode())),
+                compiler(inspection.getCompiler()),
                 inspection.getVmmPid(),
                 Text.bytes(inspection.getPssBytes()),
                 Text.bytes(inspection.getConsoleBytes())));
@@ -37,6 +39,15 @@ public final class InspectionView {
     printDevices(inspection.getDevicesList(), out);
     printExits(inspection, out);
     printTimings(inspection.getTimings(), out);
+  }
+
+  /** By the name that {@code run --compiler} takes, in front of what it is of. */
+  private static String compiler(VmmCompiler compiler) {
+    return switch (compiler) {
+      case VMM_COMPILER_LEAN -> "lean ";
+      case VMM_COMPILER_FAST -> "fast ";
+      case VMM_COMPILER_UNSPECIFIED, VMM_COMPILER_AUTO, UNRECOGNIZED -> "";
+    };
   }
 
   /** The device table and, below it, properties, queues and counters. */

@@ -17,6 +17,7 @@ import dev.vireo.proto.v1.Placement;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.Vmm;
+import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.Vsock;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -76,6 +77,18 @@ final class RunCommand implements Callable<Integer> {
     CMDLINE,
     ACPI,
     FDT;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
+  }
+
+  /** How thoroughly the VMM compiles itself. */
+  enum CompilerChoice {
+    AUTO,
+    LEAN,
+    FAST;
 
     @Override
     public String toString() {
@@ -239,6 +252,16 @@ final class RunCommand implements Callable<Integer> {
   private RegisterPage registerPage = RegisterPage.AUTO;
 
   @Option(
+      names = "--compiler",
+      paramLabel = "KIND",
+      defaultValue = "auto",
+      description =
+          "How the VMM compiles itself: ${COMPLETION-CANDIDATES}. fast: a third less CPU time for"
+              + " each I/O, some MiB more memory, a slower start. Default: ${DEFAULT-VALUE}, which"
+              + " is lean.")
+  private CompilerChoice compiler = CompilerChoice.AUTO;
+
+  @Option(
       names = "--node-selector",
       paramLabel = "KEY=VALUE",
       description = "Only nodes with this label; repeatable.")
@@ -377,6 +400,12 @@ final class RunCommand implements Callable<Integer> {
                           case LAZY -> RegisterPageMode.REGISTER_PAGE_LAZY;
                           case STRICT -> RegisterPageMode.REGISTER_PAGE_STRICT;
                           case CLASSIC -> RegisterPageMode.REGISTER_PAGE_CLASSIC;
+                        })
+                    .setCompiler(
+                        switch (compiler) {
+                          case AUTO -> VmmCompiler.VMM_COMPILER_AUTO;
+                          case LEAN -> VmmCompiler.VMM_COMPILER_LEAN;
+                          case FAST -> VmmCompiler.VMM_COMPILER_FAST;
                         }));
     if (vsock || vsockCid != null) {
       spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));

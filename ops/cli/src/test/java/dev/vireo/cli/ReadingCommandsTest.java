@@ -25,6 +25,7 @@ import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.QueueInspection;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.VsockStatus;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -171,6 +172,7 @@ class ReadingCommandsTest {
     controller.inspection(
         Inspection.newBuilder()
             .setVmmPid(4242)
+            .setCompiler(VmmCompiler.VMM_COMPILER_FAST)
             .setAnnouncement("ACPI")
             .setCommandLine("console=ttyS0")
             .setPssBytes(13 << 20)
@@ -207,7 +209,7 @@ class ReadingCommandsTest {
 
     assertEquals(
         """
-        web-1  RUNNING on here, VMM process 4242, 13.0 MiB of memory (proportional), 2.0 KiB of console
+        web-1  RUNNING on here, fast VMM process 4242, 13.0 MiB of memory (proportional), 2.0 KiB of console
         devices announced by acpi; arguments: console=ttyS0
 
         SLOT  DEVICE  ID    BACK END  ADDRESS     SIZE     GSI  STATUS     FEATURES         REGISTERS  EXITS/IO

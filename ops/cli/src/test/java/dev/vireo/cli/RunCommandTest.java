@@ -22,6 +22,7 @@ import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.RateLimit;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.VmmCompiler;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
@@ -48,7 +49,7 @@ class RunCommandTest {
             "run job --project default --kernel /boot/vmlinuz --vcpus 2 --memory 1G".split(" "),
             "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
             "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
-            "--entropy --vsock --register-page strict --net auto".split(" "),
+            "--entropy --vsock --register-page strict --compiler fast --net auto".split(" "),
             "--balloon 64M,reporting,statistics=1500ms,deflate-on-oom".split(" "),
             "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
                 .split(" "),
@@ -66,6 +67,7 @@ class RunCommandTest {
     assertEquals("quiet panic=-1", spec.getBoot().getCommandLine());
     assertEquals(Announcement.ACPI, spec.getBoot().getAnnouncement());
     assertEquals(RegisterPageMode.REGISTER_PAGE_STRICT, spec.getVmm().getRegisterPage());
+    assertEquals(VmmCompiler.VMM_COMPILER_FAST, spec.getVmm().getCompiler());
     assertEquals(
         List.of(disk("root", "/srv/root.raw", false), disk("disk1", "/srv/data.raw", true)),
         spec.getDisksList());

@@ -16,7 +16,7 @@ import java.util.zip.ZipEntry;
  * outer machine's Java instead of its own, no archive of classes, and another native library.
  */
 final class ForeignVmm {
-  private static final String ARGUMENTS = "vmm.args";
+  private static final List<String> ARGUMENTS = List.of("vmm.args", "fast.args");
   private static final String LIBRARY = "libjffi-1.2.so";
 
   private final Path home;
@@ -36,11 +36,13 @@ final class ForeignVmm {
     FileTrees.delete(home.resolve("runtime"));
     Files.createSymbolicLink(home.resolve("runtime"), Path.of("/java"));
     Files.deleteIfExists(home.resolve("vmm.jsa"));
-    List<String> arguments =
-        Files.readAllLines(home.resolve(ARGUMENTS)).stream()
-            .filter(argument -> !argument.startsWith("-XX:SharedArchiveFile="))
-            .toList();
-    Files.write(home.resolve(ARGUMENTS), arguments);
+    for (String file : ARGUMENTS) {
+      List<String> arguments =
+          Files.readAllLines(home.resolve(file)).stream()
+              .filter(argument -> !argument.startsWith("-XX:SharedArchiveFile="))
+              .toList();
+      Files.write(home.resolve(file), arguments);
+    }
     putLibrary(worker.resolve("lib"));
   }
 

@@ -28,6 +28,7 @@ class ForeignVmmTest {
     write(vmm.resolve("native/libjffi-1.2.so"), "x86");
     write(vmm.resolve("lib/vireo-vmm.jar"), "classes");
     write(vmm.resolve("vmm.args"), "-Xmx8m\n-XX:SharedArchiveFile=vmm.jsa\n-jar\n");
+    write(vmm.resolve("fast.args"), "-XX:SharedArchiveFile=vmm.jsa\n-jar\n");
     write(worker.resolve("lib/jffi-1.4.3.jar"), "classes");
     Path jar = worker.resolve("lib/jffi-1.4.3-native.jar");
     try (OutputStream file = Files.newOutputStream(jar);
@@ -43,6 +44,7 @@ class ForeignVmmTest {
     assertEquals(Path.of("/java"), Files.readSymbolicLink(vmm.resolve("runtime")));
     assertEquals("aarch64-Linux", Files.readString(vmm.resolve("native/libjffi-1.2.so")));
     assertEquals("-Xmx8m\n-jar\n", Files.readString(vmm.resolve("vmm.args")));
+    assertEquals("-jar\n", Files.readString(vmm.resolve("fast.args")));
     assertFalse(Files.exists(vmm.resolve("vmm.jsa")));
     assertEquals("classes", Files.readString(vmm.resolve("lib/vireo-vmm.jar")));
   }

@@ -24,6 +24,7 @@ import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
 import dev.vireo.worker.vmm.VmmAdoption;
 import dev.vireo.worker.vmm.VmmHost;
+import dev.vireo.worker.vmm.VmmKind;
 import dev.vireo.worker.vmm.VmmPool;
 import dev.vireo.worker.vmm.VmmProgram;
 import io.grpc.ManagedChannel;
@@ -41,6 +42,9 @@ import java.util.function.Consumer;
  * controller and makes its desired state true.
  */
 public final class Worker implements ControlledNode, AutoCloseable {
+  /** Few ask for fast VMMs, and an idle one would cost its memory on every node. */
+  private static final int NONE_IN_RESERVE = 0;
+
   /** Also long enough for a JVM in an emulated node to start. */
   private static final Duration VMM_ANSWERS_WITHIN = Duration.ofSeconds(60);
 
@@ -64,6 +68,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final ExecutorService threads;
   private final VmmHost host;
   private final VmmPool pool;
+  private final VmmPool unpooled;
   private final VmmLauncher launcher;
   private final MicroVms microVms;
   private final Inspector inspector;
@@ -106,11 +111,14 @@ public final class Worker implements ControlledNode, AutoCloseable {
                     .unstarted(task));
     this.host = new VmmHost(state, program, bootId, random, time, VMM_ANSWERS_WITHIN);
     int parallelSpawns = Runtime.getRuntime().availableProcessors();
-    this.pool = new VmmPool(host::spawn, poolSize, parallelSpawns, threads, time);
+    this.pool =
+        new VmmPool(() -> host.spawn(VmmKind.LEAN), poolSize, parallelSpawns, threads, time);
+    this.unpooled =
+        new VmmPool(() -> host.spawn(VmmKind.FAST), NONE_IN_RESERVE, parallelSpawns, threads, time);
     this.session =
         new ControllerSession(
             channel, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
-    this.launcher = new VmmLauncher(planner, pool, threads, VMM_ANSWERS_WITHIN);
+    this.launcher = new VmmLauncher(planner, pool, unpooled, threads, VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
             state, launcher, new Reservations(facts.capacity()), time, threads, session::report);
@@ -219,6 +227,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   public void close() {
     session.close();
     pool.close();
+    unpooled.close();
     time.close();
     threads.shutdown();
     host.close();

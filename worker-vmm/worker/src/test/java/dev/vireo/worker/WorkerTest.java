@@ -13,6 +13,7 @@ import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Termination.Cause;
+import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.Inspect;
@@ -38,6 +39,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** A whole worker between a controller and VMM processes that have no guest. */
 class WorkerTest {
@@ -125,6 +128,21 @@ class WorkerTest {
     controller.remove(UID, true);
     await().until(() -> report().getOutcome() == Outcome.REMOVED);
     assertEquals(List.of(), state.microVmUids());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "VMM_COMPILER_AUTO, false",
+    "VMM_COMPILER_LEAN, false",
+    "VMM_COMPILER_FAST, true",
+  })
+  void aVmmIsOfTheKindThatItsSpecAsksFor(VmmCompiler compiler, boolean fast) throws Exception {
+    MicroVmSpec.Builder spec = spec("", RestartPolicy.NEVER);
+    spec.getVmmBuilder().setCompiler(compiler);
+    controller.assign(assignment("", RestartPolicy.NEVER).toBuilder().setSpec(spec).build());
+    awaitState(MicroVmState.RUNNING);
+    String commandLine = Files.readString(Path.of("/proc/" + vmmPid() + "/cmdline"));
+    assertEquals(fast, commandLine.contains(ScriptedVmm.FAST_MARK));
   }
 
   @Test

@@ -3,6 +3,7 @@ package dev.vireo.vmm.control;
 import dev.vireo.proto.vmm.v1.DeviceCounters;
 import dev.vireo.proto.vmm.v1.QueueCounters;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
+import dev.vireo.proto.vmm.v1.VmmCompiler;
 import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
@@ -11,7 +12,23 @@ import dev.vireo.vmm.virtio.mmio.TransportInspection;
 
 /** What the machine counts, as the wire has it. */
 final class Inspections {
+  /** Set beside the JVM's own options, where the two are chosen (src/packaging/package.sh). */
+  private static final String COMPILER = System.getProperty("vireo.compiler", "");
+
   private Inspections() {}
+
+  /** What this VMM's JVM was started with. */
+  static VmmCompiler compiler() {
+    return compiler(COMPILER);
+  }
+
+  static VmmCompiler compiler(String name) {
+    return switch (name) {
+      case "lean" -> VmmCompiler.VMM_COMPILER_LEAN;
+      case "fast" -> VmmCompiler.VMM_COMPILER_FAST;
+      default -> VmmCompiler.VMM_COMPILER_UNSPECIFIED;
+    };
+  }
 
   static void fill(VmmInspection.Builder inspection, Machine machine) {
     inspection

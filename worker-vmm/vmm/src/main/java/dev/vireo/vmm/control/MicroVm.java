@@ -417,6 +417,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
       current = machine;
       inspection.setAnnouncement(request.getKernel().getAnnouncement());
     }
+    inspection.setCompiler(Inspections.compiler());
     if (current != null) {
       Inspections.fill(inspection, current);
     }

@@ -33,6 +33,7 @@ import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import java.lang.foreign.Arena;
@@ -87,6 +88,7 @@ public final class BootPlanner {
    */
   public BootFiles open(MicroVmSpec spec) throws RejectedException {
     checkSize(spec);
+    checkCompiler(spec);
     List<Fd> opened = new ArrayList<>();
     try {
       Fd kvm = openFile(kvmDevice.toString(), READ_WRITE, KVM_UNAVAILABLE, "", opened);
@@ -428,6 +430,15 @@ public final class BootPlanner {
 
   private static String words(Fd.Type type) {
     return type.name().toLowerCase(java.util.Locale.ROOT).replace('_', ' ');
+  }
+
+  private static void checkCompiler(MicroVmSpec spec) throws RejectedException {
+    if (spec.getVmm().getCompiler() == VmmCompiler.UNRECOGNIZED) {
+      throw new RejectedException(
+          FIELD_UNSUPPORTED,
+          "spec.vmm.compiler",
+          "this node's worker does not know compiler " + spec.getVmm().getCompilerValue());
+    }
   }
 
   private static RegisterPageMode registerPage(MicroVmSpec spec) throws RejectedException {

@@ -7,6 +7,7 @@ import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.QueueInspection;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.VcpuInspection;
+import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.vmm.v1.DeviceCounters;
 import dev.vireo.proto.vmm.v1.InspectRequest;
 import dev.vireo.proto.vmm.v1.QueueCounters;
@@ -102,6 +103,13 @@ public final class Inspector {
                   case ANNOUNCEMENT_MODE_UNSPECIFIED, UNRECOGNIZED -> "";
                 })
             .setCommandLine(of.getCommandLine())
+            .setCompiler(
+                switch (of.getCompiler()) {
+                  case VMM_COMPILER_LEAN -> VmmCompiler.VMM_COMPILER_LEAN;
+                  case VMM_COMPILER_FAST -> VmmCompiler.VMM_COMPILER_FAST;
+                  case VMM_COMPILER_UNSPECIFIED, UNRECOGNIZED ->
+                      VmmCompiler.VMM_COMPILER_UNSPECIFIED;
+                })
             .putAllExits(of.getExitsMap())
             .setTimings(timings(of.getStatus().getTimings()))
             .setConsoleBytes(of.getStatus().getConsoleBytes())

@@ -26,22 +26,27 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.function.Function;
 
-/** Launches from the pool of idle VMMs. */
+/** Launches from the pools of VMMs, one for each way in which they are compiled. */
 public final class VmmLauncher implements Launcher {
   private static final System.Logger LOG = System.getLogger("microvm");
 
   private final BootPlanner planner;
-  private final VmmPool pool;
+  private final VmmPool lean;
+  private final VmmPool fast;
   private final Executor executor;
   private final Duration answerWithin;
 
   /**
+   * @param lean of VMMs with the light compiler, which is what AUTO means
+   * @param fast of VMMs with the optimizing one
    * @param executor for what blocks: copying disks
    * @param answerWithin what a VMM may take to set a VM up
    */
-  public VmmLauncher(BootPlanner planner, VmmPool pool, Executor executor, Duration answerWithin) {
+  public VmmLauncher(
+      BootPlanner planner, VmmPool lean, VmmPool fast, Executor executor, Duration answerWithin) {
     this.planner = planner;
-    this.pool = pool;
+    this.lean = lean;
+    this.fast = fast;
     this.executor = executor;
     this.answerWithin = answerWithin;
   }
@@ -80,9 +85,18 @@ public final class VmmLauncher implements Launcher {
       files.close();
       return CompletableFuture.failedFuture(e);
     }
-    return pool.take()
+    return poolFor(assignment.getSpec())
+        .take()
         .thenComposeAsync(vmm -> create(vmm, assignment, own, directory, listener), executor)
         .whenComplete((response, failure) -> own.close());
+  }
+
+  private VmmPool poolFor(MicroVmSpec spec) {
+    return switch (spec.getVmm().getCompiler()) {
+      case VMM_COMPILER_UNSPECIFIED, VMM_COMPILER_AUTO, VMM_COMPILER_LEAN -> lean;
+      case VMM_COMPILER_FAST -> fast;
+      case UNRECOGNIZED -> throw new IllegalStateException("BootPlanner has refused it");
+    };
   }
 
   private CompletableFuture<VmmResponse> create(

@@ -129,6 +129,9 @@ public final class VmmAdoption {
     if (!record.getVmmHome().equals(host.program().home().toString())) {
       return refuse(vmm, record, "is idle and of another build");
     }
+    if (!record.getKind().equals(VmmKind.POOLED.label())) {
+      return refuse(vmm, record, "is idle and of a kind that is not pooled");
+    }
     try {
       vmm.directory().removeAssignment();
       return found(new Found.Idle(vmm));

@@ -71,7 +71,7 @@ public final class VmmHost implements AutoCloseable {
    *
    * @return the process once it is warm and idle
    */
-  public CompletableFuture<Vmm> spawn() {
+  public CompletableFuture<Vmm> spawn(VmmKind kind) {
     VmmDirectory directory;
     VmmProcess vmm;
     try {
@@ -80,7 +80,7 @@ public final class VmmHost implements AutoCloseable {
       return CompletableFuture.failedFuture(new VmmGoneException("no VMM can be started: " + e, e));
     }
     try {
-      vmm = start(directory);
+      vmm = start(directory, kind);
     } catch (IOException | LinuxException e) {
       remove(directory);
       return CompletableFuture.failedFuture(
@@ -112,9 +112,13 @@ public final class VmmHost implements AutoCloseable {
     }
   }
 
-  private VmmProcess start(VmmDirectory directory) throws IOException {
+  private VmmProcess start(VmmDirectory directory, VmmKind kind) throws IOException {
     VmmRecord record =
-        VmmRecord.newBuilder().setBootId(bootId).setVmmHome(program.home().toString()).build();
+        VmmRecord.newBuilder()
+            .setBootId(bootId)
+            .setVmmHome(program.home().toString())
+            .setKind(kind.label())
+            .build();
     directory.write(record);
     directory.createExitRecord();
     String socketPath = directory.controlSocket().toString();
@@ -125,7 +129,7 @@ public final class VmmHost implements AutoCloseable {
           Spawner.spawn(
               new Spawner.Command(
                   program.executable().toString(),
-                  kvm == null ? program.arguments() : program.rehearsalArguments(),
+                  kvm == null ? program.arguments(kind) : program.rehearsalArguments(kind),
                   program.environment(),
                   program.home().toString(),
                   log,

@@ -184,6 +184,13 @@ class BootPlannerTest {
   }
 
   @Test
+  void refusesACompilerThatItDoesNotKnow() {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getVmmBuilder().setCompilerValue(99);
+    refused("FIELD_UNSUPPORTED", "spec.vmm.compiler", spec);
+  }
+
+  @Test
   void disksHaveTheFirstSlotsWhateverElseThereIs() throws Exception {
     MicroVmSpec.Builder spec = spec("probe");
     spec.getEntropyBuilder()

@@ -26,6 +26,9 @@ import java.util.Map;
  * {@code hang}, {@code crash}, or runs on).
  */
 public final class ScriptedVmm {
+  /** An argument of the fast kind alone. */
+  public static final String FAST_MARK = "-Dvireo.compiler=fast";
+
   private final UnixListener listener = new UnixListener(Fd.owning(3));
   private VmmStatus status =
       VmmStatus.newBuilder()
@@ -55,11 +58,14 @@ public final class ScriptedVmm {
             "-cp",
             System.getProperty("java.class.path"),
             ScriptedVmm.class.getName()));
+    List<String> fast = new ArrayList<>(List.of(FAST_MARK));
+    fast.addAll(arguments);
     return new VmmProgram(
         Path.of(System.getProperty("java.home"), "bin", "java"),
-        arguments,
+        Map.of(VmmKind.LEAN, arguments, VmmKind.FAST, fast),
         Map.of(),
-        Files.createDirectories(home));
+        Files.createDirectories(home),
+        false);
   }
 
   private void serve() throws IOException {

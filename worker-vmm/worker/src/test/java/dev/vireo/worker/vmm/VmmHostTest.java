@@ -76,7 +76,7 @@ class VmmHostTest {
   }
 
   private VmmProcess spawn() {
-    VmmProcess vmm = (VmmProcess) host.spawn().join();
+    VmmProcess vmm = (VmmProcess) host.spawn(VmmKind.LEAN).join();
     pids.add((long) vmm.pid());
     return vmm;
   }
@@ -146,7 +146,7 @@ class VmmHostTest {
     VmmProgram none = new VmmProgram(Path.of("/no/such"), List.of(), Map.of(), program.home());
     try (VmmHost broken = host(BOOT, none)) {
       CompletionException failure =
-          assertThrows(CompletionException.class, () -> broken.spawn().join());
+          assertThrows(CompletionException.class, () -> broken.spawn(VmmKind.LEAN).join());
       assertInstanceOf(VmmGoneException.class, failure.getCause());
     }
     assertEquals(List.of(), state.vmmIds());
@@ -162,7 +162,7 @@ class VmmHostTest {
             program.home());
     try (VmmHost broken = host(BOOT, failing)) {
       CompletionException failure =
-          assertThrows(CompletionException.class, () -> broken.spawn().join());
+          assertThrows(CompletionException.class, () -> broken.spawn(VmmKind.LEAN).join());
       String message = String.valueOf(failure.getMessage());
       assertTrue(message.contains("exited with status 3"), message);
       assertTrue(message.contains("no memory for me"), message);
@@ -210,6 +210,15 @@ class VmmHostTest {
     nextWorker();
     assertInstanceOf(Found.Idle.class, onlyFound());
     assertEquals("", before.directory().read().orElseThrow().getMicrovmUid());
+  }
+
+  @Test
+  void anIdleVmmOfAKindThatIsNotPooledIsEnded() throws Exception {
+    VmmProcess before = (VmmProcess) host.spawn(VmmKind.FAST).join();
+    pids.add((long) before.pid());
+    nextWorker();
+    assertEquals(List.of(), adopt());
+    assertFalse(isAlive(before));
   }
 
   @Test
