@@ -28,7 +28,10 @@ final class LauncherCommands {
         new CommandLine(new Fuzz()),
         new CommandLine(new Image())
             .addSubcommand(new Image.Build())
-            .addSubcommand(new Image.ListImages()));
+            .addSubcommand(new Image.ListImages()),
+        new CommandLine(new Kernel())
+            .addSubcommand(new Kernel.Build())
+            .addSubcommand(new Kernel.ListKernels()));
   }
 
   /** Reached only when this program is started by something else than the launcher. */
@@ -173,6 +176,8 @@ final class LauncherCommands {
           "Builds an image unless it is there already, and prints its directory.",
           "",
           "  debian-12  Debian's cloud kernel and a small root disk, from Debian's packages",
+          "  vireo-6.1  our own small kernel and the same disk: see vireo kernel build",
+          "  debian-12-tools  as debian-12, with fio, iperf3 and socat, for tests",
           "  probe      a bare-metal guest of our own, for tests and benchmarks"
         })
     private static final class Build extends LauncherCommand {
@@ -215,6 +220,50 @@ final class LauncherCommands {
           description =
               "The image store. Default: $VIREO_CACHE_DIR/images, else ~/.cache/vireo/images.")
       private @Nullable Path store;
+    }
+  }
+
+  /** {@code vireo kernel}. */
+  @Command(
+      name = "kernel",
+      synopsisSubcommandLabel = "COMMAND",
+      description = "Builds and lists our own small kernel for guests.")
+  private static final class Kernel {
+    /** {@code vireo kernel build}. */
+    @Command(
+        name = "build",
+        description = {
+          "Compiles the kernel, unless that is done, and makes the image vireo-6.1 of it.",
+          "",
+          "From Debian's source of Linux 6.1 with the configuration in ops/guest/kernel: what a"
+              + " sandbox needs, built in. It takes some ten minutes of a processor, once for each"
+              + " version of the source and of the configuration. Prints the image's directory."
+        })
+    private static final class Build extends LauncherCommand {
+      @Option(
+          names = "--arch",
+          paramLabel = "ARCH",
+          description = "x86_64 or arm64. Default: this machine's.")
+      private @Nullable String architecture;
+
+      @Option(
+          names = "--dir",
+          paramLabel = "DIRECTORY",
+          description = "The image store. Default: as for vireo image build.")
+      private @Nullable Path store;
+    }
+
+    /** {@code vireo kernel list}. */
+    @Command(
+        name = "list",
+        description =
+            "Lists the kernels that have been compiled, and whether their configuration is today's.")
+    private static final class ListKernels extends LauncherCommand {
+      @Option(
+          names = {"-o", "--output"},
+          paramLabel = "FORMAT",
+          description = "table, json. Default: table.")
+      private @Nullable String format;
     }
   }
 }

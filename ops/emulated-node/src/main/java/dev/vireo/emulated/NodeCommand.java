@@ -47,8 +47,9 @@ final class NodeCommand implements Callable<Integer> {
   @Option(
       names = "--image",
       paramLabel = "NAME",
-      defaultValue = "debian-12",
-      description = "Guest images of the node. Repeatable. Default: ${DEFAULT-VALUE}.")
+      description =
+          "One more guest image of the node, built if it is not there. Repeatable. A node always has"
+              + " debian-12, and vireo-6.1 where its kernel has been compiled.")
   private List<String> imageNames = List.of();
 
   @Option(names = "--memory", paramLabel = "MIB", description = "Default: ${DEFAULT-VALUE}.")
@@ -103,6 +104,8 @@ final class NodeCommand implements Callable<Integer> {
             SourceTree.ofEnvironment(),
             progress);
     List<GuestImage> images = new ArrayList<>();
+    images.add(builder.build("debian-12"));
+    builder.buildQuickly("vireo-6.1").ifPresent(images::add);
     for (String name : imageNames) {
       images.add(builder.build(name));
     }

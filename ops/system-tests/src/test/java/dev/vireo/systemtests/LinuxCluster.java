@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
@@ -33,6 +34,9 @@ import java.util.stream.Stream;
 final class LinuxCluster implements AutoCloseable {
   /** An emulated CPU that shares two real ones with whatever else the machine does. */
   static final Duration PATIENCE = Duration.ofMinutes(4);
+
+  /** A fresh machine first fetches packages, and makes of them what nodes and guests start from. */
+  private static final Duration START_PATIENCE = Duration.ofMinutes(15);
 
   private static final List<String> PROGRAMS =
       List.of(
@@ -119,7 +123,7 @@ final class LinuxCluster implements AutoCloseable {
   private void awaitNode(Architecture architecture) throws IOException {
     Process node = Objects.requireNonNull(nodes.get(architecture));
     await(nameOf(architecture) + " has joined")
-        .atMost(PATIENCE)
+        .atMost(START_PATIENCE)
         .until(() -> isReady(architecture) || !node.isAlive());
     if (!node.isAlive()) {
       throw new IOException(
@@ -148,18 +152,29 @@ final class LinuxCluster implements AutoCloseable {
   }
 
   private boolean isReady(Architecture architecture) {
+    return node(architecture)
+        .filter(node -> node.getStatus().getHealth() == Health.READY)
+        .isPresent();
+  }
+
+  private Optional<Node> node(Architecture architecture) {
     return NodeServiceGrpc.newBlockingStub(cluster.channel())
         .withDeadlineAfter(10, TimeUnit.SECONDS)
         .listNodes(ListNodesRequest.getDefaultInstance())
         .getNodesList()
         .stream()
         .filter(node -> node.getMeta().getName().equals("nodes/" + nameOf(architecture)))
-        .map(Node::getStatus)
-        .anyMatch(status -> status.getHealth() == Health.READY);
+        .findFirst();
   }
 
   LinuxGuests guests() {
     return new LinuxGuests(cluster.channel());
+  }
+
+  /** Whether a node has an image. */
+  boolean hasImage(Architecture architecture, String image) {
+    return node(architecture).orElseThrow().getStatus().getCapabilities().getImagesList().stream()
+        .anyMatch(known -> known.getName().equals(image));
   }
 
   /** Runs a shell command on a node, as root. */

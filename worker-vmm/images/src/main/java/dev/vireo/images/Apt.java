@@ -9,6 +9,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * apt, with the packages of one architecture. The host's own apt has those of the host; another's
@@ -17,6 +19,9 @@ import java.util.Optional;
  */
 public final class Apt {
   private static final Path KEYRING = Path.of("/usr/share/keyrings/debian-archive-keyring.gpg");
+
+  /** A line of a simulation: {@code Inst fio (3.33-3 Debian:12.11/oldstable [amd64])}. */
+  private static final Pattern INSTALLED = Pattern.compile("(?m)^Inst (\\S+) ");
 
   private final Commands commands;
   private final List<String> options;
@@ -121,6 +126,36 @@ public final class Apt {
     command.addAll(options);
     command.addAll(List.of(arguments));
     return commands.run(directory, command);
+  }
+
+  /** Where the files of packages are: a line for each that apt knows. */
+  Commands.Result uris(List<String> names) throws ImageException {
+    return get(Path.of("/"), with(names, "--print-uris", "download"));
+  }
+
+  /** Puts the files of packages into a directory. */
+  Commands.Result download(Path directory, List<String> names) throws ImageException {
+    return get(directory, with(names, "download"));
+  }
+
+  private static String[] with(List<String> names, String... first) {
+    return Stream.concat(Stream.of(first), names.stream()).toArray(String[]::new);
+  }
+
+  /** The packages that a machine without any would get with these, themselves included. */
+  List<String> wouldInstall(List<String> names) throws ImageException {
+    Commands.Result answer =
+        get(
+            Path.of("/"),
+            with(
+                names,
+                "install",
+                "--simulate",
+                "--no-install-recommends",
+                "-o",
+                "Dir::State::status=/dev/null"));
+    Commands.requireSuccess(List.of("apt-get", "install", "--simulate"), answer);
+    return INSTALLED.matcher(answer.output()).results().map(line -> line.group(1)).toList();
   }
 
   /** What a package depends on, in apt's words. */

@@ -35,4 +35,18 @@ public enum Architecture {
   public String debianName() {
     return debianName;
   }
+
+  /**
+   * What the names of compilers for it begin with: nothing if it is the host's own, otherwise as
+   * Debian's cross compilers have it, {@code aarch64-linux-gnu-}.
+   */
+  String gnuPrefix() {
+    if (this == ofHost()) {
+      return "";
+    }
+    return switch (this) {
+      case X86_64 -> "x86_64-linux-gnu-";
+      case ARM64 -> "aarch64-linux-gnu-";
+    };
+  }
 }

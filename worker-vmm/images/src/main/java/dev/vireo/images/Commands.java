@@ -3,16 +3,11 @@ package dev.vireo.images;
 import static dev.vireo.images.ImageException.Reason.HOST_UNSUPPORTED;
 import static dev.vireo.images.ImageException.Reason.TOOL_FAILED;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /** Runs programs of the host. An interface, so that tests can answer in their place. */
@@ -43,43 +38,32 @@ public interface Commands {
    */
   default String runOrThrow(Path directory, List<String> command) throws ImageException {
     Result result = run(directory, command);
+    requireSuccess(command, result);
+    return result.output();
+  }
+
+  /**
+   * As {@link #runOrThrow}, for a program that takes long: its standard output is handed on line by
+   * line.
+   */
+  default void followOrThrow(Path directory, List<String> command, Consumer<String> line)
+      throws ImageException {
+    runOrThrow(directory, command).lines().forEach(line);
+  }
+
+  /** Throws TOOL_FAILED unless the program has ended with status 0. */
+  static void requireSuccess(List<String> command, Result result) throws ImageException {
     if (result.status() != 0) {
       throw new ImageException(
           TOOL_FAILED,
           "%s ended with status %d: %s"
               .formatted(String.join(" ", command), result.status(), result.errors().strip()));
     }
-    return result.output();
   }
 
   /** The real one. */
   static Commands ofHost() {
-    return Commands::runOnHost;
-  }
-
-  private static Result runOnHost(Path directory, List<String> command) throws ImageException {
-    List<String> resolved = new ArrayList<>(command);
-    resolved.set(0, locate(command.getFirst()).toString());
-    ProcessBuilder builder = new ProcessBuilder(resolved).directory(directory.toFile());
-    builder.environment().put("LC_ALL", "C");
-    try {
-      Process process = builder.start();
-      process.getOutputStream().close();
-      try {
-        CompletableFuture<String> errors =
-            CompletableFuture.supplyAsync(() -> text(process.getErrorStream()));
-        String output = text(process.getInputStream());
-        return new Result(process.waitFor(), output, errors.join());
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new ImageException(TOOL_FAILED, "interrupted: " + String.join(" ", command), e);
-      } finally {
-        process.destroyForcibly();
-      }
-    } catch (IOException | UncheckedIOException e) {
-      throw new ImageException(
-          TOOL_FAILED, "cannot run %s: %s".formatted(String.join(" ", command), e), e);
-    }
+    return new HostCommands();
   }
 
   /**
@@ -111,17 +95,11 @@ public interface Commands {
       case "dpkg-deb" -> "dpkg";
       case "apt-get", "apt-cache" -> "apt (Vireo's images are made of Debian's packages)";
       case "setpriv" -> "util-linux";
+      case "xz" -> "xz-utils";
+      case "aarch64-linux-gnu-gcc" -> "gcc-aarch64-linux-gnu";
       case "qemu-system-x86_64" -> "qemu-system-x86";
       case "qemu-system-aarch64" -> "qemu-system-arm";
       default -> program;
     };
-  }
-
-  private static String text(InputStream stream) {
-    try (stream) {
-      return new String(stream.readAllBytes(), StandardCharsets.UTF_8);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 }

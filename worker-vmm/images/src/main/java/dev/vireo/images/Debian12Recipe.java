@@ -2,12 +2,12 @@ package dev.vireo.images;
 
 import static dev.vireo.images.ImageException.Reason.HOST_UNSUPPORTED;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.stream.Collectors.joining;
 
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -43,8 +43,9 @@ final class Debian12Recipe implements ImageRecipe {
       COMMAND_LINE + " pci=off tsc=reliable no_timer_check";
 
   private static final int MIN_MEMORY_MIB = 128;
-  private static final int ROOT_DISK_MIB = 16;
 
+  private final String name;
+  private final GuestRoot root;
   private final Architecture architecture;
   private final Path cache;
   private final Commands commands;
@@ -53,7 +54,15 @@ final class Debian12Recipe implements ImageRecipe {
   /**
    * @param cache Vireo's cache directory, where packages are kept
    */
-  Debian12Recipe(Architecture architecture, Path cache, Commands commands, Progress progress) {
+  Debian12Recipe(
+      String name,
+      GuestRoot root,
+      Architecture architecture,
+      Path cache,
+      Commands commands,
+      Progress progress) {
+    this.name = name;
+    this.root = root;
     this.architecture = architecture;
     this.cache = cache;
     this.commands = commands;
@@ -62,22 +71,22 @@ final class Debian12Recipe implements ImageRecipe {
 
   @Override
   public String name() {
-    return "debian-12";
+    return name;
   }
 
   @Override
   public String description() {
-    return "Debian 12's cloud kernel, its virtio modules, busybox on an ext4 root disk";
+    String more = root.programs().stream().map(program -> ", " + program).collect(joining());
+    return "Debian 12's cloud kernel, its virtio modules; busybox%s on an ext4 root disk"
+        .formatted(more);
   }
 
   @Override
-  public String fingerprint() throws IOException {
-    return new Fingerprint()
-        .add(resource("initramfs-init"))
-        .add(resource("init"))
+  public String fingerprint() throws IOException, ImageException {
+    return root.addTo(new Fingerprint().add(resource("initramfs-init")))
         .add(String.join(" ", modules()))
         .add(commandLine())
-        .add("%d %d".formatted(MIN_MEMORY_MIB, ROOT_DISK_MIB))
+        .add(Integer.toString(MIN_MEMORY_MIB))
         .hex();
   }
 
@@ -96,10 +105,18 @@ final class Debian12Recipe implements ImageRecipe {
     }
     DebianPackage busyboxPackage = packages.fetch("busybox-static");
     Path work = Files.createDirectory(directory.resolve("work"));
-    byte[] busybox = busybox(busyboxPackage, Files.createDirectory(work.resolve("busybox")));
+    byte[] busybox =
+        GuestRoot.busybox(busyboxPackage, Files.createDirectory(work.resolve("busybox")), commands);
     GuestImage image = image(directory);
     putKernel(kernel, busybox, Files.createDirectory(work.resolve("kernel")), image);
-    putRootDisk(busybox, Files.createDirectory(work.resolve("root")), image);
+    progress.step("making the root disk");
+    root.make(
+        busybox,
+        "Debian 12 kernel",
+        packages,
+        Files.createDirectory(work.resolve("root")),
+        image,
+        commands);
     image.writeProperties("Built from %s and %s".formatted(kernel, busyboxPackage));
     FileTrees.delete(work);
   }
@@ -144,11 +161,6 @@ final class Debian12Recipe implements ImageRecipe {
     };
   }
 
-  private byte[] busybox(DebianPackage busybox, Path unpacked) throws IOException, ImageException {
-    busybox.unpack(unpacked, commands);
-    return Files.readAllBytes(unpacked.resolve("bin/busybox"));
-  }
-
   private void putKernel(DebianPackage kernel, byte[] busybox, Path unpacked, GuestImage image)
       throws IOException, ImageException {
     progress.step("unpacking " + kernel);
@@ -158,34 +170,15 @@ final class Debian12Recipe implements ImageRecipe {
     Initramfs initramfs =
         new Initramfs()
             .file("init", 0755, resource("initramfs-init"))
-            .file("sbin/init", 0755, resource("init"))
+            .file("sbin/init", 0755, GuestRoot.init())
             .file("bin/busybox", 0755, busybox)
             .file("modules", 0644, (String.join(" ", modules()) + "\n").getBytes(UTF_8))
             .characterDevice("dev/console", 5, 1);
-    List.of("dev", "proc", "sys", "run", "root").forEach(initramfs::directory);
+    List.of("dev", "proc", "sys", "run", "tmp", "root").forEach(initramfs::directory);
     KernelModules.of(unpacked.resolve("lib/modules").resolve(release)).addTo(initramfs, modules());
     try (OutputStream out = Files.newOutputStream(image.initramfs().orElseThrow())) {
       initramfs.writeTo(out);
     }
-  }
-
-  private void putRootDisk(byte[] busybox, Path root, GuestImage image)
-      throws IOException, ImageException {
-    progress.step("making the root disk");
-    for (String directory : List.of("bin", "sbin", "etc", "dev", "proc", "sys", "run", "var/lib")) {
-      Files.createDirectories(root.resolve(directory));
-    }
-    putExecutable(root.resolve("bin/busybox"), busybox);
-    putExecutable(root.resolve("sbin/init"), resource("init"));
-    Files.writeString(
-        root.resolve("etc/os-release"),
-        "PRETTY_NAME=\"Vireo guest: Debian 12 kernel, busybox\"\nID=vireo-guest\n");
-    Ext4.make(root, image.rootDisk().orElseThrow(), ROOT_DISK_MIB, name(), commands);
-  }
-
-  private static void putExecutable(Path file, byte[] content) throws IOException {
-    Files.write(file, content);
-    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
   }
 
   private static byte[] resource(String name) throws IOException {

@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -18,7 +20,11 @@ import java.util.regex.Pattern;
 public final class DebianPackages {
   /** What {@code apt-get --print-uris} says of a file: 'address' name bytes hash. */
   private static final Pattern URI_LINE =
-      Pattern.compile("^'[^']*' (?<file>\\S+) (?<bytes>\\d+) \\S*$", Pattern.MULTILINE);
+      Pattern.compile("^'[^']*' (\\S+) (\\d+) \\S*$", Pattern.MULTILINE);
+
+  /** How Debian names a package of shared libraries, but for those of Perl and Python. */
+  private static final Pattern LIBRARY =
+      Pattern.compile("(lib(?!perl|python)(?!.*-perl$).*|zlib1g)");
 
   private final Path cache;
   private final Apt apt;
@@ -60,19 +66,41 @@ public final class DebianPackages {
    * @throws ImageException PACKAGE_NOT_FOUND, NETWORK_UNAVAILABLE, HOST_UNSUPPORTED (no apt)
    */
   public DebianPackage fetch(String name) throws ImageException {
-    Candidate candidate = candidate(name);
-    Path cached = cache.resolve(candidate.fileName());
+    return fetchAll(List.of(name)).getFirst();
+  }
+
+  private List<DebianPackage> fetchAll(List<String> names) throws ImageException {
+    List<Candidate> candidates = candidates(names);
     try {
-      if (!Files.isRegularFile(cached) || Files.size(cached) != candidate.bytes()) {
-        Files.createDirectories(cache);
-        progress.step("fetching %s (%.1f MB)".formatted(name, candidate.bytes() / 1e6));
-        download(name, candidate);
+      Files.createDirectories(cache);
+      List<Candidate> missing = new ArrayList<>();
+      for (Candidate candidate : candidates) {
+        Path cached = cache.resolve(candidate.fileName());
+        if (!Files.isRegularFile(cached) || Files.size(cached) != candidate.bytes()) {
+          missing.add(candidate);
+        }
+      }
+      if (!missing.isEmpty()) {
+        download(missing);
       }
     } catch (IOException e) {
       throw new ImageException(
           HOST_UNSUPPORTED, "cannot write the package cache %s: %s".formatted(cache, e), e);
     }
-    return DebianPackage.of(cached);
+    List<DebianPackage> packages = new ArrayList<>();
+    for (Candidate candidate : candidates) {
+      packages.add(DebianPackage.of(cache.resolve(candidate.fileName())));
+    }
+    return packages;
+  }
+
+  /**
+   * The version that {@link #fetch} would fetch.
+   *
+   * @throws ImageException as {@link #fetch}
+   */
+  public String version(String name) throws ImageException {
+    return candidates(List.of(name)).getFirst().version();
   }
 
   /**
@@ -82,8 +110,8 @@ public final class DebianPackages {
    */
   public DebianPackage fetchDependency(String metaPackage, Pattern dependency)
       throws ImageException {
-    // The lists may know no version of it yet; candidate() sees to that.
-    candidate(metaPackage);
+    // The lists may know no version of it yet; candidates() sees to that.
+    var _ = candidates(List.of(metaPackage));
     String dependencies = apt.dependencies(metaPackage);
     Matcher matcher =
         Pattern.compile("Depends: (" + dependency.pattern() + ")$", Pattern.MULTILINE)
@@ -96,37 +124,72 @@ public final class DebianPackages {
     return fetch(matcher.group(1));
   }
 
-  private record Candidate(String fileName, long bytes) {}
+  /**
+   * Packages and the libraries that their programs are linked with. What else they depend on is
+   * left out: interpreters of their scripts, for example.
+   *
+   * @throws ImageException as {@link #fetch}
+   */
+  public List<DebianPackage> fetchWithLibraries(List<String> names) throws ImageException {
+    var _ = candidates(names);
+    return fetchAll(
+        apt.wouldInstall(names).stream()
+            .filter(name -> names.contains(name) || LIBRARY.matcher(name).matches())
+            .toList());
+  }
 
-  private Candidate candidate(String name) throws ImageException {
-    Commands.Result answer = apt.get(Path.of("/"), "--print-uris", "download", name);
-    Matcher matcher = URI_LINE.matcher(answer.output());
-    if (answer.status() == 0 && matcher.find()) {
-      return new Candidate(matcher.group("file"), Long.parseLong(matcher.group("bytes")));
+  /** A file that the mirror has. */
+  private record Candidate(String fileName, long bytes) {
+    String packageName() {
+      return fileName.substring(0, fileName.indexOf('_'));
+    }
+
+    String version() throws ImageException {
+      return DebianPackage.of(Path.of(fileName)).version();
+    }
+  }
+
+  private List<Candidate> candidates(List<String> names) throws ImageException {
+    Commands.Result answer = apt.uris(names);
+    List<Candidate> candidates =
+        URI_LINE
+            .matcher(answer.output())
+            .results()
+            .map(line -> new Candidate(line.group(1), Long.parseLong(line.group(2))))
+            .toList();
+    if (answer.status() == 0 && candidates.size() == names.size()) {
+      return candidates;
     }
     if (!listsUpdated) {
       updateLists();
-      return candidate(name);
+      return candidates(names);
     }
     throw new ImageException(
         PACKAGE_NOT_FOUND,
-        "Debian has no package %s for this host: %s".formatted(name, answer.errors().strip()));
+        "Debian has no package %s for this host: %s"
+            .formatted(String.join(" or ", names), answer.errors().strip()));
   }
 
-  private void download(String name, Candidate candidate) throws IOException, ImageException {
+  private void download(List<Candidate> candidates) throws IOException, ImageException {
+    List<String> names = candidates.stream().map(Candidate::packageName).toList();
+    String what = names.size() == 1 ? names.getFirst() : names.size() + " packages";
+    double bytes = candidates.stream().mapToLong(Candidate::bytes).sum();
+    progress.step("fetching %s (%.1f MB)".formatted(what, bytes / 1e6));
     Path partial = Files.createTempDirectory(cache, ".download-");
     try {
-      Commands.Result answer = apt.get(partial, "download", name);
+      Commands.Result answer = apt.download(partial, names);
       if (answer.status() != 0 && !listsUpdated) {
         // The mirror may have a newer version than our lists say, and this one no longer.
         updateLists();
-        answer = apt.get(partial, "download", name);
+        answer = apt.download(partial, names);
       }
-      Path file = partial.resolve(candidate.fileName());
-      if (answer.status() != 0 || !Files.exists(file)) {
-        throw Apt.networkUnavailable("fetch " + name, answer);
+      for (Candidate candidate : candidates) {
+        Path file = partial.resolve(candidate.fileName());
+        if (answer.status() != 0 || !Files.exists(file)) {
+          throw Apt.networkUnavailable("fetch " + what, answer);
+        }
+        Files.move(file, cache.resolve(candidate.fileName()), StandardCopyOption.ATOMIC_MOVE);
       }
-      Files.move(file, cache.resolve(candidate.fileName()), StandardCopyOption.ATOMIC_MOVE);
     } finally {
       FileTrees.delete(partial);
     }

@@ -11,7 +11,8 @@ import java.util.Optional;
 
 /**
  * Builds and lists guest images: {@code build NAME} and {@code list [-o table|json]}, both with
- * {@code --arch ARCH} and {@code --dir STORE}. Exit status: 0 done, 1 cannot be done, 2 wrong
+ * {@code --arch ARCH} and {@code --dir STORE}; and Vireo's own kernels: {@code kernel build} and
+ * {@code kernel list}, with the same options. Exit status: 0 done, 1 cannot be done, 2 wrong
  * arguments.
  */
 public final class Main {
@@ -27,14 +28,13 @@ public final class Main {
       switch (parsed.words().getFirst()) {
         case "build" -> build(parsed, out, err);
         case "list" -> list(parsed, out, err);
-        default ->
-            throw new UsageException(
-                "there is no command '%s'".formatted(parsed.words().getFirst()));
+        case "kernel" -> kernel(parsed, out, err);
+        default -> throw new UsageException(unknown(parsed.words().getFirst()));
       }
       return 0;
     } catch (UsageException e) {
       err.println("error: " + e.getMessage());
-      err.println("  remedy: see vireo image --help");
+      err.println("  remedy: see vireo %s --help".formatted(program(arguments)));
       return 2;
     } catch (ImageException e) {
       err.println("error: " + e.getMessage());
@@ -45,11 +45,24 @@ public final class Main {
     }
   }
 
+  private static String program(List<String> arguments) {
+    return arguments.contains("kernel") ? "kernel" : "image";
+  }
+
+  private static String unknown(String command) {
+    return "there is no command '%s'".formatted(command);
+  }
+
   private static void build(Arguments arguments, PrintStream out, PrintStream err)
       throws IOException, ImageException, UsageException {
     if (arguments.words().size() != 2) {
       throw new UsageException("build takes the name of an image");
     }
+    build(arguments, arguments.words().get(1), out, err);
+  }
+
+  private static void build(Arguments arguments, String image, PrintStream out, PrintStream err)
+      throws IOException, ImageException {
     ImageBuilder builder =
         ImageBuilder.of(
             arguments.store(),
@@ -57,7 +70,62 @@ public final class Main {
             VireoCache.ofEnvironment(),
             SourceTree.ofEnvironment(),
             Progress.to(err, System::nanoTime));
-    out.println(builder.build(arguments.words().get(1)).directory());
+    out.println(builder.build(image).directory());
+  }
+
+  private static void kernel(Arguments arguments, PrintStream out, PrintStream err)
+      throws IOException, ImageException, UsageException {
+    if (arguments.words().size() != 2) {
+      throw new UsageException("kernel takes build or list");
+    }
+    switch (arguments.words().get(1)) {
+      case "build" -> build(arguments, GuestKernel.NAME, out, err);
+      case "list" -> listKernels(arguments.json(), out);
+      default -> throw new UsageException(unknown("kernel " + arguments.words().get(1)));
+    }
+  }
+
+  private static void listKernels(boolean json, PrintStream out)
+      throws IOException, ImageException {
+    List<GuestKernel.Built> kernels = new ArrayList<>();
+    for (Architecture architecture : Architecture.values()) {
+      GuestKernel.of(
+              architecture,
+              VireoCache.ofEnvironment(),
+              SourceTree.ofEnvironment(),
+              Commands.ofHost(),
+              step -> {})
+          .find()
+          .ifPresent(kernels::add);
+    }
+    out.print(json ? kernelsAsJson(kernels) : kernelTable(kernels));
+  }
+
+  private static String kernelTable(List<GuestKernel.Built> kernels) {
+    String line = "%-12s %-28s %-9s %s%n";
+    return kernels.stream()
+        .map(kernel ->
+            line.formatted(
+                kernel.architecture().label(),
+                kernel.source(),
+                kernel.isCurrent() ? "current" : "outdated",
+                kernel.file()))
+        .collect(joining("", line.formatted("ARCHITECTURE", "SOURCE", "CONFIG", "FILE"), ""));
+  }
+
+  private static String kernelsAsJson(List<GuestKernel.Built> kernels) {
+    return kernels.stream()
+        .map(kernel ->
+            """
+            {"name": "%s", "architecture": "%s", "source": "%s", "current": %s, "file": "%s"}\
+            """
+                .formatted(
+                    GuestKernel.NAME,
+                    kernel.architecture().label(),
+                    kernel.source(),
+                    kernel.isCurrent(),
+                    kernel.file().toString().replace("\\", "\\\\").replace("\"", "\\\"")))
+        .collect(joining(",\n  ", "{\"kernels\": [\n  ", "\n]}\n"));
   }
 
   private static void list(Arguments arguments, PrintStream out, PrintStream err)

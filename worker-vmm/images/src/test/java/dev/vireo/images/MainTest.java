@@ -41,6 +41,18 @@ class MainTest {
     assertEquals("", out.toString(StandardCharsets.UTF_8));
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "kernel, kernel takes build or list",
+    "kernel boot, there is no command 'kernel boot'",
+  })
+  void saysWhatIsWrongWithACommandLineOfKernels(String line, String problem) {
+    assertEquals(2, run(Arrays.stream(line.split(" "))));
+    assertEquals(
+        "error: %s\n  remedy: see vireo kernel --help\n".formatted(problem),
+        err.toString(StandardCharsets.UTF_8));
+  }
+
   @Test
   void listsTheStoreAsJson() throws IOException {
     addImage("bare");
