@@ -10,6 +10,7 @@ import dev.vireo.proto.v1.Console;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.VmmCompiler;
@@ -59,6 +60,7 @@ final class SpecValidator {
         "spec.architecture",
         "is none of X86_64, ARM64.");
     validateSize();
+    validateMemoryBacking();
     validateBoot(spec.getBoot());
     validateDevices();
     validateVsock(spec.getVsock());
@@ -100,6 +102,24 @@ final class SpecValidator {
         "spec.memory_mib",
         "is %s; %d to %d (MiB)."
             .formatted(Long.toUnsignedString(memory), MIN_MEMORY_MIB, MAX_MEMORY_MIB));
+  }
+
+  private void validateMemoryBacking() {
+    violations.invalidIf(
+        spec.getMemoryBacking() == MemoryBacking.UNRECOGNIZED,
+        "spec.memory_backing",
+        "is none of ANONYMOUS, SHARED, HUGE_PAGES.");
+    if (spec.getMemoryBacking() != MemoryBacking.MEMORY_HUGE_PAGES) {
+      return;
+    }
+    violations.invalidIf(
+        spec.getMemoryMib() % 2 != 0, "spec.memory_mib", "is odd, and huge pages have 2 MiB.");
+    if (spec.hasBalloon()) {
+      violations.add(
+          "spec.balloon",
+          ErrorReason.FIELD_UNSUPPORTED,
+          "is not for huge pages: one that a guest gave back might not be had again.");
+    }
   }
 
   private void validateBoot(Boot boot) {

@@ -11,6 +11,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
 import io.grpc.StatusRuntimeException;
@@ -150,6 +151,19 @@ final class SpecValidatorTest {
                 .getRateLimitBuilder()
                 .getBandwidthBuilder()
                 .setRefillPerSecond(1)));
+  }
+
+  @Test
+  void memoryBacking() {
+    assertEquals(Map.of(), wrong(spec -> spec.setMemoryBacking(MemoryBacking.MEMORY_SHARED)));
+    assertEquals(Map.of(), wrong(spec -> spec.setMemoryBacking(MemoryBacking.MEMORY_HUGE_PAGES)));
+    assertEquals(invalid("spec.memory_backing"), wrong(spec -> spec.setMemoryBackingValue(99)));
+    assertEquals(
+        invalid("spec.memory_mib"),
+        wrong(spec -> spec.setMemoryBacking(MemoryBacking.MEMORY_HUGE_PAGES).setMemoryMib(65)));
+    assertEquals(
+        Map.of("spec.balloon", "FIELD_UNSUPPORTED"),
+        wrong(spec -> spec.setMemoryBacking(MemoryBacking.MEMORY_HUGE_PAGES).getBalloonBuilder()));
   }
 
   @Test

@@ -22,7 +22,7 @@ public final class InspectionView {
     MicroVmStatus status = answer.getMicrovm().getStatus();
     Inspection inspection = answer.getInspection();
     out.println(
-        "%s  %s on %s, %sVMM process %d, %s of memory (proportional), %s of console"
+        "%s  %s on %s, %sVMM process %d, %s of memory (proportional%s), %s of console"
             .formatted(
                 Api.id(answer.getMicrovm()),
                 status.getState(),
@@ -30,6 +30,7 @@ public final class InspectionView {
                 compiler(inspection.getCompiler()),
                 inspection.getVmmPid(),
                 Text.bytes(inspection.getPssBytes()),
+                backing(inspection.getMemoryBacking()),
                 Text.bytes(inspection.getConsoleBytes())));
     out.println(
         "devices announced by %s; arguments: %s"
@@ -112,6 +113,11 @@ public final class InspectionView {
     printSection(queues, out);
     printSection(gauges, out);
     printSection(counters, out);
+  }
+
+  /** What is not as usual is worth a word. */
+  private static String backing(String memory) {
+    return memory.isEmpty() || memory.equals("anonymous") ? "" : ", the guest's " + memory;
   }
 
   /** How the guest reads them, by the name that {@code run --register-page} takes. */

@@ -9,6 +9,7 @@ import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Entropy;
 import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
@@ -109,6 +110,18 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
+  /** What the guest's memory is to the node. */
+  enum MemoryKind {
+    ANONYMOUS,
+    SHARED,
+    HUGE_PAGES;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
+  }
+
   /** Which machine. */
   enum Arch {
     X86_64,
@@ -163,6 +176,16 @@ final class RunCommand implements Callable<Integer> {
       converter = Converters.Memory.class,
       description = "MiB, or with a unit: 512M, 2G. Default: ${DEFAULT-VALUE}.")
   private long memoryMib = 256;
+
+  @Option(
+      names = "--memory-backing",
+      paramLabel = "KIND",
+      defaultValue = "anonymous",
+      description =
+          "What the guest's memory is to the node: ${COMPLETION-CANDIDATES}. Default:"
+              + " ${DEFAULT-VALUE}; shared can be mapped by another process, huge pages are those that"
+              + " the node has set aside.")
+  private MemoryKind memoryBacking = MemoryKind.ANONYMOUS;
 
   @Option(
       names = "--disk",
@@ -407,6 +430,12 @@ final class RunCommand implements Callable<Integer> {
                           case LEAN -> VmmCompiler.VMM_COMPILER_LEAN;
                           case FAST -> VmmCompiler.VMM_COMPILER_FAST;
                         }));
+    spec.setMemoryBacking(
+        switch (memoryBacking) {
+          case ANONYMOUS -> MemoryBacking.MEMORY_ANONYMOUS;
+          case SHARED -> MemoryBacking.MEMORY_SHARED;
+          case HUGE_PAGES -> MemoryBacking.MEMORY_HUGE_PAGES;
+        });
     if (vsock || vsockCid != null) {
       spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));
     }

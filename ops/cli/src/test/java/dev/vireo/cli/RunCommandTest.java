@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Network;
@@ -50,7 +51,8 @@ class RunCommandTest {
             "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
             "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
             "--entropy --vsock --register-page strict --compiler fast --net auto".split(" "),
-            "--balloon 64M,reporting,statistics=1500ms,deflate-on-oom".split(" "),
+            "--memory-backing shared --balloon 64M,reporting,statistics=1500ms,deflate-on-oom"
+                .split(" "),
             "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
                 .split(" "),
             new String[] {"--cmdline", "quiet panic=-1"}));
@@ -85,6 +87,7 @@ class RunCommandTest {
                 .setTxRateLimit(bandwidth(500))
                 .build()),
         spec.getNetworksList());
+    assertEquals(MemoryBacking.MEMORY_SHARED, spec.getMemoryBacking());
     assertEquals(
         Balloon.newBuilder()
             .setTargetMib(64)

@@ -34,6 +34,16 @@ public final class Fd implements AutoCloseable {
 
   private static final int F_SETFL = 4;
   private static final int F_DUPFD_CLOEXEC = 1030;
+  private static final int F_ADD_SEALS = 1033;
+  private static final int F_SEAL_SEAL = 1;
+  private static final int F_SEAL_SHRINK = 2;
+  private static final int F_SEAL_GROW = 4;
+
+  // linux/memfd.h
+  private static final int MFD_CLOEXEC = 1;
+  private static final int MFD_ALLOW_SEALING = 2;
+  private static final int MFD_HUGETLB = 4;
+  private static final int MFD_HUGE_2MB = 21 << 26;
   private static final int AT_EMPTY_PATH = 0x1000;
   private static final int STATX_TYPE_AND_SIZE = 0x1 | 0x200;
   private static final int STATX_BYTES = 256;
@@ -88,15 +98,46 @@ public final class Fd implements AutoCloseable {
 
   /** Anonymous memory as a file, {@code bytes} long. */
   public static Fd memory(String name, long bytes) {
+    return memory(name, bytes, 0);
+  }
+
+  /**
+   * Anonymous memory as a file whose length nobody can change: who maps it need not fear that a
+   * part of it goes.
+   */
+  public static Fd sealedMemory(String name, long bytes) {
+    return sealed(memory(name, bytes, MFD_ALLOW_SEALING));
+  }
+
+  /** As {@link #sealedMemory}, in huge pages of 2 MiB, of which {@code bytes} is a multiple. */
+  public static Fd sealedHugeMemory(String name, long bytes) {
+    return sealed(memory(name, bytes, MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB));
+  }
+
+  private static Fd memory(String name, long bytes, int flags) {
     try (Arena arena = Arena.ofConfined()) {
-      int mfdCloexec = 1;
+      long cName = Linux.cString(arena, name);
       Fd fd =
           new Fd(
-              Linux.check(
-                  Linux.libc().memfd_create(Linux.cString(arena, name), mfdCloexec),
-                  "memfd_create"));
-      fd.truncate(bytes);
-      return fd;
+              Linux.check(Linux.libc().memfd_create(cName, MFD_CLOEXEC | flags), "memfd_create"));
+      try {
+        fd.truncate(bytes);
+        return fd;
+      } catch (LinuxException e) {
+        fd.close();
+        throw e;
+      }
+    }
+  }
+
+  private static Fd sealed(Fd memory) {
+    int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
+    try {
+      Linux.check(Linux.libc().fcntl(memory.number(), F_ADD_SEALS, seals), "fcntl F_ADD_SEALS");
+      return memory;
+    } catch (LinuxException e) {
+      memory.close();
+      throw e;
     }
   }
 

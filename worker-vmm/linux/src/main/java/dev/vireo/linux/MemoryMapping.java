@@ -10,6 +10,9 @@ public final class MemoryMapping implements AutoCloseable {
   /** {@code madvise(2)}: private pages go, and are zeroed ones when they are touched again. */
   public static final int MADV_DONTNEED = 4;
 
+  /** {@code madvise(2)}: pages of a shared file in memory go, for all who have it mapped. */
+  public static final int MADV_REMOVE = 9;
+
   /** {@code madvise(2)}: back with huge pages; not part of a core dump. */
   public static final int MADV_HUGEPAGE = 14;
 

@@ -132,6 +132,17 @@ final class DescriptorsTest {
   }
 
   @Test
+  void nobodyChangesTheLengthOfSealedMemory() {
+    try (Fd file = Fd.sealedMemory("sealed", 8192)) {
+      assertEquals(8192, file.size());
+      assertThrows(LinuxException.class, () -> file.truncate(4096));
+      assertThrows(LinuxException.class, () -> file.truncate(12_288));
+      file.allocate(Fd.FALLOC_FL_PUNCH_HOLE | Fd.FALLOC_FL_KEEP_SIZE, 0, 4096);
+      assertEquals(8192, file.size());
+    }
+  }
+
+  @Test
   void sharedMappingsSeeEachOther() {
     try (Fd file = Fd.memory("shared", 8192);
         MemoryMapping whole = MemoryMapping.shared(file, 0, 8192);

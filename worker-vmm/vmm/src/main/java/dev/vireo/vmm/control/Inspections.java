@@ -33,6 +33,7 @@ final class Inspections {
   static void fill(VmmInspection.Builder inspection, Machine machine) {
     inspection
         .setCommandLine(machine.commandLine())
+        .setMemoryBacking(machine.memoryBacking().label())
         .putAllExits(machine.exits())
         .addAllVcpuExits(machine.exitsByVcpu());
     for (MmioTransport transport : machine.transports()) {

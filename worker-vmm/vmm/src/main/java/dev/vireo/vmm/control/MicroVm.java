@@ -182,6 +182,11 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     return new Machine.Spec(
         create.getVcpus(),
         create.getMemoryBytes(),
+        create.hasMemoryBacking()
+            ? new Machine.MemoryFile(
+                descriptors.get(create.getMemoryBacking().getMemoryFd()),
+                create.getMemoryBacking().getPageBytes())
+            : null,
         descriptors.get(create.getKernel().getKernelFd()),
         create.getKernel().hasInitramfsFd()
             ? descriptors.get(create.getKernel().getInitramfsFd())

@@ -14,6 +14,7 @@ import dev.vireo.vmm.boot.SpecException;
 import dev.vireo.vmm.kvm.Vcpu;
 import dev.vireo.vmm.kvm.Vm;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
+import dev.vireo.vmm.memory.Backing;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.mmio.InterruptRegisters;
@@ -37,19 +38,20 @@ import org.jspecify.annotations.Nullable;
  * that KVM wants there, with the help of the methods here.
  */
 public abstract sealed class Machine implements AutoCloseable permits Arm64Machine, X86Machine {
-  private static final long PAGE = 4096;
   private static final int QUEUE_NOTIFY = 0x50;
 
   /**
    * What a machine is made of. Files stay the caller's; the devices become the machine's.
    *
    * @param commandLine final but for what announces the devices
+   * @param memoryFile what the guest's memory is; null for memory of this process
    * @param registerPage how the guest reads the devices' registers
    * @param devices in the order of their slots
    */
   public record Spec(
       int vcpus,
       long memoryBytes,
+      @Nullable MemoryFile memoryFile,
       Fd kernel,
       @Nullable Fd initramfs,
       String commandLine,
@@ -57,6 +59,17 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
       RegisterPageMode registerPage,
       List<VirtioDevice> devices,
       ConsoleFile console) {}
+
+  /**
+   * A file that is a guest's memory.
+   *
+   * @param pageBytes of its pages
+   */
+  public record MemoryFile(Fd fd, long pageBytes) {
+    Backing backing() {
+      return pageBytes > GuestMemory.PAGE_BYTES ? Backing.HUGE_PAGES : Backing.SHARED;
+    }
+  }
 
   /** What a machine tells about itself, on its vCPUs' threads. */
   public interface Listener {
@@ -80,6 +93,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
   private final List<VcpuThread> vcpuThreads = new ArrayList<>();
   private final VcpuListener vcpuListener = new VcpuListener();
   private final AtomicInteger vcpusInside;
+  private long memoryFileOffset;
   private final Object closing = new Object();
   private boolean closed;
   private final AtomicReference<Ending> ending = new AtomicReference<>();
@@ -140,20 +154,37 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
     return plan.first(devices);
   }
 
+  /** What the guest's memory is to the host. */
+  public final Backing memoryBacking() {
+    MemoryFile file = spec.memoryFile();
+    return file == null ? Backing.ANONYMOUS : file.backing();
+  }
+
   /** Checks that the spec's memory is whole pages, and at least one. */
   final void checkMemory() {
     long bytes = spec.memoryBytes();
-    if (bytes < PAGE || bytes % PAGE != 0) {
+    MemoryFile file = spec.memoryFile();
+    long page = file == null ? GuestMemory.PAGE_BYTES : file.pageBytes();
+    if (bytes < page || bytes % page != 0) {
       throw new SpecException(
           ErrorReason.FIELD_INVALID, "memory_mib", "memory of " + bytes + " bytes");
     }
   }
 
-  /** RAM from {@code base} on, in KVM's memory slot {@code slot}. */
+  /**
+   * RAM from {@code base} on, in KVM's memory slot {@code slot}. Of a file each call takes what
+   * comes next.
+   */
   final GuestMemory.Region createRam(Vm vm, int slot, long base, long bytes) {
+    MemoryFile file = spec.memoryFile();
     MemoryMapping mapping;
     try {
-      mapping = own(MemoryMapping.anonymous(bytes));
+      mapping =
+          own(
+              file == null
+                  ? MemoryMapping.anonymous(bytes)
+                  : MemoryMapping.shared(file.fd(), memoryFileOffset, bytes));
+      memoryFileOffset += bytes;
     } catch (LinuxException e) {
       throw new SpecException(
           ErrorReason.NODE_RESOURCES_EXHAUSTED,
@@ -162,7 +193,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
     }
     mapping.advise(MemoryMapping.MADV_DONTDUMP);
     vm.setMemoryRegion(slot, base, mapping.segment());
-    return new GuestMemory.Region(base, mapping.segment());
+    return new GuestMemory.Region(base, mapping.segment(), memoryBacking());
   }
 
   /** Puts the spec's devices into their slots. KVM's interrupt controller must be there. */

@@ -39,8 +39,14 @@ public final class GuestMemory {
    *
    * @param base guest physical address of its first byte
    * @param segment the host memory behind it, page-aligned
+   * @param backing what that is
    */
-  public record Region(long base, MemorySegment segment) {
+  public record Region(long base, MemorySegment segment, Backing backing) {
+    /** Of private memory. */
+    public Region(long base, MemorySegment segment) {
+      this(base, segment, Backing.ANONYMOUS);
+    }
+
     /** The guest physical address after its last byte. */
     public long end() {
       return base + segment.byteSize();
@@ -52,6 +58,7 @@ public final class GuestMemory {
   private final long[] bases;
   private final long[] sizes;
   private final MemorySegment[] segments;
+  private final Backing[] backings;
 
   /**
    * @throws IllegalArgumentException if regions overlap, or one is empty or beyond 2^63
@@ -71,6 +78,7 @@ public final class GuestMemory {
     this.bases = new long[ascending.length];
     this.sizes = new long[ascending.length];
     this.segments = new MemorySegment[ascending.length];
+    this.backings = new Backing[ascending.length];
     long previousEnd = 0;
     for (int i = 0; i < ascending.length; i++) {
       Region region = ascending[i];
@@ -81,6 +89,7 @@ public final class GuestMemory {
       bases[i] = region.base();
       sizes[i] = region.segment().byteSize();
       segments[i] = region.segment();
+      backings[i] = region.backing();
     }
   }
 
@@ -204,7 +213,7 @@ public final class GuestMemory {
    * Gives the whole pages of a range back to the host. They read as zeroes from then on, and come
    * back one by one as they are touched. Only for memory that is native.
    *
-   * @return the bytes given back: those of an unfinished page at either end stay
+   * @return the bytes given back: those of an unfinished page at either end stay, and huge pages
    * @throws GuestMemoryException if the range is not wholly in guest memory
    * @throws dev.vireo.linux.LinuxException if the host's kernel refuses
    */
@@ -213,10 +222,15 @@ public final class GuestMemory {
     long offset = address - bases[region];
     long first = (offset + PAGE_BYTES - 1) & -PAGE_BYTES;
     long bytes = ((offset + length) & -PAGE_BYTES) - first;
-    if (bytes <= 0) {
+    if (bytes <= 0 || backings[region] == Backing.HUGE_PAGES) {
       return 0;
     }
-    MemoryMapping.advise(segments[region].address() + first, bytes, MemoryMapping.MADV_DONTNEED);
+    MemoryMapping.advise(
+        segments[region].address() + first,
+        bytes,
+        backings[region] == Backing.SHARED
+            ? MemoryMapping.MADV_REMOVE
+            : MemoryMapping.MADV_DONTNEED);
     return bytes;
   }
 

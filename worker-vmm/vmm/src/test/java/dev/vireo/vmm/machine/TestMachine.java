@@ -46,6 +46,7 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
           new Machine.Spec(
               builder.vcpus,
               builder.memoryMib * MIB,
+              builder.memoryFile,
               kernel,
               null,
               builder.commandLine,
@@ -77,6 +78,7 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
     private String readyMarker = "";
     private RegisterPageMode registerPage = RegisterPageMode.REGISTER_PAGE_AUTO;
     private @Nullable RegisterPages registerPages;
+    private Machine.@Nullable MemoryFile memoryFile;
     private List<VirtioDevice> devices = List.of();
     private boolean prepared;
 
@@ -102,6 +104,12 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
 
     Builder registerPage(RegisterPageMode mode) {
       this.registerPage = mode;
+      return this;
+    }
+
+    /** Memory that others can map too. */
+    Builder memoryFile(Fd fd, long pageBytes) {
+      this.memoryFile = new Machine.MemoryFile(fd, pageBytes);
       return this;
     }
 

@@ -6,9 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.MemoryMapping;
 import dev.vireo.vmm.memory.GuestMemory.Region;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -179,6 +182,54 @@ class GuestMemoryTest {
         () -> new GuestMemory(List.of(new Region(0, low.asSlice(0, 0)))));
     assertThrows(
         IllegalArgumentException.class, () -> new GuestMemory(List.of(new Region(-4096, low))));
+  }
+
+  private static void fill(MemorySegment segment) {
+    segment.fill((byte) 7);
+  }
+
+  @Test
+  void pagesThatAreGivenBackReadAsZeroesAndNoOthers() {
+    fill(low);
+    assertEquals(0x1000, memory.discard(0x0fff, 0x2000));
+    assertEquals(7, memory.getByte(0x0fff));
+    assertEquals(0, memory.getByte(0x1000));
+    assertEquals(0, memory.getByte(0x1fff));
+    assertEquals(7, memory.getByte(0x2000));
+    assertEquals(0, memory.discard(0x2001, 0xfff));
+    assertEquals(0, memory.discard(0x2000, 0));
+    assertEquals(7, memory.getByte(0x2fff));
+  }
+
+  @Test
+  void nothingIsGivenBackOfARangeThatIsNotWhollyThere() {
+    fill(low);
+    assertThrows(GuestMemoryException.class, () -> memory.discard(0x2000, 0x1001));
+    assertThrows(GuestMemoryException.class, () -> memory.discard(-0x1000, 0x2000));
+    assertThrows(GuestMemoryException.class, () -> memory.discard(0, -1));
+    assertEquals(7, memory.getByte(0));
+    assertEquals(7, memory.getByte(0x2fff));
+  }
+
+  @Test
+  void sharedMemoryIsGivenBackForAllWhoHaveIt() {
+    try (Fd file = Fd.memory("guest", LOW_END);
+        MemoryMapping ours = MemoryMapping.shared(file, 0, LOW_END);
+        MemoryMapping theirs = MemoryMapping.shared(file, 0, LOW_END)) {
+      fill(theirs.segment());
+      GuestMemory shared = new GuestMemory(List.of(new Region(0, ours.segment(), Backing.SHARED)));
+      assertEquals(0x1000, shared.discard(0x1000, 0x1000));
+      assertEquals(0, theirs.segment().get(ValueLayout.JAVA_BYTE, 0x1000));
+      assertEquals(7, theirs.segment().get(ValueLayout.JAVA_BYTE, 0x2000));
+    }
+  }
+
+  @Test
+  void hugePagesAreKept() {
+    fill(low);
+    GuestMemory huge = new GuestMemory(List.of(new Region(0, low, Backing.HUGE_PAGES)));
+    assertEquals(0, huge.discard(0, LOW_END));
+    assertEquals(7, huge.getByte(0x1000));
   }
 
   @Test

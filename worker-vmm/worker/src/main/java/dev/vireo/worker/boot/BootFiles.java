@@ -5,6 +5,7 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Kernel;
+import dev.vireo.proto.vmm.v1.MemoryBacking;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.proto.vmm.v1.SerialConsole;
 import java.io.IOException;
@@ -22,7 +23,7 @@ import java.util.Optional;
 public record BootFiles(
     Fd kvm,
     int vcpus,
-    long memoryBytes,
+    OpenMemory memory,
     Fd kernel,
     Optional<Fd> initramfs,
     String commandLine,
@@ -55,7 +56,7 @@ public record BootFiles(
     return new BootFiles(
         kvm,
         vcpus,
-        memoryBytes,
+        memory,
         kernel,
         initramfs,
         commandLine,
@@ -79,7 +80,7 @@ public record BootFiles(
         CreateRequest.newBuilder()
             .setMicrovmUid(microVmUid)
             .setVcpus(vcpus)
-            .setMemoryBytes(memoryBytes)
+            .setMemoryBytes(memory.bytes())
             .setKvmFd(add(descriptors, kvm))
             .setRegisterPage(registerPage)
             .setConsole(
@@ -95,6 +96,13 @@ public record BootFiles(
             .setAnnouncement(announcement);
     initramfs.ifPresent(file -> boot.setInitramfsFd(add(descriptors, file)));
     request.setKernel(boot);
+    memory
+        .file()
+        .ifPresent(file ->
+            request.setMemoryBacking(
+                MemoryBacking.newBuilder()
+                    .setMemoryFd(add(descriptors, file))
+                    .setPageBytes(memory.pageBytes())));
     for (OpenDevice device : devices) {
       request.addDevices(device.order(microVmUid, descriptors));
     }
@@ -110,6 +118,7 @@ public record BootFiles(
   @Override
   public void close() {
     kvm.close();
+    memory.close();
     kernel.close();
     initramfs.ifPresent(Fd::close);
     devices.forEach(OpenDevice::close);

@@ -97,10 +97,12 @@ public final class BootPlanner {
       Optional<Fd> initramfs = openInitramfs(spec, source, opened);
       AnnouncementMode announcement = announcement(spec, source);
       List<OpenDevice> devices = openDevices(spec, source, opened);
+      OpenMemory memory = OpenMemory.open(spec);
+      memory.file().ifPresent(opened::add);
       return new BootFiles(
           kvm,
           spec.getVcpus(),
-          spec.getMemoryMib() * MIB,
+          memory,
           source.kernel,
           initramfs,
           commandLine(spec, source, announcement, devices.size()),

@@ -110,6 +110,7 @@ public final class Inspector {
                   case VMM_COMPILER_UNSPECIFIED, UNRECOGNIZED ->
                       VmmCompiler.VMM_COMPILER_UNSPECIFIED;
                 })
+            .setMemoryBacking(of.getMemoryBacking())
             .putAllExits(of.getExitsMap())
             .setTimings(timings(of.getStatus().getTimings()))
             .setConsoleBytes(of.getStatus().getConsoleBytes())

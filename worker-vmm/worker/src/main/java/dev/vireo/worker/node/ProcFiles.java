@@ -26,6 +26,17 @@ public final class ProcFiles {
     return field(Path.of("/proc/meminfo"), "MemAvailable:").orElseThrow() / KIB;
   }
 
+  /** Huge pages of the usual size that nobody has or has reserved; 0 without any. */
+  public static long hugePagesFree() {
+    Path file = Path.of("/proc/meminfo");
+    try {
+      long free = field(file, "HugePages_Free:").orElse(0);
+      return Math.max(0, free - field(file, "HugePages_Rsvd:").orElse(0));
+    } catch (IOException e) {
+      return 0;
+    }
+  }
+
   /** A process's resident pages, each divided by how many share it; empty if it is gone. */
   public static OptionalLong proportionalSetBytes(int pid) {
     try {

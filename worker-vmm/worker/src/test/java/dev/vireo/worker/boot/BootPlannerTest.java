@@ -5,13 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.vireo.images.ImageDirectory;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.StreamSocket;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
@@ -19,6 +22,7 @@ import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.worker.node.ProcFiles;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
@@ -83,7 +87,7 @@ class BootPlannerTest {
       assertEquals("console=ttyS0 quiet debug", boot.commandLine());
       assertEquals(AnnouncementMode.ANNOUNCE_ACPI, boot.announcement());
       assertEquals(4, boot.initramfs().orElseThrow().size());
-      assertEquals(256L << 20, boot.memoryBytes());
+      assertEquals(256L << 20, boot.memory().bytes());
     }
     spec.getBootBuilder().setNoInitramfs(true);
     try (BootFiles boot = planner.open(spec.build())) {
@@ -174,6 +178,64 @@ class BootPlannerTest {
       CreateRequest request = boot.orders("uid", other, other).request().build();
       assertEquals(mode.name(), request.getRegisterPage().name());
     }
+  }
+
+  @Test
+  void memoryIsTheVmmsOwnUnlessTheSpecSaysOtherwise() throws Exception {
+    try (BootFiles boot = planner.open(spec("probe").build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      assertFalse(boot.orders("uid", other, other).request().hasMemoryBacking());
+    }
+  }
+
+  @Test
+  void sharedMemoryIsAFileOfItsOwnThatNobodyCanCut() throws Exception {
+    MicroVmSpec.Builder spec = spec("probe").setMemoryBacking(MemoryBacking.MEMORY_SHARED);
+    try (BootFiles boot = planner.open(spec.build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      BootFiles.Orders orders = boot.orders("uid", other, other);
+      assertEquals(256 << 20, orders.request().getMemoryBytes());
+      assertEquals(4096, orders.request().getMemoryBacking().getPageBytes());
+      Fd file = orders.descriptors().get(orders.request().getMemoryBacking().getMemoryFd());
+      assertEquals(256 << 20, file.size());
+      assertThrows(LinuxException.class, () -> file.truncate(0));
+    }
+  }
+
+  @Test
+  void hugePagesThatTheNodeDoesNotHaveAreRefusedWithTheirNumber() {
+    // A terabyte of them has been set aside nowhere.
+    planner =
+        new BootPlanner(
+            Path.of("/dev/null"),
+            new ImageDirectory(store()),
+            NODE,
+            NodeResources.newBuilder().setMemoryMib(1 << 20).build());
+    MicroVmSpec.Builder spec =
+        spec("probe").setMemoryMib(1 << 20).setMemoryBacking(MemoryBacking.MEMORY_HUGE_PAGES);
+    refused("NODE_RESOURCES_EXHAUSTED", "spec.memory_backing", spec);
+    RejectedException refusal =
+        assertThrows(RejectedException.class, () -> planner.open(spec.build()).close());
+    assertTrue(refusal.sentence().startsWith("524288 huge pages of 2 MiB are needed and "));
+    assertTrue(refusal.sentence().contains("sysctl -w vm.nr_hugepages"), refusal.sentence());
+  }
+
+  @Test
+  void hugePagesThatTheNodeHasAreReserved() throws Exception {
+    long free = ProcFiles.hugePagesFree();
+    assumeTrue(free >= 8, "this test needs 8 huge pages: sysctl -w vm.nr_hugepages=8");
+    MicroVmSpec.Builder spec =
+        spec("probe").setMemoryMib(16).setMemoryBacking(MemoryBacking.MEMORY_HUGE_PAGES);
+    try (BootFiles boot = planner.open(spec.build())) {
+      assertEquals(2 << 20, boot.memory().pageBytes());
+      assertEquals(free - 8, ProcFiles.hugePagesFree());
+    }
+    assertEquals(free, ProcFiles.hugePagesFree());
+  }
+
+  @Test
+  void refusesABackingOfMemoryThatItDoesNotKnow() {
+    refused("FIELD_UNSUPPORTED", "spec.memory_backing", spec("probe").setMemoryBackingValue(99));
   }
 
   @Test

@@ -37,6 +37,7 @@ import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.Removal;
 import dev.vireo.proto.worker.v1.VmmRecord;
 import dev.vireo.worker.boot.BootFiles;
+import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.ManualTime;
@@ -858,7 +859,7 @@ class MicroVmTest {
       return new BootFiles(
           Fd.open("/dev/null", Fd.O_RDWR),
           spec.getVcpus(),
-          spec.getMemoryMib() << 20,
+          OpenMemory.ofTheVmm(spec.getMemoryMib() << 20),
           Fd.open("/dev/null", Fd.O_RDONLY),
           Optional.empty(),
           "",

@@ -14,12 +14,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
+import dev.vireo.vmm.memory.Backing;
 import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.memory.GuestMemory.Region;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -57,7 +61,7 @@ class BalloonDeviceTest {
   private final List<EventFd> notifiers =
       IntStream.range(0, 5).mapToObj(queue -> EventFd.blocking()).toList();
   private final EventFd interrupt = EventFd.nonBlocking();
-  private final GuestMemory memory;
+  private GuestMemory memory;
   private BalloonDevice device = new BalloonDevice("balloon", 0, Duration.ZERO, true, true);
   private MmioTransport transport;
   private GuestDriver driver;
@@ -332,6 +336,28 @@ class BalloonDeviceTest {
     notifiers.get(DEFLATE).signal();
     await().until(() -> DeviceStatus.has(driver.status(), DeviceStatus.NEEDS_RESET));
     initialize(0, 1, 2);
+    touch(PAGES);
+    name(INFLATE, PAGES);
+    assertTrue(isUntouched(PAGES));
+  }
+
+  @Test
+  void aHostThatTakesNothingBackIsCountedAndTheQueueGoesOn() {
+    MemorySegment low = Arena.ofAuto().allocate(RAM_END, 4096);
+    MemorySegment high = Arena.ofAuto().allocate(RAM_END, 4096);
+    // Which is said to be a file and is none.
+    Region refused = new Region(HIGH_RAM, high, Backing.SHARED);
+    transport.close();
+    memory = new GuestMemory(List.of(new Region(0, low), refused));
+    rings.replaceAll(ring -> new GuestRing(memory, 64, ring.setup().descriptorTable()));
+    device = new BalloonDevice("balloon", 0, Duration.ZERO, true, true);
+    connect();
+    initialize(0, 1, 2, 4);
+    touch(HIGH_RAM);
+    name(INFLATE, HIGH_RAM);
+    assertFalse(isUntouched(HIGH_RAM));
+    assertEquals(1, count(BalloonEvent.ERRORS_HOST));
+    assertEquals(0, count(BalloonEvent.PAGES_INFLATED));
     touch(PAGES);
     name(INFLATE, PAGES);
     assertTrue(isUntouched(PAGES));
