@@ -69,11 +69,17 @@ final class Link implements Runnable {
     }
   }
 
-  /** Whatever it was before. Logged, which can happen once. */
+  /**
+   * Whatever it was before, in one step: a receiver that saw it down in between could find the
+   * interface writable and raise it again. Logged, which can happen once.
+   */
   @SuppressWarnings("SystemOut") // The VMM's log is stderr.
   void gone(String why) {
-    down();
-    if (change(State.DOWN, State.GONE)) {
+    boolean wasUp = change(State.UP, State.GONE);
+    if (wasUp) {
+      events.increment(NetEvent.LINK_DOWN);
+    }
+    if (wasUp || change(State.DOWN, State.GONE)) {
       System.err.println(device + ": the tap interface is gone, " + why);
     }
   }
