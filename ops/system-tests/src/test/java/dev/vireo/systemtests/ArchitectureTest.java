@@ -148,8 +148,7 @@ class ArchitectureTest {
   void onlyTheLinuxRoomCallsNativeCode() {
     noClasses()
         .that()
-        // The fuzzer's hosts set errno, as the kernel they stand for does.
-        .resideOutsideOfPackages("dev.vireo.linux..", "dev.vireo.fuzz..")
+        .resideOutsideOfPackage("dev.vireo.linux..")
         .should()
         .dependOnClassesThat()
         .resideInAnyPackage("jnr..", "com.kenai.jffi..", "sun.misc..")
