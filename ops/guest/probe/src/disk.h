@@ -8,17 +8,25 @@
 #define DEPTH_MAX 128
 #define BLOCK_MAX (64u << 10)
 
-enum { DISK_IN = 0, DISK_OUT = 1, DISK_FLUSH = 4, DISK_GET_ID = 8 };
+enum { DISK_IN = 0, DISK_OUT = 1, DISK_FLUSH = 4, DISK_GET_ID = 8, DISK_DISCARD = 11, DISK_WRITE_ZEROES = 13 };
 enum { DISK_OK = 0, DISK_IOERR = 1, DISK_UNSUPPORTED = 2 };
 
 struct disk {
   struct virtio_device device;
   uint64_t capacity_sectors;
   bool read_only, polled, indirect;
+  unsigned queues; /* slot s is the business of queue s modulo them */
 };
 
-/* Finds the nth block device of the command line's windows and starts it. NULL, or why not. */
-const char *disk_open(struct disk *disk, unsigned n, bool polled, uint64_t ring_features);
+/* 5.2.6: what the data of discards and zeroes is made of. */
+struct disk_range {
+  uint64_t sector;
+  uint32_t sectors, flags;
+};
+#define DISK_RANGE_UNMAP 1u
+
+/* Finds the nth block device of the command line's windows and starts it with so many queues. NULL, or why not. */
+const char *disk_open(struct disk *disk, unsigned n, unsigned queues, bool polled, uint64_t ring_features);
 
 /* Gives each slot a data buffer of so many bytes, up to BLOCK_MAX, instead of BLOCK_MAX. Returns how many slots that makes. */
 uint32_t disk_slots_of(const struct disk *disk, uint32_t bytes);

@@ -22,7 +22,7 @@ enum {
   NO_REGISTER = 0x0c0,
   CONFIG = 0x100,
 };
-#define CONFIG_LAST_WORD (CONFIG + 12)
+#define CONFIG_LAST_WORD (CONFIG + 56)
 #define WINDOW_LAST_WORD 0xffc
 
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64 };
@@ -571,7 +571,7 @@ static bool comes_back(void) {
 
 bool hostile(void) {
   static struct disk bystander;
-  const char *problem = find_victim() ? disk_open(&bystander, 1, true, true) : "no disk to attack";
+  const char *problem = find_victim() ? disk_open(&bystander, 1, 1, true, VIRTIO_F_EVENT_IDX) : "no disk to attack";
   if (problem != NULL) {
     print("error=%s\n", problem);
     return false;

@@ -8,8 +8,8 @@
 
 /* README.md tells what they take. */
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify net-info net-verify net-rate rng-read "
-    "reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping "
+    "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate "
+    "rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping "
     "balloon-follow balloon-report balloon-hostile";
 
 /* ---- disks ---- */
@@ -18,7 +18,8 @@ static bool open_disk(struct disk *disk) {
   uint64_t ring_features = (argument_number("event_idx", 1) != 0 ? VIRTIO_F_EVENT_IDX : 0) |
                            (argument_number("indirect", 1) != 0 ? VIRTIO_F_INDIRECT_DESC : 0);
   const char *problem =
-      disk_open(disk, (unsigned)argument_number("disk", 0), argument_is("mode", "poll", "irq"), ring_features);
+      disk_open(disk, (unsigned)argument_number("disk", 0), (unsigned)argument_number("queues", 1),
+                argument_is("mode", "poll", "irq"), ring_features);
   if (problem != NULL) print("error=%s\n", problem);
   return problem == NULL;
 }
@@ -95,11 +96,15 @@ static bool blk_rate(uint32_t type) {
     errors += status != DISK_OK;
     elapsed_ns = ticks_to_ns(read_tsc() - start);
   }
-  struct virtqueue *queue = &disk.device.queues[0];
+  uint64_t notifications = 0, suppressed = 0;
+  for (unsigned i = 0; i < disk.queues; i++) {
+    notifications += disk.device.queues[i].notifications;
+    suppressed += disk.device.queues[i].notifications_suppressed;
+  }
   print("ops=%u\nerrors=%u\nelapsed_ns=%u\n", completed, errors, elapsed_ns);
   print("iops=%u\n", elapsed_ns == 0 ? 0 : completed * 1000000000ull / elapsed_ns);
-  print("notifications=%u\nnotifications_suppressed=%u\ninterrupts=%u\nsleeps=%u\n", queue->notifications,
-        queue->notifications_suppressed, interrupt_count(irq) - interrupts, disk.device.sleeps);
+  print("notifications=%u\nnotifications_suppressed=%u\ninterrupts=%u\nsleeps=%u\n", notifications,
+        suppressed, interrupt_count(irq) - interrupts, disk.device.sleeps);
   print("interrupts_dismissed=%u\nlost=%u\n", disk.device.dismissed, (uint64_t)disk.device.lost);
   return errors == 0 && !disk.device.lost;
 }
@@ -169,6 +174,59 @@ static bool blk_verify(void) {
   print("write_errors=%u\nread_errors=%u\nwrong_words=%u\nflush_status=%u\nbeyond_end_status=%u\n", write_errors,
         read_errors, wrong_words, (uint64_t)flush, (uint64_t)beyond);
   return write_errors == 0 && read_errors == 0 && wrong_words == 0 && flush == DISK_OK && beyond == DISK_IOERR;
+}
+
+/* One range of `sectors`, waited for. */
+static uint8_t change_range(struct disk *disk, uint32_t type, uint64_t sector, uint64_t sectors, uint32_t flags) {
+  *(struct disk_range *)(void *)disk_buffer(0) =
+      (struct disk_range){.sector = sector, .sectors = (uint32_t)sectors, .flags = flags};
+  return disk_do(disk, type, 0, sizeof(struct disk_range));
+}
+
+static uint64_t count_not_zero(const uint8_t *buffer, uint32_t length) {
+  uint64_t count = 0;
+  for (uint32_t i = 0; i < length / 8; i++) count += ((const uint64_t *)(const void *)buffer)[i] != 0;
+  return count;
+}
+
+/*
+ * Writes a pattern; makes zeroes of the second quarter, gives back the third. The first and the last must stay, the
+ * second must read as zeroes, with unmap and without; ranges and flags that are illegal must change nothing.
+ */
+static bool blk_ranges(void) {
+  static struct disk disk;
+  struct workload work;
+  if (!open_disk(&disk) || !read_workload(&disk, &work)) return false;
+  uint64_t seed = argument_number("seed", 1), wrong_words = 0, not_zero = 0;
+  uint64_t count = argument_number("ops", 256);
+  if (count > work.blocks) count = work.blocks;
+  uint64_t quarter = count / 4, per_block = work.block / SECTOR_SIZE;
+  if (quarter == 0) {
+    print("error=needs 4 blocks at least\n");
+    return false;
+  }
+  uint64_t errors = sweep(&disk, &work, DISK_OUT, count, seed, &wrong_words);
+  uint8_t zeroed = change_range(&disk, DISK_WRITE_ZEROES, quarter * per_block, quarter / 2 * per_block, 0);
+  uint8_t unmapped = change_range(&disk, DISK_WRITE_ZEROES, (quarter + quarter / 2) * per_block,
+                                  (quarter - quarter / 2) * per_block, DISK_RANGE_UNMAP);
+  uint8_t discarded = change_range(&disk, DISK_DISCARD, 2 * quarter * per_block, quarter * per_block, 0);
+  uint8_t flagged = change_range(&disk, DISK_DISCARD, 0, per_block, DISK_RANGE_UNMAP);
+  uint8_t beyond = change_range(&disk, DISK_WRITE_ZEROES, disk.capacity_sectors - 1, 2, 0);
+  for (uint64_t block = 0; block < count; block++) {
+    if (block / quarter == 2 && block < 3 * quarter) continue; /* what a discarded block reads as is open */
+    errors += disk_do(&disk, DISK_IN, block * per_block, work.block) != DISK_OK;
+    if (block >= quarter && block < 2 * quarter) {
+      not_zero += count_not_zero(disk_buffer(0), work.block);
+    } else {
+      wrong_words += count_wrong(disk_buffer(0), work.block, seed, block);
+    }
+  }
+  print("blocks=%u\nerrors=%u\nwrong_words=%u\nnot_zero=%u\n", count, errors, wrong_words, not_zero);
+  print("zeroes_status=%u\nunmap_status=%u\ndiscard_status=%u\n", (uint64_t)zeroed, (uint64_t)unmapped,
+        (uint64_t)discarded);
+  print("bad_flag_status=%u\nbeyond_end_status=%u\n", (uint64_t)flagged, (uint64_t)beyond);
+  return errors == 0 && wrong_words == 0 && not_zero == 0 && zeroed == DISK_OK && unmapped == DISK_OK &&
+         discarded == DISK_OK && flagged == DISK_UNSUPPORTED && beyond == DISK_IOERR;
 }
 
 /* ---- registers ---- */
@@ -270,6 +328,7 @@ static bool run(void) {
   if (argument_is("run", "blk-read", "hello")) return blk_rate(DISK_IN);
   if (argument_is("run", "blk-write", "hello")) return blk_rate(DISK_OUT);
   if (argument_is("run", "blk-verify", "hello")) return blk_verify();
+  if (argument_is("run", "blk-ranges", "hello")) return blk_ranges();
   if (argument_is("run", "net-info", "hello")) return net_info();
   if (argument_is("run", "net-verify", "hello")) return net_verify();
   if (argument_is("run", "net-rate", "hello")) return net_rate();

@@ -169,6 +169,7 @@ static bool needs_event(uint16_t event, uint16_t now, uint16_t old) {
 
 void virtqueue_notify(struct virtqueue *queue) {
   uint16_t old = queue->available_ring->index;
+  if (old == queue->available) return;
   compiler_fence();
   queue->available_ring->index = queue->available;
   full_fence();

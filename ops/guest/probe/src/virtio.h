@@ -12,6 +12,9 @@
 #define VIRTIO_ID_VSOCK 19
 #define VIRTIO_BLK_F_RO (1ull << 5)
 #define VIRTIO_BLK_F_FLUSH (1ull << 9)
+#define VIRTIO_BLK_F_MQ (1ull << 12)
+#define VIRTIO_BLK_F_DISCARD (1ull << 13)
+#define VIRTIO_BLK_F_WRITE_ZEROES (1ull << 14)
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
 #define VIRTIO_F_VERSION_1 (1ull << 32)
@@ -68,7 +71,7 @@ void virtio_set_config32(const struct virtio_device *device, uint32_t offset, ui
 
 /* 2.7.13: make the chain that starts at `head` available. The device may not look before virtqueue_notify. */
 void virtqueue_add(struct virtqueue *queue, uint16_t head);
-/* QueueNotify, unless the device said it needs none. */
+/* QueueNotify, unless nothing is new or the device said it needs none. */
 void virtqueue_notify(struct virtqueue *queue);
 /* 2.7.14: the head of a used chain, or -1. `written` gets how many bytes the device says it wrote. */
 int virtqueue_take_used_length(struct virtqueue *queue, uint32_t *written);

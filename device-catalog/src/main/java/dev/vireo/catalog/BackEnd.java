@@ -12,6 +12,12 @@ import java.util.function.Predicate;
 public enum BackEnd {
   BLK_FILE(
       DeviceModel.BLK, "file", Approach.EMULATED, true, "a raw file or block device of the node"),
+  BLK_IO_URING(
+      DeviceModel.BLK,
+      "io-uring",
+      Approach.EMULATED,
+      true,
+      "a raw file or block device of the node, many transfers at once"),
   BLK_VHOST_USER(
       DeviceModel.BLK, "vhost-user", Approach.VHOST_USER, false, "qemu-storage-daemon or SPDK"),
   BLK_NBD(DeviceModel.BLK, "nbd", Approach.REMOTE, false, "a network block device server"),

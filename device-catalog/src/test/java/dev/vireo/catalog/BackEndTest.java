@@ -15,6 +15,7 @@ class BackEndTest {
     assertEquals(
         List.of(
             BackEnd.BLK_FILE,
+            BackEnd.BLK_IO_URING,
             BackEnd.NET_TAP,
             BackEnd.VSOCK_UNIX,
             BackEnd.RNG_HOST,
@@ -26,7 +27,12 @@ class BackEndTest {
   void isNotServedWithoutTheDeviceFileThatItOpens() {
     assertEquals(BackEnd.allAvailable(), BackEnd.availableOn(file -> true));
     assertEquals(
-        List.of(BackEnd.BLK_FILE, BackEnd.VSOCK_UNIX, BackEnd.RNG_HOST, BackEnd.BALLOON_HOST),
+        List.of(
+            BackEnd.BLK_FILE,
+            BackEnd.BLK_IO_URING,
+            BackEnd.VSOCK_UNIX,
+            BackEnd.RNG_HOST,
+            BackEnd.BALLOON_HOST),
         BackEnd.availableOn(file -> !file.equals("/dev/net/tun")));
   }
 

@@ -1,6 +1,7 @@
 package dev.vireo.controller.api;
 
 import com.google.protobuf.Duration;
+import dev.vireo.catalog.BackEnd;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Announcement;
@@ -30,6 +31,7 @@ final class SpecValidator {
 
   static final int MAX_COMMAND_LINE_BYTES = 2_047;
   static final int MAX_DISKS = 16;
+  static final int MAX_DISK_QUEUES = 16;
   static final long MAX_CONSOLE_BYTES = 1L << 30;
   static final int MAX_READY_MARKER_BYTES = 256;
   static final int MAX_PATH_BYTES = 4_095;
@@ -38,6 +40,9 @@ final class SpecValidator {
 
   /** A disk's source that stands for the image's own root disk. */
   static final String IMAGE_DISK = "image:";
+
+  /** The back end that the node thinks best. */
+  private static final String AUTO = "auto";
 
   private static final Pattern DEVICE_ID = Pattern.compile("[a-z]([-a-z0-9]{0,18}[a-z0-9])?");
   private static final Pattern IMAGE_NAME = Pattern.compile("[a-z0-9]([-a-z0-9._]{0,61}[a-z0-9])?");
@@ -211,6 +216,29 @@ final class SpecValidator {
           "is \"image:\", but the kernel is a file and not an image.");
     } else {
       validatePath(field + ".source", disk.getSource());
+    }
+    validateBackEnd(field + ".back_end", disk.getBackEnd());
+    RateLimitValidator.validate(field + ".rate_limit", disk.getRateLimit(), violations);
+    long queues = Integer.toUnsignedLong(disk.getQueues());
+    violations.invalidIf(
+        queues > MAX_DISK_QUEUES,
+        field + ".queues",
+        "is %d; 1 to %d.".formatted(queues, MAX_DISK_QUEUES));
+  }
+
+  private void validateBackEnd(String field, String backEnd) {
+    Set<String> known =
+        Set.of("", AUTO, BackEnd.BLK_FILE.qualifiedName(), BackEnd.BLK_IO_URING.qualifiedName());
+    if (!known.contains(backEnd)) {
+      violations.add(
+          field,
+          ErrorReason.FIELD_UNSUPPORTED,
+          "is \"%s\"; this release has %s, %s and %s."
+              .formatted(
+                  backEnd,
+                  AUTO,
+                  BackEnd.BLK_FILE.qualifiedName(),
+                  BackEnd.BLK_IO_URING.qualifiedName()));
     }
   }
 

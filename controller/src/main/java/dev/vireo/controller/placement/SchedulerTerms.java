@@ -4,6 +4,7 @@ import dev.vireo.catalog.BackEnd;
 import dev.vireo.controller.node.StoredNode;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeImage;
@@ -42,8 +43,9 @@ public final class SchedulerTerms {
   /** What a node must serve, as the device catalogue names it. */
   private static Set<String> backEnds(MicroVmSpec spec) {
     Set<String> needed = new HashSet<>();
-    if (spec.getDisksCount() > 0) {
-      needed.add(BackEnd.BLK_FILE.qualifiedName());
+    String ring = BackEnd.BLK_IO_URING.qualifiedName();
+    for (Disk disk : spec.getDisksList()) {
+      needed.add(disk.getBackEnd().equals(ring) ? ring : BackEnd.BLK_FILE.qualifiedName());
     }
     if (spec.getNetworksCount() > 0) {
       needed.add(BackEnd.NET_TAP.qualifiedName());

@@ -65,6 +65,16 @@ final class SpecValidatorTest {
         wrong(spec -> {
           spec.addDisks(Disk.newBuilder().setId("root").setSource("image:"));
           spec.addDisks(Disk.newBuilder().setId("d-2").setSource("/data").setReadOnly(true));
+          spec.addDisksBuilder()
+              .setId("d-3")
+              .setSource("/dev/sdb")
+              .setBackEnd("auto")
+              .setDirect(true)
+              .setQueues(16)
+              .getRateLimitBuilder()
+              .getOperationsBuilder()
+              .setCapacity(1)
+              .setRefillPerSecond(1);
           spec.addNetworksBuilder().setId("net0");
           spec.addNetworksBuilder()
               .setId("net1")
@@ -254,6 +264,22 @@ final class SpecValidatorTest {
           spec.getVsockBuilder();
         }),
         "the id of another device");
+    assertEquals(
+        invalid("spec.disks[0].queues"),
+        wrong(spec -> spec.addDisks(Disk.newBuilder().setId("a").setSource("/d").setQueues(17))));
+    assertEquals(
+        Map.of("spec.disks[0].back_end", "FIELD_UNSUPPORTED"),
+        wrong(spec ->
+            spec.addDisks(Disk.newBuilder().setId("a").setSource("/d").setBackEnd("blk/nbd"))));
+    assertEquals(
+        Map.of(
+            "spec.disks[0].rate_limit.bandwidth.capacity", "FIELD_INVALID",
+            "spec.disks[0].rate_limit.operations.refill_per_second", "FIELD_INVALID"),
+        wrong(spec -> {
+          Disk.Builder disk = spec.addDisksBuilder().setId("a").setSource("/d");
+          disk.getRateLimitBuilder().getBandwidthBuilder().setRefillPerSecond(1);
+          disk.getRateLimitBuilder().getOperationsBuilder().setCapacity(1);
+        }));
     assertEquals(
         invalid("spec.disks"),
         wrong(spec -> {

@@ -13,6 +13,9 @@ class SchedulerTermsTest {
     assertEquals(Set.of(), backEnds(spec));
     spec.addDisksBuilder();
     assertEquals(Set.of("blk/file"), backEnds(spec));
+    spec.getDisksBuilder(0).setBackEnd("blk/io-uring");
+    assertEquals(Set.of("blk/io-uring"), backEnds(spec));
+    spec.getDisksBuilder(0).setBackEnd("auto");
     spec.getVsockBuilder();
     assertEquals(Set.of("blk/file", "vsock/unix"), backEnds(spec));
     spec.getEntropyBuilder();

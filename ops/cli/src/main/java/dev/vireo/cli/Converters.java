@@ -13,7 +13,38 @@ import picocli.CommandLine.TypeConversionException;
 
 /** How option values are written. */
 final class Converters {
+  private static final Pattern RATE = Pattern.compile("(\\d{1,9})(K|M|G)?");
+
   private Converters() {}
+
+  /** Bytes a second. */
+  private static RateLimit bandwidth(String value) {
+    return RateLimit.newBuilder().setBandwidth(perSecond(bytes(value))).build();
+  }
+
+  /** So many a second, of which one second's may come at once. */
+  private static TokenBucket perSecond(long amount) {
+    return TokenBucket.newBuilder().setCapacity(amount).setRefillPerSecond(amount).build();
+  }
+
+  private static long bytes(String value) {
+    Matcher matcher = RATE.matcher(value);
+    if (!matcher.matches()) {
+      throw new TypeConversionException(
+          "'%s' is not a rate; write bytes a second: 500K, 10M, 1G".formatted(value));
+    }
+    String unit = matcher.group(2);
+    int shift = unit == null ? 0 : 10 * ("KMG".indexOf(unit) + 1);
+    return Long.parseLong(matcher.group(1)) << shift;
+  }
+
+  private static int number(String value) {
+    try {
+      return Integer.parseInt(value);
+    } catch (NumberFormatException e) {
+      throw new TypeConversionException("'%s' is not a number".formatted(value));
+    }
+  }
 
   /** {@code 90s}, {@code 5m}, {@code 1h30m}, {@code 500ms}, {@code 2d}. */
   static final class Time implements ITypeConverter<Duration> {
@@ -108,23 +139,46 @@ final class Converters {
     }
   }
 
-  /** {@code [ID=]SOURCE[,ro]}. Without an id the disk has the empty one; the command numbers it. */
+  /**
+   * {@code [ID=]SOURCE}, then properties: {@code ,ro}, {@code ,direct}, {@code ,queues=2}, {@code
+   * ,rate=10M}, {@code ,iops=500}, {@code ,back-end=blk/file}. What is not one of these belongs to
+   * the source. Without an id the disk has the empty one; the command numbers it.
+   */
   static final class DiskForm implements ITypeConverter<Disk> {
-    private static final Pattern FORM = Pattern.compile("(?:([a-z][-a-z0-9]*)=)?(.+?)(,ro)?");
+    static final String LABEL = "[ID=]SOURCE[,ro][,direct][,KEY=VALUE...]";
+
+    private static final Pattern FORM =
+        Pattern.compile(
+            "(?:([a-z][-a-z0-9]*)=)?(.+?)((?:,(?:ro|direct|(?:queues|rate|iops|back-end)=[^,]*))*)");
 
     @Override
     public Disk convert(String text) {
       Matcher matcher = FORM.matcher(text);
       if (!matcher.matches()) {
-        throw new TypeConversionException(
-            "'%s' is not a disk; write [ID=]SOURCE[,ro]".formatted(text));
+        throw new TypeConversionException("'%s' is not a disk; write %s".formatted(text, LABEL));
       }
-      Disk.Builder disk =
-          Disk.newBuilder().setSource(matcher.group(2)).setReadOnly(matcher.group(3) != null);
+      Disk.Builder disk = Disk.newBuilder().setSource(matcher.group(2));
       if (matcher.group(1) != null) {
         disk.setId(matcher.group(1));
       }
+      for (String property : matcher.group(3).split(",", -1)) {
+        set(disk, property);
+      }
       return disk.build();
+    }
+
+    private static void set(Disk.Builder disk, String property) {
+      String value = property.substring(property.indexOf('=') + 1);
+      switch (property.substring(0, property.length() - value.length())) {
+        case "queues=" -> disk.setQueues(number(value));
+        case "rate=" -> disk.getRateLimitBuilder().setBandwidth(perSecond(bytes(value)));
+        case "iops=" -> disk.getRateLimitBuilder().setOperations(perSecond(number(value)));
+        case "back-end=" -> disk.setBackEnd(value);
+        default -> {
+          disk.setReadOnly(disk.getReadOnly() || value.equals("ro"));
+          disk.setDirect(disk.getDirect() || value.equals("direct"));
+        }
+      }
     }
   }
 
@@ -134,8 +188,6 @@ final class Converters {
    */
   static final class NetworkForm implements ITypeConverter<Network> {
     static final String LABEL = "auto|KEY=VALUE[,KEY=VALUE...]";
-
-    private static final Pattern RATE = Pattern.compile("(\\d{1,9})(K|M|G)?");
 
     @Override
     public Network convert(String text) {
@@ -163,29 +215,6 @@ final class Converters {
         case "rx" -> network.setRxRateLimit(bandwidth(value));
         case "tx" -> network.setTxRateLimit(bandwidth(value));
         default -> throw wrong(key + "=" + value);
-      }
-    }
-
-    /** Bytes a second, of which one second's may come at once. */
-    private static RateLimit bandwidth(String value) {
-      Matcher matcher = RATE.matcher(value);
-      if (!matcher.matches()) {
-        throw new TypeConversionException(
-            "'%s' is not a rate; write bytes a second: 500K, 10M, 1G".formatted(value));
-      }
-      String unit = matcher.group(2);
-      int shift = unit == null ? 0 : 10 * ("KMG".indexOf(unit) + 1);
-      long bytes = Long.parseLong(matcher.group(1)) << shift;
-      return RateLimit.newBuilder()
-          .setBandwidth(TokenBucket.newBuilder().setCapacity(bytes).setRefillPerSecond(bytes))
-          .build();
-    }
-
-    private static int number(String value) {
-      try {
-        return Integer.parseInt(value);
-      } catch (NumberFormatException e) {
-        throw new TypeConversionException("'%s' is not a number".formatted(value));
       }
     }
 

@@ -107,11 +107,7 @@ public final class MicroVmView {
                 Text.mebibytes(spec.getMemoryMib())));
     field(out, "boot", boot(spec.getBoot()));
     for (Disk disk : spec.getDisksList()) {
-      field(
-          out,
-          "disk",
-          "%s from %s%s"
-              .formatted(disk.getId(), disk.getSource(), disk.getReadOnly() ? ", read-only" : ""));
+      field(out, "disk", disk(disk));
     }
     for (Network network : spec.getNetworksList()) {
       field(out, "network", network(network));
@@ -133,6 +129,16 @@ public final class MicroVmView {
     }
     field(out, "lifecycle", lifecycle(spec.getLifecycle()));
     printConditions(status.getConditionsList(), now, out);
+  }
+
+  private static String disk(Disk disk) {
+    return disk.getId()
+        + " from "
+        + disk.getSource()
+        + (disk.getReadOnly() ? ", read-only" : "")
+        + (disk.getDirect() ? ", direct" : "")
+        + (disk.getQueues() > 1 ? ", %d queues".formatted(disk.getQueues()) : "")
+        + (disk.hasRateLimit() ? ", limited" : "");
   }
 
   private static String network(Network network) {

@@ -183,18 +183,20 @@ final class RunCommand implements Callable<Integer> {
       defaultValue = "anonymous",
       description =
           "What the guest's memory is to the node: ${COMPLETION-CANDIDATES}. Default:"
-              + " ${DEFAULT-VALUE}; shared can be mapped by another process, huge pages are those that"
-              + " the node has set aside.")
+              + " ${DEFAULT-VALUE}; shared can be mapped by another process, huge pages are those"
+              + " that the node has set aside.")
   private MemoryKind memoryBacking = MemoryKind.ANONYMOUS;
 
   @Option(
       names = "--disk",
-      paramLabel = "[ID=]SOURCE[,ro]",
+      paramLabel = Converters.DiskForm.LABEL,
       converter = Converters.DiskForm.class,
       description =
           "'image:' for a private copy of the image's root disk, or the absolute path of a raw"
-              + " file or block device on the node; repeatable, in the guest's order. Default:"
-              + " root=image: for Linux images.")
+              + " file or block device on the node. ro: read-only; direct: past the node's page"
+              + " cache; queues=COUNT, each with a thread; rate=RATE in bytes a second (500K, 10M,"
+              + " 1G); iops=COUNT a second; back-end=NAME. Repeatable, in the guest's order."
+              + " Default: root=image: for Linux images.")
   private List<Disk> disks = new ArrayList<>();
 
   @Option(names = "--no-disk", description = "Not even the image's root disk.")
@@ -214,8 +216,8 @@ final class RunCommand implements Callable<Integer> {
   @Option(
       names = "--vsock",
       description =
-          "A virtio-vsock device: streams to and from the guest over unix sockets of the node, which"
-              + " 'vireo get' names.")
+          "A virtio-vsock device: streams to and from the guest over unix sockets of the node,"
+              + " which 'vireo get' names.")
   private boolean vsock;
 
   @Option(

@@ -23,6 +23,7 @@ import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.RateLimit;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.TokenBucket;
 import dev.vireo.proto.v1.VmmCompiler;
 import java.util.List;
 import java.util.Map;
@@ -53,6 +54,8 @@ class RunCommandTest {
             "--entropy --vsock --register-page strict --compiler fast --net auto".split(" "),
             "--memory-backing shared --balloon 64M,reporting,statistics=1500ms,deflate-on-oom"
                 .split(" "),
+            "--disk fast=/srv/a,b,direct,queues=4,rate=10M,iops=500,back-end=blk/file,ro"
+                .split(" "),
             "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
                 .split(" "),
             new String[] {"--cmdline", "quiet panic=-1"}));
@@ -71,7 +74,21 @@ class RunCommandTest {
     assertEquals(RegisterPageMode.REGISTER_PAGE_STRICT, spec.getVmm().getRegisterPage());
     assertEquals(VmmCompiler.VMM_COMPILER_FAST, spec.getVmm().getCompiler());
     assertEquals(
-        List.of(disk("root", "/srv/root.raw", false), disk("disk1", "/srv/data.raw", true)),
+        List.of(
+            disk("root", "/srv/root.raw", false),
+            disk("disk1", "/srv/data.raw", true),
+            Disk.newBuilder()
+                .setId("fast")
+                .setSource("/srv/a,b")
+                .setReadOnly(true)
+                .setDirect(true)
+                .setQueues(4)
+                .setBackEnd("blk/file")
+                .setRateLimit(
+                    bandwidth(10 << 20).toBuilder()
+                        .setOperations(
+                            TokenBucket.newBuilder().setCapacity(500).setRefillPerSecond(500)))
+                .build()),
         spec.getDisksList());
     assertTrue(spec.hasEntropy());
     assertEquals(
@@ -108,6 +125,13 @@ class RunCommandTest {
     RateLimit.Builder limit = RateLimit.newBuilder();
     limit.getBandwidthBuilder().setCapacity(bytes).setRefillPerSecond(bytes);
     return limit.build();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"/d,queues=two", "/d,rate=fast", "/d,iops=1T"})
+  void refusesDisksThatItDoesNotUnderstand(String disk) {
+    assertEquals(ExitCode.USAGE, cli.run("run", "a", "--disk", disk));
+    assertEquals(List.of(), controller.creates);
   }
 
   @ParameterizedTest

@@ -363,8 +363,8 @@ final class JffiLibc implements Libc {
   }
 
   @Override
-  public long syscall(long number, long a, long b, long c, long d) {
-    return INVOKER.invokeL5(C5, this.syscall, number, a, b, c, d);
+  public long syscall(long number, long a, long b, long c, long d, long e) {
+    return INVOKER.invokeL6(C6, this.syscall, number, a, b, c, d, e);
   }
 
   @Override

@@ -119,7 +119,7 @@ public interface Libc {
   int prctl(int option, long argument2, long argument3, long argument4, long argument5);
 
   /** For calls that the C library of a supported distribution does not have yet. */
-  long syscall(long number, long a, long b, long c, long d);
+  long syscall(long number, long a, long b, long c, long d, long e);
 
   int posix_spawn(
       long pid, long path, long fileActions, long attributes, long argv, long environment);

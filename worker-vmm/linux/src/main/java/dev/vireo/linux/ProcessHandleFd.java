@@ -58,7 +58,7 @@ public final class ProcessHandleFd implements AutoCloseable {
     if (pid <= 0) {
       return Optional.empty();
     }
-    long pidFd = Linux.libc().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0);
+    long pidFd = Linux.libc().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0);
     if (pidFd == -1 && Linux.errno() == Errno.ESRCH) {
       return Optional.empty();
     }
@@ -87,7 +87,7 @@ public final class ProcessHandleFd implements AutoCloseable {
   static ProcessHandleFd ofChild(int pid) {
     Fd fd =
         Fd.owning(
-            (int) Linux.check(Linux.libc().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0), "pidfd_open"));
+            (int) Linux.check(Linux.libc().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0), "pidfd_open"));
     return new ProcessHandleFd(pid, startTimeTicks(pid).orElse(0L), fd);
   }
 
@@ -119,7 +119,7 @@ public final class ProcessHandleFd implements AutoCloseable {
    * @return false if the process has ended
    */
   public boolean signal(int signal) {
-    long result = Linux.libc().syscall(SYS_PIDFD_SEND_SIGNAL, fd.number(), signal, 0, 0);
+    long result = Linux.libc().syscall(SYS_PIDFD_SEND_SIGNAL, fd.number(), signal, 0, 0, 0);
     if (result == -1 && Linux.errno() == Errno.ESRCH) {
       return false;
     }

@@ -28,7 +28,7 @@ public final class NetworkNamespace implements AutoCloseable {
   }
 
   public NetworkNamespace() {
-    run(() -> Linux.check(Linux.libc().syscall(SYS_UNSHARE, CLONE_NEWNET, 0, 0, 0), "unshare"));
+    run(() -> Linux.check(Linux.libc().syscall(SYS_UNSHARE, CLONE_NEWNET, 0, 0, 0, 0), "unshare"));
     shell("ip link set lo up");
   }
 

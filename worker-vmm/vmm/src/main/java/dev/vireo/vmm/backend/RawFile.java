@@ -2,8 +2,10 @@ package dev.vireo.vmm.backend;
 
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.IoUring;
 import dev.vireo.linux.Libc;
 import dev.vireo.linux.Linux;
+import dev.vireo.linux.LinuxException;
 import dev.vireo.vmm.memory.IoVector;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -86,6 +88,15 @@ public final class RawFile implements AutoCloseable {
   /** The descriptor for what is not a transfer. */
   public int number() {
     return fd.number();
+  }
+
+  /**
+   * A ring for transfers of this file.
+   *
+   * @throws LinuxException if the host has none for this process
+   */
+  public IoUring newRing(int operations) {
+    return IoUring.create(libc, operations);
   }
 
   /**

@@ -10,6 +10,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.NetDevice;
 import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
@@ -18,6 +19,7 @@ import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.vmm.v1.VmmTimings;
 import dev.vireo.proto.vmm.v1.VsockDialed;
+import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.backend.Tap;
@@ -28,6 +30,8 @@ import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.machine.MachineFactory;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.balloon.BalloonDevice;
+import dev.vireo.vmm.virtio.block.BlockDevice.Engine;
+import dev.vireo.vmm.virtio.block.DiskLog;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import dev.vireo.vmm.virtio.vsock.Dialer;
 import dev.vireo.vmm.virtio.vsock.VsockDevice;
@@ -66,6 +70,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   private final MachineFactory machines;
   private final InstantSource time;
   private final Listener listener;
+  private final DiskLog diskLog;
 
   private VmmState state = VmmState.VMM_IDLE;
   private CreateRequest request = CreateRequest.getDefaultInstance();
@@ -85,6 +90,13 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     this.machines = machines;
     this.time = time;
     this.listener = listener;
+    this.diskLog =
+        new DiskLog() { // No lambda: it would be a class made on the way to the guest.
+          @Override
+          public void line(String what) {
+            listener.log(what);
+          }
+        };
   }
 
   synchronized VmmState state() {
@@ -213,14 +225,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
 
   private VirtioDevice device(Device device, Descriptors descriptors) {
     return switch (device.getDeviceCase()) {
-      case BLOCK -> {
-        BlockDevice block = device.getBlock();
-        yield new dev.vireo.vmm.virtio.block.BlockDevice(
-            device.getId(),
-            new RawFile(descriptors.take(block.getFileFd()), block.getCapacityBytes()),
-            dev.vireo.vmm.virtio.block.BlockDevice.Settings.simple(
-                block.getReadOnly(), listener::log));
-      }
+      case BLOCK -> disk(device.getId(), device.getBlock(), descriptors);
       case NET -> network(device.getId(), device.getNet(), descriptors);
       case VSOCK -> vsock(device, descriptors);
       case ENTROPY ->
@@ -229,6 +234,36 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
       case BALLOON -> balloon(device);
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
+    };
+  }
+
+  private VirtioDevice disk(String id, BlockDevice block, Descriptors descriptors) {
+    DiskGeometry geometry =
+        new DiskGeometry(
+            block.getCapacityBytes(),
+            block.getLogicalBlockBytes(),
+            block.getPhysicalBlockBytes(),
+            block.getMemoryAlignment(),
+            block.getBlockDevice(),
+            block.getDiscards());
+    var settings =
+        new dev.vireo.vmm.virtio.block.BlockDevice.Settings(
+            block.getReadOnly(),
+            block.getQueues(),
+            RateLimits.of(block.getRateLimit()),
+            engine(block.getEngine()),
+            diskLog);
+    Fd file = descriptors.take(block.getFileFd());
+    Fd cached = block.hasCachedFd() ? descriptors.take(block.getCachedFd()) : null;
+    return new dev.vireo.vmm.virtio.block.BlockDevice(
+        id, new RawFile(file, cached, geometry), settings);
+  }
+
+  private static Engine engine(DiskEngine engine) {
+    return switch (engine) {
+      case DISK_ENGINE_AUTO, UNRECOGNIZED -> Engine.AUTO;
+      case DISK_ENGINE_THREAD -> Engine.THREAD;
+      case DISK_ENGINE_IO_URING -> Engine.IO_URING;
     };
   }
 

@@ -105,7 +105,14 @@ public final class Rehearsal {
                     Device.newBuilder()
                         .setId("disk")
                         .setBlock(
-                            BlockDevice.newBuilder().setFileFd(4).setCapacityBytes(DISK_BYTES)))
+                            BlockDevice.newBuilder()
+                                .setFileFd(4)
+                                .setCapacityBytes(DISK_BYTES)
+                                .setQueues(1)
+                                .setLogicalBlockBytes(512)
+                                .setPhysicalBlockBytes(DISK_BYTES)
+                                .setMemoryAlignment(1)
+                                .setDiscards(true)))
                 .setConsole(
                     SerialConsole.newBuilder()
                         .setOutputFd(2)

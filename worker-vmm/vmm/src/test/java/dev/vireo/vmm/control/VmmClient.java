@@ -180,7 +180,14 @@ final class VmmClient implements AutoCloseable {
           Device.newBuilder()
               .setId(id)
               .setBlock(
-                  BlockDevice.newBuilder().setFileFd(add(file)).setCapacityBytes(file.size())));
+                  BlockDevice.newBuilder()
+                      .setFileFd(add(file))
+                      .setCapacityBytes(file.size())
+                      .setQueues(1)
+                      .setLogicalBlockBytes(512)
+                      .setPhysicalBlockBytes(4096)
+                      .setMemoryAlignment(1)
+                      .setDiscards(true)));
       return this;
     }
   }

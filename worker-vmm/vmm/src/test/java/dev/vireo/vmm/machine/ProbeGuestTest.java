@@ -57,9 +57,28 @@ final class ProbeGuestTest {
         "probe.run=blk-verify probe.depth=128 probe.ops=1000",
         "probe.run=blk-verify probe.depth=128 probe.ops=1000 probe.event_idx=0",
         "probe.run=blk-verify probe.depth=85 probe.ops=1000 probe.indirect=0",
+        "probe.run=blk-verify probe.depth=128 probe.ops=1000 probe.queues=4",
         "probe.run=blk-write probe.depth=128",
+        "probe.run=blk-ranges",
       })
   void readsAndWritesItsDisk(String program) {
+    runsWithADisk(program, BlockDevice.Engine.THREAD);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "probe.run=blk-verify probe.depth=128 probe.ops=1000",
+        "probe.run=blk-verify probe.depth=128 probe.ops=1000 probe.event_idx=0 probe.queues=4",
+        "probe.run=blk-ranges",
+      })
+  void readsAndWritesItsDiskByIoUring(String program) {
+    runsWithADisk(program, BlockDevice.Engine.IO_URING);
+  }
+
+  private static void runsWithADisk(String program, BlockDevice.Engine engine) {
+    BlockDevice.Settings settings =
+        new BlockDevice.Settings(false, 4, RateLimiter.UNLIMITED, engine, line -> {});
     try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
         TestMachine machine =
             TestMachine.with()
@@ -67,9 +86,7 @@ final class ProbeGuestTest {
                 .commandLine(program)
                 .devices(
                     new BlockDevice(
-                        "blk0",
-                        new RawFile(Fd.memory("disk", 8 << 20), 8 << 20),
-                        BlockDevice.Settings.simple(false, line -> {})))
+                        "blk0", new RawFile(Fd.memory("disk", 8 << 20), 8 << 20), settings))
                 .build(kernel)
                 .start()) {
       assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);

@@ -43,7 +43,7 @@ class ConformanceTest {
 
   private static final int REGISTER_CASES = 11;
   private static final int RING_CASES = 9;
-  private static final int DISK_CASES = 5;
+  private static final int DISK_CASES = 6;
   private static final int BALLOON_CASES = 5;
 
   /** Case, what it is, section, tests, and four other VMMs. */

@@ -15,6 +15,7 @@ import static dev.vireo.proto.errors.ErrorReason.MEMORY_TOO_SMALL;
 import static dev.vireo.proto.errors.ErrorReason.NODE_RESOURCES_EXHAUSTED;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import dev.vireo.catalog.BackEnd;
 import dev.vireo.catalog.CommandLineAnnouncement;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.images.DeviceAnnouncement;
@@ -22,6 +23,7 @@ import dev.vireo.images.GuestImage;
 import dev.vireo.images.GuestKind;
 import dev.vireo.images.ImageDirectory;
 import dev.vireo.images.ImageException;
+import dev.vireo.linux.DiskShape;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
@@ -35,6 +37,7 @@ import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -312,7 +315,7 @@ public final class BootPlanner {
       throws RejectedException {
     List<OpenDevice> devices = new ArrayList<>();
     for (int i = 0; i < spec.getDisksCount(); i++) {
-      devices.add(openDisk(spec.getDisks(i), "spec.disks[" + i + "].source", source, opened));
+      devices.add(openDisk(spec.getDisks(i), "spec.disks[" + i + "]", source, opened));
     }
     for (int i = 0; i < spec.getNetworksCount(); i++) {
       OpenDevice.Network network =
@@ -347,24 +350,54 @@ public final class BootPlanner {
   private static OpenDevice.Disk openDisk(Disk disk, String field, Source source, List<Fd> opened)
       throws RejectedException {
     boolean ofImage = disk.getSource().equals(IMAGE_DISK);
-    // An image's disk is never written: a guest that may write gets a copy.
-    boolean template = ofImage && !disk.getReadOnly();
-    String path = ofImage ? imageDisk(source, field) : disk.getSource();
+    String path = ofImage ? imageDisk(source, field + ".source") : disk.getSource();
     int flags = disk.getReadOnly() || ofImage ? READ : READ_WRITE;
-    Fd file = openFile(path, flags, DISK_NOT_FOUND, field, opened);
+    Fd file = openFile(path, flags, DISK_NOT_FOUND, field + ".source", opened);
     Fd.Type type = file.type();
     if (type != Fd.Type.REGULAR && type != Fd.Type.BLOCK_DEVICE) {
-      throw notADisk(path, field, type);
+      throw notADisk(path, field + ".source", type);
     }
-    long bytes = file.size();
-    if (bytes == 0 || bytes % SECTOR_BYTES != 0) {
+    Optional<Fd> direct =
+        disk.getDirect() ? Optional.of(openDirect(path, flags, field, opened)) : Optional.empty();
+    DiskShape shape = DiskShape.of(file, disk.getDirect());
+    if (shape.bytes() == 0 || shape.bytes() % SECTOR_BYTES != 0) {
       throw new RejectedException(
           DISK_INVALID,
-          field,
+          field + ".source",
           "%s has %d bytes: a disk has a positive multiple of %d"
-              .formatted(path, bytes, SECTOR_BYTES));
+              .formatted(path, shape.bytes(), SECTOR_BYTES));
     }
-    return new OpenDevice.Disk(disk.getId(), file, disk.getReadOnly(), template, bytes);
+    return new OpenDevice.Disk(
+        disk.getId(),
+        direct.orElse(file),
+        direct.isPresent() ? Optional.of(file) : Optional.empty(),
+        shape,
+        disk.getReadOnly(),
+        // An image's disk is never written: a guest that may write gets a copy.
+        ofImage && !disk.getReadOnly(),
+        Math.max(1, disk.getQueues()),
+        RateLimits.of(disk.getRateLimit()),
+        engine(disk.getBackEnd(), field + ".back_end"));
+  }
+
+  private static DiskEngine engine(String backEnd, String field) throws RejectedException {
+    if (backEnd.isEmpty() || backEnd.equals("auto")) {
+      return DiskEngine.DISK_ENGINE_AUTO;
+    }
+    if (backEnd.equals(BackEnd.BLK_FILE.qualifiedName())) {
+      return DiskEngine.DISK_ENGINE_THREAD;
+    }
+    if (backEnd.equals(BackEnd.BLK_IO_URING.qualifiedName())) {
+      return DiskEngine.DISK_ENGINE_IO_URING;
+    }
+    throw new RejectedException(
+        FIELD_UNSUPPORTED, field, "this node's worker does not know back end " + backEnd);
+  }
+
+  /** The file is there and may be opened: what is wrong now is wrong with O_DIRECT. */
+  private static Fd openDirect(String path, int flags, String field, List<Fd> opened)
+      throws RejectedException {
+    return openFile(path, flags | Fd.O_DIRECT, FIELD_UNSUPPORTED, field + ".direct", opened);
   }
 
   private static String imageDisk(Source source, String field) throws RejectedException {

@@ -3,11 +3,13 @@ package dev.vireo.worker.boot;
 import static java.util.Objects.requireNonNull;
 
 import com.google.protobuf.ByteString;
+import dev.vireo.linux.DiskShape;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.TapInterface;
 import dev.vireo.proto.vmm.v1.BalloonDevice;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.EntropyDevice;
 import dev.vireo.proto.vmm.v1.NetDevice;
 import dev.vireo.proto.vmm.v1.RateLimit;
@@ -17,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -49,19 +52,42 @@ public sealed interface OpenDevice extends AutoCloseable {
   /**
    * A disk's file.
    *
+   * @param cached the same without O_DIRECT, if {@code file} has it
    * @param template the file is an image's: the guest gets a copy of its own
    */
-  record Disk(String id, Fd file, boolean readOnly, boolean template, long bytes)
+  record Disk(
+      String id,
+      Fd file,
+      Optional<Fd> cached,
+      DiskShape shape,
+      boolean readOnly,
+      boolean template,
+      int queues,
+      RateLimit limit,
+      DiskEngine engine)
       implements OpenDevice {
     @Override
     public Device.Builder order(String microVmUid, List<Fd> descriptors) {
-      return Device.newBuilder()
-          .setId(id)
-          .setBlock(
-              BlockDevice.newBuilder()
-                  .setFileFd(BootFiles.add(descriptors, file))
-                  .setReadOnly(readOnly)
-                  .setCapacityBytes(bytes));
+      BlockDevice.Builder block =
+          BlockDevice.newBuilder()
+              .setFileFd(BootFiles.add(descriptors, file))
+              .setReadOnly(readOnly)
+              .setCapacityBytes(shape.bytes())
+              .setRateLimit(limit)
+              .setEngine(engine)
+              .setQueues(queues)
+              .setLogicalBlockBytes(shape.logicalBlockBytes())
+              .setPhysicalBlockBytes(shape.physicalBlockBytes())
+              .setMemoryAlignment(shape.memoryAlignment())
+              .setBlockDevice(shape.blockDevice())
+              .setDiscards(shape.discards());
+      cached.ifPresent(other -> block.setCachedFd(BootFiles.add(descriptors, other)));
+      return Device.newBuilder().setId(id).setBlock(block);
+    }
+
+    /** Whether the bytes go past the node's page cache. */
+    boolean direct() {
+      return cached.isPresent();
     }
 
     @Override
@@ -72,17 +98,42 @@ public sealed interface OpenDevice extends AutoCloseable {
       Path copy = directory.resolve("disk-" + id + ".raw");
       if (!Files.exists(copy)) {
         Path partial = directory.resolve("disk-" + id + ".partial");
-        SparseCopy.copy(file, partial);
+        SparseCopy.copy(cached.orElse(file), partial);
         Files.move(partial, copy, StandardCopyOption.ATOMIC_MOVE);
       }
-      Fd own = Fd.open(copy.toString(), Fd.O_RDWR);
-      file.close();
-      return new Disk(id, own, false, false, own.size());
+      return ofCopy(copy.toString());
+    }
+
+    private OpenDevice ofCopy(String path) {
+      List<Fd> own = new ArrayList<>();
+      try {
+        own.add(Fd.open(path, direct() ? Fd.O_RDWR | Fd.O_DIRECT : Fd.O_RDWR));
+        if (direct()) {
+          own.add(Fd.open(path, Fd.O_RDWR));
+        }
+        Disk disk =
+            new Disk(
+                id,
+                own.getFirst(),
+                direct() ? Optional.of(own.getLast()) : Optional.empty(),
+                DiskShape.of(own.getFirst(), direct()),
+                false,
+                false,
+                queues,
+                limit,
+                engine);
+        close();
+        return disk;
+      } catch (RuntimeException e) {
+        own.forEach(Fd::close);
+        throw e;
+      }
     }
 
     @Override
     public void close() {
       file.close();
+      cached.ifPresent(Fd::close);
     }
   }
 

@@ -14,14 +14,17 @@ import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.StreamSocket;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.worker.node.ProcFiles;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -118,7 +121,7 @@ class BootPlannerTest {
       try (BootFiles boot = planned.withPrivateFiles(own)) {
         OpenDevice.Disk root = disk(boot, 0);
         root.file().writeFully("mine".getBytes(UTF_8), 0);
-        assertEquals(1 << 20, root.bytes());
+        assertEquals(1 << 20, root.shape().bytes());
         assertEquals(0, Files.readAllBytes(store().resolve("debian/root.raw"))[0]);
         assertEquals('m', Files.readAllBytes(own.resolve("disk-root.raw"))[0]);
       }
@@ -127,6 +130,69 @@ class BootPlannerTest {
       assertEquals('m', Files.readAllBytes(own.resolve("disk-root.raw"))[0], "kept");
       assertEquals(2, again.devices().size());
     }
+  }
+
+  @Test
+  void aDirectDiskIsOpenTwiceAndSoIsItsCopy() throws Exception {
+    MicroVmSpec.Builder spec = spec("debian");
+    spec.addDisksBuilder()
+        .setId("root")
+        .setSource("image:")
+        .setDirect(true)
+        .setQueues(4)
+        .setBackEnd("blk/io-uring");
+    Path own = Files.createDirectory(files.resolve("microvm"));
+    long before = openFiles();
+    try (BootFiles boot = planner.open(spec.build()).withPrivateFiles(own);
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      BootFiles.Orders orders = boot.orders("uid", other, other);
+      BlockDevice block = orders.request().getDevices(0).getBlock();
+      assertEquals(Fd.O_DIRECT, openFlags(orders, block.getFileFd()) & Fd.O_DIRECT);
+      assertEquals(0, openFlags(orders, block.getCachedFd()) & Fd.O_DIRECT);
+      assertEquals(4, block.getQueues());
+      assertEquals(DiskEngine.DISK_ENGINE_IO_URING, block.getEngine());
+      assertEquals(1 << 20, block.getCapacityBytes());
+      assertTrue(block.getLogicalBlockBytes() >= 512);
+      assertTrue(block.getPhysicalBlockBytes() >= block.getLogicalBlockBytes());
+    }
+    assertEquals(before, openFiles());
+  }
+
+  private static int openFlags(BootFiles.Orders orders, int index) throws IOException {
+    Path info = Path.of("/proc/self/fdinfo/" + orders.descriptors().get(index).number());
+    for (String line : Files.readAllLines(info)) {
+      if (line.startsWith("flags:")) {
+        return Integer.parseInt(line.substring("flags:".length()).strip(), 8);
+      }
+    }
+    throw new AssertionError(info + " has no flags");
+  }
+
+  @Test
+  void aDiskThatIsNotDirectIsOpenOnceAndHasItsLimits() throws Exception {
+    MicroVmSpec.Builder spec = spec("debian");
+    Disk.Builder data = spec.addDisksBuilder().setId("data");
+    data.setSource(disk("data", 512).toString());
+    data.getRateLimitBuilder().getOperationsBuilder().setCapacity(5).setRefillPerSecond(7);
+    try (BootFiles boot = planner.open(spec.build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      BlockDevice block = boot.orders("uid", other, other).request().getDevices(0).getBlock();
+      assertFalse(block.hasCachedFd());
+      assertEquals(1, block.getQueues());
+      assertEquals(DiskEngine.DISK_ENGINE_AUTO, block.getEngine());
+      assertEquals(512, block.getLogicalBlockBytes());
+      assertEquals(7, block.getRateLimit().getOperations().getRefillPerSecond());
+      assertFalse(block.getRateLimit().hasBandwidth());
+      assertTrue(block.getDiscards());
+    }
+  }
+
+  /** /proc has files, but none that could be read past a cache. */
+  @Test
+  void refusesDirectDisksWhereTheFileSystemCannot() {
+    MicroVmSpec.Builder spec = spec("debian");
+    spec.addDisksBuilder().setId("a").setSource("/proc/cmdline").setReadOnly(true).setDirect(true);
+    refused("FIELD_UNSUPPORTED", "spec.disks[0].direct", spec);
   }
 
   @Test
@@ -319,7 +385,7 @@ class BootPlannerTest {
     MicroVmSpec.Builder spec = spec("probe");
     spec.addDisksBuilder().setId("data").setSource(link.toString());
     try (BootFiles boot = planner.open(spec.build())) {
-      assertEquals(1024, disk(boot, 0).bytes());
+      assertEquals(1024, disk(boot, 0).shape().bytes());
     }
   }
 

@@ -1,16 +1,15 @@
 package dev.vireo.vmm.virtio.block;
 
 import dev.vireo.catalog.BackEnd;
+import dev.vireo.linux.IoUring;
+import dev.vireo.linux.LinuxException;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
-import dev.vireo.vmm.virtio.queue.QueueWorker;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -27,10 +26,20 @@ public final class BlockDevice implements VirtioDevice {
   private final RawFile file;
   private final Settings settings;
   private final BlockOutcomes outcomes;
+  private final Disk disk;
+  private final List<IoUring> rings;
   private final long features;
   private final byte[] config;
   private List<QueueConnection> connections = List.of();
-  private final @Nullable QueueWorker[] workers;
+  private final @Nullable DiskQueue[] queues;
+
+  /** How transfers are made. */
+  public enum Engine {
+    /** By io_uring past the page cache, where many at once gain something, else by a thread. */
+    AUTO,
+    THREAD,
+    IO_URING
+  }
 
   /**
    * What a disk is like, whatever is on it.
@@ -38,7 +47,8 @@ public final class BlockDevice implements VirtioDevice {
    * @param queues 1 to {@link #MAX_QUEUES}
    * @param limiter of requests and of the bytes that they move, for all queues together
    */
-  public record Settings(boolean readOnly, int queues, RateLimiter limiter, DiskLog log) {
+  public record Settings(
+      boolean readOnly, int queues, RateLimiter limiter, Engine engine, DiskLog log) {
     /**
      * @throws IllegalArgumentException if there is no such number of queues
      */
@@ -50,7 +60,7 @@ public final class BlockDevice implements VirtioDevice {
 
     /** One queue and no limit. */
     public static Settings simple(boolean readOnly, DiskLog log) {
-      return new Settings(readOnly, 1, RateLimiter.UNLIMITED, log);
+      return new Settings(readOnly, 1, RateLimiter.UNLIMITED, Engine.THREAD, log);
     }
   }
 
@@ -65,7 +75,32 @@ public final class BlockDevice implements VirtioDevice {
     this.outcomes = new BlockOutcomes(id, settings.log());
     this.features = features(file, settings);
     this.config = BlockConfiguration.of(file.geometry(), features, settings.queues(), QUEUE_SIZE);
-    this.workers = new QueueWorker[settings.queues()];
+    this.queues = new DiskQueue[settings.queues()];
+    this.disk = new Disk(id, file, settings.readOnly(), settings.limiter(), outcomes);
+    this.rings = wantsRings() ? makeRings() : List.of();
+  }
+
+  private boolean wantsRings() {
+    return switch (settings.engine()) {
+      case AUTO -> file.isDirect();
+      case THREAD -> false;
+      case IO_URING -> true;
+    };
+  }
+
+  /** One for each queue, or none if the host does not let us. */
+  private List<IoUring> makeRings() {
+    List<IoUring> made = new ArrayList<>();
+    try {
+      for (int i = 0; i < settings.queues(); i++) {
+        made.add(file.newRing(RingQueue.OPERATIONS));
+      }
+    } catch (LinuxException e) {
+      made.forEach(IoUring::close);
+      made.clear();
+      settings.log().line("disk " + id + ": threads serve it, since " + e.getMessage());
+    }
+    return made;
   }
 
   private static long features(RawFile file, Settings settings) {
@@ -84,7 +119,7 @@ public final class BlockDevice implements VirtioDevice {
 
   @Override
   public BackEnd backEnd() {
-    return BackEnd.BLK_FILE;
+    return rings.isEmpty() ? BackEnd.BLK_FILE : BackEnd.BLK_IO_URING;
   }
 
   @Override
@@ -113,60 +148,47 @@ public final class BlockDevice implements VirtioDevice {
   }
 
   @Override
-  public void connect(List<QueueConnection> queues) {
-    connections = new ArrayList<>(queues);
+  public void connect(List<QueueConnection> all) {
+    connections = List.copyOf(all);
   }
 
   /** A driver without MQ has the first queue alone (5.2.2). */
   @Override
   public void activate(Activation activation) {
-    int queues = activation.has(BlockFeature.MQ) ? settings.queues() : 1;
-    for (int i = 0; i < queues; i++) {
+    int count = activation.has(BlockFeature.MQ) ? settings.queues() : 1;
+    for (int i = 0; i < count; i++) {
       Virtqueue queue = activation.queues().get(i).orElse(null);
       if (queue != null) {
-        worker(i)
-            .start(
-                queue,
-                activation.memory(),
-                activation.signals(),
-                requests(activation, queue.size()));
+        queue(i).start(queue, activation);
       }
     }
   }
 
-  private QueueWorker worker(int index) {
-    QueueWorker worker = workers[index];
-    if (worker == null) {
+  private DiskQueue queue(int index) {
+    DiskQueue queue = queues[index];
+    if (queue == null) {
       String name = "blk " + id + (index == 0 ? "" : " " + index);
-      worker = new QueueWorker(name, connections.get(index));
-      workers[index] = worker;
+      QueueConnection connection = connections.get(index);
+      queue =
+          rings.isEmpty()
+              ? new ThreadQueue(name, disk, connection)
+              : new RingQueue(name, disk, connection, rings.get(index));
+      queues[index] = queue;
     }
-    return worker;
-  }
-
-  private BlockRequests requests(Activation activation, int queueSize) {
-    return new BlockRequests(
-        file,
-        Arrays.copyOf(id.getBytes(StandardCharsets.UTF_8), BlockRequests.ID_BYTES),
-        settings.readOnly(),
-        activation.features(),
-        settings.limiter(),
-        outcomes,
-        activation.memory(),
-        queueSize);
+    return queue;
   }
 
   @Override
   public void stopQueue(int index) {
-    QueueWorker worker = workers[index];
-    if (worker != null) {
-      worker.stop();
+    DiskQueue queue = queues[index];
+    if (queue != null) {
+      queue.stop();
     }
   }
 
   @Override
   public void deactivate() {
-    for (int i = 0; i < workers.length; i++) {
+    for (int i = 0; i < queues.length; i++) {
       stopQueue(i);
     }
   }
@@ -177,12 +199,22 @@ public final class BlockDevice implements VirtioDevice {
   }
 
   @Override
+  public Map<String, String> attributes() {
+    return Map.of(
+        "page_cache",
+        file.isDirect() ? "no" : "yes",
+        "block_bytes",
+        Integer.toString(file.geometry().logicalBlockBytes()));
+  }
+
+  @Override
   public void close() {
-    for (QueueWorker worker : workers) {
-      if (worker != null) {
-        worker.close();
+    for (DiskQueue queue : queues) {
+      if (queue != null) {
+        queue.close();
       }
     }
+    rings.forEach(IoUring::close);
     file.close();
   }
 }

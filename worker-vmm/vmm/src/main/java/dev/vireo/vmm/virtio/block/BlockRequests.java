@@ -2,18 +2,18 @@ package dev.vireo.vmm.virtio.block;
 
 import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.RateLimiter;
-import dev.vireo.vmm.backend.RawFile;
-import dev.vireo.vmm.memory.GuestMemory;
-import dev.vireo.vmm.memory.IoVector;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
 /**
  * Answers the requests of one queue (VIRTIO 1.2, section 5.2.6): a readable header of 16 bytes,
- * data, and a last writable byte for the status. One request at a time.
+ * data, and a last writable byte for the status. A transfer may be answered later: then {@link
+ * #handle} says {@link Transfers#PENDING}.
  */
 final class BlockRequests implements QueueWorker.Handler {
-  static final int ID_BYTES = 20;
+  private static final int ID_BYTES = 20;
 
   // struct virtio_blk_req { le32 type; le32 reserved; le64 sector; u8 data[]; u8 status; }
   private static final int HEADER_BYTES = 16;
@@ -29,42 +29,30 @@ final class BlockRequests implements QueueWorker.Handler {
 
   private static final byte STATUS_OK = BlockOutcomes.OK;
 
-  private final RawFile file;
+  private final Disk disk;
   private final byte[] id;
-  private final boolean readOnly;
   private final long features;
   private final boolean writeThrough;
   private final long capacitySectors;
   private final RateLimiter limiter;
   private final BlockOutcomes outcomes;
   private final RangeRequests ranges;
-  private final IoVector vector;
+  private final Transfers transfers;
 
   /**
-   * @param id {@link #ID_BYTES} bytes
    * @param features what was negotiated; without FLUSH the driver cannot flush, and each write has
    *     to be durable when it is answered (5.2.6.2)
-   * @param maxBuffers of a chain
    */
-  BlockRequests(
-      RawFile file,
-      byte[] id,
-      boolean readOnly,
-      long features,
-      RateLimiter limiter,
-      BlockOutcomes outcomes,
-      GuestMemory memory,
-      int maxBuffers) {
-    this.file = file;
-    this.id = id;
-    this.readOnly = readOnly;
+  BlockRequests(Disk disk, long features, Transfers transfers) {
+    this.disk = disk;
+    this.id = Arrays.copyOf(disk.id().getBytes(StandardCharsets.UTF_8), ID_BYTES);
     this.features = features;
     this.writeThrough = (features & BlockFeature.FLUSH) == 0;
-    this.capacitySectors = file.geometry().capacityBytes() / DiskGeometry.SECTOR_BYTES;
-    this.limiter = limiter;
-    this.outcomes = outcomes;
-    this.ranges = new RangeRequests(file, outcomes);
-    this.vector = new IoVector(memory, maxBuffers);
+    this.capacitySectors = disk.file().geometry().capacityBytes() / DiskGeometry.SECTOR_BYTES;
+    this.limiter = disk.limiter();
+    this.outcomes = disk.outcomes();
+    this.ranges = new RangeRequests(disk.file(), outcomes);
+    this.transfers = transfers;
   }
 
   @Override
@@ -102,9 +90,11 @@ final class BlockRequests implements QueueWorker.Handler {
     limiter.charge(bytes);
     byte status = checkRange(sector, bytes);
     if (status == STATUS_OK) {
-      vector.clear();
-      chain.gatherWritable(0, bytes, vector);
-      status = outcomes.of(file.read(vector, sector * DiskGeometry.SECTOR_BYTES));
+      int error = transfers.read(chain, sector * DiskGeometry.SECTOR_BYTES, bytes);
+      if (error == Transfers.PENDING) {
+        return Transfers.PENDING;
+      }
+      status = outcomes.of(error);
       outcomes.count(BlockEvent.BYTES_READ, bytes, status);
     }
     return finish(chain, status, status == STATUS_OK ? bytes : 0);
@@ -114,13 +104,12 @@ final class BlockRequests implements QueueWorker.Handler {
     outcomes.count(BlockEvent.REQUESTS_WRITE);
     long bytes = chain.readableBytes() - HEADER_BYTES;
     limiter.charge(bytes);
-    byte status = readOnly ? readOnly() : checkRange(sector, bytes);
+    byte status = disk.readOnly() ? readOnly() : checkRange(sector, bytes);
     if (status == STATUS_OK) {
-      vector.clear();
-      chain.gatherReadable(HEADER_BYTES, bytes, vector);
-      int error = file.write(vector, sector * DiskGeometry.SECTOR_BYTES);
-      if (error == RawFile.OK && writeThrough) {
-        error = file.flush();
+      long offset = sector * DiskGeometry.SECTOR_BYTES;
+      int error = transfers.write(chain, HEADER_BYTES, offset, bytes, writeThrough);
+      if (error == Transfers.PENDING) {
+        return Transfers.PENDING;
       }
       status = outcomes.of(error);
       outcomes.count(BlockEvent.BYTES_WRITTEN, bytes, status);
@@ -131,7 +120,8 @@ final class BlockRequests implements QueueWorker.Handler {
   private int flush(DescriptorChain chain) {
     outcomes.count(BlockEvent.REQUESTS_FLUSH);
     limiter.charge(0);
-    return finish(chain, outcomes.of(file.flush()), 0);
+    int error = transfers.flush(chain);
+    return error == Transfers.PENDING ? Transfers.PENDING : finish(chain, outcomes.of(error), 0);
   }
 
   /** 5.2.6: a string of up to 20 bytes, not terminated if it has all of them. */
@@ -145,7 +135,7 @@ final class BlockRequests implements QueueWorker.Handler {
   }
 
   private int discard(DescriptorChain chain) {
-    if (readOnly) {
+    if (disk.readOnly()) {
       return finish(chain, readOnly(), 0);
     }
     if ((features & BlockFeature.DISCARD) == 0) {
@@ -157,7 +147,7 @@ final class BlockRequests implements QueueWorker.Handler {
   }
 
   private int writeZeroes(DescriptorChain chain) {
-    if (readOnly) {
+    if (disk.readOnly()) {
       return finish(chain, readOnly(), 0);
     }
     if ((features & BlockFeature.WRITE_ZEROES) == 0) {

@@ -225,6 +225,11 @@ public final class DescriptorChain {
     return true;
   }
 
+  /** The guest's address of the chain's last byte, for a device that writes its status later. */
+  public long lastAddress() {
+    return addresses[count - 1] + lengths[count - 1] - 1;
+  }
+
   /** Adds the {@code length} readable bytes from {@code from} on to {@code vector}. */
   public void gatherReadable(long from, long length, IoVector vector) {
     checkRange(from, length, readableBytes);

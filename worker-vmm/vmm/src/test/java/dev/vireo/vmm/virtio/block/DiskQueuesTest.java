@@ -20,6 +20,7 @@ import dev.vireo.vmm.backend.FakeLibc;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.backend.TokenBucket;
+import dev.vireo.vmm.virtio.block.BlockDevice.Engine;
 import dev.vireo.vmm.virtio.block.BlockDevice.Settings;
 import dev.vireo.vmm.virtio.mmio.Register;
 import java.io.IOException;
@@ -66,7 +67,7 @@ class DiskQueuesTest {
   }
 
   private DiskGuest guest(FakeLibc libc, int queues, RateLimiter limiter) {
-    Settings settings = new Settings(false, queues, limiter, log::add);
+    Settings settings = new Settings(false, queues, limiter, Engine.THREAD, log::add);
     return new DiskGuest(new BlockDevice("disk0", file(libc), settings));
   }
 
@@ -172,7 +173,7 @@ class DiskQueuesTest {
   void thereAreNoOtherNumbersOfQueues(int queues) {
     assertThrows(
         IllegalArgumentException.class,
-        () -> new Settings(false, queues, RateLimiter.UNLIMITED, log::add));
+        () -> new Settings(false, queues, RateLimiter.UNLIMITED, Engine.THREAD, log::add));
   }
 
   /** Of both directions and all queues together; what is not a transfer is an operation. */

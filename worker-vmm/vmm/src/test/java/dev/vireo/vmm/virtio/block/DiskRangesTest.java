@@ -19,6 +19,7 @@ import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.FakeLibc;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
+import dev.vireo.vmm.virtio.block.BlockDevice.Engine;
 import dev.vireo.vmm.virtio.block.BlockDevice.Settings;
 import dev.vireo.vmm.virtio.block.DiskGuest.Range;
 import java.io.IOException;
@@ -275,7 +276,7 @@ class DiskRangesTest {
     RawFile file =
         new RawFile(
             libc.libc(), Fd.open(path.toString(), Fd.O_RDWR), null, DiskGeometry.ofFile(BYTES));
-    Settings settings = new Settings(false, 1, RateLimiter.UNLIMITED, line -> {});
+    Settings settings = new Settings(false, 1, RateLimiter.UNLIMITED, Engine.THREAD, line -> {});
     try (DiskGuest guest = new DiskGuest(new BlockDevice("disk0", file, settings))) {
       guest.initialize(BlockFeature.WRITE_ZEROES);
       assertEquals(OK, guest.request(WRITE_ZEROES, 0, ranges(new Range(8, 8, 0)), 0));

@@ -1,0 +1,155 @@
+package dev.vireo.vmm.backend;
+
+import dev.vireo.linux.Errno;
+import dev.vireo.linux.IoUring;
+import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.memory.IoVector;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Transfers of a file that are under way at once, by io_uring. Each has a slot from {@link #begin}
+ * to {@link #release}, and a vector that stays as it is meanwhile. What the kernel did in part goes
+ * on by itself. For one thread at a time.
+ */
+public final class RingTransfers {
+  /** No result yet. */
+  public static final int PENDING = -1;
+
+  private enum Kind {
+    READ,
+    WRITE,
+    DURABLE_WRITE,
+    FLUSH
+  }
+
+  private final RawFile file;
+  private final IoUring ring;
+  private final GuestMemory memory;
+  private final int maxBuffers;
+  private final int[] free;
+  private int freeCount;
+  private final @Nullable IoVector[] vectors;
+  private final Kind[] kinds;
+  private final long[] positions;
+
+  /**
+   * @param slots transfers at once
+   * @param maxBuffers of a transfer
+   */
+  public RingTransfers(RawFile file, IoUring ring, GuestMemory memory, int slots, int maxBuffers) {
+    this.file = file;
+    this.ring = ring;
+    this.memory = memory;
+    this.maxBuffers = maxBuffers;
+    this.free = new int[slots];
+    this.vectors = new IoVector[slots];
+    this.kinds = new Kind[slots];
+    this.positions = new long[slots];
+    for (int i = 0; i < slots; i++) {
+      free[i] = slots - 1 - i;
+    }
+    freeCount = slots;
+  }
+
+  /** How many are under way. */
+  public int underWay() {
+    return free.length - freeCount;
+  }
+
+  /** A slot for the next transfer; there must be one. */
+  public int begin() {
+    return free[--freeCount];
+  }
+
+  /** The slot's buffers, to be filled before the transfer begins. Made once, when first needed. */
+  public IoVector vector(int slot) {
+    IoVector vector = vectors[slot];
+    if (vector == null) {
+      vector = new IoVector(memory, maxBuffers);
+      vectors[slot] = vector;
+    }
+    return vector;
+  }
+
+  /** Begins to read into the slot's vector. */
+  public void read(int slot, long offset) {
+    transfer(slot, Kind.READ, offset);
+  }
+
+  /** Begins to write the slot's vector. */
+  public void write(int slot, long offset, boolean durable) {
+    transfer(slot, durable ? Kind.DURABLE_WRITE : Kind.WRITE, offset);
+  }
+
+  /** Begins to make durable what was written: writes whose results are there. */
+  public void flush(int slot) {
+    kinds[slot] = Kind.FLUSH;
+    ring.syncData(file.number(), slot);
+  }
+
+  private void transfer(int slot, Kind kind, long offset) {
+    kinds[slot] = kind;
+    positions[slot] = offset;
+    goOn(slot);
+  }
+
+  private void goOn(int slot) {
+    long position = positions[slot];
+    IoVector vector = vector(slot);
+    int number = file.number(vector, position);
+    boolean one = vector.count() == 1;
+    switch (kinds[slot]) {
+      case READ -> {
+        if (one) {
+          ring.read(number, vector.firstAddress(), vector.firstLength(), position, slot);
+        } else {
+          ring.readv(number, vector.address(), vector.count(), position, slot);
+        }
+      }
+      case WRITE, DURABLE_WRITE -> {
+        int flags = kinds[slot] == Kind.WRITE ? 0 : IoUring.DURABLE;
+        if (one) {
+          ring.write(number, vector.firstAddress(), vector.firstLength(), position, flags, slot);
+        } else {
+          ring.writev(number, vector.address(), vector.count(), position, flags, slot);
+        }
+      }
+      case FLUSH -> ring.syncData(file.number(), slot);
+    }
+  }
+
+  /**
+   * Takes a result of the ring's.
+   *
+   * @return {@link RawFile#OK} or an error number if the slot's transfer has ended, {@link
+   *     #PENDING} if it goes on
+   */
+  public int take(int slot, int result) {
+    if (result == -Errno.EINTR || result == -Errno.EAGAIN) {
+      goOn(slot);
+      return PENDING;
+    }
+    if (result < 0) {
+      return -result;
+    }
+    if (kinds[slot] == Kind.FLUSH) {
+      return RawFile.OK;
+    }
+    if (result == 0) { // The file ended too soon.
+      return Errno.EIO;
+    }
+    IoVector vector = vector(slot);
+    vector.skip(result);
+    if (vector.bytes() == 0) {
+      return RawFile.OK;
+    }
+    positions[slot] += result;
+    goOn(slot);
+    return PENDING;
+  }
+
+  /** The slot is free again. */
+  public void release(int slot) {
+    free[freeCount++] = slot;
+  }
+}
