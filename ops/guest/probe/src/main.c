@@ -1,5 +1,6 @@
 /* The probe's programs: chosen by probe.run, each prints key=value lines, then the guest ends as probe.end says. */
 #include "balloon.h"
+#include "console.h"
 #include "disk.h"
 #include "hostile.h"
 #include "netprograms.h"
@@ -10,7 +11,7 @@
 static const char *const PROGRAMS =
     "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate "
     "rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping "
-    "balloon-follow balloon-report balloon-hostile";
+    "balloon-follow balloon-report balloon-hostile console-echo console-send console-hostile";
 
 /* ---- disks ---- */
 
@@ -342,6 +343,9 @@ static bool run(void) {
   if (argument_is("run", "vsock-verify", "hello")) return vsock_verify();
   if (argument_is("run", "vsock-send", "hello")) return vsock_send();
   if (argument_is("run", "vsock-ping", "hello")) return vsock_ping();
+  if (argument_is("run", "console-echo", "hello")) return console_echo();
+  if (argument_is("run", "console-send", "hello")) return console_send();
+  if (argument_is("run", "console-hostile", "hello")) return console_hostile();
   if (argument_is("run", "hello", "hello")) {
     hello();
   } else if (argument_is("run", "tick", "hello")) {

@@ -7,6 +7,7 @@
 
 #define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLOCK 2
+#define VIRTIO_ID_CONSOLE 3
 #define VIRTIO_ID_ENTROPY 4
 #define VIRTIO_ID_BALLOON 5
 #define VIRTIO_ID_VSOCK 19
@@ -23,7 +24,7 @@
 uint32_t virtio_device_id(const struct device_window *window);
 
 #define QUEUE_SIZE_MAX 256
-#define DEVICE_QUEUES_MAX 4
+#define DEVICE_QUEUES_MAX 6
 
 struct descriptor {
   uint64_t address;

@@ -42,7 +42,8 @@ public enum BackEnd {
       DeviceModel.SCSI, "vhost", Approach.VHOST_KERNEL, false, "a target of the node's kernel"),
   FS_VHOST_USER(
       DeviceModel.FS, "vhost-user", Approach.VHOST_USER, false, "a directory, by virtiofsd"),
-  CONSOLE_FILE(DeviceModel.CONSOLE, "file", Approach.EMULATED, false, "a file"),
+  CONSOLE_UNIX(
+      DeviceModel.CONSOLE, "unix", Approach.EMULATED, true, "unix sockets of the node, one a port"),
   RNG_HOST(DeviceModel.RNG, "host", Approach.EMULATED, true, "the host kernel's random numbers"),
   BALLOON_HOST(
       DeviceModel.BALLOON, "host", Approach.EMULATED, true, "guest memory given back to the host"),

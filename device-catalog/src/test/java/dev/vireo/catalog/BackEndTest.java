@@ -18,6 +18,7 @@ class BackEndTest {
             BackEnd.BLK_IO_URING,
             BackEnd.NET_TAP,
             BackEnd.VSOCK_UNIX,
+            BackEnd.CONSOLE_UNIX,
             BackEnd.RNG_HOST,
             BackEnd.BALLOON_HOST),
         BackEnd.allAvailable());
@@ -31,6 +32,7 @@ class BackEndTest {
             BackEnd.BLK_FILE,
             BackEnd.BLK_IO_URING,
             BackEnd.VSOCK_UNIX,
+            BackEnd.CONSOLE_UNIX,
             BackEnd.RNG_HOST,
             BackEnd.BALLOON_HOST),
         BackEnd.availableOn(file -> !file.equals("/dev/net/tun")));

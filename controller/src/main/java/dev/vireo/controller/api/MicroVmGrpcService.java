@@ -20,6 +20,7 @@ import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
@@ -137,6 +138,12 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
   @RunOnVirtualThread
   public void resizeMemory(ResizeMemoryRequest request, StreamObserver<MicroVm> client) {
     answer(client, operations.resizeMemory(request));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void resizeConsole(ResizeConsoleRequest request, StreamObserver<MicroVm> client) {
+    answer(client, operations.resizeConsole(request));
   }
 
   @Override

@@ -20,6 +20,7 @@ import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
@@ -185,6 +186,38 @@ final class Operations {
     }
     MicroVmRecord again = Lifecycle.startedAgain(microVm.record(), time.now());
     return Lifecycle.wantsPlacement(again.getMicrovm()) ? pending.decide(again) : again;
+  }
+
+  /** Changes a console's size in the spec. Blocks until that is durable. */
+  MicroVm resizeConsole(ResizeConsoleRequest request) {
+    MicroVmName name = parse(request.getName());
+    Violations violations = new Violations();
+    ConsoleValidator.validateSize("size", request.getSize(), violations);
+    violations.throwIfAny();
+    String uid = microVms.find(name).orElseThrow(() -> notFound(name)).uid();
+    StoredMicroVm resized =
+        microVms
+            .update(
+                uid,
+                microVm -> {
+                  checkEtag(microVm, request.getEtag());
+                  checkNotDeleting(microVm);
+                  int port = ConsoleValidator.console(microVm.microVm().getSpec(), request);
+                  return new Verdict.Put(
+                      Lifecycle.resized(microVm.record(), port, request.getSize(), time.now()));
+                })
+            .orElseThrow(() -> notFound(name));
+    LOG.infof("resize console microvm=%s uid=%s", name, uid);
+    return resized.microVm();
+  }
+
+  private static void checkNotDeleting(StoredMicroVm microVm) {
+    if (Lifecycle.isDeleting(microVm.microVm())) {
+      throw Errors.of(
+          ErrorReason.STATE_CONFLICT,
+          "%s is being deleted".formatted(microVm.name()),
+          Map.of("name", microVm.name(), "state", "DELETING"));
+    }
   }
 
   private static void checkEtag(StoredMicroVm microVm, String etag) {

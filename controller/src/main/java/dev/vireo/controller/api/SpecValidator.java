@@ -74,6 +74,9 @@ final class SpecValidator {
     if (spec.hasBalloon()) {
       BalloonValidator.validate(spec.getBalloon(), spec.getMemoryMib(), violations);
     }
+    if (spec.hasVirtioConsole()) {
+      ConsoleValidator.validate(spec.getVirtioConsole(), violations);
+    }
     validateConsole(spec.getConsole());
     Labels.validate(
         spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);
@@ -190,6 +193,9 @@ final class SpecValidator {
     }
     if (spec.hasBalloon()) {
       ids.add("balloon");
+    }
+    if (spec.hasVirtioConsole()) {
+      ids.add("console");
     }
     return ids;
   }

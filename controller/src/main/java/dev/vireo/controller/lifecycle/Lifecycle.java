@@ -11,6 +11,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.Rejection;
 import dev.vireo.proto.v1.Condition.Status;
+import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -161,6 +162,12 @@ public final class Lifecycle {
     if (report.hasVsock()) {
       microVm.getStatusBuilder().setVsock(report.getVsock());
     }
+    if (report.getConsolePortsCount() > 0) {
+      microVm
+          .getStatusBuilder()
+          .clearConsolePorts()
+          .addAllConsolePorts(report.getConsolePortsList());
+    }
     observe(microVm, changed, report, time);
     return finish(changed, microVm, state, now);
   }
@@ -271,6 +278,22 @@ public final class Lifecycle {
     return microVm.getSpec().equals(before.getSpec())
         ? record
         : finish(record.toBuilder(), microVm, before.getStatus().getState(), now);
+  }
+
+  /**
+   * A client's wish for a console's size.
+   *
+   * @param port its index among the spec's console ports
+   */
+  public static MicroVmRecord resized(
+      MicroVmRecord record, int port, ConsoleSize size, Instant now) {
+    MicroVm before = record.getMicrovm();
+    if (before.getSpec().getVirtioConsole().getPorts(port).getSize().equals(size)) {
+      return record;
+    }
+    MicroVm.Builder microVm = withGeneration(before);
+    microVm.getSpecBuilder().getVirtioConsoleBuilder().getPortsBuilder(port).setSize(size);
+    return finish(record.toBuilder(), microVm, before.getStatus().getState(), now);
   }
 
   /** A microVM that has ended shall run again, where its disks are, or, never placed, anywhere. */

@@ -59,6 +59,9 @@ public final class SchedulerTerms {
     if (spec.hasBalloon()) {
       needed.add(BackEnd.BALLOON_HOST.qualifiedName());
     }
+    if (spec.hasVirtioConsole()) {
+      needed.add(BackEnd.CONSOLE_UNIX.qualifiedName());
+    }
     return needed;
   }
 

@@ -11,10 +11,13 @@ import com.google.protobuf.Duration;
 import dev.vireo.controller.testing.ControllerTest;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.ConsolePort;
+import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.worker.v1.Assignment;
@@ -255,6 +258,77 @@ final class DeleteAndSteerTest extends ControllerTest {
     await().during(java.time.Duration.ofMillis(300)).until(worker::hasHeardNothing);
     assertEquals("nodes/a", controller.client().startMicroVm(steer("vm")).getStatus().getNode());
     worker.nextAssignment();
+  }
+
+  // ---- resize
+
+  private static ResizeConsoleRequest resize(String port, int columns, int rows) {
+    return ResizeConsoleRequest.newBuilder()
+        .setName(steer("vm").getName())
+        .setPort(port)
+        .setSize(ConsoleSize.newBuilder().setColumns(columns).setRows(rows))
+        .build();
+  }
+
+  private FakeWorker withConsoles() {
+    FakeWorker worker = controller.join("a");
+    create(
+        probe(
+            "vm",
+            spec -> {
+              spec.getVirtioConsoleBuilder()
+                  .addPorts(ConsolePort.newBuilder().setName("hvc0").setConsole(true))
+                  .addPorts(ConsolePort.newBuilder().setName("pipe"))
+                  .addPorts(ConsolePort.newBuilder().setName("hvc1").setConsole(true));
+              return spec;
+            }));
+    worker.report(FakeWorker.running(worker.nextAssignment()));
+    awaitState("vm", MicroVmState.RUNNING);
+    return worker;
+  }
+
+  @Test
+  void aConsoleIsResizedWhereItRuns() {
+    FakeWorker worker = withConsoles();
+
+    MicroVm resized = controller.client().resizeConsole(resize("hvc1", 132, 43));
+    assertEquals(2, resized.getMeta().getGeneration());
+    Assignment assignment = worker.nextAssignment();
+    assertEquals(1, assignment.getAttempt());
+    assertEquals(2, assignment.getGeneration());
+    assertEquals(
+        resize("", 132, 43).getSize(),
+        assignment.getSpec().getVirtioConsole().getPorts(2).getSize());
+
+    controller.client().resizeConsole(resize("", 80, 25));
+    assertTrue(
+        worker.nextAssignment().getSpec().getVirtioConsole().getPorts(0).hasSize(),
+        "the first, where none is named");
+    assertEquals(
+        3, controller.client().resizeConsole(resize("", 80, 25)).getMeta().getGeneration());
+    assertTrue(worker.hasHeardNothing(), "of the size that it has");
+  }
+
+  @Test
+  void whatIsNoConsoleIsNotResized() {
+    withConsoles();
+
+    assertRefused(
+        ErrorReason.FIELD_INVALID, () -> controller.client().resizeConsole(resize("pipe", 80, 25)));
+    assertRefused(
+        ErrorReason.FIELD_INVALID, () -> controller.client().resizeConsole(resize("none", 80, 25)));
+    assertRefused(
+        ErrorReason.FIELD_INVALID, () -> controller.client().resizeConsole(resize("hvc0", 0, 25)));
+    assertRefused(
+        ErrorReason.ETAG_MISMATCH,
+        () ->
+            controller
+                .client()
+                .resizeConsole(resize("hvc0", 80, 25).toBuilder().setEtag("other").build()));
+    delete(deletion("vm"));
+    assertRefused(
+        ErrorReason.STATE_CONFLICT,
+        () -> controller.client().resizeConsole(resize("hvc0", 80, 25)));
   }
 
   private static dev.vireo.proto.worker.v1.MicroVmReport.Builder stopped(Assignment assignment) {

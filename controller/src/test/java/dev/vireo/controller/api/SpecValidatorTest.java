@@ -9,6 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.protobuf.Duration;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
+import dev.vireo.proto.v1.ConsolePort;
+import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MemoryBacking;
@@ -93,6 +95,9 @@ final class SpecValidatorTest {
               .setStopGrace(Duration.getDefaultInstance());
           spec.getPlacementBuilder().putNodeSelector("zone", "a");
           spec.getConsoleBuilder().setMaxBytes(1 << 30).setReadyMarker("login:");
+          spec.getVirtioConsoleBuilder()
+              .addPorts(console("hvc0").setSize(size(65_535, 1)))
+              .addPorts(ConsolePort.newBuilder().setName("org.example.agent-0"));
         }));
   }
 
@@ -122,6 +127,71 @@ final class SpecValidatorTest {
     assertEquals(invalid("spec.memory_mib"), wrong(spec -> spec.setMemoryMib(15)));
     assertEquals(invalid("spec.memory_mib"), wrong(spec -> spec.setMemoryMib(Long.MAX_VALUE)));
     assertEquals(invalid("spec.memory_mib"), wrong(spec -> spec.setMemoryMib(-1)), "2^64 - 1");
+  }
+
+  private static ConsolePort.Builder console(String name) {
+    return ConsolePort.newBuilder().setName(name).setConsole(true);
+  }
+
+  private static ConsoleSize size(int columns, int rows) {
+    return ConsoleSize.newBuilder().setColumns(columns).setRows(rows).build();
+  }
+
+  @Test
+  void virtioConsole() {
+    String field = "spec.virtio_console";
+    assertEquals(invalid(field + ".ports"), wrong(MicroVmSpec.Builder::getVirtioConsoleBuilder));
+    assertEquals(
+        invalid(field + ".ports"),
+        wrong(spec -> {
+          for (int i = 0; i < 17; i++) {
+            spec.getVirtioConsoleBuilder().addPorts(console("hvc" + i));
+          }
+        }));
+    assertEquals(
+        Map.of(field + ".ports[0].name", "FIELD_REQUIRED"),
+        wrong(spec -> spec.getVirtioConsoleBuilder().addPorts(console(""))));
+    for (String name : List.of("a b", "../hvc0", ".hidden", "a".repeat(33), "-a", "Hvc0")) {
+      assertEquals(
+          invalid(field + ".ports[0].name"),
+          wrong(spec -> spec.getVirtioConsoleBuilder().addPorts(console(name))),
+          name);
+    }
+    assertEquals(
+        invalid(field + ".ports[1].name"),
+        wrong(
+            spec -> spec.getVirtioConsoleBuilder().addPorts(console("a")).addPorts(console("a"))));
+    assertEquals(
+        invalid(field + ".ports[0].console"),
+        wrong(spec -> spec.getVirtioConsoleBuilder().addPorts(console("a").setConsole(false))));
+    assertEquals(
+        invalid(field + ".ports[1].size"),
+        wrong(spec ->
+            spec.getVirtioConsoleBuilder()
+                .addPorts(console("a"))
+                .addPorts(console("b").setConsole(false).setSize(size(80, 25)))));
+    assertEquals(
+        invalid(field + ".ports[0].size.rows"),
+        wrong(spec -> spec.getVirtioConsoleBuilder().addPorts(console("a").setSize(size(80, 0)))));
+    assertEquals(
+        invalid(field + ".ports[0].size.columns"),
+        wrong(spec ->
+            spec.getVirtioConsoleBuilder().addPorts(console("a").setSize(size(65_536, 1)))));
+    assertEquals(
+        invalid(field + ".tx_rate_limit.operations.capacity"),
+        wrong(spec ->
+            spec.getVirtioConsoleBuilder()
+                .addPorts(console("a"))
+                .getTxRateLimitBuilder()
+                .getOperationsBuilder()
+                .setRefillPerSecond(1)));
+    assertEquals(
+        invalid("spec.disks[0].id"),
+        wrong(spec -> {
+          spec.getVirtioConsoleBuilder().addPorts(console("a"));
+          spec.addDisksBuilder().setId("console").setSource("/d");
+        }),
+        "the device's own");
   }
 
   @Test

@@ -10,6 +10,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.Rejection;
 import dev.vireo.proto.v1.Condition;
+import dev.vireo.proto.v1.ConsolePortStatus;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -19,6 +20,7 @@ import dev.vireo.proto.v1.VsockStatus;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -101,6 +103,10 @@ final class LifecycleTest {
         Lifecycle.reported(
             ready, report(MicroVmState.RUNNING).toBuilder().setVsock(vsock).build(), T1);
     assertEquals(vsock, reachable.getMicrovm().getStatus().getVsock());
+    ConsolePortStatus port = ConsolePortStatus.newBuilder().setName("hvc0").setSocket("/c").build();
+    MicroVmReport told = report(MicroVmState.RUNNING).toBuilder().addConsolePorts(port).build();
+    MicroVmRecord twice = Lifecycle.reported(Lifecycle.reported(reachable, told, T1), told, T1);
+    assertEquals(List.of(port), twice.getMicrovm().getStatus().getConsolePortsList());
 
     MicroVmRecord off =
         Lifecycle.reported(

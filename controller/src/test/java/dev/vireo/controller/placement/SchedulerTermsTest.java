@@ -22,6 +22,9 @@ class SchedulerTermsTest {
     assertEquals(Set.of("blk/file", "vsock/unix", "rng/host"), backEnds(spec));
     spec.addNetworksBuilder();
     assertEquals(Set.of("blk/file", "net/tap", "vsock/unix", "rng/host"), backEnds(spec));
+    spec.getVirtioConsoleBuilder();
+    assertEquals(
+        Set.of("blk/file", "net/tap", "vsock/unix", "rng/host", "console/unix"), backEnds(spec));
   }
 
   private static Set<String> backEnds(MicroVmSpec.Builder spec) {

@@ -73,6 +73,7 @@ public final class FakeWorker implements AutoCloseable {
                 .addAnnouncements(Announcement.ACPI)
                 .addAnnouncements(Announcement.CMDLINE)
                 .addBackEnds("blk/file")
+                .addBackEnds("console/unix")
                 .addImages(
                     NodeImage.newBuilder()
                         .setName("debian-12")

@@ -1,6 +1,8 @@
 package dev.vireo.cli;
 
 import dev.vireo.proto.v1.Balloon;
+import dev.vireo.proto.v1.ConsolePort;
+import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.RateLimit;
@@ -179,6 +181,48 @@ final class Converters {
           disk.setDirect(disk.getDirect() || value.equals("direct"));
         }
       }
+    }
+  }
+
+  /** {@code COLUMNSxROWS}, in characters. */
+  static final class ConsoleSizeForm implements ITypeConverter<ConsoleSize> {
+    static final String LABEL = "COLUMNSxROWS";
+
+    private static final Pattern FORM = Pattern.compile("(\\d{1,5})x(\\d{1,5})");
+
+    @Override
+    public ConsoleSize convert(String text) {
+      Matcher matcher = FORM.matcher(text);
+      if (!matcher.matches()) {
+        throw new TypeConversionException(
+            "'%s' is not a console's size; write COLUMNSxROWS, as 80x25".formatted(text));
+      }
+      return ConsoleSize.newBuilder()
+          .setColumns(Integer.parseInt(matcher.group(1)))
+          .setRows(Integer.parseInt(matcher.group(2)))
+          .build();
+    }
+  }
+
+  /** {@code NAME} of a pipe; {@code NAME,console} or {@code NAME,console=80x25} of a console. */
+  static final class ConsolePortForm implements ITypeConverter<ConsolePort> {
+    static final String LABEL = "NAME[,console[=COLUMNSxROWS]]";
+
+    private static final Pattern FORM = Pattern.compile("([^,=]+)(,console(?:=(.*))?)?");
+
+    @Override
+    public ConsolePort convert(String text) {
+      Matcher matcher = FORM.matcher(text);
+      if (!matcher.matches()) {
+        throw new TypeConversionException(
+            "'%s' is not a console port; write %s".formatted(text, LABEL));
+      }
+      ConsolePort.Builder port =
+          ConsolePort.newBuilder().setName(matcher.group(1)).setConsole(matcher.group(2) != null);
+      if (matcher.group(3) != null) {
+        port.setSize(new ConsoleSizeForm().convert(matcher.group(3)));
+      }
+      return port.build();
     }
   }
 

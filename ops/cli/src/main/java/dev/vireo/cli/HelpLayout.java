@@ -27,8 +27,19 @@ final class HelpLayout {
           new Group(
               "MicroVMs",
               List.of(
-                  "run", "list", "get", "watch", "logs", "inspect", "stop", "start", "pause",
-                  "resume", "balloon", "delete")),
+                  "run",
+                  "list",
+                  "get",
+                  "watch",
+                  "logs",
+                  "inspect",
+                  "stop",
+                  "start",
+                  "pause",
+                  "resume",
+                  "balloon",
+                  "resize-console",
+                  "delete")),
           new Group("This command", List.of("help", "completion", "version")));
 
   private static final int NAME_COLUMN_WIDTH = 17;

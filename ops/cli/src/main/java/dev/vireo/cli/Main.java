@@ -63,6 +63,7 @@ public final class Main implements Runnable {
       root.addSubcommand(Text.lower(verb), steer(environment, verb));
     }
     root.addSubcommand(new BalloonCommand(environment));
+    root.addSubcommand(new ResizeConsoleCommand(environment));
     root.addSubcommand(new DeleteCommand(environment));
     root.addSubcommand(nodeCommand(environment, sourceTree));
     root.addSubcommand(new UpCommand(environment, sourceTree));

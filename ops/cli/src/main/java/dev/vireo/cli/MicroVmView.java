@@ -2,6 +2,7 @@ package dev.vireo.cli;
 
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Condition;
+import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MicroVm;
@@ -124,6 +125,12 @@ public final class MicroVmView {
     if (spec.hasEntropy()) {
       field(out, "entropy", "of the node's kernel");
     }
+    for (int i = 0; i < spec.getVirtioConsole().getPortsCount(); i++) {
+      String socket =
+          i < status.getConsolePortsCount() ? status.getConsolePorts(i).getSocket() : "";
+      ConsolePort port = spec.getVirtioConsole().getPorts(i);
+      field(out, port.getConsole() ? "console" : "pipe", port(port) + suffix(", ", socket));
+    }
     if (!spec.getPlacement().getNodeSelectorMap().isEmpty()) {
       field(out, "placement", Text.labels(spec.getPlacement().getNodeSelectorMap()));
     }
@@ -139,6 +146,13 @@ public final class MicroVmView {
         + (disk.getDirect() ? ", direct" : "")
         + (disk.getQueues() > 1 ? ", %d queues".formatted(disk.getQueues()) : "")
         + (disk.hasRateLimit() ? ", limited" : "");
+  }
+
+  private static String port(ConsolePort port) {
+    return port.hasSize()
+        ? "%s of %dx%d"
+            .formatted(port.getName(), port.getSize().getColumns(), port.getSize().getRows())
+        : port.getName();
   }
 
   private static String network(Network network) {

@@ -5,6 +5,7 @@ import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Console;
+import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Entropy;
@@ -17,6 +18,7 @@ import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.Placement;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.VirtioConsole;
 import dev.vireo.proto.v1.Vmm;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.Vsock;
@@ -245,6 +247,16 @@ final class RunCommand implements Callable<Integer> {
   private @Nullable Balloon balloon;
 
   @Option(
+      names = "--console-port",
+      paramLabel = Converters.ConsolePortForm.LABEL,
+      converter = Converters.ConsolePortForm.class,
+      description =
+          "A port of a virtio-console device: a console (/dev/hvc0), or a pipe of this name"
+              + " (/dev/virtio-ports/NAME), on a unix socket of the node, which 'vireo get' names."
+              + " Repeatable; the first must be a console.")
+  private List<ConsolePort> consolePorts = new ArrayList<>();
+
+  @Option(
       names = "--initramfs",
       paramLabel = "PATH",
       description = "An absolute path on the node. Default: the image's own.")
@@ -446,6 +458,9 @@ final class RunCommand implements Callable<Integer> {
     }
     if (balloon != null) {
       spec.setBalloon(balloon);
+    }
+    if (!consolePorts.isEmpty()) {
+      spec.setVirtioConsole(VirtioConsole.newBuilder().addAllPorts(consolePorts));
     }
     if (architecture != null) {
       spec.setArchitecture(

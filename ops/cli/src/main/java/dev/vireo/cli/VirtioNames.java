@@ -65,6 +65,10 @@ final class VirtioNames {
           4, "PAGE_POISON",
           5, "PAGE_REPORTING");
 
+  /** Console device feature bits, section 5.3.3. */
+  private static final Map<Integer, String> CONSOLE_FEATURES =
+      Map.of(0, "SIZE", 1, "MULTIPORT", 2, "EMERG_WRITE");
+
   private VirtioNames() {}
 
   /** The furthest point the driver has reached, which is what one wants to know. */
@@ -84,6 +88,7 @@ final class VirtioNames {
           case "blk" -> BLOCK_FEATURES;
           case "net" -> NETWORK_FEATURES;
           case "balloon" -> BALLOON_FEATURES;
+          case "console" -> CONSOLE_FEATURES;
           default -> Map.of();
         });
     List<String> set = new ArrayList<>();

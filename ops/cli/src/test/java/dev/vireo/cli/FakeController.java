@@ -20,6 +20,7 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
+import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
@@ -57,6 +58,8 @@ final class FakeController implements AutoCloseable {
 
   /** Every create, as it came. */
   final List<CreateMicroVmRequest> creates = new ArrayList<>();
+
+  final List<ResizeConsoleRequest> resizes = new ArrayList<>();
 
   /** Every delete, as it came. */
   final List<DeleteMicroVmRequest> deletes = new ArrayList<>();
@@ -319,6 +322,16 @@ final class FakeController implements AutoCloseable {
                 .getBalloonBuilder()
                 .setTargetMib(request.getBalloonTargetMib());
             return put(changed.build());
+          });
+    }
+
+    @Override
+    public void resizeConsole(ResizeConsoleRequest request, StreamObserver<MicroVm> observer) {
+      answer(
+          observer,
+          () -> {
+            resizes.add(request);
+            return find(request.getName());
           });
     }
 

@@ -123,7 +123,7 @@ class MainTest {
     List<String> listed =
         cli.out()
             .lines()
-            .filter(line -> line.matches("  [a-z]+(, [a-z]+)? .*"))
+            .filter(line -> line.matches("  [a-z][-a-z]*(, [a-z]+)? .*"))
             .map(line -> line.strip().split("[, ]", -1)[0])
             .toList();
     Set<String> commands =

@@ -10,6 +10,9 @@ import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.BootTimings;
 import dev.vireo.proto.v1.Condition;
+import dev.vireo.proto.v1.ConsolePort;
+import dev.vireo.proto.v1.ConsolePortStatus;
+import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.DeviceInspection;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Inspection;
@@ -25,6 +28,7 @@ import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.QueueInspection;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.VirtioConsole;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.VsockStatus;
 import org.junit.jupiter.api.AfterEach;
@@ -105,6 +109,8 @@ class ReadingCommandsTest {
         boot       debian-12
         disk       root from image:, read-only
         vsock      CID 3, /run/vireo/vsock
+        console    hvc0 of 80x25, /run/vireo/console-hvc0
+        pipe       agent
         lifecycle  restart never
 
         CONDITION  STATUS  SINCE  REASON      MESSAGE
@@ -274,6 +280,8 @@ class ReadingCommandsTest {
         MicroVmStatus.newBuilder()
             .setState(MicroVmState.PENDING)
             .setVsock(VsockStatus.newBuilder().setCid(3).setSocket("/run/vireo/vsock"))
+            .addConsolePorts(
+                ConsolePortStatus.newBuilder().setName("hvc0").setSocket("/run/vireo/console-hvc0"))
             .addConditions(
                 Condition.newBuilder()
                     .setType("Scheduled")
@@ -292,7 +300,15 @@ class ReadingCommandsTest {
                 .setVcpus(1)
                 .setMemoryMib(256)
                 .setBoot(Boot.newBuilder().setKernel("debian-12"))
-                .addDisks(Disk.newBuilder().setId("root").setSource("image:").setReadOnly(true)))
+                .addDisks(Disk.newBuilder().setId("root").setSource("image:").setReadOnly(true))
+                .setVirtioConsole(
+                    VirtioConsole.newBuilder()
+                        .addPorts(
+                            ConsolePort.newBuilder()
+                                .setName("hvc0")
+                                .setConsole(true)
+                                .setSize(ConsoleSize.newBuilder().setColumns(80).setRows(25)))
+                        .addPorts(ConsolePort.newBuilder().setName("agent"))))
         .setStatus(status)
         .build();
   }

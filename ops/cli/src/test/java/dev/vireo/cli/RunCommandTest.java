@@ -9,6 +9,8 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Balloon;
+import dev.vireo.proto.v1.ConsolePort;
+import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
@@ -22,6 +24,7 @@ import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.RateLimit;
 import dev.vireo.proto.v1.RegisterPageMode;
+import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.TokenBucket;
 import dev.vireo.proto.v1.VmmCompiler;
@@ -56,6 +59,8 @@ class RunCommandTest {
                 .split(" "),
             "--disk fast=/srv/a,b,direct,queues=4,rate=10M,iops=500,back-end=blk/file,ro"
                 .split(" "),
+            "--console-port hvc0,console=132x43 --console-port log,console".split(" "),
+            "--console-port org.example.agent".split(" "),
             "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
                 .split(" "),
             new String[] {"--cmdline", "quiet panic=-1"}));
@@ -113,6 +118,16 @@ class RunCommandTest {
             .setFreePageReporting(true)
             .build(),
         spec.getBalloon());
+    assertEquals(
+        List.of(
+            ConsolePort.newBuilder()
+                .setName("hvc0")
+                .setConsole(true)
+                .setSize(ConsoleSize.newBuilder().setColumns(132).setRows(43))
+                .build(),
+            ConsolePort.newBuilder().setName("log").setConsole(true).build(),
+            ConsolePort.newBuilder().setName("org.example.agent").build()),
+        spec.getVirtioConsole().getPortsList());
     assertTrue(spec.hasVsock());
     assertEquals(0, spec.getVsock().getCid());
     assertEquals(Map.of("zone", "x"), spec.getPlacement().getNodeSelectorMap());
@@ -158,6 +173,29 @@ class RunCommandTest {
     assertFalse(controller.creates.getFirst().getMicrovm().getSpec().hasEntropy(), "opt-in");
     assertEquals(List.of(), disks(1));
     assertEquals(List.of(), disks(2));
+  }
+
+  @Test
+  void refusesWhatIsNoConsolePort() {
+    for (String port : List.of("", ",console", "a,pipe", "a,console=", "a,console=80", "a=b")) {
+      assertEquals(ExitCode.USAGE, cli.run("run", "--console-port=" + port), port);
+    }
+    assertEquals(List.of(), controller.creates);
+  }
+
+  @Test
+  void resizesAConsole() {
+    cli.run("run", "vm", "--no-disk");
+    assertEquals(ExitCode.OK, cli.run("resize-console", "vm", "132x43", "--port", "hvc1"));
+
+    ResizeConsoleRequest request = controller.resizes.getFirst();
+    assertEquals("projects/default/microvms/vm", request.getName());
+    assertEquals("hvc1", request.getPort());
+    assertEquals(132, request.getSize().getColumns());
+    assertEquals(43, request.getSize().getRows());
+    assertTrue(cli.out().contains("vm PENDING, console of 132x43"), cli.out());
+    assertEquals(ExitCode.USAGE, cli.run("resize-console", "vm", "132"));
+    assertEquals(ExitCode.NOT_FOUND, cli.run("resize-console", "none", "80x25"));
   }
 
   @Test

@@ -72,6 +72,7 @@ class ArchitectureTest {
           Map.entry("virtio.rng", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.input", List.of("memory", "virtio", "virtio.queue")),
           Map.entry("virtio.vsock", List.of("memory", "virtio", "virtio.queue")),
+          Map.entry("virtio.console", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.mmio", List.of("memory", "virtio", "virtio.queue")),
           Map.entry(
               "machine",

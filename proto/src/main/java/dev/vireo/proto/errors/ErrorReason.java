@@ -118,7 +118,7 @@ public enum ErrorReason {
       "Use AUTO."),
   SOCKET_PATH_TOO_LONG(
       Code.FAILED_PRECONDITION,
-      "The path of the microVM's vsock socket on its node is longer than unix sockets allow.",
+      "The path of a socket of the microVM on its node is longer than unix sockets allow.",
       "Start the node's worker with a shorter --state-dir."),
   NODE_RESOURCES_EXHAUSTED(
       Code.RESOURCE_EXHAUSTED,

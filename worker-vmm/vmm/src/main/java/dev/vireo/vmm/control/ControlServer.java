@@ -116,6 +116,7 @@ public final class ControlServer {
         case RELEASE -> checkReleasable();
         case RESIZE_MEMORY -> microVm.resizeMemory(request.getResizeMemory());
         case VSOCK_DIALED -> microVm.dialed(request.getVsockDialed(), descriptors);
+        case RESIZE_CONSOLE -> microVm.resizeConsole(request.getResizeConsole());
         case REQUEST_NOT_SET ->
             throw new RequestException(
                 ErrorReason.INTERNAL, "", "a request that this VMM does not know");

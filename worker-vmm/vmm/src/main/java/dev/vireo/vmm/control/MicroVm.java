@@ -8,11 +8,14 @@ import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MonotonicClock;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.BlockDevice;
+import dev.vireo.proto.vmm.v1.ConsolePort;
+import dev.vireo.proto.vmm.v1.ConsolePortSize;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.NetDevice;
+import dev.vireo.proto.vmm.v1.ResizeConsoleRequest;
 import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
 import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.proto.vmm.v1.VmmState;
@@ -32,6 +35,9 @@ import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import dev.vireo.vmm.virtio.block.BlockDevice.Engine;
 import dev.vireo.vmm.virtio.block.DiskLog;
+import dev.vireo.vmm.virtio.console.ConsoleDevice;
+import dev.vireo.vmm.virtio.console.ConsoleSize;
+import dev.vireo.vmm.virtio.console.PortSetup;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import dev.vireo.vmm.virtio.vsock.Dialer;
 import dev.vireo.vmm.virtio.vsock.VsockDevice;
@@ -78,6 +84,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   private @Nullable ConsoleFile console;
   private @Nullable VsockDevice vsock;
   private @Nullable BalloonDevice balloon;
+  private @Nullable ConsoleDevice consoleDevice;
   private @Nullable Fd consoleFile;
   private @Nullable Fd exitRecord;
   private EndCause endCause = EndCause.END_CAUSE_UNSPECIFIED;
@@ -232,6 +239,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
           new EntropyDevice(
               device.getId(), new HostRandom(), RateLimits.of(device.getEntropy().getRateLimit()));
       case BALLOON -> balloon(device);
+      case CONSOLE -> consoleDevice(device.getId(), device.getConsole(), descriptors);
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
     };
@@ -313,6 +321,57 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
       balloon = made;
     }
     return made;
+  }
+
+  private ConsoleDevice consoleDevice(
+      String id, dev.vireo.proto.vmm.v1.ConsoleDevice of, Descriptors descriptors) {
+    List<PortSetup> ports = new ArrayList<>(of.getPortsCount());
+    try {
+      for (ConsolePort port : of.getPortsList()) {
+        ports.add(
+            new PortSetup(
+                port.getName(),
+                port.getConsole(),
+                size(port.getSize()),
+                descriptors.take(port.getListenerFd())));
+      }
+      ConsoleDevice made =
+          new ConsoleDevice(
+              id,
+              ports,
+              RateLimits.of(of.getRxRateLimit()),
+              RateLimits.of(of.getTxRateLimit()),
+              MonotonicClock.INSTANCE);
+      synchronized (this) {
+        ports = List.of();
+        consoleDevice = made;
+      }
+      return made;
+    } finally {
+      for (PortSetup port : ports) {
+        port.listener().close();
+      }
+    }
+  }
+
+  private static ConsoleSize size(dev.vireo.proto.vmm.v1.ConsoleSize size) {
+    return new ConsoleSize(size.getColumns(), size.getRows());
+  }
+
+  /** Tells the guest of its consoles' sizes. */
+  void resizeConsole(ResizeConsoleRequest resize) throws RequestException {
+    ConsoleDevice current;
+    synchronized (this) {
+      current = consoleDevice;
+    }
+    Machine _ = machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED, VmmState.VMM_STOPPING);
+    if (current == null) {
+      throw new RequestException(
+          ErrorReason.STATE_CONFLICT, "virtio_console", "this microVM has no console device");
+    }
+    for (ConsolePortSize port : resize.getPortsList()) {
+      current.resize(port.getPort(), size(port.getSize()));
+    }
   }
 
   @Override

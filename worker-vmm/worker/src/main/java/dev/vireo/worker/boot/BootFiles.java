@@ -40,8 +40,8 @@ public record BootFiles(
 
   /**
    * Gives each device what it has of its own in {@code directory}: a disk that is a template its
-   * private copy, unless it has one from an earlier run; a vsock device its socket. The first side
-   * effect of a create.
+   * private copy, unless it has one from an earlier run; a vsock or console device its sockets. The
+   * first side effect of a create.
    */
   public BootFiles withPrivateFiles(Path directory) throws IOException {
     List<OpenDevice> own = new ArrayList<>();

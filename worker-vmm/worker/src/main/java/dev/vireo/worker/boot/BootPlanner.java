@@ -332,6 +332,9 @@ public final class BootPlanner {
     if (spec.hasBalloon()) {
       devices.add(balloon(spec.getBalloon()));
     }
+    if (spec.hasVirtioConsole()) {
+      devices.add(new OpenDevice.Console(spec.getVirtioConsole(), List.of()));
+    }
     return List.copyOf(devices);
   }
 

@@ -6,8 +6,11 @@ import com.google.protobuf.ByteString;
 import dev.vireo.linux.DiskShape;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.TapInterface;
+import dev.vireo.proto.v1.VirtioConsole;
 import dev.vireo.proto.vmm.v1.BalloonDevice;
 import dev.vireo.proto.vmm.v1.BlockDevice;
+import dev.vireo.proto.vmm.v1.ConsoleDevice;
+import dev.vireo.proto.vmm.v1.ConsolePort;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.EntropyDevice;
@@ -244,6 +247,49 @@ public sealed interface OpenDevice extends AutoCloseable {
       return Device.newBuilder()
           .setId(id())
           .setEntropy(EntropyDevice.newBuilder().setRateLimit(limit));
+    }
+  }
+
+  /**
+   * Consoles and pipes.
+   *
+   * @param spec what is wanted
+   * @param listeners one for each port; none before they have one in the microVM's directory
+   */
+  record Console(VirtioConsole spec, List<Fd> listeners) implements OpenDevice {
+    @Override
+    public String id() {
+      return "console";
+    }
+
+    @Override
+    public Device.Builder order(String microVmUid, List<Fd> descriptors) {
+      ConsoleDevice.Builder console =
+          ConsoleDevice.newBuilder()
+              .setRxRateLimit(RateLimits.of(spec.getRxRateLimit()))
+              .setTxRateLimit(RateLimits.of(spec.getTxRateLimit()));
+      for (int i = 0; i < spec.getPortsCount(); i++) {
+        ConsolePort.Builder port =
+            ConsolePort.newBuilder()
+                .setName(spec.getPorts(i).getName())
+                .setConsole(spec.getPorts(i).getConsole())
+                .setListenerFd(BootFiles.add(descriptors, listeners.get(i)));
+        if (spec.getPorts(i).hasSize()) {
+          port.setSize(ConsoleSizes.of(spec.getPorts(i).getSize()));
+        }
+        console.addPorts(port);
+      }
+      return Device.newBuilder().setId(id()).setConsole(console);
+    }
+
+    @Override
+    public OpenDevice withPrivateFiles(Path directory) throws IOException {
+      return new Console(spec, new ConsoleSockets(directory).listen(spec));
+    }
+
+    @Override
+    public void close() {
+      listeners.forEach(Fd::close);
     }
   }
 }

@@ -1,13 +1,8 @@
 package dev.vireo.worker.boot;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.StreamSocket;
-import dev.vireo.linux.UnixListener;
-import dev.vireo.proto.errors.ErrorReason;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
@@ -17,9 +12,6 @@ import java.nio.file.Path;
  */
 public record VsockSocket(Path path) {
   private static final String NAME = "vsock";
-
-  /** {@code sun_path} has 108 bytes, the last of which is 0 (unix(7)). */
-  private static final int MAX_PATH_BYTES = 107;
 
   private static final int MAX_SUFFIX_BYTES = "_4294967295".length();
 
@@ -32,15 +24,7 @@ public record VsockSocket(Path path) {
 
   /** Refuses a path with which the programs of others could do nothing. */
   public void checkLength() throws RejectedException {
-    int bytes = path.toString().getBytes(UTF_8).length;
-    int most = MAX_PATH_BYTES - MAX_SUFFIX_BYTES;
-    if (bytes > most) {
-      throw new RejectedException(
-          ErrorReason.SOCKET_PATH_TOO_LONG,
-          "spec.vsock",
-          "%s has %d bytes, with a port after it at most %d: give the worker a shorter --state-dir"
-              .formatted(path, bytes, most));
-    }
+    new SocketFile(path).checkLength("spec.vsock", MAX_SUFFIX_BYTES);
   }
 
   /**
@@ -49,11 +33,7 @@ public record VsockSocket(Path path) {
    * @return non-blocking
    */
   Fd listen() throws IOException {
-    Files.deleteIfExists(path);
-    try (UnixListener listener = UnixListener.bind(path.toString(), BACKLOG)) {
-      listener.fd().setNonBlocking();
-      return listener.fd().duplicate();
-    }
+    return new SocketFile(path).listen(BACKLOG);
   }
 
   /**

@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.VsockStatus;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.PauseRequest;
 import dev.vireo.proto.vmm.v1.ReleaseRequest;
+import dev.vireo.proto.vmm.v1.ResizeConsoleRequest;
 import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
 import dev.vireo.proto.vmm.v1.ResumeRequest;
 import dev.vireo.proto.vmm.v1.StopRequest;
@@ -25,6 +26,8 @@ import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.worker.boot.BootFiles;
+import dev.vireo.worker.boot.ConsoleSizes;
+import dev.vireo.worker.boot.ConsoleSockets;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.boot.VsockSocket;
 import dev.vireo.worker.state.AtomicFile;
@@ -72,6 +75,7 @@ final class MicroVm {
   private final Mailbox mailbox;
   private final VsockSocket vsock;
   private final VsockDials dials;
+  private final ConsoleSockets consoles;
   private final RestartPolicy restartPolicy = new RestartPolicy();
 
   // Written in the mailbox, read anywhere.
@@ -100,6 +104,7 @@ final class MicroVm {
     this.mailbox = new Mailbox(node.executor());
     this.vsock = VsockSocket.in(directory);
     this.dials = new VsockDials(vsock, node.time(), mailbox);
+    this.consoles = new ConsoleSockets(directory);
   }
 
   // ---- What comes from outside: each returns at once. ----
@@ -414,6 +419,7 @@ final class MicroVm {
       steer(run, VmmRequest.newBuilder().setResume(ResumeRequest.getDefaultInstance()));
     } else if (is == VmmState.VMM_RUNNING || is == VmmState.VMM_PAUSED) {
       resizeMemory(run);
+      resizeConsoles(run);
     }
   }
 
@@ -429,6 +435,17 @@ final class MicroVm {
           run,
           VmmRequest.newBuilder()
               .setResizeMemory(ResizeMemoryRequest.newBuilder().setBalloonTargetBytes(target)));
+    }
+  }
+
+  /** Of all sizes at once: the VMM knows which are news. */
+  private void resizeConsoles(Run run) {
+    ResizeConsoleRequest sizes = ConsoleSizes.of(wanted.getSpec());
+    if (!sizes.equals(run.consoleSizes)) {
+      run.consoleSizes = sizes;
+      if (sizes.getPortsCount() > 0) {
+        run.request(VmmRequest.newBuilder().setResizeConsole(sizes));
+      }
     }
   }
 
@@ -505,6 +522,7 @@ final class MicroVm {
 
   private void launch() {
     Run run = new Run(node.time().nanos());
+    run.consoleSizes = ConsoleSizes.of(wanted.getSpec());
     BootFiles files;
     try {
       node.reservations().reserve(uid, wanted.getSpec());
@@ -537,6 +555,7 @@ final class MicroVm {
 
   private MicroVmSpec specWithContextId() throws RejectedException {
     MicroVmSpec spec = wanted.getSpec();
+    consoles.checkLength(spec.getVirtioConsole());
     if (!spec.hasVsock()) {
       return spec;
     }
@@ -778,6 +797,7 @@ final class MicroVm {
       report.setVsock(
           VsockStatus.newBuilder().setCid(record.getVsockCid()).setSocket(vsock.path().toString()));
     }
+    report.addAllConsolePorts(consoles.status(wanted.getSpec().getVirtioConsole()));
     return report;
   }
 

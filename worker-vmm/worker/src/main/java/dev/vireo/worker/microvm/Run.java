@@ -1,5 +1,6 @@
 package dev.vireo.worker.microvm;
 
+import dev.vireo.proto.vmm.v1.ResizeConsoleRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.worker.boot.RejectedException;
@@ -32,6 +33,11 @@ final class Run {
 
   /** The balloon's size that was last asked for, in bytes; −1 before the first. */
   long askedBalloonBytes = -1;
+
+  /**
+   * What the VMM was last told of its consoles' sizes; null if that was an earlier worker's doing.
+   */
+  @Nullable ResizeConsoleRequest consoleSizes;
 
   /** The process was told that it may exit. */
   boolean released;

@@ -380,6 +380,37 @@ class BootPlannerTest {
   }
 
   @Test
+  void eachConsolePortListensInTheMicroVmsDirectory() throws Exception {
+    MicroVmSpec.Builder spec = spec("probe");
+    var console = spec.getVirtioConsoleBuilder();
+    console.addPortsBuilder().setName("hvc0").setConsole(true).getSizeBuilder().setColumns(80);
+    console.addPortsBuilder().setName("org.example.agent");
+    console.getTxRateLimitBuilder().getBandwidthBuilder().setCapacity(7).setRefillPerSecond(5);
+    Path own = Files.createDirectory(files.resolve("microvm"));
+    for (int run = 0; run < 2; run++) {
+      try (BootFiles boot = planner.open(spec.build()).withPrivateFiles(own);
+          Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+        BootFiles.Orders orders = boot.orders("uid", other, other);
+        var device = orders.request().getDevices(0).getConsole();
+        assertEquals(5, device.getTxRateLimit().getBandwidth().getRefillPerSecond());
+        assertEquals(80, device.getPorts(0).getSize().getColumns());
+        assertTrue(device.getPorts(0).getConsole());
+        assertEquals(false, device.getPorts(1).getConsole());
+        StreamSocket calls = new StreamSocket();
+        for (var port : device.getPortsList()) {
+          Fd listener = orders.descriptors().get(port.getListenerFd());
+          assertEquals(-Errno.EAGAIN, calls.accept(listener), "it does not wait");
+          try (Fd client =
+                  StreamSocket.connect(own.resolve("console-" + port.getName()).toString());
+              Fd accepted = Fd.owning(calls.accept(listener))) {
+            assertTrue(client.number() != accepted.number());
+          }
+        }
+      }
+    }
+  }
+
+  @Test
   void disksMayBeReachedThroughLinks() throws Exception {
     Path link = Files.createSymbolicLink(files.resolve("link"), disk("data", 1024));
     MicroVmSpec.Builder spec = spec("probe");

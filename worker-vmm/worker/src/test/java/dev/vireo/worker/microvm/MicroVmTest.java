@@ -4,6 +4,7 @@ import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.CREATE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.INSPECT;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.PAUSE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RELEASE;
+import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESIZE_CONSOLE;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESIZE_MEMORY;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.RESUME;
 import static dev.vireo.proto.vmm.v1.VmmRequest.RequestCase.STOP;
@@ -16,7 +17,9 @@ import com.google.protobuf.Duration;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.UnixListener;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.ConsolePortStatus;
 import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
@@ -650,6 +653,66 @@ class MicroVmTest {
     }
   }
 
+  // ---- Consoles. ----
+
+  @Test
+  void aConsolesSocketsAreTold() {
+    running(consoles(0));
+    assertEquals(
+        List.of("hvc0", "agent"),
+        last().getConsolePortsList().stream().map(ConsolePortStatus::getName).toList());
+    assertEquals(state.microVm(UID) + "/console-agent", last().getConsolePorts(1).getSocket());
+  }
+
+  @Test
+  void aConsolesSocketThatNobodyCouldNameIsRefused() throws Exception {
+    StateDirectory deep = StateDirectory.open(temporary.resolve("x".repeat(100)));
+    microVms =
+        new MicroVms(deep, launcher, new Reservations(CAPACITY), time, Runnable::run, reports::add);
+    microVms.change(upsert("uid-2", 1, 1, consoles(0)));
+    assertEquals("SOCKET_PATH_TOO_LONG", last().getReason());
+    assertEquals("spec.virtio_console.ports[0].name", last().getField());
+    deep.close();
+  }
+
+  @Test
+  void aConsoleIsResizedOnce() {
+    FakeVmm vmm = running(consoles(80));
+    assertEquals(List.of(CREATE), vmm.asked(), "it has that size from the start");
+    microVms.change(upsert(UID, 1, 2, consoles(132)));
+    assertEquals(List.of(CREATE, RESIZE_CONSOLE), vmm.asked());
+    var size = vmm.lastRequest().getResizeConsole().getPorts(0);
+    assertEquals(0, size.getPort());
+    assertEquals(132, size.getSize().getColumns());
+    assertEquals(43, size.getSize().getRows());
+    microVms.change(upsert(UID, 1, 3, consoles(132)));
+    assertEquals(List.of(CREATE, RESIZE_CONSOLE), vmm.asked());
+  }
+
+  @Test
+  void aConsoleThatWasResizedStartsAgainWithThatSize() {
+    FakeVmm vmm = running(consoles(80));
+    microVms.change(
+        upsert(
+            UID,
+            1,
+            2,
+            consoles(132)
+                .setLifecycle(Lifecycle.newBuilder().setRestartPolicy(RestartPolicy.ALWAYS))));
+    vmm.dies();
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(132, launcher.opened.getVirtioConsole().getPorts(0).getSize().getColumns());
+  }
+
+  @Test
+  void aConsolesSizeIsToldAgainByARestartedWorker() {
+    running(consoles(80));
+    FakeVmm vmm = new FakeVmm();
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    microVms.setDesired(List.of(assignment(UID, 1, 1, consoles(80))));
+    assertEquals(List.of(RESIZE_CONSOLE), vmm.asked());
+  }
+
   // ---- After a restart of the worker. ----
 
   @Test
@@ -811,6 +874,18 @@ class MicroVmTest {
   private static MicroVmSpec.Builder vsock(int cid) {
     MicroVmSpec.Builder spec = spec();
     spec.getVsockBuilder().setCid(cid);
+    return spec;
+  }
+
+  /** A console, of that many columns unless none are known, and a pipe. */
+  private static MicroVmSpec.Builder consoles(int columns) {
+    MicroVmSpec.Builder spec = spec();
+    var console = spec.getVirtioConsoleBuilder();
+    var port = console.addPortsBuilder().setName("hvc0").setConsole(true);
+    if (columns > 0) {
+      port.getSizeBuilder().setColumns(columns).setRows(43);
+    }
+    console.addPortsBuilder().setName("agent");
     return spec;
   }
 

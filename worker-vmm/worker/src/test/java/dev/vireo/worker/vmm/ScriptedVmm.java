@@ -105,7 +105,14 @@ public final class ScriptedVmm {
         respond(worker, response);
         Runtime.getRuntime().halt(0);
       }
-      case STATUS, PAUSE, RESUME, INSPECT, RESIZE_MEMORY, VSOCK_DIALED, REQUEST_NOT_SET ->
+      case STATUS,
+          PAUSE,
+          RESUME,
+          INSPECT,
+          RESIZE_MEMORY,
+          VSOCK_DIALED,
+          RESIZE_CONSOLE,
+          REQUEST_NOT_SET ->
           respond(worker, response);
     }
   }

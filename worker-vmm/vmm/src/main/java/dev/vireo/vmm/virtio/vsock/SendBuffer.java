@@ -1,58 +1,19 @@
 package dev.vireo.vmm.virtio.vsock;
 
-import dev.vireo.linux.MemoryMapping;
-import dev.vireo.vmm.memory.IoVector;
-import dev.vireo.vmm.virtio.queue.DescriptorChain;
+import dev.vireo.vmm.virtio.queue.ByteRing;
 import java.util.ArrayDeque;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Bytes of the guest that a process of the host does not take yet: a ring as large as the credit
- * that a guest has. A connection has one only while it needs it.
+ * Bytes of the guest that a process of the host does not take yet: as many as the credit that a
+ * guest has. A connection has one only while it needs it.
  */
-final class SendBuffer {
+final class SendBuffer extends ByteRing {
   /** What a guest may have on its way to the host in one connection. */
   static final int CAPACITY = 64 << 10;
 
-  private final MemoryMapping memory = MemoryMapping.anonymous(CAPACITY);
-  private int start;
-  private int length;
-
-  private SendBuffer() {}
-
-  boolean isEmpty() {
-    return length == 0;
-  }
-
-  int length() {
-    return length;
-  }
-
-  /** Appends {@code count} bytes of a chain, for which there must be room. */
-  void append(DescriptorChain chain, long from, int count) {
-    if (count > CAPACITY - length) {
-      throw new IllegalArgumentException(count + " bytes, room for " + (CAPACITY - length));
-    }
-    int end = (start + length) % CAPACITY;
-    int first = Math.min(count, CAPACITY - end);
-    chain.read(from, first, memory.segment(), end);
-    chain.read(from + first, count - first, memory.segment(), 0);
-    length += count;
-  }
-
-  /** Adds all of it to {@code vector}, in order. */
-  void gather(IoVector vector) {
-    int first = Math.min(length, CAPACITY - start);
-    vector.add(memory.segment().asSlice(start, first));
-    if (first < length) {
-      vector.add(memory.segment().asSlice(0, length - first));
-    }
-  }
-
-  /** Forgets the first {@code count} bytes. */
-  void remove(int count) {
-    start = (start + count) % CAPACITY;
-    length -= count;
+  private SendBuffer() {
+    super(CAPACITY);
   }
 
   /**
@@ -81,18 +42,17 @@ final class SendBuffer {
     void giveBack(SendBuffer buffer) {
       used--;
       if (free.size() == KEPT) {
-        buffer.memory.close();
+        buffer.free();
         return;
       }
-      buffer.start = 0;
-      buffer.length = 0;
+      buffer.clear();
       free.addLast(buffer);
     }
 
     /** Frees those that were given back. */
     @Override
     public void close() {
-      free.forEach(buffer -> buffer.memory.close());
+      free.forEach(SendBuffer::free);
       free.clear();
     }
   }

@@ -1,0 +1,373 @@
+package dev.vireo.vmm.virtio.console;
+
+import dev.vireo.catalog.BackEnd;
+import dev.vireo.linux.Poller;
+import dev.vireo.linux.StreamSocket;
+import dev.vireo.vmm.backend.RateLimiter;
+import dev.vireo.vmm.memory.IoVector;
+import dev.vireo.vmm.virtio.Activation;
+import dev.vireo.vmm.virtio.DriverSignals;
+import dev.vireo.vmm.virtio.EnumCounters;
+import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.Virtqueue;
+import java.lang.foreign.Arena;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A virtio-console device: ports, served by one thread that waits for the driver's notifications
+ * and for the ports' clients at once.
+ */
+public final class ConsoleDevice implements VirtioDevice {
+  /** What a device has at most: two queues each, and a socket. */
+  public static final int MAX_PORTS = 16;
+
+  // Feature bits (5.3.3).
+  static final long SIZE = 1;
+  static final long MULTIPORT = 1 << 1;
+  static final long EMERG_WRITE = 1 << 2;
+
+  /** Linux fills receive queues with a page each. */
+  private static final int QUEUE_SIZE = 64;
+
+  // 5.3.4: struct virtio_console_config { le16 cols; le16 rows; le32 max_nr_ports; le32 emerg_wr; }
+  private static final int CONFIG_LENGTH = 12;
+  private static final int CONFIG_EMERGENCY = 8;
+
+  private static final int MAX_EVENTS = 64;
+
+  /** The poller's keys: a queue's notifier has its index, what belongs to a port one of these. */
+  private static final int LISTENERS = 1 << 8;
+
+  private static final int CLIENTS = 1 << 9;
+  private static final int PORT_MASK = LISTENERS - 1;
+
+  private static final long PATIENCE_NANOS = 1_000_000_000;
+
+  private final String id;
+  private final EnumCounters<ConsoleEvent> counters = new EnumCounters<>(ConsoleEvent.class);
+  private final Alarm alarm = new Alarm();
+  private final ConsoleContext context;
+  private final Port[] ports;
+  // Held while rings and sockets are being served: who gets it knows that nothing is in flight.
+  private final Object serving = new Object();
+  private List<QueueConnection> connections = List.of();
+  private volatile @Nullable Loop loop;
+  private boolean closed;
+  private volatile @Nullable ConsoleService service;
+  private volatile @Nullable DriverSignals signals;
+
+  /** What the configuration space shows. */
+  private volatile ConsoleSize shown;
+
+  /**
+   * @param setups the ports, 1 to {@link #MAX_PORTS}, of which the first is a console: it is the
+   *     only one that a driver without MULTIPORT knows, as a console
+   * @param toGuest limits what comes to the guest, by all ports together
+   * @param toHost limits what the guest writes, likewise. A console's driver waits for it with its
+   *     processor
+   * @param nanoTime a monotonic clock
+   */
+  public ConsoleDevice(
+      String id,
+      List<PortSetup> setups,
+      RateLimiter toGuest,
+      RateLimiter toHost,
+      LongSupplier nanoTime) {
+    this(id, setups, toGuest, toHost, nanoTime, PATIENCE_NANOS);
+  }
+
+  ConsoleDevice(
+      String id,
+      List<PortSetup> setups,
+      RateLimiter toGuest,
+      RateLimiter toHost,
+      LongSupplier nanoTime,
+      long patienceNanos) {
+    if (setups.isEmpty() || setups.size() > MAX_PORTS || !setups.getFirst().console()) {
+      throw new IllegalArgumentException(setups.size() + " ports, the first has to be a console");
+    }
+    this.id = id;
+    this.context =
+        new ConsoleContext(
+            new StreamSocket(),
+            Arena.ofAuto().allocate(1),
+            counters,
+            toGuest,
+            toHost,
+            alarm,
+            nanoTime,
+            patienceNanos);
+    this.ports = new Port[setups.size()];
+    for (int i = 0; i < ports.length; i++) {
+      PortSetup setup = setups.get(i);
+      HostSocket host = new HostSocket(setup.listener(), LISTENERS + i, CLIENTS + i, context);
+      ports[i] = new Port(i, setup, host, context);
+    }
+    this.shown = ports[0].size();
+  }
+
+  @Override
+  public BackEnd backEnd() {
+    return BackEnd.CONSOLE_UNIX;
+  }
+
+  @Override
+  public String id() {
+    return id;
+  }
+
+  @Override
+  public long features() {
+    return Virtqueue.FEATURES | SIZE | MULTIPORT | EMERG_WRITE;
+  }
+
+  /** A pair for each port, and one for control. */
+  @Override
+  public List<Integer> queueSizes() {
+    return Collections.nCopies(2 * ports.length + 2, QUEUE_SIZE);
+  }
+
+  @Override
+  public int configLength() {
+    return CONFIG_LENGTH;
+  }
+
+  @Override
+  public byte readConfig(int offset) {
+    return ByteBuffer.allocate(CONFIG_LENGTH)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putShort((short) shown.columns())
+        .putShort((short) shown.rows())
+        .putInt(ports.length)
+        .get(offset);
+  }
+
+  /** 5.3.4: a character by emerg_wr, at any time, whatever was negotiated. */
+  @Override
+  public boolean writeConfig(int offset, byte value) {
+    if (offset == CONFIG_EMERGENCY) {
+      synchronized (serving) {
+        counters.increment(ConsoleEvent.EMERGENCY_WRITES);
+        ports[0].keep(value);
+      }
+      if (loop != null) {
+        loop.wake();
+      }
+    }
+    return offset >= CONFIG_EMERGENCY;
+  }
+
+  @Override
+  public void connect(List<QueueConnection> queues) {
+    connections = queues;
+  }
+
+  @Override
+  public void activate(Activation activation) {
+    boolean multiport = activation.has(MULTIPORT);
+    signals = activation.signals();
+    synchronized (serving) {
+      forgetDriver();
+      if (!multiport) {
+        ports[0].useSilently();
+      }
+      if (loop == null) {
+        loop = new Loop(new IoVector(activation.memory(), QUEUE_SIZE));
+      }
+      service = new ConsoleService(ports, activation, connections, multiport, loop.vector, context);
+      loop.wake();
+    }
+    // Linux looks at the size in the configuration when that changes, and not before.
+    if (!multiport && activation.has(SIZE)) {
+      activation.signals().changeConfig(this::showSize);
+    }
+  }
+
+  @Override
+  public void stopQueue(int index) {
+    synchronized (serving) {
+      ConsoleService current = service;
+      if (current != null) {
+        current.stopQueue(index);
+      }
+    }
+  }
+
+  @Override
+  public void deactivate() {
+    ConsoleService current = service;
+    if (current != null) {
+      current.stop();
+    }
+    synchronized (serving) {
+      service = null;
+      forgetDriver();
+    }
+  }
+
+  private void forgetDriver() {
+    for (Port port : ports) {
+      port.forgetDriver();
+    }
+  }
+
+  /**
+   * Tells the guest of another size.
+   *
+   * @param port its number
+   * @throws IndexOutOfBoundsException if there is no such port
+   */
+  public void resize(int port, ConsoleSize size) {
+    synchronized (serving) {
+      if (closed) {
+        return;
+      }
+      ports[port].resize(size);
+      if (loop != null) {
+        loop.wake();
+      }
+    }
+    DriverSignals driver = signals;
+    if (driver != null && !shown.equals(ports[0].size())) {
+      driver.changeConfig(this::showSize);
+    }
+  }
+
+  private void showSize() {
+    shown = ports[0].size();
+  }
+
+  /** With the monitor. Clients are served without a driver too. */
+  private void serve(IoVector ranges) {
+    alarm.clear();
+    ConsoleService current = service;
+    if (current != null) {
+      serve(current);
+    } else {
+      for (Port port : ports) {
+        port.attend(ranges);
+      }
+    }
+  }
+
+  /** Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. */
+  private void serve(ConsoleService current) {
+    try {
+      current.serve();
+    } catch (RuntimeException e) {
+      service = null;
+      current.needsReset(e);
+    }
+  }
+
+  @Override
+  public Map<String, String> attributes() {
+    Map<String, String> result = new TreeMap<>();
+    for (Port port : ports) {
+      result.put("port." + port.name(), port.describe());
+    }
+    return result;
+  }
+
+  @Override
+  public Map<String, Long> counters() {
+    Map<String, Long> result = new TreeMap<>();
+    counters.putInto(result, "");
+    return result;
+  }
+
+  @Override
+  public void close() {
+    deactivate();
+    synchronized (serving) {
+      closed = true;
+    }
+    if (loop != null) {
+      loop.close();
+    }
+    for (Port port : ports) {
+      port.close();
+    }
+  }
+
+  /** The device's thread, which outlives resets. */
+  private final class Loop implements Runnable, AutoCloseable {
+    private static final int NEWS = Poller.READABLE | Poller.EDGE_TRIGGERED;
+
+    private final Poller poller = new Poller(MAX_EVENTS);
+    private final IoVector vector;
+    private final Thread thread;
+    private volatile boolean closed;
+
+    Loop(IoVector vector) {
+      this.vector = vector;
+      for (int i = 0; i < connections.size(); i++) {
+        poller.add(connections.get(i).notifier().fd(), NEWS, i);
+      }
+      for (Port port : ports) {
+        port.host().watchBy(poller);
+      }
+      thread = Thread.ofPlatform().name("console " + id).daemon().start(this);
+    }
+
+    void wake() {
+      connections.getFirst().notifier().signal();
+    }
+
+    @Override
+    public void run() {
+      int timeoutMillis = -1;
+      while (true) {
+        int ready = poller.await(timeoutMillis);
+        if (closed) {
+          return;
+        }
+        synchronized (serving) {
+          for (int i = 0; i < ready; i++) {
+            note(poller.key(i), poller.readiness(i));
+          }
+          serve(vector);
+          timeoutMillis = alarm.millis();
+        }
+      }
+    }
+
+    private void note(int key, int readiness) {
+      if (key >= CLIENTS) {
+        ports[key & PORT_MASK].host().ready(readiness);
+      } else if (key >= LISTENERS) {
+        ports[key & PORT_MASK].host().clientsWait();
+      } else {
+        // Not drained: an edge is told of whatever the count is.
+        connections.get(key).counters().notified();
+      }
+    }
+
+    /** Ends the thread. */
+    @Override
+    public void close() {
+      closed = true;
+      wake();
+      boolean interrupted = false;
+      while (thread.isAlive()) {
+        try {
+          thread.join();
+        } catch (InterruptedException e) {
+          interrupted = true; // The memory goes after this: there is no leaving early.
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+      poller.close();
+    }
+  }
+}

@@ -1,0 +1,216 @@
+package dev.vireo.vmm.virtio.console;
+
+import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.memory.IoVector;
+import dev.vireo.vmm.virtio.queue.DescriptorChain;
+import dev.vireo.vmm.virtio.queue.LiveQueue;
+import dev.vireo.vmm.virtio.queue.QueueSignals;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A port's two queues, for as long as one driver uses them (VIRTIO 1.2, section 5.3.6): what comes
+ * from the client goes into the guest's buffers, and the guest's to the client, without a copy of
+ * ours between.
+ */
+final class PortQueues {
+  /** Chains of one port before the others have their turn. */
+  private static final int TURN = 16;
+
+  /** What one buffer takes at most, however large it is: nobody waits for it longer. */
+  private static final int MAX_RECEIVED = 64 << 10;
+
+  private final Port port;
+  private final HostSocket host;
+  private final ConsoleContext context;
+  private final IoVector vector;
+  private @Nullable LiveQueue rx;
+  private @Nullable LiveQueue tx;
+  private final DescriptorChain rxChain;
+  private final DescriptorChain txChain;
+  private boolean rxTaken;
+  private boolean rxStarves;
+  private boolean txTaken;
+  private boolean txLimited;
+
+  /** What the chain taken has to say. */
+  private long txBytes;
+
+  /** Bytes of the chain taken that the client has. */
+  private long txDone;
+
+  /**
+   * @param rx to the guest; null if the driver has made none ready
+   * @param tx from the guest; likewise
+   * @param vector large enough for a chain
+   */
+  PortQueues(
+      Port port,
+      @Nullable LiveQueue rx,
+      @Nullable LiveQueue tx,
+      GuestMemory memory,
+      IoVector vector,
+      ConsoleContext context) {
+    this.port = port;
+    this.host = port.host();
+    this.rx = rx;
+    this.tx = tx;
+    this.rxChain = new DescriptorChain(memory, rx == null ? 0 : rx.ring().size());
+    this.txChain = new DescriptorChain(memory, tx == null ? 0 : tx.ring().size());
+    this.vector = vector;
+    this.context = context;
+  }
+
+  void stopReceiving() {
+    rx = null;
+  }
+
+  void stopTransmitting() {
+    tx = null;
+  }
+
+  void interruptIfWanted(QueueSignals signals) {
+    if (rx != null) {
+      rx.interruptIfWanted(signals);
+    }
+    if (tx != null) {
+      tx.interruptIfWanted(signals);
+    }
+  }
+
+  /** Whether it was needless: there is something to do already. */
+  boolean asksForNotifications() {
+    boolean rxNews = rx != null && rxStarves && rx.ring().enableNotifications();
+    boolean txNews = tx != null && !txTaken && !txLimited && tx.ring().enableNotifications();
+    return rxNews || txNews;
+  }
+
+  // ---- From the guest. ----
+
+  /** Takes what the guest writes; returns whether there may be more. */
+  boolean transmit() {
+    LiveQueue queue = tx;
+    if (queue == null) {
+      return false;
+    }
+    queue.ring().disableNotifications();
+    for (int n = 0; n < TURN; n++) {
+      if (!txTaken && !takeOutput(queue)) {
+        return false;
+      }
+      long before = txDone;
+      passOn();
+      if (txDone == txBytes) {
+        queue.complete(txChain, 0);
+        txTaken = false;
+      } else if (txDone == before) {
+        return false; // The client has to make room.
+      }
+    }
+    return true;
+  }
+
+  private boolean takeOutput(LiveQueue queue) {
+    txLimited = context.isLimited(context.toHost());
+    if (txLimited || !queue.ring().pop(txChain)) {
+      return false;
+    }
+    txTaken = true;
+    txDone = 0;
+    txBytes = isFaulty(txChain, txChain.writableBytes()) ? 0 : txChain.readableBytes();
+    context.toHost().charge(txBytes);
+    return true;
+  }
+
+  /**
+   * To the client what it has room for; if it is not to be waited for, the rest where it is kept.
+   */
+  private void passOn() {
+    if (txDone < txBytes && port.sendsDirectly() && !host.isFull()) {
+      vector.clear();
+      txChain.gatherReadable(txDone, txBytes - txDone, vector);
+      txDone += host.send(vector);
+      if (port.sendsDirectly() && !host.isFull()) {
+        return;
+      }
+    }
+    if (txDone < txBytes && !port.holdsUp()) {
+      port.keep(txChain, txDone);
+      txDone = txBytes;
+    }
+  }
+
+  /**
+   * 5.3.6.1: "The driver MUST NOT put a device-readable buffer in a receiveq. The driver MUST NOT
+   * put a device-writable buffer in a transmitq."
+   */
+  private boolean isFaulty(DescriptorChain chain, long wrongBytes) {
+    if (chain.defect() != null) {
+      context.count(ConsoleEvent.ERRORS_DESCRIPTORS);
+      return true;
+    }
+    if (wrongBytes > 0) {
+      context.count(ConsoleEvent.ERRORS_MALFORMED);
+      return true;
+    }
+    return false;
+  }
+
+  // ---- To the guest. ----
+
+  /** Gives the guest what the client has sent; returns whether there may be more. */
+  boolean deliver() {
+    LiveQueue queue = rx;
+    if (queue == null) {
+      return false;
+    }
+    queue.ring().disableNotifications();
+    for (int n = 0; n < TURN; n++) {
+      rxStarves &= host.mayReceive();
+      if (!port.isOpen() || !host.mayReceive()) {
+        return host.isDone();
+      }
+      if (context.isLimited(context.toGuest())) {
+        return false;
+      }
+      if (!rxTaken && !takeBuffer(queue)) {
+        return false;
+      }
+      if (rxTaken) {
+        long got = receive();
+        if (got > 0) {
+          queue.complete(rxChain, (int) got);
+          rxTaken = false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /** The next buffer, which is returned at once if it is of no use; false if there is none. */
+  private boolean takeBuffer(LiveQueue queue) {
+    if (!queue.ring().pop(rxChain)) {
+      if (!rxStarves) {
+        context.count(ConsoleEvent.STALLS_OF_GUEST);
+      }
+      rxStarves = true;
+      return false;
+    }
+    rxStarves = false;
+    rxTaken = !isFaulty(rxChain, rxChain.readableBytes());
+    if (!rxTaken) {
+      queue.complete(rxChain, 0);
+    }
+    return true;
+  }
+
+  private long receive() {
+    vector.clear();
+    rxChain.gatherWritable(0, Math.min(rxChain.writableBytes(), MAX_RECEIVED), vector);
+    long got = host.receive(vector);
+    if (got > 0) {
+      context.toGuest().charge(got);
+      context.count(ConsoleEvent.BYTES_TO_GUEST, got);
+    }
+    return got;
+  }
+}
