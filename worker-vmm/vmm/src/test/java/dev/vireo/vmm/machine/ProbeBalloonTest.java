@@ -94,7 +94,9 @@ final class ProbeBalloonTest {
       long touched = residentBytes("RssShmem:");
       balloon.setTarget(REGION);
       awaitGauge("actual_bytes", REGION);
-      assertEquals(REGION, touched - residentBytes("RssShmem:"));
+      long freed = touched - residentBytes("RssShmem:");
+      // Meanwhile the guest has touched a few pages more of its own.
+      assertTrue(freed > REGION - MIB, freed + " bytes were freed");
       balloon.setTarget(0);
       assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
       assertTrue(machine.console().contains("probe: passed"), machine::console);
