@@ -1,7 +1,6 @@
 package dev.vireo.controller.api;
 
 import dev.vireo.catalog.BackEnd;
-import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Network;
 import java.util.HashSet;
 import java.util.List;
@@ -17,8 +16,6 @@ final class NetworkValidator {
   static final int MIN_MTU = 68;
 
   static final int MAX_MTU = 65_521;
-
-  private static final String AUTO = "auto";
 
   /** What Linux takes as a name (dev_valid_name), apart from what nobody would want. */
   private static final Pattern INTERFACE = Pattern.compile("[A-Za-z0-9][-A-Za-z0-9._@]{0,14}");
@@ -41,22 +38,13 @@ final class NetworkValidator {
       Network network = networks.get(i);
       String field = "spec.networks[%d]".formatted(i);
       SpecValidator.validateDeviceId(field + ".id", network.getId(), ids, violations);
-      validateBackEnd(field + ".back_end", network.getBackEnd(), violations);
+      SpecValidator.validateBackEnd(
+          field + ".back_end", network.getBackEnd(), List.of(BackEnd.NET_TAP), violations);
       validateTap(field + ".tap", network.getTap(), taps, violations);
       validateMac(field + ".mac_address", network.getMacAddress(), violations);
       validateNumbers(field, network, violations);
       RateLimitValidator.validate(field + ".rx_rate_limit", network.getRxRateLimit(), violations);
       RateLimitValidator.validate(field + ".tx_rate_limit", network.getTxRateLimit(), violations);
-    }
-  }
-
-  private static void validateBackEnd(String field, String backEnd, Violations violations) {
-    String only = BackEnd.NET_TAP.qualifiedName();
-    if (!backEnd.isEmpty() && !backEnd.equals(AUTO) && !backEnd.equals(only)) {
-      violations.add(
-          field,
-          ErrorReason.FIELD_UNSUPPORTED,
-          "is \"%s\"; this release has %s and %s.".formatted(backEnd, AUTO, only));
     }
   }
 

@@ -28,6 +28,7 @@ import io.grpc.StatusRuntimeException;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import org.jboss.logging.Logger;
 
 /** What can be done with microVMs that exist: get, list, delete, steer, resize. */
@@ -140,23 +141,49 @@ final class Operations {
     return steered.microVm();
   }
 
-  /** Changes the sizes that a spec's devices are asked for. Blocks until that is durable. */
+  /** Changes the sizes of memory that a spec's devices are asked for. */
   MicroVm resizeMemory(ResizeMemoryRequest request) {
-    MicroVmName name = parse(request.getName());
+    return resize(
+        request.getName(),
+        request.getEtag(),
+        microVm -> {
+          checkSizes(microVm.microVm().getSpec(), request);
+          return Lifecycle.resized(microVm.record(), request, time.now());
+        });
+  }
+
+  /** Changes a console's size in the spec. */
+  MicroVm resizeConsole(ResizeConsoleRequest request) {
+    Violations violations = new Violations();
+    ConsoleValidator.validateSize("size", request.getSize(), violations);
+    violations.throwIfAny();
+    return resize(
+        request.getName(),
+        request.getEtag(),
+        microVm -> {
+          int port = ConsoleValidator.console(microVm.microVm().getSpec(), request);
+          return Lifecycle.resized(microVm.record(), port, request.getSize(), time.now());
+        });
+  }
+
+  /** Blocks until the change is durable. */
+  private MicroVm resize(
+      String resourceName, String etag, Function<StoredMicroVm, MicroVmRecord> change) {
+    MicroVmName name = parse(resourceName);
     String uid = microVms.find(name).orElseThrow(() -> notFound(name)).uid();
     StoredMicroVm resized =
         microVms
             .update(
                 uid,
                 microVm -> {
-                  checkEtag(microVm, request.getEtag());
-                  checkSizes(microVm.microVm().getSpec(), request);
-                  return new Verdict.Put(Lifecycle.resized(microVm.record(), request, time.now()));
+                  checkEtag(microVm, etag);
+                  checkNotDeleting(microVm);
+                  return new Verdict.Put(change.apply(microVm));
                 })
             .orElseThrow(() -> notFound(name));
     LOG.infof(
-        "resize microvm=%s uid=%s balloon_target_mib=%d",
-        name, uid, resized.microVm().getSpec().getBalloon().getTargetMib());
+        "resize microvm=%s uid=%s generation=%d",
+        name, uid, resized.microVm().getMeta().getGeneration());
     return resized.microVm();
   }
 
@@ -186,29 +213,6 @@ final class Operations {
     }
     MicroVmRecord again = Lifecycle.startedAgain(microVm.record(), time.now());
     return Lifecycle.wantsPlacement(again.getMicrovm()) ? pending.decide(again) : again;
-  }
-
-  /** Changes a console's size in the spec. Blocks until that is durable. */
-  MicroVm resizeConsole(ResizeConsoleRequest request) {
-    MicroVmName name = parse(request.getName());
-    Violations violations = new Violations();
-    ConsoleValidator.validateSize("size", request.getSize(), violations);
-    violations.throwIfAny();
-    String uid = microVms.find(name).orElseThrow(() -> notFound(name)).uid();
-    StoredMicroVm resized =
-        microVms
-            .update(
-                uid,
-                microVm -> {
-                  checkEtag(microVm, request.getEtag());
-                  checkNotDeleting(microVm);
-                  int port = ConsoleValidator.console(microVm.microVm().getSpec(), request);
-                  return new Verdict.Put(
-                      Lifecycle.resized(microVm.record(), port, request.getSize(), time.now()));
-                })
-            .orElseThrow(() -> notFound(name));
-    LOG.infof("resize console microvm=%s uid=%s", name, uid);
-    return resized.microVm();
   }
 
   private static void checkNotDeleting(StoredMicroVm microVm) {

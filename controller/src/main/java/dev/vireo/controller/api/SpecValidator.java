@@ -17,7 +17,9 @@ import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.Vsock;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
 
@@ -223,7 +225,11 @@ final class SpecValidator {
     } else {
       validatePath(field + ".source", disk.getSource());
     }
-    validateBackEnd(field + ".back_end", disk.getBackEnd());
+    validateBackEnd(
+        field + ".back_end",
+        disk.getBackEnd(),
+        List.of(BackEnd.BLK_FILE, BackEnd.BLK_IO_URING),
+        violations);
     RateLimitValidator.validate(field + ".rate_limit", disk.getRateLimit(), violations);
     long queues = Integer.toUnsignedLong(disk.getQueues());
     violations.invalidIf(
@@ -232,19 +238,16 @@ final class SpecValidator {
         "is %d; 1 to %d.".formatted(queues, MAX_DISK_QUEUES));
   }
 
-  private void validateBackEnd(String field, String backEnd) {
-    Set<String> known =
-        Set.of("", AUTO, BackEnd.BLK_FILE.qualifiedName(), BackEnd.BLK_IO_URING.qualifiedName());
-    if (!known.contains(backEnd)) {
+  /** Empty, "auto" or one of those that the device can have. */
+  static void validateBackEnd(
+      String field, String backEnd, List<BackEnd> offered, Violations violations) {
+    List<String> names = new ArrayList<>(List.of(AUTO));
+    offered.forEach(each -> names.add(each.qualifiedName()));
+    if (!backEnd.isEmpty() && !names.contains(backEnd)) {
       violations.add(
           field,
           ErrorReason.FIELD_UNSUPPORTED,
-          "is \"%s\"; this release has %s, %s and %s."
-              .formatted(
-                  backEnd,
-                  AUTO,
-                  BackEnd.BLK_FILE.qualifiedName(),
-                  BackEnd.BLK_IO_URING.qualifiedName()));
+          "is \"%s\"; this release has %s.".formatted(backEnd, String.join(", ", names)));
     }
   }
 

@@ -270,14 +270,11 @@ public final class Lifecycle {
 
   /** A client's wish for other sizes of memory, which the spec's devices allow for. */
   public static MicroVmRecord resized(MicroVmRecord record, ResizeMemoryRequest wish, Instant now) {
-    MicroVm before = record.getMicrovm();
-    MicroVm.Builder microVm = withGeneration(before);
+    MicroVmSpec.Builder spec = record.getMicrovm().getSpec().toBuilder();
     if (wish.hasBalloonTargetMib()) {
-      microVm.getSpecBuilder().getBalloonBuilder().setTargetMib(wish.getBalloonTargetMib());
+      spec.getBalloonBuilder().setTargetMib(wish.getBalloonTargetMib());
     }
-    return microVm.getSpec().equals(before.getSpec())
-        ? record
-        : finish(record.toBuilder(), microVm, before.getStatus().getState(), now);
+    return withSpec(record, spec.build(), now);
   }
 
   /**
@@ -287,13 +284,21 @@ public final class Lifecycle {
    */
   public static MicroVmRecord resized(
       MicroVmRecord record, int port, ConsoleSize size, Instant now) {
+    MicroVmSpec.Builder spec = record.getMicrovm().getSpec().toBuilder();
+    spec.getVirtioConsoleBuilder().getPortsBuilder(port).setSize(size);
+    return withSpec(record, spec.build(), now);
+  }
+
+  /** The same generation if nothing is different. */
+  private static MicroVmRecord withSpec(MicroVmRecord record, MicroVmSpec spec, Instant now) {
     MicroVm before = record.getMicrovm();
-    if (before.getSpec().getVirtioConsole().getPorts(port).getSize().equals(size)) {
-      return record;
-    }
-    MicroVm.Builder microVm = withGeneration(before);
-    microVm.getSpecBuilder().getVirtioConsoleBuilder().getPortsBuilder(port).setSize(size);
-    return finish(record.toBuilder(), microVm, before.getStatus().getState(), now);
+    return spec.equals(before.getSpec())
+        ? record
+        : finish(
+            record.toBuilder(),
+            withGeneration(before).setSpec(spec),
+            before.getStatus().getState(),
+            now);
   }
 
   /** A microVM that has ended shall run again, where its disks are, or, never placed, anywhere. */

@@ -9,6 +9,7 @@ import dev.vireo.controller.testing.ControllerTest;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
@@ -94,6 +95,15 @@ final class ResizeMemoryTest extends ControllerTest {
     assertRefused(ErrorReason.MICROVM_NOT_FOUND, () -> resize(target(1).setName(name("none"))));
     create(probe("plain"));
     assertRefused(ErrorReason.FIELD_INVALID, () -> resize(target(1).setName(name("plain"))));
+  }
+
+  @Test
+  void whatIsBeingDeletedKeepsItsSize() {
+    runningWithBalloon(joinWithBalloons());
+    controller
+        .client()
+        .deleteMicroVm(DeleteMicroVmRequest.newBuilder().setName(name("vm")).build());
+    assertRefused(ErrorReason.STATE_CONFLICT, () -> resize(target(8)));
   }
 
   @Test
