@@ -94,11 +94,11 @@ final class LauncherCommands {
           "",
           "In one run, machines in turn: block reads and writes by depth, network packets by size,"
               + " vsock round trips; exits, interrupts and CPU time of each; the modes of the"
-              + " register page; memory of idle VMMs with all devices. It takes five minutes, in a"
-              + " network namespace of its own."
+              + " register page; memory of idle VMMs with all devices. In a network namespace"
+              + " of its own."
         })
     private static final class Devices extends LauncherCommand {
-      @Option(names = "--quick", description = "Fewer and shorter rounds: about a minute.")
+      @Option(names = "--quick", description = "Fewer and shorter rounds.")
       private boolean quick;
 
       @Option(
@@ -236,7 +236,7 @@ final class LauncherCommands {
           "Compiles the kernel, unless that is done, and makes the image vireo-6.1 of it.",
           "",
           "From Debian's source of Linux 6.1 with the configuration in ops/guest/kernel: what a"
-              + " sandbox needs, built in. It takes some ten minutes of a processor, once for each"
+              + " sandbox needs, built in. It takes up to half an hour of a processor, once for each"
               + " version of the source and of the configuration. Prints the image's directory."
         })
     private static final class Build extends LauncherCommand {

@@ -141,7 +141,7 @@ final class GuestKernel {
 
   /**
    * The kernel: from the cache if it is of Debian's current source and today's configuration,
-   * otherwise compiled now, which takes some ten minutes of a processor.
+   * otherwise compiled now, which takes up to half an hour of a processor.
    */
   Built build() throws IOException, ImageException {
     DebianPackages packages =
