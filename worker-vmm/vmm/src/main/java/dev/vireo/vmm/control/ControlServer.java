@@ -112,7 +112,7 @@ public final class ControlServer {
         case PAUSE -> microVm.pause();
         case RESUME -> microVm.resume();
         case STOP -> microVm.stop(Integer.toUnsignedLong(request.getStop().getGraceMs()));
-        case INSPECT -> response.setInspection(microVm.inspect());
+        case INSPECT -> response.setInspection(microVm.inspect(request.getInspect()));
         case RELEASE -> checkReleasable();
         case RESIZE_MEMORY -> microVm.resizeMemory(request.getResizeMemory());
         case VSOCK_DIALED -> microVm.dialed(request.getVsockDialed(), descriptors);

@@ -9,6 +9,7 @@ import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.RegisterAccess;
 import dev.vireo.vmm.virtio.mmio.TransportInspection;
+import java.util.Map;
 
 /** What the machine counts, as the wire has it. */
 final class Inspections {
@@ -30,18 +31,21 @@ final class Inspections {
     };
   }
 
-  static void fill(VmmInspection.Builder inspection, Machine machine) {
+  /**
+   * @param gauges whether devices may ask their drivers for what is true now
+   */
+  static void fill(VmmInspection.Builder inspection, Machine machine, boolean gauges) {
     inspection
         .setCommandLine(machine.commandLine())
         .setMemoryBacking(machine.memoryBacking().label())
         .putAllExits(machine.exits())
         .addAllVcpuExits(machine.exitsByVcpu());
     for (MmioTransport transport : machine.transports()) {
-      inspection.addDevices(device(transport));
+      inspection.addDevices(device(transport, gauges));
     }
   }
 
-  private static DeviceCounters device(MmioTransport transport) {
+  static DeviceCounters device(MmioTransport transport, boolean gauges) {
     TransportInspection now = transport.inspect();
     DeviceCounters.Builder device =
         DeviceCounters.newBuilder()
@@ -56,7 +60,7 @@ final class Inspections {
             .setStatus(now.status())
             .setDriverFeatures(now.driverFeatures())
             .putAllAttributes(transport.device().attributes())
-            .putAllGauges(transport.device().gauges())
+            .putAllGauges(gauges ? transport.device().gauges() : Map.of())
             .putAllCounters(now.counters())
             .setRegisterExits(now.exitsSinceDriverOk());
     for (TransportInspection.Queue queue : now.queues()) {

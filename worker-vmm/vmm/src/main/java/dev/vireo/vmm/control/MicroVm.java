@@ -14,6 +14,7 @@ import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.InspectRequest;
 import dev.vireo.proto.vmm.v1.NetDevice;
 import dev.vireo.proto.vmm.v1.ResizeConsoleRequest;
 import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
@@ -509,7 +510,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   }
 
   /** Counters and devices of the microVM, as far as there is one. */
-  VmmInspection inspect() {
+  VmmInspection inspect(InspectRequest wanted) {
     VmmInspection.Builder inspection = VmmInspection.newBuilder().setStatus(status());
     Machine current;
     synchronized (this) {
@@ -518,7 +519,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     }
     inspection.setCompiler(Inspections.compiler());
     if (current != null) {
-      Inspections.fill(inspection, current);
+      Inspections.fill(inspection, current, !wanted.getCountersOnly());
     }
     return inspection.build();
   }

@@ -53,7 +53,8 @@ public final class Tally {
       lastOf.putIfAbsent(vmm.id(), Map.of());
     }
     return vmm.request(
-            VmmRequest.newBuilder().setInspect(InspectRequest.getDefaultInstance()), List.of())
+            VmmRequest.newBuilder().setInspect(InspectRequest.newBuilder().setCountersOnly(true)),
+            List.of())
         .orTimeout(ANSWER_WITHIN_SECONDS, TimeUnit.SECONDS)
         .handle((response, failure) -> {
           hear(vmm.id(), failure == null ? response : VmmResponse.getDefaultInstance());

@@ -72,6 +72,13 @@ class TallyTest {
   }
 
   @Test
+  void noGuestIsWokenForIt() {
+    FakeVmm one = new FakeVmm();
+    CompletableFuture<Void> _ = tally.ask(one);
+    assertTrue(one.requests().getFirst().getInspect().getCountersOnly());
+  }
+
+  @Test
   void noAnswerIsNoHarm() {
     FakeVmm one = new FakeVmm();
     CompletableFuture<Void> never = tally.ask(one);
