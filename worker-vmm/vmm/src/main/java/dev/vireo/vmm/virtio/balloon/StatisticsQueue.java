@@ -6,6 +6,7 @@ import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
+import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.time.Duration;
 import java.util.Map;
@@ -135,17 +136,7 @@ final class StatisticsQueue implements AutoCloseable {
     stop();
     closed = true;
     connection.notifier().signal();
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      try {
-        thread.join();
-      } catch (InterruptedException e) {
-        interrupted = true; // The memory goes after this: there is no leaving early.
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+    Threads.awaitEnd(thread);
   }
 
   private final class Loop implements Runnable {

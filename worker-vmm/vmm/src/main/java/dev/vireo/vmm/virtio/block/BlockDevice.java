@@ -20,7 +20,7 @@ public final class BlockDevice implements VirtioDevice {
   /** What may be asked for. */
   public static final int MAX_QUEUES = 16;
 
-  private static final int QUEUE_SIZE = 256;
+  static final int QUEUE_SIZE = 256;
 
   private final String id;
   private final RawFile file;

@@ -8,6 +8,7 @@ import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
+import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import org.jspecify.annotations.Nullable;
 
@@ -17,8 +18,11 @@ import org.jspecify.annotations.Nullable;
  * a result; the driver's notification is one too.
  */
 final class RingQueue implements DiskQueue {
-  /** Handed over at once; a queue of 256 may be under way. */
-  static final int OPERATIONS = 128;
+  /**
+   * Handed over at once. Twice as many results fit, and so always those of a whole queue, of the
+   * notification and of the time: a kernel whose results do not fit takes nothing more.
+   */
+  static final int OPERATIONS = BlockDevice.QUEUE_SIZE;
 
   private static final long NOTIFIED = -1;
   private static final long TIME_IS_UP = -2;
@@ -78,17 +82,7 @@ final class RingQueue implements DiskQueue {
     stop();
     closed = true;
     connection.notifier().signal();
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      try {
-        thread.join();
-      } catch (InterruptedException e) {
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+    Threads.awaitEnd(thread);
   }
 
   private final class Loop implements Runnable {

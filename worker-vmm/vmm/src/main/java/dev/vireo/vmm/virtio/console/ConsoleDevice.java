@@ -10,6 +10,7 @@ import dev.vireo.vmm.virtio.DriverSignals;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
@@ -356,17 +357,7 @@ public final class ConsoleDevice implements VirtioDevice {
     public void close() {
       closed = true;
       wake();
-      boolean interrupted = false;
-      while (thread.isAlive()) {
-        try {
-          thread.join();
-        } catch (InterruptedException e) {
-          interrupted = true; // The memory goes after this: there is no leaving early.
-        }
-      }
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
+      Threads.awaitEnd(thread);
       poller.close();
     }
   }

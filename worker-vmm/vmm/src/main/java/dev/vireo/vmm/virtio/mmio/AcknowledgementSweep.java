@@ -2,6 +2,7 @@ package dev.vireo.vmm.virtio.mmio;
 
 import dev.vireo.linux.EventFd;
 import dev.vireo.linux.Poller;
+import dev.vireo.vmm.virtio.queue.Threads;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -73,18 +74,8 @@ public final class AcknowledgementSweep implements AutoCloseable {
     }
     closed = true;
     closing.signal();
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      try {
-        thread.join();
-      } catch (InterruptedException e) {
-        interrupted = true; // The pages go after this: there is no leaving early.
-      }
-    }
+    Threads.awaitEnd(thread);
     poller.close();
     closing.close();
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
   }
 }

@@ -9,6 +9,7 @@ import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.DriverSignals;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
@@ -131,17 +132,7 @@ final class Receiver implements AutoCloseable {
     stop();
     closed = true;
     connection.notifier().signal();
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      try {
-        thread.join();
-      } catch (InterruptedException e) {
-        interrupted = true; // The memory goes after this: there is no leaving early.
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+    Threads.awaitEnd(thread);
     overflow.close();
   }
 

@@ -90,17 +90,7 @@ public final class QueueWorker implements AutoCloseable {
     stop();
     closed = true;
     connection.notifier().signal();
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      try {
-        thread.join();
-      } catch (InterruptedException e) {
-        interrupted = true; // The memory goes after this: there is no leaving early.
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+    Threads.awaitEnd(thread);
   }
 
   private final class Loop implements Runnable {

@@ -8,6 +8,7 @@ import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.List;
 import java.util.Map;
@@ -269,17 +270,7 @@ public final class VsockDevice implements VirtioDevice {
     public void close() {
       closed = true;
       queues.get(TX).notifier().signal();
-      boolean interrupted = false;
-      while (thread.isAlive()) {
-        try {
-          thread.join();
-        } catch (InterruptedException e) {
-          interrupted = true; // The memory goes after this: there is no leaving early.
-        }
-      }
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
+      Threads.awaitEnd(thread);
       poller.close();
     }
   }
