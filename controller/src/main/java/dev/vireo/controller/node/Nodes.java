@@ -60,7 +60,10 @@ public final class Nodes implements AutoCloseable {
     WELCOME,
     /** The lease of another worker lasts. */
     TAKEN,
-    /** Another worker had the node and has gone: what it ran is lost. */
+    /**
+     * Another worker had the node and has gone: what it ran is lost. Said at each Hello until
+     * {@link #lossesRecorded}, for the controller may die before it has written that down.
+     */
     REPLACED
   }
 
@@ -146,15 +149,35 @@ public final class Nodes implements AutoCloseable {
       if (replaced && health(hello.getNodeId()) != Health.LOST) {
         return Registration.TAKEN;
       }
-      NodeRecord after = record(hello, before);
+      NodeRecord after = record(hello, before, replaced);
       try {
         if (before.isEmpty() || !before.get().record().equals(after)) {
           await(put(hello.getNodeId(), before, after));
         }
+        if (after.getReplacing()) {
+          // Not ready yet: what is placed there now would be taken for the other worker's.
+          return Registration.REPLACED;
+        }
         hear(hello.getNodeId(), 0);
-        return replaced ? Registration.REPLACED : Registration.WELCOME;
+        return Registration.WELCOME;
       } catch (Conflict _) {
         // Two workers at once: look again who was first.
+      }
+    }
+  }
+
+  /** All that the replaced worker ran is recorded as lost: the node is ready. Durable on return. */
+  public void lossesRecorded(String id) {
+    while (true) {
+      Optional<StoredNode> node = find(id).filter(found -> found.record().getReplacing());
+      if (node.isEmpty()) {
+        return;
+      }
+      try {
+        await(put(id, node, node.get().record().toBuilder().clearReplacing().build()));
+        hear(id, 0);
+      } catch (Conflict _) {
+        // The node has changed meanwhile: once more, on what it is now.
       }
     }
   }
@@ -198,10 +221,10 @@ public final class Nodes implements AutoCloseable {
     return lost;
   }
 
-  private NodeRecord record(Hello hello, Optional<StoredNode> before) {
+  private NodeRecord record(Hello hello, Optional<StoredNode> before, boolean replaced) {
     NodeRecord.Builder record =
         before.map(node -> node.record().toBuilder()).orElseGet(this::newRecord);
-    record.setWorkerUid(hello.getNodeUid());
+    record.setWorkerUid(hello.getNodeUid()).setReplacing(replaced || record.getReplacing());
     Node.Builder node = record.getNodeBuilder();
     node.getMetaBuilder()
         .setName(StoredNode.NAME_PREFIX + hello.getNodeId())

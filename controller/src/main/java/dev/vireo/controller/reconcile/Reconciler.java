@@ -92,6 +92,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   public void workerReplaced(String nodeId) {
     LOG.warnf("worker replaced node=%s: what it ran is lost", nodeId);
     reports.lostWithWorker(nodeId);
+    nodes.lossesRecorded(nodeId);
   }
 
   private void onChange(MicroVmChange change) {

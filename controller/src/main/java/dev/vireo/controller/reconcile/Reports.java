@@ -44,12 +44,15 @@ public final class Reports {
   private final Sessions sessions;
   private final TimeSource time;
   private final Timer timer;
-  private final Coalescer<String, Heard> coalescer;
-
-  private record Heard(String nodeId, MicroVmReport report) {}
+  private final Coalescer<Subject, MicroVmReport> coalescer;
 
   /**
-   * @param executor runs a blocking task for each microVM that is reported about
+   * A node's last word about a microVM takes the place of that node's earlier ones, of no other's.
+   */
+  private record Subject(String uid, String nodeId) {}
+
+  /**
+   * @param executor runs a blocking task for each microVM and node that reports about it
    */
   public Reports(
       MicroVms microVms,
@@ -67,29 +70,29 @@ public final class Reports {
             .description("A worker's report made durable")
             .publishPercentileHistogram()
             .register(meters);
-    this.coalescer =
-        new Coalescer<>(this::handle, heard -> isProgressOnly(heard.report), PATIENCE, executor);
+    this.coalescer = new Coalescer<>(this::handle, Reports::isProgressOnly, PATIENCE, executor);
   }
 
   /** Takes a report. Does not block. */
   void submit(String nodeId, MicroVmReport report) {
-    coalescer.submit(report.getUid(), new Heard(nodeId, report));
+    coalescer.submit(new Subject(report.getUid(), nodeId), report);
   }
 
   private static boolean isProgressOnly(MicroVmReport report) {
     return report.getOutcome() == Outcome.IN_PROGRESS && report.getState() == MicroVmState.STARTING;
   }
 
-  private void handle(String uid, Heard heard) {
+  private void handle(Subject subject, MicroVmReport report) {
     try {
-      timer.record(() -> reconcile(uid, heard.nodeId, heard.report));
+      timer.record(() -> reconcile(subject.uid, subject.nodeId, report));
     } catch (StoreException e) {
-      LOG.warnf("cannot record report uid=%s node=%s: %s", uid, heard.nodeId, e.getMessage());
+      LOG.warnf(
+          "cannot record report uid=%s node=%s: %s", subject.uid, subject.nodeId, e.getMessage());
       pause();
       // The worker will not repeat it, so it is not dropped; a newer one takes its place.
-      coalescer.resubmit(uid, heard);
+      coalescer.resubmit(subject, report);
     } catch (RuntimeException e) {
-      LOG.errorf(e, "bug: report uid=%s node=%s %s", uid, heard.nodeId, heard.report);
+      LOG.errorf(e, "bug: report uid=%s node=%s %s", subject.uid, subject.nodeId, report);
     }
   }
 

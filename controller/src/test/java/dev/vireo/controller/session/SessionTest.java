@@ -153,6 +153,25 @@ final class SessionTest extends ControllerTest {
   }
 
   @Test
+  void whatTheOldOneRanIsLostThoughTheControllerDiesBeforeItHasWrittenThatDown() {
+    running(controller.join("a"), "vm");
+    controller.time.advance(PAST_LEASE);
+    controller.nodes.register(FakeWorker.hello("a").setNodeUid("other").build());
+    assertEquals(Health.LOST, controller.nodes.health("a"), "nothing new is placed there yet");
+
+    restart();
+    assertEquals(MicroVmState.RUNNING, state("vm"));
+    FakeWorker other = controller.join(FakeWorker.hello("a").setNodeUid("other"));
+    awaitState("vm", MicroVmState.FAILED);
+
+    // Once only: what runs there now is its own.
+    running(other, "next");
+    other.close();
+    controller.join(FakeWorker.hello("a").setNodeUid("other"));
+    assertEquals(MicroVmState.RUNNING, state("next"));
+  }
+
+  @Test
   void aWorkerThatCallsAgainReplacesItsOwnSession() {
     FakeWorker first = controller.join("a");
     FakeWorker second = controller.join("a");
@@ -297,6 +316,22 @@ final class SessionTest extends ControllerTest {
     b.report(FakeWorker.running(second));
     awaitState("vm", MicroVmState.RUNNING);
     assertEquals(2, get("vm").getStatus().getAttempt());
+  }
+
+  @Test
+  void whatOneNodeSaysDoesNotTakeThePlaceOfWhatAnotherSays() {
+    FakeWorker a = controller.join("a");
+    FakeWorker b = controller.join("b");
+    create(probe("vm"));
+    Assignment first = a.nextAssignment();
+    a.report(FakeWorker.about(first, Outcome.REJECTED).setReason("NODE_RESOURCES_EXHAUSTED"));
+    Assignment second = b.nextAssignment();
+
+    // A word that waits a little to be written, and another's meanwhile.
+    b.report(FakeWorker.about(second, Outcome.IN_PROGRESS).setState(MicroVmState.STARTING));
+    a.report(FakeWorker.running(first));
+
+    awaitState("vm", MicroVmState.STARTING);
   }
 
   @Test
