@@ -683,7 +683,8 @@ final class MicroVm {
   }
 
   /**
-   * Removes all that is left, leaves the set, and says so; tries again for as long as it cannot.
+   * Removes all that is left, leaves the set, and says so; tries again for as long as it cannot and
+   * no newer attempt has begun, whose disks those are then.
    */
   private void leave(MicroVmReport lastWord) {
     if (phase instanceof Phase.Removed) {
@@ -699,7 +700,11 @@ final class MicroVm {
               .setReason(VMM_FAILED.name())
               .setMessage("cannot remove " + directory + ": " + e)
               .build());
-      var _ = node.time().after(CLEAN_UP_AGAIN, () -> mailbox.execute(() -> leave(lastWord)));
+      long attempt = wanted.getAttempt();
+      var _ =
+          node.time()
+              .after(
+                  CLEAN_UP_AGAIN, () -> mailbox.execute(() -> leaveUnlessAfter(attempt, lastWord)));
       return;
     }
     node.reservations().release(uid);
@@ -709,6 +714,12 @@ final class MicroVm {
     lastReport = null;
     node.left(this, uid);
     node.report(lastWord);
+  }
+
+  private void leaveUnlessAfter(long attempt, MicroVmReport lastWord) {
+    if (phase instanceof Phase.Finished && wanted.getAttempt() == attempt) {
+      leave(lastWord);
+    }
   }
 
   // ---- Telling. ----
