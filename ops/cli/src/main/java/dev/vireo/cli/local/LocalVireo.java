@@ -274,6 +274,7 @@ public final class LocalVireo implements AutoCloseable {
     Daemon reaper = daemon("reap");
     reaper.start(programs().workerCommand("reap", "--node-id", LOCAL_NODE), variables());
     reaper.awaitEnd(STOP_GRACE);
+    reaper.stop(STOP_GRACE);
   }
 
   /**
