@@ -7,9 +7,9 @@ import dev.vireo.vmm.memory.IoVector;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Transfers of a file that are under way at once, by io_uring. Each has a slot from {@link #begin}
- * to {@link #release}, and a vector that stays as it is meanwhile. What the kernel did in part goes
- * on by itself. For one thread at a time.
+ * Transfers of a file that are under way at once, by io_uring. Each has the slot that was {@link
+ * #next} until {@link #release}, and a vector that stays as it is meanwhile. What the kernel did in
+ * part goes on by itself. For one thread at a time.
  */
 public final class RingTransfers {
   /** No result yet. */
@@ -56,9 +56,12 @@ public final class RingTransfers {
     return free.length - freeCount;
   }
 
-  /** A slot for the next transfer; there must be one. */
-  public int begin() {
-    return free[--freeCount];
+  /**
+   * The slot of the next transfer; there must be one. It is taken by a transfer that has begun, and
+   * by none that could not.
+   */
+  public int next() {
+    return free[freeCount - 1];
   }
 
   /** The slot's buffers, to be filled before the transfer begins. Made once, when first needed. */
@@ -83,38 +86,44 @@ public final class RingTransfers {
 
   /** Begins to make durable what was written: writes whose results are there. */
   public void flush(int slot) {
-    kinds[slot] = Kind.FLUSH;
-    ring.syncData(file.number(), slot);
+    transfer(slot, Kind.FLUSH, 0);
   }
 
   private void transfer(int slot, Kind kind, long offset) {
     kinds[slot] = kind;
     positions[slot] = offset;
     goOn(slot);
+    freeCount--;
   }
 
   private void goOn(int slot) {
+    switch (kinds[slot]) {
+      case READ -> read(slot);
+      case WRITE -> write(slot, 0);
+      case DURABLE_WRITE -> write(slot, IoUring.DURABLE);
+      case FLUSH -> ring.syncData(file.number(), slot);
+    }
+  }
+
+  private void read(int slot) {
     long position = positions[slot];
     IoVector vector = vector(slot);
     int number = file.number(vector, position);
-    boolean one = vector.count() == 1;
-    switch (kinds[slot]) {
-      case READ -> {
-        if (one) {
-          ring.read(number, vector.firstAddress(), vector.firstLength(), position, slot);
-        } else {
-          ring.readv(number, vector.address(), vector.count(), position, slot);
-        }
-      }
-      case WRITE, DURABLE_WRITE -> {
-        int flags = kinds[slot] == Kind.WRITE ? 0 : IoUring.DURABLE;
-        if (one) {
-          ring.write(number, vector.firstAddress(), vector.firstLength(), position, flags, slot);
-        } else {
-          ring.writev(number, vector.address(), vector.count(), position, flags, slot);
-        }
-      }
-      case FLUSH -> ring.syncData(file.number(), slot);
+    if (vector.count() == 1) {
+      ring.read(number, vector.firstAddress(), vector.firstLength(), position, slot);
+    } else {
+      ring.readv(number, vector.address(), vector.count(), position, slot);
+    }
+  }
+
+  private void write(int slot, int flags) {
+    long position = positions[slot];
+    IoVector vector = vector(slot);
+    int number = file.number(vector, position);
+    if (vector.count() == 1) {
+      ring.write(number, vector.firstAddress(), vector.firstLength(), position, flags, slot);
+    } else {
+      ring.writev(number, vector.address(), vector.count(), position, flags, slot);
     }
   }
 

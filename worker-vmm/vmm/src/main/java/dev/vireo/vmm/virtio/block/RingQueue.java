@@ -190,8 +190,7 @@ final class RingQueue implements DiskQueue {
           tell();
         } while (!stopping && !waitsForTime && queue.enableNotifications());
       } catch (RuntimeException e) {
-        broken = true; // What is under way ends, unheard.
-        signals.needsReset(e);
+        fail(e);
       }
     }
 
@@ -222,7 +221,14 @@ final class RingQueue implements DiskQueue {
 
     /** A result of the request in a slot. It is told of by the next {@link #serve}. */
     void take(int slot, int result) {
-      int error = transfers.take(slot, result);
+      int error;
+      try {
+        error = transfers.take(slot, result);
+      } catch (RuntimeException e) { // It cannot go on, so it has ended.
+        transfers.release(slot);
+        fail(e);
+        return;
+      }
       if (error == RingTransfers.PENDING) {
         return;
       }
@@ -230,6 +236,12 @@ final class RingQueue implements DiskQueue {
       if (!broken) {
         end(slot, error);
       }
+    }
+
+    /** What is under way ends, unheard. */
+    private void fail(RuntimeException cause) {
+      broken = true;
+      signals.needsReset(cause);
     }
 
     private void end(int slot, int error) {
@@ -242,8 +254,8 @@ final class RingQueue implements DiskQueue {
       answer(heads[slot], (int) (written == dataRoom[slot] ? written + 1 : written));
     }
 
-    private int begin(DescriptorChain request, long length, boolean read) {
-      int slot = transfers.begin();
+    private int next(DescriptorChain request, long length, boolean read) {
+      int slot = transfers.next();
       heads[slot] = request.head();
       statusAddresses[slot] = request.lastAddress();
       dataRoom[slot] = request.writableBytes() - 1;
@@ -257,7 +269,7 @@ final class RingQueue implements DiskQueue {
       if (length == 0) {
         return RawFile.OK;
       }
-      int slot = begin(request, length, true);
+      int slot = next(request, length, true);
       transfers.vector(slot).clear();
       request.gatherWritable(0, length, transfers.vector(slot));
       transfers.read(slot, offset);
@@ -270,7 +282,7 @@ final class RingQueue implements DiskQueue {
       if (length == 0) {
         return RawFile.OK;
       }
-      int slot = begin(request, length, false);
+      int slot = next(request, length, false);
       transfers.vector(slot).clear();
       request.gatherReadable(from, length, transfers.vector(slot));
       transfers.write(slot, offset, durable);
@@ -279,7 +291,7 @@ final class RingQueue implements DiskQueue {
 
     @Override
     public int flush(DescriptorChain request) {
-      transfers.flush(begin(request, 0, false));
+      transfers.flush(next(request, 0, false));
       return PENDING;
     }
   }
