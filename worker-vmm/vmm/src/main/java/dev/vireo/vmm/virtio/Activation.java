@@ -15,6 +15,16 @@ import java.util.Optional;
  */
 public record Activation(
     long features, GuestMemory memory, List<Optional<Virtqueue>> queues, DriverSignals signals) {
+  /** Starts each queue that the driver made ready, as if it had been reset alone. */
+  public void startQueues(VirtioDevice device) {
+    for (int i = 0; i < queues.size(); i++) {
+      Virtqueue queue = queues.get(i).orElse(null);
+      if (queue != null) {
+        device.startQueue(i, queue, this);
+      }
+    }
+  }
+
   /** Whether all bits of {@code feature} were agreed on. */
   public boolean has(long feature) {
     return (features & feature) == feature;

@@ -14,7 +14,6 @@ import java.time.Duration;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -37,6 +36,7 @@ public final class BalloonDevice implements VirtioDevice {
   private static final int LINUX_REPORTING = 3;
 
   private static final int QUEUES = REPORTING + 1;
+  private static final int NONE = -1;
 
   /** Linux reports 32 free areas at once, and has one other request out. */
   private static final int QUEUE_SIZE = 64;
@@ -98,6 +98,7 @@ public final class BalloonDevice implements VirtioDevice {
     this.statisticsInterval = statisticsInterval;
     this.features =
         Virtqueue.FEATURES
+            | RING_RESET
             | BalloonFeature.STATS_VQ
             | (deflateOnOom ? BalloonFeature.DEFLATE_ON_OOM : 0)
             // Linux does not report pages that it fills, unless it can say what with.
@@ -215,33 +216,39 @@ public final class BalloonDevice implements VirtioDevice {
     if (shownPages != targetPages) {
       activation.signals().changeConfig(showTarget);
     }
+    activation.startQueues(this);
+  }
+
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation activation) {
     GuestMemory memory = activation.memory();
     HostPages host = new HostPages(memory, counters);
-    serve(INFLATE, activation, new InflateRequests(memory, host, counters));
-    serve(DEFLATE, activation, new DeflateRequests(memory, counters));
-    if (activation.has(BalloonFeature.STATS_VQ)) {
-      activation.queues().get(STATISTICS).ifPresent(queue -> serveStatistics(queue, activation));
-    }
-    if (activation.has(BalloonFeature.PAGE_REPORTING)) {
-      boolean asSpecified = activation.queues().get(REPORTING).isPresent();
-      serve(
-          asSpecified ? REPORTING : LINUX_REPORTING,
-          activation,
-          new ReportRequests(host, () -> poison, counters));
+    if (index == INFLATE) {
+      serve(index, queue, activation, new InflateRequests(memory, host, counters));
+    } else if (index == DEFLATE) {
+      serve(index, queue, activation, new DeflateRequests(memory, counters));
+    } else if (index == STATISTICS && activation.has(BalloonFeature.STATS_VQ)) {
+      serveStatistics(queue, activation);
+    } else if (index == reporting(activation)) {
+      serve(index, queue, activation, new ReportRequests(host, () -> poison, counters));
     }
   }
 
-  private void serve(int index, Activation activation, QueueWorker.Handler handler) {
-    Optional<Virtqueue> queue = activation.queues().get(index);
-    if (queue.isEmpty()) {
-      return;
+  private static int reporting(Activation activation) {
+    if (!activation.has(BalloonFeature.PAGE_REPORTING)) {
+      return NONE;
     }
+    return activation.queues().get(REPORTING).isPresent() ? REPORTING : LINUX_REPORTING;
+  }
+
+  private void serve(
+      int index, Virtqueue queue, Activation activation, QueueWorker.Handler handler) {
     QueueWorker worker = workers[index];
     if (worker == null) {
       worker = new QueueWorker("balloon " + index + " " + id, connections.get(index));
       workers[index] = worker;
     }
-    worker.start(queue.get(), activation.memory(), activation.signals(), handler);
+    worker.start(queue, activation.memory(), activation.signals(), handler);
   }
 
   private void serveStatistics(Virtqueue queue, Activation activation) {

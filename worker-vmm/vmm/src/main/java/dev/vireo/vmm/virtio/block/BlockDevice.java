@@ -106,6 +106,7 @@ public final class BlockDevice implements VirtioDevice {
   private static long features(RawFile file, Settings settings) {
     long always =
         Virtqueue.FEATURES
+            | RING_RESET
             | BlockFeature.SEG_MAX
             | BlockFeature.BLK_SIZE
             | BlockFeature.FLUSH
@@ -152,15 +153,16 @@ public final class BlockDevice implements VirtioDevice {
     connections = List.copyOf(all);
   }
 
-  /** A driver without MQ has the first queue alone (5.2.2). */
   @Override
   public void activate(Activation activation) {
-    int count = activation.has(BlockFeature.MQ) ? settings.queues() : 1;
-    for (int i = 0; i < count; i++) {
-      Virtqueue queue = activation.queues().get(i).orElse(null);
-      if (queue != null) {
-        queue(i).start(queue, activation);
-      }
+    activation.startQueues(this);
+  }
+
+  /** A driver without MQ has the first queue alone (5.2.2). */
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation activation) {
+    if (index == 0 || activation.has(BlockFeature.MQ)) {
+      queue(index).start(queue, activation);
     }
   }
 

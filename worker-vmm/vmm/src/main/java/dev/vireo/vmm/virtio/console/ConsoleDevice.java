@@ -1,5 +1,7 @@
 package dev.vireo.vmm.virtio.console;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.linux.Poller;
 import dev.vireo.linux.StreamSocket;
@@ -127,7 +129,7 @@ public final class ConsoleDevice implements VirtioDevice {
 
   @Override
   public long features() {
-    return Virtqueue.FEATURES | SIZE | MULTIPORT | EMERG_WRITE;
+    return Virtqueue.FEATURES | RING_RESET | SIZE | MULTIPORT | EMERG_WRITE;
   }
 
   /** A pair for each port, and one for control. */
@@ -184,11 +186,22 @@ public final class ConsoleDevice implements VirtioDevice {
         loop = new Loop(new IoVector(activation.memory(), QUEUE_SIZE));
       }
       service = new ConsoleService(ports, activation, connections, multiport, loop.vector, context);
-      loop.wake();
+      activation.startQueues(this);
     }
     // Linux looks at the size in the configuration when that changes, and not before.
     if (!multiport && activation.has(SIZE)) {
       activation.signals().changeConfig(this::showSize);
+    }
+  }
+
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation activation) {
+    synchronized (serving) {
+      ConsoleService current = service;
+      if (current != null) {
+        current.startQueue(index, queue);
+        requireNonNull(loop).wake();
+      }
     }
   }
 

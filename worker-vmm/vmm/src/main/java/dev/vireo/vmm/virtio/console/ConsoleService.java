@@ -19,6 +19,7 @@ final class ConsoleService {
   private static final int CONTROL_TX = 3;
 
   private final Port[] all;
+  private final LiveQueue[] queues;
   private final PortQueues[] ports;
   private final IoVector vector;
   private final @Nullable ControlQueues control;
@@ -40,36 +41,21 @@ final class ConsoleService {
     this.vector = vector;
     this.signals = activation.signals();
     this.ports = new PortQueues[multiport ? all.length : 1];
+    this.queues = new LiveQueue[multiport ? connections.size() : 2];
+    for (int i = 0; i < queues.length; i++) {
+      queues[i] = new LiveQueue(connections.get(i), activation.memory());
+    }
     for (int number = 0; number < ports.length; number++) {
-      ports[number] =
-          new PortQueues(
-              all[number],
-              queue(receiveQueue(number), activation, connections),
-              queue(receiveQueue(number) + 1, activation, connections),
-              activation.memory(),
-              vector,
-              context);
+      int rx = receiveQueue(number);
+      ports[number] = new PortQueues(all[number], queues[rx], queues[rx + 1], vector, context);
     }
     this.control =
-        multiport
-            ? new ControlQueues(
-                all,
-                queue(CONTROL_RX, activation, connections),
-                queue(CONTROL_TX, activation, connections),
-                activation.memory(),
-                context)
-            : null;
+        multiport ? new ControlQueues(all, queues[CONTROL_RX], queues[CONTROL_TX], context) : null;
   }
 
   /** 5.3.2: those of port 0, then the control queues, then those of the other ports. */
   private static int receiveQueue(int port) {
     return port == 0 ? 0 : 2 * port + 2;
-  }
-
-  private static @Nullable LiveQueue queue(
-      int index, Activation activation, List<QueueConnection> connections) {
-    Virtqueue ring = activation.queues().get(index).orElse(null);
-    return ring == null ? null : new LiveQueue(ring, connections.get(index));
   }
 
   /** Goes on until neither side has anything to do that can be done now. */
@@ -104,22 +90,17 @@ final class ConsoleService {
     return news;
   }
 
+  /** A driver without MULTIPORT has the first two queues alone (5.3.2). */
+  void startQueue(int index, Virtqueue ring) {
+    if (index < queues.length) {
+      queues[index].start(ring);
+    }
+  }
+
   /** Leaves a queue alone from now on. */
   void stopQueue(int index) {
-    boolean receives = index % 2 == 0;
-    if (index == CONTROL_RX || index == CONTROL_TX) {
-      if (control != null && receives) {
-        control.stopReceiving();
-      } else if (control != null) {
-        control.stopTransmitting();
-      }
-      return;
-    }
-    int port = Math.max(0, index / 2 - 1);
-    if (port < ports.length && receives) {
-      ports[port].stopReceiving();
-    } else if (port < ports.length) {
-      ports[port].stopTransmitting();
+    if (index < queues.length) {
+      queues[index].stop();
     }
   }
 

@@ -1,6 +1,5 @@
 package dev.vireo.vmm.virtio.console;
 
-import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.LiveQueue;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
@@ -35,51 +34,30 @@ final class ControlQueues {
 
   private final Port[] ports;
   private final ConsoleContext context;
-  private @Nullable LiveQueue rx;
-  private @Nullable LiveQueue tx;
-  private final DescriptorChain rxChain;
-  private final DescriptorChain txChain;
+  private final LiveQueue rx;
+  private final LiveQueue tx;
   private boolean deviceReady;
 
   /**
-   * @param rx to the driver; null if it has made none ready
-   * @param tx from the driver; likewise
+   * @param rx to the driver
+   * @param tx from the driver
    */
-  ControlQueues(
-      Port[] ports,
-      @Nullable LiveQueue rx,
-      @Nullable LiveQueue tx,
-      GuestMemory memory,
-      ConsoleContext context) {
+  ControlQueues(Port[] ports, LiveQueue rx, LiveQueue tx, ConsoleContext context) {
     this.ports = ports;
     this.rx = rx;
     this.tx = tx;
-    this.rxChain = new DescriptorChain(memory, rx == null ? 0 : rx.ring().size());
-    this.txChain = new DescriptorChain(memory, tx == null ? 0 : tx.ring().size());
     this.context = context;
   }
 
-  void stopReceiving() {
-    rx = null;
-  }
-
-  void stopTransmitting() {
-    tx = null;
-  }
-
   void interruptIfWanted(QueueSignals signals) {
-    if (rx != null) {
-      rx.interruptIfWanted(signals);
-    }
-    if (tx != null) {
-      tx.interruptIfWanted(signals);
-    }
+    rx.interruptIfWanted(signals);
+    tx.interruptIfWanted(signals);
   }
 
   /** Whether it was needless: there is something to do already. */
   boolean asksForNotifications() {
-    boolean rxNews = rx != null && speaker() != null && rx.ring().enableNotifications();
-    boolean txNews = tx != null && tx.ring().enableNotifications();
+    boolean rxNews = speaker() != null && rx.enableNotifications();
+    boolean txNews = tx.enableNotifications();
     return rxNews || txNews;
   }
 
@@ -87,28 +65,24 @@ final class ControlQueues {
 
   /** Hears what the driver says; returns whether there may be more. */
   boolean hear() {
-    LiveQueue queue = tx;
-    if (queue == null) {
-      return false;
-    }
-    queue.ring().disableNotifications();
+    tx.disableNotifications();
     for (int n = 0; n < TURN; n++) {
-      if (!queue.ring().pop(txChain)) {
+      if (!tx.take()) {
         return false;
       }
-      hearMessage();
-      queue.complete(txChain, 0);
+      hear(tx.chain());
+      tx.complete(0);
     }
     return true;
   }
 
-  private void hearMessage() {
-    if (txChain.defect() != null) {
+  private void hear(DescriptorChain chain) {
+    if (chain.defect() != null) {
       context.count(ConsoleEvent.ERRORS_DESCRIPTORS);
-    } else if (txChain.writableBytes() > 0 || txChain.readableBytes() < HEADER_BYTES) {
+    } else if (chain.writableBytes() > 0 || chain.readableBytes() < HEADER_BYTES) {
       context.count(ConsoleEvent.ERRORS_MALFORMED);
     } else {
-      long header = txChain.getLong(0); // Once: the driver may change it meanwhile.
+      long header = chain.getLong(0); // Once: the driver may change it meanwhile.
       hear(
           (int) header,
           (int) (header >>> EVENT_SHIFT) & 0xffff,
@@ -167,23 +141,19 @@ final class ControlQueues {
 
   /** Tells the driver what it is owed, as far as it has given buffers. */
   boolean tell() {
-    LiveQueue queue = rx;
-    if (queue == null) {
-      return false;
-    }
-    queue.ring().disableNotifications();
+    rx.disableNotifications();
     for (int n = 0; n < TURN; n++) {
       Port port = speaker();
-      if (port == null || !queue.ring().pop(rxChain)) {
+      if (port == null || !rx.take()) {
         return false;
       }
-      queue.complete(rxChain, tell(port));
+      rx.complete(tell(port, rx.chain()));
     }
     return true;
   }
 
   /** Writes the first of what a port owes; returns its length, 0 if the buffer is of no use. */
-  private int tell(Port port) {
+  private int tell(Port port, DescriptorChain chain) {
     int message = port.firstOwed();
     int bytes =
         switch (message) {
@@ -191,41 +161,41 @@ final class ControlQueues {
           case Port.OWES_SIZE -> HEADER_BYTES + RESIZE_BYTES;
           default -> HEADER_BYTES;
         };
-    if (rxChain.defect() != null) {
+    if (chain.defect() != null) {
       context.count(ConsoleEvent.ERRORS_DESCRIPTORS);
       return 0;
     }
-    if (rxChain.readableBytes() > 0 || rxChain.writableBytes() < bytes) {
+    if (chain.readableBytes() > 0 || chain.writableBytes() < bytes) {
       context.count(ConsoleEvent.ERRORS_MALFORMED);
       return 0;
     }
     port.pay(message);
-    write(port, message);
+    write(port, message, chain);
     return bytes;
   }
 
-  private void write(Port port, int message) {
+  private static void write(Port port, int message, DescriptorChain chain) {
     switch (message) {
-      case Port.OWES_ADD -> header(port, DEVICE_ADD, 1);
-      case Port.OWES_CONSOLE -> header(port, CONSOLE_PORT, 1);
+      case Port.OWES_ADD -> header(port, chain, DEVICE_ADD, 1);
+      case Port.OWES_CONSOLE -> header(port, chain, CONSOLE_PORT, 1);
       case Port.OWES_NAME -> {
-        header(port, PORT_NAME, 1);
-        rxChain.write(HEADER_BYTES, port.nameBytes());
+        header(port, chain, PORT_NAME, 1);
+        chain.write(HEADER_BYTES, port.nameBytes());
       }
       case Port.OWES_SIZE -> {
-        header(port, RESIZE, 0);
+        header(port, chain, RESIZE, 0);
         ConsoleSize size = port.size();
-        rxChain.putInt(HEADER_BYTES, size.columns() | size.rows() << Short.SIZE);
+        chain.putInt(HEADER_BYTES, size.columns() | size.rows() << Short.SIZE);
       }
-      case Port.OWES_CLOSED -> header(port, PORT_OPEN, 0);
-      case Port.OWES_OPEN -> header(port, PORT_OPEN, 1);
+      case Port.OWES_CLOSED -> header(port, chain, PORT_OPEN, 0);
+      case Port.OWES_OPEN -> header(port, chain, PORT_OPEN, 1);
       default -> throw new IllegalStateException("a port owes " + message);
     }
   }
 
-  private void header(Port port, int event, int value) {
-    rxChain.putInt(0, port.number());
-    rxChain.putInt(Integer.BYTES, event | value << Short.SIZE);
+  private static void header(Port port, DescriptorChain chain, int event, int value) {
+    chain.putInt(0, port.number());
+    chain.putInt(Integer.BYTES, event | value << Short.SIZE);
   }
 
   private @Nullable Port speaker() {

@@ -1,11 +1,9 @@
 package dev.vireo.vmm.virtio.console;
 
-import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.IoVector;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.LiveQueue;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A port's two queues, for as long as one driver uses them (VIRTIO 1.2, section 5.3.6): what comes
@@ -23,13 +21,9 @@ final class PortQueues {
   private final HostSocket host;
   private final ConsoleContext context;
   private final IoVector vector;
-  private @Nullable LiveQueue rx;
-  private @Nullable LiveQueue tx;
-  private final DescriptorChain rxChain;
-  private final DescriptorChain txChain;
-  private boolean rxTaken;
+  private final LiveQueue rx;
+  private final LiveQueue tx;
   private boolean rxStarves;
-  private boolean txTaken;
   private boolean txLimited;
 
   /** What the chain taken has to say. */
@@ -39,48 +33,28 @@ final class PortQueues {
   private long txDone;
 
   /**
-   * @param rx to the guest; null if the driver has made none ready
-   * @param tx from the guest; likewise
+   * @param rx to the guest
+   * @param tx from the guest
    * @param vector large enough for a chain
    */
-  PortQueues(
-      Port port,
-      @Nullable LiveQueue rx,
-      @Nullable LiveQueue tx,
-      GuestMemory memory,
-      IoVector vector,
-      ConsoleContext context) {
+  PortQueues(Port port, LiveQueue rx, LiveQueue tx, IoVector vector, ConsoleContext context) {
     this.port = port;
     this.host = port.host();
     this.rx = rx;
     this.tx = tx;
-    this.rxChain = new DescriptorChain(memory, rx == null ? 0 : rx.ring().size());
-    this.txChain = new DescriptorChain(memory, tx == null ? 0 : tx.ring().size());
     this.vector = vector;
     this.context = context;
   }
 
-  void stopReceiving() {
-    rx = null;
-  }
-
-  void stopTransmitting() {
-    tx = null;
-  }
-
   void interruptIfWanted(QueueSignals signals) {
-    if (rx != null) {
-      rx.interruptIfWanted(signals);
-    }
-    if (tx != null) {
-      tx.interruptIfWanted(signals);
-    }
+    rx.interruptIfWanted(signals);
+    tx.interruptIfWanted(signals);
   }
 
   /** Whether it was needless: there is something to do already. */
   boolean asksForNotifications() {
-    boolean rxNews = rx != null && rxStarves && rx.ring().enableNotifications();
-    boolean txNews = tx != null && !txTaken && !txLimited && tx.ring().enableNotifications();
+    boolean rxNews = rxStarves && rx.enableNotifications();
+    boolean txNews = !tx.isHolding() && !txLimited && tx.enableNotifications();
     return rxNews || txNews;
   }
 
@@ -88,20 +62,15 @@ final class PortQueues {
 
   /** Takes what the guest writes; returns whether there may be more. */
   boolean transmit() {
-    LiveQueue queue = tx;
-    if (queue == null) {
-      return false;
-    }
-    queue.ring().disableNotifications();
+    tx.disableNotifications();
     for (int n = 0; n < TURN; n++) {
-      if (!txTaken && !takeOutput(queue)) {
+      if (!tx.isHolding() && !takeOutput()) {
         return false;
       }
       long before = txDone;
       passOn();
       if (txDone == txBytes) {
-        queue.complete(txChain, 0);
-        txTaken = false;
+        tx.complete(0);
       } else if (txDone == before) {
         return false; // The client has to make room.
       }
@@ -109,14 +78,14 @@ final class PortQueues {
     return true;
   }
 
-  private boolean takeOutput(LiveQueue queue) {
-    txLimited = context.isLimited(context.toHost());
-    if (txLimited || !queue.ring().pop(txChain)) {
+  private boolean takeOutput() {
+    txLimited = tx.hasRing() && context.isLimited(context.toHost());
+    if (txLimited || !tx.take()) {
       return false;
     }
-    txTaken = true;
+    DescriptorChain chain = tx.chain();
     txDone = 0;
-    txBytes = isFaulty(txChain, txChain.writableBytes()) ? 0 : txChain.readableBytes();
+    txBytes = isFaulty(chain, chain.writableBytes()) ? 0 : chain.readableBytes();
     context.toHost().charge(txBytes);
     return true;
   }
@@ -127,14 +96,14 @@ final class PortQueues {
   private void passOn() {
     if (txDone < txBytes && port.sendsDirectly() && !host.isFull()) {
       vector.clear();
-      txChain.gatherReadable(txDone, txBytes - txDone, vector);
+      tx.chain().gatherReadable(txDone, txBytes - txDone, vector);
       txDone += host.send(vector);
       if (port.sendsDirectly() && !host.isFull()) {
         return;
       }
     }
     if (txDone < txBytes && !port.holdsUp()) {
-      port.keep(txChain, txDone);
+      port.keep(tx.chain(), txDone);
       txDone = txBytes;
     }
   }
@@ -159,11 +128,10 @@ final class PortQueues {
 
   /** Gives the guest what the client has sent; returns whether there may be more. */
   boolean deliver() {
-    LiveQueue queue = rx;
-    if (queue == null) {
+    if (!rx.hasRing()) {
       return false;
     }
-    queue.ring().disableNotifications();
+    rx.disableNotifications();
     for (int n = 0; n < TURN; n++) {
       rxStarves &= host.mayReceive();
       if (!port.isOpen() || !host.mayReceive()) {
@@ -172,14 +140,13 @@ final class PortQueues {
       if (context.isLimited(context.toGuest())) {
         return false;
       }
-      if (!rxTaken && !takeBuffer(queue)) {
+      if (!rx.isHolding() && !takeBuffer()) {
         return false;
       }
-      if (rxTaken) {
+      if (rx.isHolding()) {
         long got = receive();
         if (got > 0) {
-          queue.complete(rxChain, (int) got);
-          rxTaken = false;
+          rx.complete((int) got);
         }
       }
     }
@@ -187,8 +154,8 @@ final class PortQueues {
   }
 
   /** The next buffer, which is returned at once if it is of no use; false if there is none. */
-  private boolean takeBuffer(LiveQueue queue) {
-    if (!queue.ring().pop(rxChain)) {
+  private boolean takeBuffer() {
+    if (!rx.take()) {
       if (!rxStarves) {
         context.count(ConsoleEvent.STALLS_OF_GUEST);
       }
@@ -196,16 +163,16 @@ final class PortQueues {
       return false;
     }
     rxStarves = false;
-    rxTaken = !isFaulty(rxChain, rxChain.readableBytes());
-    if (!rxTaken) {
-      queue.complete(rxChain, 0);
+    if (isFaulty(rx.chain(), rx.chain().readableBytes())) {
+      rx.complete(0);
     }
     return true;
   }
 
   private long receive() {
     vector.clear();
-    rxChain.gatherWritable(0, Math.min(rxChain.writableBytes(), MAX_RECEIVED), vector);
+    DescriptorChain chain = rx.chain();
+    chain.gatherWritable(0, Math.min(chain.writableBytes(), MAX_RECEIVED), vector);
     long got = host.receive(vector);
     if (got > 0) {
       context.toGuest().charge(got);

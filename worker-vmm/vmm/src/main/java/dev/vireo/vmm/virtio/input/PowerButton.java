@@ -155,12 +155,7 @@ public final class PowerButton implements VirtioDevice {
   public void activate(Activation activation) {
     select = 0;
     subselect = 0;
-    for (int i = 0; i < activation.queues().size(); i++) {
-      Virtqueue queue = activation.queues().get(i).orElse(null);
-      if (queue != null) {
-        startQueue(i, queue, activation);
-      }
-    }
+    activation.startQueues(this);
   }
 
   @Override

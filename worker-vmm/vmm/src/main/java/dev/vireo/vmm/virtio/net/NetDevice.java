@@ -184,12 +184,7 @@ public final class NetDevice implements VirtioDevice, ControlRequests.Device {
     // What waits there was made for another driver, or for none: it may need what this one cannot.
     taps.getFirst().discardFrames();
     controlQueue = several ? 2 * pairs.size() : CONTROL_QUEUE_WITHOUT_MQ;
-    for (int i = 0; i < activation.queues().size(); i++) {
-      Virtqueue queue = activation.queues().get(i).orElse(null);
-      if (queue != null) {
-        startQueue(i, queue, activation);
-      }
-    }
+    activation.startQueues(this);
   }
 
   @Override

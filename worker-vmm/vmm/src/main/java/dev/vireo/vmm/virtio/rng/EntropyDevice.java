@@ -77,7 +77,7 @@ public final class EntropyDevice implements VirtioDevice {
 
   @Override
   public void activate(Activation activation) {
-    activation.queues().getFirst().ifPresent(queue -> startQueue(0, queue, activation));
+    activation.startQueues(this);
   }
 
   @Override

@@ -1,5 +1,9 @@
 package dev.vireo.vmm.virtio.vsock;
 
+import static dev.vireo.vmm.virtio.vsock.VsockService.RX;
+import static dev.vireo.vmm.virtio.vsock.VsockService.TX;
+import static java.util.Objects.requireNonNull;
+
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.Poller;
@@ -24,8 +28,6 @@ public final class VsockDevice implements VirtioDevice {
   static final long STREAM = 1;
 
   private static final int QUEUE_SIZE = 256;
-  private static final int RX = 0;
-  private static final int TX = 1;
 
   // 5.10.4: struct virtio_vsock_config { le64 guest_cid; }
   private static final int CONFIG_LENGTH = 8;
@@ -75,7 +77,7 @@ public final class VsockDevice implements VirtioDevice {
 
   @Override
   public long features() {
-    return Virtqueue.FEATURES | STREAM;
+    return Virtqueue.FEATURES | RING_RESET | STREAM;
   }
 
   /** Receive, transmit, and events, of which there is none before a guest is restored. */
@@ -101,21 +103,43 @@ public final class VsockDevice implements VirtioDevice {
 
   @Override
   public void activate(Activation activation) {
-    Virtqueue rx = activation.queues().get(RX).orElse(null);
-    Virtqueue tx = activation.queues().get(TX).orElse(null);
-    if (rx == null || tx == null) {
-      return; // Nobody can be connected.
+    synchronized (serving) {
+      if (loop == null) {
+        loop = new Loop();
+      }
+      service =
+          new VsockService(
+              guestCid,
+              listener,
+              dialer,
+              loop.poller,
+              loop.sockets,
+              counters,
+              activation,
+              queues,
+              QUEUE_SIZE);
+      activation.startQueues(this);
     }
-    if (loop == null) {
-      loop = new Loop();
+  }
+
+  @Override
+  public void startQueue(int index, Virtqueue queue, Activation activation) {
+    synchronized (serving) {
+      VsockService current = service;
+      if (current != null) {
+        current.startQueue(index, queue);
+        requireNonNull(loop).wake();
+      }
     }
-    loop.start(rx, tx, activation);
   }
 
   @Override
   public void stopQueue(int index) {
-    if (index == RX || index == TX) {
-      deactivate();
+    synchronized (serving) {
+      VsockService current = service;
+      if (current != null) {
+        current.stopQueue(index);
+      }
     }
   }
 
@@ -209,22 +233,7 @@ public final class VsockDevice implements VirtioDevice {
       thread = Thread.ofPlatform().name("vsock " + id).daemon().start(this);
     }
 
-    /** Serves these rings from now on, what is already available in them too. */
-    void start(Virtqueue rx, Virtqueue tx, Activation activation) {
-      synchronized (serving) {
-        service =
-            new VsockService(
-                guestCid,
-                listener,
-                dialer,
-                poller,
-                sockets,
-                counters,
-                activation.memory(),
-                new VsockService.Queue(rx, queues.get(RX)),
-                new VsockService.Queue(tx, queues.get(TX)),
-                activation.signals());
-      }
+    void wake() {
       queues.get(TX).notifier().signal();
     }
 
@@ -269,7 +278,7 @@ public final class VsockDevice implements VirtioDevice {
     @Override
     public void close() {
       closed = true;
-      queues.get(TX).notifier().signal();
+      wake();
       Threads.awaitEnd(thread);
       poller.close();
     }

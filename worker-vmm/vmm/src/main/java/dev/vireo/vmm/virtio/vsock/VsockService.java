@@ -17,10 +17,11 @@ import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.Poller;
 import dev.vireo.linux.StreamSocket;
-import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.IoVector;
+import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
+import dev.vireo.vmm.virtio.queue.LiveQueue;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
@@ -30,6 +31,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,6 +40,9 @@ import org.jspecify.annotations.Nullable;
  * waits, and no packet makes it allocate.
  */
 final class VsockService {
+  static final int RX = 0;
+  static final int TX = 1;
+
   /** The largest payload that Linux sends, and takes. */
   private static final int MAX_PAYLOAD = 64 << 10;
 
@@ -65,20 +70,15 @@ final class VsockService {
   private static final int WATCHED =
       Poller.READABLE | Poller.PEER_SENDS_NO_MORE | Poller.EDGE_TRIGGERED;
 
-  /** A guest's side of it, for as long as its driver is active. */
-  record Queue(Virtqueue ring, QueueConnection connection) {}
-
   private final long guestCid;
   private final Fd listener;
   private final Dialer dialer;
   private final Poller poller;
   private final StreamSocket sockets;
   private final EnumCounters<VsockEvent> counters;
-  private final Queue rx;
-  private final Queue tx;
+  private final LiveQueue rx;
+  private final LiveQueue tx;
   private final QueueSignals signals;
-  private final DescriptorChain rxChain;
-  private final DescriptorChain txChain;
   private final IoVector vector;
   private final PacketHeader in = new PacketHeader();
   private final PacketHeader out = new PacketHeader();
@@ -92,7 +92,6 @@ final class VsockService {
   private volatile boolean stopping;
   private volatile int connections;
   private boolean connectionsWait = true;
-  private boolean rxChainTaken;
   private int nextHostPort = FIRST_HOST_PORT;
   private int dialsAsked;
   private int draining;
@@ -100,6 +99,8 @@ final class VsockService {
   /**
    * @param listener non-blocking
    * @param poller watches the connections' sockets, by {@link Connection#key}
+   * @param connections of the device's queues
+   * @param mostBuffers of a chain
    */
   VsockService(
       long guestCid,
@@ -108,22 +109,37 @@ final class VsockService {
       Poller poller,
       StreamSocket sockets,
       EnumCounters<VsockEvent> counters,
-      GuestMemory memory,
-      Queue rx,
-      Queue tx,
-      QueueSignals signals) {
+      Activation activation,
+      List<QueueConnection> connections,
+      int mostBuffers) {
     this.guestCid = guestCid;
     this.listener = listener;
     this.dialer = dialer;
     this.poller = poller;
     this.sockets = sockets;
     this.counters = counters;
-    this.rx = rx;
-    this.tx = tx;
-    this.signals = signals;
-    this.rxChain = new DescriptorChain(memory, rx.ring().size());
-    this.txChain = new DescriptorChain(memory, tx.ring().size());
-    this.vector = new IoVector(memory, Math.max(rx.ring().size(), tx.ring().size()));
+    this.rx = new LiveQueue(connections.get(RX), activation.memory());
+    this.tx = new LiveQueue(connections.get(TX), activation.memory());
+    this.signals = activation.signals();
+    this.vector = new IoVector(activation.memory(), mostBuffers);
+  }
+
+  /** From now on packets of this kind are in this ring; those of events are none. */
+  void startQueue(int index, Virtqueue ring) {
+    switch (index) {
+      case RX -> rx.start(ring);
+      case TX -> tx.start(ring);
+      default -> {}
+    }
+  }
+
+  /** Leaves a queue alone from now on. What was to go by it waits, as do the connections. */
+  void stopQueue(int index) {
+    switch (index) {
+      case RX -> rx.stop();
+      case TX -> tx.stop();
+      default -> {}
+    }
   }
 
   /** How many connections there are; any thread may ask. */
@@ -143,8 +159,8 @@ final class VsockService {
       more = accept();
       more |= transmit();
       more |= deliver();
-      rx.connection().interruptIfWanted(rx.ring(), signals);
-      tx.connection().interruptIfWanted(tx.ring(), signals);
+      rx.interruptIfWanted(signals);
+      tx.interruptIfWanted(signals);
       if (!more) {
         more = asksForNotifications();
       }
@@ -155,8 +171,8 @@ final class VsockService {
   /** Whether it was needless: there is something to do already. */
   private boolean asksForNotifications() {
     boolean starves = !resets.isEmpty() || !speakers.isEmpty();
-    boolean rxNews = starves && rx.ring().enableNotifications();
-    boolean txNews = !resets.isFull() && tx.ring().enableNotifications();
+    boolean rxNews = starves && rx.enableNotifications();
+    boolean txNews = !resets.isFull() && tx.enableNotifications();
     return rxNews || txNews;
   }
 
@@ -184,7 +200,11 @@ final class VsockService {
 
   // ---- Processes of the host connect. ----
 
+  /** Nobody is taken in while the guest cannot be asked or cannot answer. */
   private boolean accept() {
+    if (!rx.hasRing() || !tx.hasRing()) {
+      return false;
+    }
     for (int n = 0; connectionsWait && !stopping && !table.isFull(); n++) {
       if (n == TURN) {
         return true;
@@ -367,29 +387,27 @@ final class VsockService {
 
   /** Takes packets from the guest; returns whether there may be more. */
   private boolean transmit() {
-    Virtqueue ring = tx.ring();
-    ring.disableNotifications();
+    tx.disableNotifications();
     for (int n = 0; n < TURN; n++) {
-      if (stopping || resets.isFull() || !ring.pop(txChain)) {
+      if (stopping || resets.isFull() || !tx.take()) {
         return false;
       }
-      received();
-      ring.complete(txChain, 0);
-      tx.connection().counters().requestDone();
+      received(tx.chain());
+      tx.complete(0);
     }
     return true;
   }
 
-  private void received() {
-    if (txChain.defect() != null) {
+  private void received(DescriptorChain chain) {
+    if (chain.defect() != null) {
       counters.increment(VsockEvent.ERRORS_DESCRIPTORS);
       return;
     }
-    if (txChain.readableBytes() < PacketHeader.BYTES) {
+    if (chain.readableBytes() < PacketHeader.BYTES) {
       counters.increment(VsockEvent.ERRORS_MALFORMED);
       return;
     }
-    in.readFrom(txChain);
+    in.readFrom(chain);
     if (in.sourceCid != guestCid || in.destinationCid != HOST_CID) {
       counters.increment(VsockEvent.ERRORS_CID);
     } else if (in.type != TYPE_STREAM) {
@@ -485,7 +503,7 @@ final class VsockService {
 
   private void data(Connection connection) {
     int length = in.length;
-    if (length < 0 || length > txChain.readableBytes() - PacketHeader.BYTES) {
+    if (length < 0 || length > tx.chain().readableBytes() - PacketHeader.BYTES) {
       counters.increment(VsockEvent.ERRORS_MALFORMED);
       reset(connection);
     } else if (length > connection.room()) {
@@ -505,7 +523,7 @@ final class VsockService {
       done = length;
     } else if (connection.buffer == null && length > 0) {
       vector.clear();
-      txChain.gatherReadable(PacketHeader.BYTES, length, vector);
+      tx.chain().gatherReadable(PacketHeader.BYTES, length, vector);
       done = send(connection, length);
     }
     connection.forwarded(done);
@@ -544,7 +562,7 @@ final class VsockService {
       connection.buffer = buffer;
       poller.modify(socketOf(connection), WATCHED | Poller.WRITABLE, connection.key());
     }
-    buffer.append(txChain, PacketHeader.BYTES + (long) from, count);
+    buffer.append(tx.chain(), PacketHeader.BYTES + (long) from, count);
   }
 
   /** The host's process has taken something: more of what waits for it can go. */
@@ -643,15 +661,12 @@ final class VsockService {
 
   /** Fills the guest's buffers; returns whether there may be more to say and buffers for it. */
   private boolean deliver() {
-    Virtqueue ring = rx.ring();
-    ring.disableNotifications();
+    rx.disableNotifications();
     int packets = 0;
     while (!stopping && (!resets.isEmpty() || !speakers.isEmpty()) && takeBuffer()) {
       int bytes = packet();
       if (bytes > 0) {
-        ring.complete(rxChain, bytes);
-        rx.connection().counters().requestDone();
-        rxChainTaken = false;
+        rx.complete(bytes);
         packets++;
       }
       if (packets == TURN) {
@@ -663,22 +678,21 @@ final class VsockService {
 
   /** The next buffer that is large enough to be of use. It is kept if there is nothing for it. */
   private boolean takeBuffer() {
-    while (!rxChainTaken && !stopping) {
-      if (!rx.ring().pop(rxChain)) {
+    while (!rx.isHolding() && !stopping) {
+      if (!rx.take()) {
         return false;
       }
-      if (rxChain.defect() != null) {
+      DescriptorChain chain = rx.chain();
+      if (chain.defect() != null) {
         counters.increment(VsockEvent.ERRORS_DESCRIPTORS);
-      } else if (rxChain.readableBytes() > 0 || rxChain.writableBytes() <= PacketHeader.BYTES) {
+      } else if (chain.readableBytes() > 0 || chain.writableBytes() <= PacketHeader.BYTES) {
         counters.increment(VsockEvent.ERRORS_MALFORMED);
       } else {
-        rxChainTaken = true;
         return true;
       }
-      rx.ring().complete(rxChain, 0);
-      rx.connection().counters().requestDone();
+      rx.complete(0);
     }
-    return rxChainTaken;
+    return rx.isHolding();
   }
 
   /** Writes the next packet into the buffer; returns its length, 0 if there is none after all. */
@@ -689,7 +703,7 @@ final class VsockService {
       out.forwarded = 0;
       resets.take(out);
       counters.increment(VsockEvent.RESETS);
-      out.writeTo(rxChain);
+      out.writeTo(rx.chain());
       return PacketHeader.BYTES;
     }
     Connection connection = speakers.removeFirst();
@@ -723,7 +737,7 @@ final class VsockService {
     }
     if (connection.state == State.ESTABLISHED) {
       int bytes =
-          data(connection, Math.min(rxChain.writableBytes() - PacketHeader.BYTES, MAX_PAYLOAD));
+          data(connection, Math.min(rx.chain().writableBytes() - PacketHeader.BYTES, MAX_PAYLOAD));
       if (bytes > 0) {
         return bytes;
       }
@@ -749,7 +763,7 @@ final class VsockService {
     out.sourcePort = connection.hostPort;
     out.destinationPort = connection.guestPort;
     connection.tellRoom(out);
-    out.writeTo(rxChain);
+    out.writeTo(rx.chain());
     return PacketHeader.BYTES + out.length;
   }
 
@@ -760,7 +774,7 @@ final class VsockService {
       return 0;
     }
     vector.clear();
-    rxChain.gatherWritable(PacketHeader.BYTES, wanted, vector);
+    rx.chain().gatherWritable(PacketHeader.BYTES, wanted, vector);
     long got = sockets.receive(socketOf(connection), vector.address(), vector.count());
     if (got <= 0) {
       connection.readable = false;

@@ -598,6 +598,46 @@ class BalloonDeviceTest {
     assertEquals(0, driver.status() & DeviceStatus.NEEDS_RESET);
   }
 
+  /** VIRTIO 1.2, section 2.6.1: both rings begin at their beginning. */
+  @ParameterizedTest
+  @ValueSource(ints = {INFLATE, DEFLATE, REPORTING})
+  void aQueueThatIsResetAloneIsServedAgain(int queue) {
+    requestOf(queue);
+    driver.resetQueue(queue);
+    rings.get(queue).clear();
+    driver.setUpQueue(queue, rings.get(queue).setup());
+    requestOf(queue);
+    assertEquals(1, rings.get(queue).usedIndex());
+    requestOf(queue == DEFLATE ? INFLATE : DEFLATE);
+  }
+
+  private void requestOf(int queue) {
+    touch(PAGES);
+    if (queue == REPORTING) {
+      report(queue, PAGES, PAGE);
+    } else {
+      name(queue, PAGES);
+    }
+    assertEquals(queue != DEFLATE, isUntouched(PAGES));
+  }
+
+  /** The buffer that the device held is forgotten with its ring. */
+  @Test
+  void theQueueOfStatisticsThatIsResetAloneIsServedAgain() {
+    replace(new BalloonDevice("balloon", 0, Duration.ZERO, Duration.ofSeconds(20), false, false));
+    initialize(0, 1, 2);
+    putStatistics(new Statistic(4, 1_000));
+    awaitStatistics(1);
+    driver.resetQueue(STATISTICS);
+    assertFalse(rings.get(STATISTICS).hasUsed());
+    rings.get(STATISTICS).clear();
+    driver.setUpQueue(STATISTICS, rings.get(STATISTICS).setup());
+    putStatistics(new Statistic(4, 2_000));
+    awaitStatistics(2);
+    assertEquals(500, gaugesOf(new Statistic(4, 500)).get("guest_free_bytes"));
+    assertEquals(1, rings.get(STATISTICS).usedIndex());
+  }
+
   @Test
   void aQueueThatIsStoppedIsServedNoMore() {
     driver.write(Register.QUEUE_SEL, INFLATE);

@@ -198,6 +198,7 @@ class BlockDeviceTest {
       assertEquals((writable & ~changes) | BlockFeature.READ_ONLY, readOnly);
       assertEquals(
           VirtioDevice.VERSION_1
+              | VirtioDevice.RING_RESET
               | Virtqueue.EVENT_IDX
               | Virtqueue.INDIRECT_DESC
               | BlockFeature.FLUSH

@@ -5,11 +5,13 @@ import static dev.vireo.vmm.virtio.queue.GuestRing.RAM_END;
 import static dev.vireo.vmm.virtio.queue.GuestRing.WRITE;
 import static java.time.Duration.ofMillis;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.GuestMemory.Region;
+import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
@@ -71,6 +73,17 @@ final class DiskGuest implements AutoCloseable {
       driver.setUpQueue(i, rings.get(i).setup());
     }
     driver.ready();
+  }
+
+  /** Sets a queue up that was reset alone: both its rings begin anew, and it reads a sector. */
+  void assertServesAnew(int queue) {
+    GuestRing ring = rings.get(queue).clear();
+    driver.setUpQueue(queue, ring.setup());
+    submit(queue, 0, IN, 0, new byte[0], 512);
+    assertEquals(0, awaitUsed(queue));
+    assertEquals(OK, status(queue, 0));
+    assertEquals(1, ring.usedIndex());
+    assertEquals(0, driver.status() & DeviceStatus.NEEDS_RESET);
   }
 
   GuestRing ring(int queue) {

@@ -168,6 +168,23 @@ class DiskQueuesTest {
     }
   }
 
+  @Test
+  void aQueueThatIsResetAloneWaitsForItsTransferAndIsServedAgain() throws InterruptedException {
+    Stall stall = new Stall(1);
+    try (DiskGuest guest = guest(stall.libc(), 2, RateLimiter.UNLIMITED)) {
+      guest.submit(1, 0, FLUSH, 0, nothing(), 0);
+      guest.submit(1, 1, IN, 0, nothing(), 512);
+      stall.awaitBegun();
+      Thread resetting = Thread.ofPlatform().start(() -> guest.driver.resetQueue(1));
+      await().until(() -> resetting.getState() == Thread.State.BLOCKED);
+      assertEquals(OK, guest.read(0, 512), "the other queue goes on");
+      stall.goOn();
+      resetting.join();
+      guest.assertServesAnew(1);
+      assertArrayEquals(Arrays.copyOf(content, 512), guest.data(1, 0, 512));
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(ints = {0, 17, -1})
   void thereAreNoOtherNumbersOfQueues(int queues) {

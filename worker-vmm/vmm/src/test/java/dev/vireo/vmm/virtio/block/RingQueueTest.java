@@ -249,6 +249,42 @@ class RingQueueTest {
   }
 
   @Test
+  void aQueueThatIsResetAloneWaitsForWhatIsUnderWayAndIsServedAgain() throws Exception {
+    try (Fd host = pipe();
+        DiskGuest guest = guestOn(host)) {
+      guest.submit(0, 0, IN, 0, nothing(), 512);
+      await().until(() -> guest.count("requests_read") == 1);
+      Thread resetting = Thread.ofPlatform().start(() -> guest.driver.resetQueue(0));
+      await().until(() -> resetting.getState() == Thread.State.WAITING);
+      write(host, 512);
+      resetting.join();
+      write(host, 512); // For what is read anew.
+      guest.assertServesAnew(0);
+    }
+  }
+
+  @Test
+  void aQueueThatIsResetAloneLeavesNothingInFlight() {
+    try (DiskGuest guest = guest(new FakeLibc((f, a) -> null), 2, RateLimiter.UNLIMITED)) {
+      for (int round = 0; round < 100; round++) {
+        for (int slot = 0; slot < SLOTS; slot++) {
+          guest.submit(slot % 2, slot, IN, slot, nothing(), 512);
+        }
+        int reset = round % 2;
+        guest.driver.resetQueue(reset);
+        int used = guest.ring(reset).usedIndex();
+        guest.notifyOf(reset);
+        for (int i = 0; i < SLOTS / 2; i++) {
+          assertEquals(OK, guest.status(1 - reset, guest.awaitUsed(1 - reset)));
+        }
+        assertEquals(used, guest.ring(reset).usedIndex());
+        guest.assertServesAnew(reset);
+        assertArrayEquals(sector(0), guest.data(reset, 0, 512));
+      }
+    }
+  }
+
+  @Test
   void theSameHeadWhileItsRequestIsUnderWayNeedsAReset() throws IOException, InterruptedException {
     try (Fd host = pipe();
         DiskGuest guest = guestOn(host)) {

@@ -702,6 +702,59 @@ class ConsoleDeviceTest {
       assertEquals(0, guest.driver.status());
     }
 
+    private void setUpAnew(int queue) {
+      guest.ring(queue).clear();
+      guest.driver.setUpQueue(queue, guest.ring(queue).setup());
+    }
+
+    /** VIRTIO 1.2, section 2.6.1: both rings begin anew, and the other queues are as they were. */
+    @Test
+    void ofATransmitQueueAloneDropsTheChainThatWaitsAndGoesOnInTheNewRing() throws IOException {
+      SocketChannel client = connected(PIPE, PIPE_NAME);
+      int chains = fillOutput(PIPE);
+      guest.driver.resetQueue(tx(PIPE));
+      int sent = (int) guest.count("bytes_to_host");
+      assertEquals(sent, read(client, sent).length);
+      assertWorks();
+      assertEquals(chains, guest.ring(tx(PIPE)).usedIndex());
+      setUpAnew(tx(PIPE));
+      guest.transmit(tx(PIPE), ascii("anew"));
+      assertEquals("anew", readText(client, 4));
+      assertEquals(1, guest.ring(tx(PIPE)).usedIndex());
+    }
+
+    @Test
+    void ofAReceiveQueueAloneLosesNothing() throws IOException {
+      SocketChannel client = connected(PIPE, PIPE_NAME);
+      write(client, ascii("one"));
+      assertArrayEquals(ascii("one"), guest.receive(rx(PIPE)));
+      guest.driver.resetQueue(rx(PIPE));
+      write(client, ascii("two"));
+      assertWorks();
+      assertEquals(1, guest.ring(rx(PIPE)).usedIndex());
+      setUpAnew(rx(PIPE));
+      guest.offerBuffers(rx(PIPE), 4);
+      assertArrayEquals(ascii("two"), guest.receive(rx(PIPE)));
+      assertEquals(1, guest.ring(rx(PIPE)).usedIndex());
+    }
+
+    @Test
+    void ofTheControlQueuesAloneKeepsWhatTheDriverIsOwedAndWhatItSaid() throws IOException {
+      guest.driver.resetQueue(CONTROL_RX);
+      guest.driver.resetQueue(CONTROL_TX);
+      SocketChannel client = guest.connect(PIPE_NAME);
+      guest.transmit(tx(HVC0), ascii("The ports are as they were."));
+      setUpAnew(CONTROL_RX);
+      setUpAnew(CONTROL_TX);
+      guest.offerBuffers(CONTROL_RX, 4);
+      assertEquals(Message.of(PIPE, PORT_OPEN, 1), guest.hear());
+      guest.say(Message.of(PIPE, PORT_OPEN, 0));
+      guest.say(Message.of(PIPE, PORT_OPEN, 1));
+      assertEquals(0, guest.count("errors_sequence"));
+      guest.transmit(tx(PIPE), ascii("open"));
+      assertEquals("open", readText(client, 4));
+    }
+
     @Test
     void ofAQueueStopsThatQueueAlone() throws IOException {
       guest.driver.write(Register.QUEUE_SEL, tx(HVC0));

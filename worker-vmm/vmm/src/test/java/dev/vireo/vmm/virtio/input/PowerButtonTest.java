@@ -10,7 +10,6 @@ import dev.vireo.catalog.Arm64Platform;
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
-import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -147,8 +146,7 @@ final class PowerButtonTest {
   @Test
   void aQueueThatIsResetAloneIsServedAgain() {
     driver.initialize(button.features());
-    driver.write(Register.QUEUE_SEL, 0);
-    driver.write(Register.QUEUE_RESET, 1);
+    driver.resetQueue(0);
     ring.clear();
     driver.setUpQueue(0);
     offerBuffers(0, 4);

@@ -85,6 +85,12 @@ public final class GuestDriver {
     write(Register.QUEUE_READY, 1);
   }
 
+  /** Resets one queue alone (2.6.1.1). */
+  public void resetQueue(int index) {
+    write(Register.QUEUE_SEL, index);
+    write(Register.QUEUE_RESET, 1);
+  }
+
   private void writeAddress(int lowRegister, long address) {
     write(lowRegister, (int) address);
     write(lowRegister + 4, (int) (address >>> 32));

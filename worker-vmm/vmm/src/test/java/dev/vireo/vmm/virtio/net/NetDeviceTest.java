@@ -926,7 +926,7 @@ class NetDeviceTest {
     void aReceiveQueueThatIsResetAloneBringsFramesIntoItsNewRing() {
       NetGuest guest = guest().initialize();
       guest.giveBuffer(0, 2048);
-      resetQueue(guest, RECEIVE);
+      guest.driver.resetQueue(RECEIVE);
       guest.tap().send(frame(100, 7));
       assertGoesOn(guest);
       assertFalse(guest.receive().hasUsed());
@@ -940,17 +940,12 @@ class NetDeviceTest {
     void aTransmitAndAControlQueueThatAreResetAloneAreServedAgain() {
       NetGuest guest = guest().initialize();
       for (int queue : new int[] {TRANSMIT, 2}) {
-        resetQueue(guest, queue);
+        guest.driver.resetQueue(queue);
         guest.rings.get(queue).clear();
         guest.driver.setUpQueue(queue, guest.rings.get(queue).setup());
       }
       assertGoesOn(guest);
       assertEquals(Control.OK, guest.command(2, Control.GUEST_OFFLOADS, 0, 2, 0, 0, 0, 0, 0, 0, 0));
-    }
-
-    private static void resetQueue(NetGuest guest, int queue) {
-      guest.driver.write(Register.QUEUE_SEL, queue);
-      guest.driver.write(Register.QUEUE_RESET, 1);
     }
 
     @Test

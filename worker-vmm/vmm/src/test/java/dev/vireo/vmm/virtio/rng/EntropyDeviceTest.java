@@ -123,8 +123,7 @@ class EntropyDeviceTest {
   @Test
   void aQueueThatIsResetAloneIsServedAgain() {
     ask(BUFFERS, 16);
-    driver.write(Register.QUEUE_SEL, 0);
-    driver.write(Register.QUEUE_RESET, 1);
+    driver.resetQueue(0);
     ring.clear();
     driver.setUpQueue(0);
     assertEquals(new GuestRing.Used(0, 16), ask(BUFFERS, 16));

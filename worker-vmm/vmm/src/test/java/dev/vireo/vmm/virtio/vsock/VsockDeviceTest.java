@@ -26,6 +26,7 @@ import dev.vireo.linux.Fd;
 import dev.vireo.linux.MessageSocket;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.Register;
+import dev.vireo.vmm.virtio.queue.GuestRing;
 import dev.vireo.vmm.virtio.vsock.VsockGuest.Dial;
 import dev.vireo.vmm.virtio.vsock.VsockGuest.Packet;
 import java.io.ByteArrayOutputStream;
@@ -920,11 +921,64 @@ class VsockDeviceTest {
     }
 
     @Test
-    void aStoppedQueueEndsThemToo() throws IOException {
+    void aStoppedQueueIsServedNoMoreAndTheOtherIs() throws IOException {
       Stream stream = connectedByHost();
       guest.driver.write(Register.QUEUE_SEL, 1);
       guest.driver.write(Register.QUEUE_READY, 0);
-      assertTrue(atEnd(stream.host));
+      guest.tx.offer(0);
+      guest.notifyTx();
+      write(stream.host, "ping");
+      assertArrayEquals("ping".getBytes(US_ASCII), guest.receive().bytes());
+      assertFalse(guest.tx.hasUsed());
+    }
+
+    /** VIRTIO 1.2, section 2.6.1: both rings begin anew, and the other queue is as it was. */
+    @Test
+    void aReceiveQueueThatIsResetAloneLosesNoConnectionAndNoByte() throws IOException {
+      Stream stream = connectedByHost();
+      write(stream.host, "ping");
+      assertEquals(4, guest.receive().bytes().length);
+      guest.driver.resetQueue(0);
+      int used = guest.rx.usedIndex();
+      write(stream.host, "waits");
+      guest.send(stream.packet(OP_RW, "pong".getBytes(US_ASCII)));
+      assertArrayEquals("pong".getBytes(US_ASCII), read(stream.host, 4));
+      assertEquals(used, guest.rx.usedIndex());
+      guest.rx.clear();
+      guest.driver.setUpQueue(0, guest.rx.setup());
+      guest.offerBuffers(BUFFERS_POSTED);
+      assertArrayEquals("waits".getBytes(US_ASCII), guest.receive().bytes());
+      assertEquals(1, guest.rx.usedIndex());
+      assertWorks();
+    }
+
+    @Test
+    void aTransmitQueueThatIsResetAloneLosesNoConnection() throws IOException {
+      Stream stream = connectedByHost();
+      guest.driver.resetQueue(1);
+      write(stream.host, "ping");
+      assertArrayEquals("ping".getBytes(US_ASCII), guest.receive().bytes());
+      guest.tx.clear();
+      guest.driver.setUpQueue(1, guest.tx.setup());
+      guest.send(stream.packet(OP_RW, "pong".getBytes(US_ASCII)));
+      assertArrayEquals("pong".getBytes(US_ASCII), read(stream.host, 4));
+      assertEquals(1, guest.tx.usedIndex());
+      assertWorks();
+    }
+
+    /** A buffer that was taken, and for which there was nothing then, is the driver's again. */
+    @Test
+    void aReceiveQueueThatIsResetAloneForgetsTheBufferItHolds() throws IOException {
+      Stream stream = connectedByHost();
+      write(stream.host, pattern(0, 4096)); // Whether there is more shows with the next buffer.
+      assertArrayEquals(pattern(0, 4096), guest.take().bytes());
+      guest.driver.resetQueue(0);
+      guest.rx.clear();
+      guest.driver.setUpQueue(0, guest.rx.setup());
+      guest.offerBuffers(BUFFERS_POSTED);
+      write(stream.host, "hello");
+      assertArrayEquals("hello".getBytes(US_ASCII), guest.receive().bytes());
+      assertEquals(new GuestRing.Used(0, 49), guest.rx.used(0));
     }
 
     @Test
