@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.function.LongSupplier;
 
 /**
- * What all ports of a device share. Whoever uses it holds the device's monitor.
+ * What all ports of a device share. Whoever uses it holds the device's lock.
  *
  * @param sockets calls on the clients' sockets
  * @param byteOfOurs to peek into

@@ -12,6 +12,7 @@ import dev.vireo.vmm.virtio.DriverSignals;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.ServingLock;
 import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.lang.foreign.Arena;
@@ -59,8 +60,7 @@ public final class ConsoleDevice implements VirtioDevice {
   private final Alarm alarm = new Alarm();
   private final ConsoleContext context;
   private final Port[] ports;
-  // Held while rings and sockets are being served: who gets it knows that nothing is in flight.
-  private final Object serving = new Object();
+  private final ServingLock serving = new ServingLock();
   private List<QueueConnection> connections = List.of();
   private volatile @Nullable Loop loop;
   private boolean closed;
@@ -157,7 +157,7 @@ public final class ConsoleDevice implements VirtioDevice {
   @Override
   public boolean writeConfig(int offset, byte value) {
     if (offset == CONFIG_EMERGENCY) {
-      synchronized (serving) {
+      try (ServingLock _ = serving.take()) {
         counters.increment(ConsoleEvent.EMERGENCY_WRITES);
         ports[0].keep(value);
       }
@@ -177,7 +177,7 @@ public final class ConsoleDevice implements VirtioDevice {
   public void activate(Activation activation) {
     boolean multiport = activation.has(MULTIPORT);
     signals = activation.signals();
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       forgetDriver();
       if (!multiport) {
         ports[0].useSilently();
@@ -196,7 +196,7 @@ public final class ConsoleDevice implements VirtioDevice {
 
   @Override
   public void startQueue(int index, Virtqueue queue, Activation activation) {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       ConsoleService current = service;
       if (current != null) {
         current.startQueue(index, queue);
@@ -207,7 +207,7 @@ public final class ConsoleDevice implements VirtioDevice {
 
   @Override
   public void stopQueue(int index) {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       ConsoleService current = service;
       if (current != null) {
         current.stopQueue(index);
@@ -217,11 +217,7 @@ public final class ConsoleDevice implements VirtioDevice {
 
   @Override
   public void deactivate() {
-    ConsoleService current = service;
-    if (current != null) {
-      current.stop();
-    }
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       service = null;
       forgetDriver();
     }
@@ -240,7 +236,7 @@ public final class ConsoleDevice implements VirtioDevice {
    * @throws IndexOutOfBoundsException if there is no such port
    */
   public void resize(int port, ConsoleSize size) {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       if (closed) {
         return;
       }
@@ -259,26 +255,27 @@ public final class ConsoleDevice implements VirtioDevice {
     shown = ports[0].size();
   }
 
-  /** With the monitor. Clients are served without a driver too. */
-  private void serve(IoVector ranges) {
+  /** With the lock. Clients are served without a driver too. Returns whether there is more. */
+  private boolean serve(IoVector ranges) {
     alarm.clear();
     ConsoleService current = service;
     if (current != null) {
-      serve(current);
-    } else {
-      for (Port port : ports) {
-        port.attend(ranges);
-      }
+      return serve(current);
     }
+    for (Port port : ports) {
+      port.attend(ranges);
+    }
+    return false;
   }
 
   /** Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. */
-  private void serve(ConsoleService current) {
+  private boolean serve(ConsoleService current) {
     try {
-      current.serve();
+      return current.serve();
     } catch (RuntimeException e) {
       service = null;
       current.needsReset(e);
+      return false;
     }
   }
 
@@ -301,7 +298,7 @@ public final class ConsoleDevice implements VirtioDevice {
   @Override
   public void close() {
     deactivate();
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       closed = true;
     }
     if (loop != null) {
@@ -344,12 +341,11 @@ public final class ConsoleDevice implements VirtioDevice {
         if (closed) {
           return;
         }
-        synchronized (serving) {
+        try (ServingLock _ = serving.take()) {
           for (int i = 0; i < ready; i++) {
             note(poller.key(i), poller.readiness(i));
           }
-          serve(vector);
-          timeoutMillis = alarm.millis();
+          timeoutMillis = serve(vector) ? 0 : alarm.millis();
         }
       }
     }

@@ -24,7 +24,6 @@ final class ConsoleService {
   private final IoVector vector;
   private final @Nullable ControlQueues control;
   private final QueueSignals signals;
-  private volatile boolean stopping;
 
   /**
    * @param connections of all the device's queues
@@ -58,28 +57,28 @@ final class ConsoleService {
     return port == 0 ? 0 : 2 * port + 2;
   }
 
-  /** Goes on until neither side has anything to do that can be done now. */
-  void serve() {
-    boolean more;
-    do {
-      for (Port port : all) {
-        port.attend(vector);
-      }
-      more = false;
-      if (control != null) {
-        more = control.hear();
-        more |= control.tell();
-        control.interruptIfWanted(signals);
-      }
-      for (PortQueues port : ports) {
-        more |= port.transmit();
-        more |= port.deliver();
-        port.interruptIfWanted(signals);
-      }
-      if (!more) {
-        more = asksForNotifications();
-      }
-    } while (more && !stopping);
+  /**
+   * Does some of what can be done now, for all ports and in both directions, and no more than that:
+   * a guest that never stops would keep out whoever else has to do with the device.
+   *
+   * @return whether there may be more
+   */
+  boolean serve() {
+    for (Port port : all) {
+      port.attend(vector);
+    }
+    boolean more = false;
+    if (control != null) {
+      more = control.hear();
+      more |= control.tell();
+      control.interruptIfWanted(signals);
+    }
+    for (PortQueues port : ports) {
+      more |= port.transmit();
+      more |= port.deliver();
+      port.interruptIfWanted(signals);
+    }
+    return more || asksForNotifications();
   }
 
   private boolean asksForNotifications() {
@@ -102,11 +101,6 @@ final class ConsoleService {
     if (index < queues.length) {
       queues[index].stop();
     }
-  }
-
-  /** All of it is to be left alone from now on. Any thread may call. */
-  void stop() {
-    stopping = true;
   }
 
   /** The driver has to reset the device before it can go on. */

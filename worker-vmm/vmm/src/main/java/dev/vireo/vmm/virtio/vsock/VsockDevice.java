@@ -12,6 +12,7 @@ import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.ServingLock;
 import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.List;
@@ -45,9 +46,7 @@ public final class VsockDevice implements VirtioDevice {
   private final Fd listener;
   private final Dialer dialer;
   private final EnumCounters<VsockEvent> counters = new EnumCounters<>(VsockEvent.class);
-  // Held while the rings and connections are being served: who gets it knows that nothing is in
-  // flight.
-  private final Object serving = new Object();
+  private final ServingLock serving = new ServingLock();
   private List<QueueConnection> queues = List.of();
   private @Nullable Loop loop;
   private volatile @Nullable VsockService service;
@@ -103,7 +102,7 @@ public final class VsockDevice implements VirtioDevice {
 
   @Override
   public void activate(Activation activation) {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       if (loop == null) {
         loop = new Loop();
       }
@@ -124,7 +123,7 @@ public final class VsockDevice implements VirtioDevice {
 
   @Override
   public void startQueue(int index, Virtqueue queue, Activation activation) {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       VsockService current = service;
       if (current != null) {
         current.startQueue(index, queue);
@@ -135,7 +134,7 @@ public final class VsockDevice implements VirtioDevice {
 
   @Override
   public void stopQueue(int index) {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       VsockService current = service;
       if (current != null) {
         current.stopQueue(index);
@@ -145,11 +144,7 @@ public final class VsockDevice implements VirtioDevice {
 
   @Override
   public void deactivate() {
-    VsockService current = service;
-    if (current != null) {
-      current.stop();
-    }
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       if (service != null) {
         service.close();
         service = null;
@@ -163,10 +158,10 @@ public final class VsockDevice implements VirtioDevice {
    * @param socket connected; this device's from now on. Null if nobody listens there
    */
   public void dialed(int key, @Nullable Fd socket) {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       if (service != null) {
         service.dialed(key, socket);
-        serve(service);
+        requireNonNull(loop).wake();
       } else if (socket != null) {
         socket.close();
       }
@@ -175,22 +170,23 @@ public final class VsockDevice implements VirtioDevice {
 
   /** There will be no more answers to what was dialed. */
   public void workerLost() {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       if (service != null) {
         service.workerLost();
-        serve(service);
+        requireNonNull(loop).wake();
       }
     }
   }
 
   /** Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. */
-  private void serve(VsockService current) {
+  private boolean serve(VsockService current) {
     try {
-      current.serve();
+      return current.serve();
     } catch (RuntimeException e) {
       service = null;
       current.close();
       current.needsReset(e);
+      return false;
     }
   }
 
@@ -239,19 +235,18 @@ public final class VsockDevice implements VirtioDevice {
 
     @Override
     public void run() {
+      boolean more = false;
       while (true) {
-        int ready = poller.await(-1);
+        int ready = poller.await(more ? 0 : -1);
         if (closed) {
           return;
         }
-        synchronized (serving) {
+        try (ServingLock _ = serving.take()) {
           VsockService current = service;
           for (int i = 0; i < ready; i++) {
             note(poller.key(i), poller.readiness(i), current);
           }
-          if (current != null) {
-            serve(current);
-          }
+          more = current != null && serve(current);
         }
       }
     }

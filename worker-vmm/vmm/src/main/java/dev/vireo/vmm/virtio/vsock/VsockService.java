@@ -89,7 +89,6 @@ final class VsockService {
   private final Resets resets = new Resets();
   private final ArrayDeque<Connection> speakers = new ArrayDeque<>();
   private final ArrayDeque<Connection> dials = new ArrayDeque<>();
-  private volatile boolean stopping;
   private volatile int connections;
   private boolean connectionsWait = true;
   private int nextHostPort = FIRST_HOST_PORT;
@@ -152,20 +151,20 @@ final class VsockService {
     connectionsWait = true;
   }
 
-  /** Goes on until neither side has anything to do that can be done now. */
-  void serve() {
-    boolean more;
-    do {
-      more = accept();
-      more |= transmit();
-      more |= deliver();
-      rx.interruptIfWanted(signals);
-      tx.interruptIfWanted(signals);
-      if (!more) {
-        more = asksForNotifications();
-      }
-    } while (more && !stopping);
+  /**
+   * Does some of what can be done now, and no more than that: a guest that never stops would keep
+   * out whoever else has to do with the device.
+   *
+   * @return whether there may be more
+   */
+  boolean serve() {
+    boolean more = accept();
+    more |= transmit();
+    more |= deliver();
+    rx.interruptIfWanted(signals);
+    tx.interruptIfWanted(signals);
     connections = table.count();
+    return more || asksForNotifications();
   }
 
   /** Whether it was needless: there is something to do already. */
@@ -174,11 +173,6 @@ final class VsockService {
     boolean rxNews = starves && rx.enableNotifications();
     boolean txNews = !resets.isFull() && tx.enableNotifications();
     return rxNews || txNews;
-  }
-
-  /** What is to be left alone from now on; {@link #close} follows. Any thread may call. */
-  void stop() {
-    stopping = true;
   }
 
   /** The driver has to reset the device before it can go on. */
@@ -205,7 +199,7 @@ final class VsockService {
     if (!rx.hasRing() || !tx.hasRing()) {
       return false;
     }
-    for (int n = 0; connectionsWait && !stopping && !table.isFull(); n++) {
+    for (int n = 0; connectionsWait && !table.isFull(); n++) {
       if (n == TURN) {
         return true;
       }
@@ -389,7 +383,7 @@ final class VsockService {
   private boolean transmit() {
     tx.disableNotifications();
     for (int n = 0; n < TURN; n++) {
-      if (stopping || resets.isFull() || !tx.take()) {
+      if (resets.isFull() || !tx.take()) {
         return false;
       }
       received(tx.chain());
@@ -662,37 +656,32 @@ final class VsockService {
   /** Fills the guest's buffers; returns whether there may be more to say and buffers for it. */
   private boolean deliver() {
     rx.disableNotifications();
-    int packets = 0;
-    while (!stopping && (!resets.isEmpty() || !speakers.isEmpty()) && takeBuffer()) {
-      int bytes = packet();
-      if (bytes > 0) {
-        rx.complete(bytes);
-        packets++;
-      }
-      if (packets == TURN) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  /** The next buffer that is large enough to be of use. It is kept if there is nothing for it. */
-  private boolean takeBuffer() {
-    while (!rx.isHolding() && !stopping) {
-      if (!rx.take()) {
+    for (int n = 0; n < TURN; n++) {
+      if ((resets.isEmpty() && speakers.isEmpty()) || !rx.take()) {
         return false;
       }
-      DescriptorChain chain = rx.chain();
-      if (chain.defect() != null) {
-        counters.increment(VsockEvent.ERRORS_DESCRIPTORS);
-      } else if (chain.readableBytes() > 0 || chain.writableBytes() <= PacketHeader.BYTES) {
-        counters.increment(VsockEvent.ERRORS_MALFORMED);
-      } else {
-        return true;
+      if (!isOfUse(rx.chain())) {
+        rx.complete(0);
+        continue;
       }
-      rx.complete(0);
+      int bytes = packet();
+      if (bytes > 0) { // It is kept if there is nothing for it after all.
+        rx.complete(bytes);
+      }
     }
-    return rx.isHolding();
+    return true;
+  }
+
+  private boolean isOfUse(DescriptorChain buffer) {
+    if (buffer.defect() != null) {
+      counters.increment(VsockEvent.ERRORS_DESCRIPTORS);
+      return false;
+    }
+    if (buffer.readableBytes() > 0 || buffer.writableBytes() <= PacketHeader.BYTES) {
+      counters.increment(VsockEvent.ERRORS_MALFORMED);
+      return false;
+    }
+    return true;
   }
 
   /** Writes the next packet into the buffer; returns its length, 0 if there is none after all. */

@@ -21,6 +21,7 @@ import static dev.vireo.vmm.virtio.queue.GuestRing.NEXT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.RAM_END;
 import static dev.vireo.vmm.virtio.queue.GuestRing.WRITE;
 import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.util.Objects.requireNonNull;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -34,6 +35,7 @@ import dev.vireo.vmm.virtio.console.ConsoleGuest.Message;
 import dev.vireo.vmm.virtio.console.ConsoleGuest.Rules;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
+import dev.vireo.vmm.virtio.queue.Interloper;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -43,6 +45,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
@@ -1081,6 +1084,33 @@ class ConsoleDeviceTest {
       assertEquals(1, guest.count("illegal.ring"));
       guest.open();
       assertWorks();
+    }
+
+    /** Neither a command nor a reset waits for a guest that always has more to write. */
+    @Test
+    void outputWithoutEndHoldsUpNobody() throws IOException {
+      AtomicReference<Runnable> step = new AtomicReference<>(() -> {});
+      TokenBucket bucket =
+          new TokenBucket(
+              1 << 30,
+              1,
+              () -> {
+                requireNonNull(step.get()).run();
+                return 0;
+              });
+      makeWith(
+          new Rules(RateLimiter.UNLIMITED, new RateLimiter(null, bucket), Duration.ofHours(1)));
+      guest.open();
+      // Two looks at the clock for each of the sixteen chains of a turn, one for the other ports.
+      Interloper interloper =
+          new Interloper(2 * 16 + 2, () -> guest.device.resize(HVC0, new ConsoleSize(132, 43)));
+      step.set(interloper::step);
+      GuestRing ring = guest.ring(tx(PIPE));
+      for (int head = 0; head < 64; head++) {
+        ring.descriptor(head, ConsoleGuest.buffer(tx(PIPE), 0), 1, 0, 0).offer(head);
+      }
+      guest.notifyQueue(tx(PIPE));
+      assertTrue(interloper.wasInTime());
     }
 
     @Test

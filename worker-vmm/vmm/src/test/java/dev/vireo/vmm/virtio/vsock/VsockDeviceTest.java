@@ -27,6 +27,7 @@ import dev.vireo.linux.MessageSocket;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
+import dev.vireo.vmm.virtio.queue.Interloper;
 import dev.vireo.vmm.virtio.vsock.VsockGuest.Dial;
 import dev.vireo.vmm.virtio.vsock.VsockGuest.Packet;
 import java.io.ByteArrayOutputStream;
@@ -797,6 +798,20 @@ class VsockDeviceTest {
       guest.sendRaw(new byte[length]);
       assertEquals(1, guest.count("errors_malformed"));
       assertWorks();
+    }
+
+    /** The worker's answers do not wait for a guest that always has more to send. */
+    @Test
+    void withoutEndHoldUpNobody() {
+      Interloper interloper = new Interloper(16, guest.device::workerLost);
+      guest.onDial = interloper::step;
+      for (int i = 0; i < 64; i++) {
+        byte[] request = VsockGuest.encode(Packet.of(OP_REQUEST, GUEST_PORT + i, HOST_PORT), 0);
+        guest.memory.write(BUFFERS + 64L * i, request);
+        guest.tx.descriptor(i, BUFFERS + 64L * i, request.length, 0, 0).offer(i);
+      }
+      guest.notifyTx();
+      assertTrue(interloper.wasInTime());
     }
 
     @Test

@@ -149,6 +149,9 @@ final class VsockGuest implements AutoCloseable {
   final GuestDriver driver;
   volatile boolean workerIsThere = true;
 
+  /** By the device's thread. */
+  volatile Runnable onDial = () -> {};
+
   private final UnixListener socket;
   private final Path path;
   private final EventFd interrupt = EventFd.nonBlocking();
@@ -166,6 +169,7 @@ final class VsockGuest implements AutoCloseable {
             socket.fd(),
             (key, port) -> {
               dials.add(new Dial(key, port));
+              onDial.run();
               return workerIsThere;
             });
     for (int i = 0; i < 3; i++) {
