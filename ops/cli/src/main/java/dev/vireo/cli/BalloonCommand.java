@@ -44,19 +44,11 @@ final class BalloonCommand implements Callable<Integer> {
                       .setName(api.microVmName(name))
                       .setBalloonTargetMib(targetMib)
                       .build());
-      switch (output.format()) {
-        case JSON -> environment.out().println(OutputOptions.json(vm));
-        case NAME -> environment.out().println(vm.getMeta().getName());
-        case TABLE, WIDE ->
-            environment
-                .out()
-                .println(
-                    "%s, %d of %d MiB are to be given back"
-                        .formatted(
-                            new MicroVmView(environment.clock()).line(vm),
-                            vm.getSpec().getBalloon().getTargetMib(),
-                            vm.getSpec().getMemoryMib()));
-      }
+      output.printChanged(
+          vm,
+          "%d of %d MiB are to be given back"
+              .formatted(vm.getSpec().getBalloon().getTargetMib(), vm.getSpec().getMemoryMib()),
+          environment);
       return ExitCode.OK;
     }
   }

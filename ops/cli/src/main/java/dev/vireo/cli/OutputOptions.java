@@ -3,6 +3,7 @@ package dev.vireo.cli;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.MessageOrBuilder;
 import com.google.protobuf.util.JsonFormat;
+import dev.vireo.proto.v1.MicroVm;
 import picocli.CommandLine.Option;
 
 /** How an answer is printed. */
@@ -31,6 +32,18 @@ public final class OutputOptions {
 
   public Format format() {
     return format;
+  }
+
+  /** A microVM that was changed: all of it, its name, or a line that ends with {@code news}. */
+  void printChanged(MicroVm vm, String news, Environment environment) {
+    environment
+        .out()
+        .println(
+            switch (format) {
+              case JSON -> json(vm);
+              case NAME -> vm.getMeta().getName();
+              case TABLE, WIDE -> new MicroVmView(environment.clock()).line(vm) + ", " + news;
+            });
   }
 
   /** Several lines, for one document. */

@@ -55,19 +55,8 @@ final class ResizeConsoleCommand implements Callable<Integer> {
                       .setPort(port)
                       .setSize(size)
                       .build());
-      switch (output.format()) {
-        case JSON -> environment.out().println(OutputOptions.json(vm));
-        case NAME -> environment.out().println(vm.getMeta().getName());
-        case TABLE, WIDE ->
-            environment
-                .out()
-                .println(
-                    "%s, console of %dx%d"
-                        .formatted(
-                            new MicroVmView(environment.clock()).line(vm),
-                            size.getColumns(),
-                            size.getRows()));
-      }
+      output.printChanged(
+          vm, "console of %dx%d".formatted(size.getColumns(), size.getRows()), environment);
       return ExitCode.OK;
     }
   }

@@ -50,18 +50,8 @@ final class SteerCommand implements Callable<Integer> {
             case PAUSE -> api.microVms().pauseMicroVm(request);
             case RESUME -> api.microVms().resumeMicroVm(request);
           };
-      switch (output.format()) {
-        case JSON -> environment.out().println(OutputOptions.json(vm));
-        case NAME -> environment.out().println(vm.getMeta().getName());
-        case TABLE, WIDE ->
-            environment
-                .out()
-                .println(
-                    new MicroVmView(environment.clock()).line(vm)
-                        + ", "
-                        + Text.lower(vm.getSpec().getDesiredState()).replace("desired-", "")
-                        + " is wanted");
-      }
+      String wanted = Text.lower(vm.getSpec().getDesiredState()).replace("desired-", "");
+      output.printChanged(vm, wanted + " is wanted", environment);
       return ExitCode.OK;
     }
   }
