@@ -47,6 +47,12 @@ public enum BackEnd {
   RNG_HOST(DeviceModel.RNG, "host", Approach.EMULATED, true, "the host kernel's random numbers"),
   BALLOON_HOST(
       DeviceModel.BALLOON, "host", Approach.EMULATED, true, "guest memory given back to the host"),
+  MEM_HOST(
+      DeviceModel.MEM,
+      "host",
+      Approach.EMULATED,
+      true,
+      "memory of the host, plugged and unplugged"),
   /** The machine's own, not to be asked for: how an arm64 guest is asked to power off. */
   INPUT_POWER_BUTTON(
       DeviceModel.INPUT, "power-button", Approach.EMULATED, false, "a request to power off");

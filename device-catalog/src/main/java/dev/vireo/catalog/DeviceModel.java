@@ -10,6 +10,7 @@ public enum DeviceModel {
   SCSI("scsi", 8),
   INPUT("input", 18),
   VSOCK("vsock", 19),
+  MEM("mem", 24),
   FS("fs", 26);
 
   private final String label;

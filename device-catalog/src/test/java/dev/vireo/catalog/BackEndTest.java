@@ -20,7 +20,8 @@ class BackEndTest {
             BackEnd.VSOCK_UNIX,
             BackEnd.CONSOLE_UNIX,
             BackEnd.RNG_HOST,
-            BackEnd.BALLOON_HOST),
+            BackEnd.BALLOON_HOST,
+            BackEnd.MEM_HOST),
         BackEnd.allAvailable());
   }
 
@@ -34,7 +35,8 @@ class BackEndTest {
             BackEnd.VSOCK_UNIX,
             BackEnd.CONSOLE_UNIX,
             BackEnd.RNG_HOST,
-            BackEnd.BALLOON_HOST),
+            BackEnd.BALLOON_HOST,
+            BackEnd.MEM_HOST),
         BackEnd.availableOn(file -> !file.equals("/dev/net/tun")));
   }
 

@@ -27,8 +27,8 @@ final class DeviceUnderTest implements AutoCloseable {
   // Before anything else: it has to be there when the C library is first called.
   private final Sleepers sleepers = Sleepers.installed();
   private final String id;
-  private final GuestLayout guest = new GuestLayout();
   private final Host host = new Host();
+  private final GuestLayout guest = new GuestLayout(host.blocks());
   private final Target target;
   private final VirtioDevice real;
   private final VirtioDevice device;

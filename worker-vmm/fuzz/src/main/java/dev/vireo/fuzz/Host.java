@@ -1,8 +1,11 @@
 package dev.vireo.fuzz;
 
+import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.Libc;
 import dev.vireo.linux.Linux;
+import dev.vireo.linux.LinuxException;
+import dev.vireo.vmm.memory.HotplugRegion;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationTargetException;
@@ -142,6 +145,32 @@ final class Host implements AutoCloseable {
   /** What a back end is to call. */
   Libc libc() {
     return libc;
+  }
+
+  /** Memory that is plugged, of which there is enough but where a call is to fail. */
+  HotplugRegion.Host blocks() {
+    return new HotplugRegion.Host() {
+      @Override
+      public void plug(long offset, long bytes) {
+        failIfDue();
+      }
+
+      @Override
+      public void unplug(long offset, long bytes) {
+        failIfDue();
+      }
+
+      private void failIfDue() {
+        if (nextFault() != null) {
+          throw new LinuxException("plugging", Errno.ENOMEM);
+        }
+      }
+
+      @Override
+      public long failures() {
+        return 0;
+      }
+    };
   }
 
   /** Of a device that wants it; made when it is first asked for. */

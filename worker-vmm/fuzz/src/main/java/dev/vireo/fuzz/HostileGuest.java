@@ -233,7 +233,7 @@ final class HostileGuest {
       case 12 -> HIGH - (offset & 0xffff);
       case 13 -> -(long) offset;
       case 14 -> Long.MAX_VALUE - offset;
-      default -> 0xd000_0000L + offset;
+      default -> GuestLayout.PLUGGABLE.base() + (offset & 0x1_ffff);
     };
   }
 

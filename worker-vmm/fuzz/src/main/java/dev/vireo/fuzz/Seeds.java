@@ -18,6 +18,12 @@ final class Seeds {
   private static final int IN_INDIRECT_TABLE = 8;
   private static final int TO_INDIRECT_TABLE = 0x20;
 
+  /** Types of a memory device's requests (5.15.6). */
+  private static final int PLUG = 0;
+
+  private static final int UNPLUG = 1;
+  private static final int UNPLUG_ALL = 2;
+
   /** Places and lengths of a descriptor: area, offset, length. */
   private static final int HEADER_16 = place(4, 0, 16);
 
@@ -163,6 +169,7 @@ final class Seeds {
     seeds.put("queue-reset", queueReset.then(Kind.REQUEST, 0, 0).then(Kind.NOTIFY, 1, 0).bytes());
     seeds.putAll(network());
     seeds.putAll(connections());
+    seeds.putAll(memory());
     seeds.put(
         "scribble",
         started()
@@ -172,6 +179,45 @@ final class Seeds {
             .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
             .bytes());
     return seeds;
+  }
+
+  /** What a driver asks of a memory device, and where it must not have its buffers. */
+  private static Map<String, byte[]> memory() {
+    int response = place(7, 0, 10);
+    int responseInFirstBlock = place(15, 0, 10);
+    Map<String, byte[]> seeds = new LinkedHashMap<>();
+    Builder comeAndGo = started();
+    blocks(comeAndGo, PLUG, 0, 16, response);
+    blocks(comeAndGo, UNPLUG, 3, 2, response);
+    blocks(comeAndGo, PLUG, 4, 1, response);
+    blocks(comeAndGo, UNPLUG_ALL, 0, 0, response);
+    seeds.put("blocks-come-and-go", comeAndGo.bytes());
+    Builder wrong = started();
+    blocks(wrong, PLUG, 15, 2, response);
+    blocks(wrong, UNPLUG, 0, 1, response);
+    seeds.put("blocks-that-there-are-not", wrong.bytes());
+    Builder poor = started().then(Kind.HOST_FAULT, 0, 0);
+    seeds.put("host-without-memory", blocks(poor, PLUG, 0, 1, response).bytes());
+    Builder less = started().then(Kind.HOST_EVENT, 0, 0, 0, 1);
+    seeds.put("asked-for-less", blocks(less, PLUG, 0, 2, response).bytes());
+    Builder sawing = blocks(started(), PLUG, 0, 1, responseInFirstBlock);
+    blocks(sawing, PLUG, 0, 1, response);
+    seeds.put(
+        "response-in-an-unplugged-block",
+        blocks(sawing, UNPLUG, 0, 1, responseInFirstBlock).bytes());
+    return seeds;
+  }
+
+  private static Builder blocks(Builder so, int type, int first, int count, int response) {
+    long address = GuestLayout.PLUGGABLE.base() + first * GuestLayout.PLUGGABLE.blockBytes();
+    return so.then(Kind.MEMORY, 4, 0, 0, type)
+        .then(Kind.MEMORY, 4, 8, 0, (int) address)
+        .then(Kind.MEMORY, 4, 12, 0, (int) (address >>> 32))
+        .then(Kind.MEMORY, 4, 16, 0, count)
+        .then(Kind.DESCRIPTOR, 0, NEXT, 1, place(4, 0, 24))
+        .then(Kind.DESCRIPTOR, 1, WRITE, 0, response)
+        .then(Kind.OFFER, 0, 0)
+        .then(Kind.NOTIFY, 0, 0);
   }
 
   /** What a network device's host does (see {@link HostNetwork#happen}), and its commands. */

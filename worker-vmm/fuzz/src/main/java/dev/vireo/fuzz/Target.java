@@ -8,6 +8,7 @@ import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import dev.vireo.vmm.virtio.block.BlockDevice;
 import dev.vireo.vmm.virtio.input.PowerButton;
+import dev.vireo.vmm.virtio.memory.MemoryDevice;
 import dev.vireo.vmm.virtio.net.NetDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import dev.vireo.vmm.virtio.vsock.VsockDevice;
@@ -94,7 +95,24 @@ record Target(String name, Maker maker, Request request, Event event) {
                       + "00000000", // fwd_cnt
                   0,
                   0),
-              (device, host, value) -> host.processes().happen((VsockDevice) device, value)));
+              (device, host, value) -> host.processes().happen((VsockDevice) device, value)),
+          new Target(
+              "memory",
+              (id, host) ->
+                  new MemoryDevice(id, GuestLayout.PLUGGABLE, GuestLayout.PLUGGABLE.bytes()),
+              // 5.15.6: the state of the first block
+              new Request(
+                  0,
+                  "0300"
+                      + "000000000000" // type
+                      + "0000100001000000" // addr
+                      + "0100"
+                      + "000000000000", // nb_blocks
+                  10,
+                  10),
+              (device, host, value) ->
+                  ((MemoryDevice) device)
+                      .setRequested((value & 0xf) * GuestLayout.PLUGGABLE.blockBytes())));
 
   /** Makes a device; its threads must have its id in their names. */
   interface Maker {

@@ -84,7 +84,16 @@ class SeedsTest {
     "vsock, somebody-reads-at-last, bytes_to_host",
     "vsock, guest-connects, connections_from_guest",
     "vsock, guest-is-refused, refused_by_host",
-    "vsock, worker-is-lost, refused_by_host"
+    "vsock, worker-is-lost, refused_by_host",
+    "memory, blocks-come-and-go, bytes_plugged",
+    "memory, blocks-come-and-go, bytes_unplugged",
+    "memory, blocks-come-and-go, requests_unplug_all",
+    "memory, blocks-that-there-are-not, errors_range",
+    "memory, blocks-that-there-are-not, errors_state",
+    "memory, host-without-memory, refused_by_host",
+    "memory, asked-for-less, refused_beyond_requested",
+    "memory, response-in-an-unplugged-block, errors_descriptors",
+    "memory, response-in-an-unplugged-block, illegal.ring"
   })
   void getWhereTheyAreMeantTo(String target, String seed, String counter) {
     try (Examination examination = new Examination(Target.named(target), false)) {

@@ -39,6 +39,21 @@ public final class MemoryMapping implements AutoCloseable {
     return map(bytes, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, NO_FD, 0);
   }
 
+  /**
+   * As {@link #anonymous}, from an address on that {@code alignment}, a power of two and a multiple
+   * of a page, divides.
+   */
+  public static MemoryMapping anonymousAligned(long bytes, long alignment) {
+    MemoryMapping wider = anonymous(bytes + alignment);
+    long start = wider.segment.address();
+    long aligned = (start + alignment - 1) & -alignment;
+    if (aligned > start) {
+      unmap(start, aligned - start);
+    }
+    unmap(aligned + bytes, start + alignment - aligned);
+    return new MemoryMapping(aligned, bytes);
+  }
+
   /** A file's bytes, shared with everybody who maps it. */
   public static MemoryMapping shared(Fd fd, long offset, long bytes) {
     return map(bytes, PROT_READ_WRITE, MAP_SHARED, fd.number(), offset);
@@ -94,12 +109,43 @@ public final class MemoryMapping implements AutoCloseable {
         "mmap of " + segment.byteSize() + " bytes over others");
   }
 
+  /**
+   * {@code MAP_FIXED}: from now on a part of this is a file's bytes, shared.
+   *
+   * @param at bytes from the start; a multiple of the file's pages, as {@code bytes} is
+   */
+  public synchronized void replacePart(long at, long bytes, Fd fd, long offset) {
+    replacePart(at, bytes, MAP_SHARED, fd.number(), offset);
+  }
+
+  /**
+   * {@code MAP_FIXED}: from now on a part of this is zeroed private memory, as if it had been made
+   * by {@link #anonymous}.
+   */
+  public synchronized void clearPart(long at, long bytes) {
+    replacePart(at, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, NO_FD, 0);
+  }
+
+  private void replacePart(long at, long bytes, int flags, int fd, long offset) {
+    if (!mapped || at < 0 || bytes <= 0 || at > segment.byteSize() - bytes) {
+      throw new IllegalStateException("no part of it: " + bytes + " bytes at " + at);
+    }
+    Linux.check(
+        Linux.libc()
+            .mmap(segment.address() + at, bytes, PROT_READ_WRITE, flags | MAP_FIXED, fd, offset),
+        "mmap of " + bytes + " bytes over others");
+  }
+
   /** Unmaps. Idempotent. */
   @Override
   public synchronized void close() {
     if (mapped) {
       mapped = false;
-      Linux.check(Linux.libc().munmap(segment.address(), segment.byteSize()), "munmap");
+      unmap(segment.address(), segment.byteSize());
     }
+  }
+
+  private static void unmap(long address, long bytes) {
+    Linux.check(Linux.libc().munmap(address, bytes), "munmap");
   }
 }

@@ -1,5 +1,7 @@
 package dev.vireo.vmm.control;
 
+import static java.util.Objects.requireNonNull;
+
 import com.google.protobuf.MessageLite;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
@@ -32,6 +34,7 @@ import dev.vireo.vmm.kvm.Kvm;
 import dev.vireo.vmm.machine.ConsoleFile;
 import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.machine.MachineFactory;
+import dev.vireo.vmm.memory.HotplugLayout;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import dev.vireo.vmm.virtio.block.BlockDevice.Engine;
@@ -39,6 +42,7 @@ import dev.vireo.vmm.virtio.block.DiskLog;
 import dev.vireo.vmm.virtio.console.ConsoleDevice;
 import dev.vireo.vmm.virtio.console.ConsoleSize;
 import dev.vireo.vmm.virtio.console.PortSetup;
+import dev.vireo.vmm.virtio.memory.MemoryDevice;
 import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import dev.vireo.vmm.virtio.vsock.Dialer;
 import dev.vireo.vmm.virtio.vsock.VsockDevice;
@@ -85,6 +89,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   private @Nullable ConsoleFile console;
   private @Nullable VsockDevice vsock;
   private @Nullable BalloonDevice balloon;
+  private @Nullable MemoryDevice memoryDevice;
   private @Nullable ConsoleDevice consoleDevice;
   private @Nullable Fd consoleFile;
   private @Nullable Fd exitRecord;
@@ -129,6 +134,9 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
             .setTimings(timings);
     if (balloon != null) {
       status.setBalloonTargetBytes(balloon.targetBytes());
+    }
+    if (memoryDevice != null) {
+      status.setHotplugRequestedBytes(memoryDevice.requestedBytes());
     }
     return status.build();
   }
@@ -199,6 +207,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   }
 
   private Machine.Spec spec(CreateRequest create, Descriptors descriptors, ConsoleFile console) {
+    HotplugLayout hotplug = hotplugLayout(create);
     return new Machine.Spec(
         create.getVcpus(),
         create.getMemoryBytes(),
@@ -207,6 +216,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
                 descriptors.get(create.getMemoryBacking().getMemoryFd()),
                 create.getMemoryBacking().getPageBytes())
             : null,
+        hotplug,
         descriptors.get(create.getKernel().getKernelFd()),
         create.getKernel().hasInitramfsFd()
             ? descriptors.get(create.getKernel().getInitramfsFd())
@@ -214,15 +224,29 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
         create.getKernel().getCommandLine(),
         create.getKernel().getAnnouncement(),
         create.getRegisterPage(),
-        devices(create, descriptors),
+        devices(create, hotplug, descriptors),
         console);
   }
 
-  private List<VirtioDevice> devices(CreateRequest create, Descriptors descriptors) {
+  /** Where memory can be plugged, if a device for that is among those wanted. */
+  private static @Nullable HotplugLayout hotplugLayout(CreateRequest create) {
+    for (Device device : create.getDevicesList()) {
+      if (device.hasMemory()) {
+        return new HotplugLayout(
+            MachineFactory.hotplugBase(create.getMemoryBytes()),
+            device.getMemory().getMaximumBytes(),
+            device.getMemory().getBlockBytes());
+      }
+    }
+    return null;
+  }
+
+  private List<VirtioDevice> devices(
+      CreateRequest create, @Nullable HotplugLayout hotplug, Descriptors descriptors) {
     List<VirtioDevice> devices = new ArrayList<>(create.getDevicesCount());
     try {
       for (Device device : create.getDevicesList()) {
-        devices.add(device(device, descriptors));
+        devices.add(device(device, hotplug, descriptors));
       }
       return devices;
     } catch (RuntimeException e) {
@@ -231,7 +255,8 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     }
   }
 
-  private VirtioDevice device(Device device, Descriptors descriptors) {
+  private VirtioDevice device(
+      Device device, @Nullable HotplugLayout hotplug, Descriptors descriptors) {
     return switch (device.getDeviceCase()) {
       case BLOCK -> disk(device.getId(), device.getBlock(), descriptors);
       case NET -> network(device.getId(), device.getNet(), descriptors);
@@ -241,6 +266,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
               device.getId(), new HostRandom(), RateLimits.of(device.getEntropy().getRateLimit()));
       case BALLOON -> balloon(device);
       case CONSOLE -> consoleDevice(device.getId(), device.getConsole(), descriptors);
+      case MEMORY -> memoryDevice(device, requireNonNull(hotplug, "no layout"));
       case DEVICE_NOT_SET ->
           throw new IllegalArgumentException("device " + device.getId() + " of no known model");
     };
@@ -320,6 +346,15 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
             wanted.getFreePageReporting());
     synchronized (this) {
       balloon = made;
+    }
+    return made;
+  }
+
+  private MemoryDevice memoryDevice(Device device, HotplugLayout layout) {
+    MemoryDevice made =
+        new MemoryDevice(device.getId(), layout, device.getMemory().getRequestedBytes());
+    synchronized (this) {
+      memoryDevice = made;
     }
     return made;
   }
@@ -425,9 +460,34 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   /** Asks the guest for other sizes of what it can be asked for. Does not wait for it. */
   void resizeMemory(ResizeMemoryRequest wanted) throws RequestException {
     machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED);
-    if (wanted.hasBalloonTargetBytes()) {
-      balloonFor(wanted.getBalloonTargetBytes()).setTarget(wanted.getBalloonTargetBytes());
+    // Both are looked at before either is changed.
+    BalloonDevice resized =
+        wanted.hasBalloonTargetBytes() ? balloonFor(wanted.getBalloonTargetBytes()) : null;
+    MemoryDevice toPlug =
+        wanted.hasHotplugRequestedBytes()
+            ? memoryDeviceFor(wanted.getHotplugRequestedBytes())
+            : null;
+    if (resized != null) {
+      resized.setTarget(wanted.getBalloonTargetBytes());
     }
+    if (toPlug != null) {
+      toPlug.setRequested(wanted.getHotplugRequestedBytes());
+    }
+  }
+
+  private synchronized MemoryDevice memoryDeviceFor(long requestedBytes) throws RequestException {
+    if (memoryDevice == null) {
+      throw new RequestException(
+          ErrorReason.FIELD_INVALID, "memory_hotplug", "no memory can be plugged");
+    }
+    if (!memoryDevice.isPossible(requestedBytes)) {
+      throw new RequestException(
+          ErrorReason.FIELD_INVALID,
+          "memory_hotplug.size_mib",
+          Long.toUnsignedString(requestedBytes)
+              + " bytes are not whole blocks, or more than the microVM may have");
+    }
+    return memoryDevice;
   }
 
   private synchronized BalloonDevice balloonFor(long targetBytes) throws RequestException {

@@ -36,6 +36,11 @@ public abstract sealed class Vm implements AutoCloseable permits Arm64Vm, X86Vm 
     setMemoryRegion(slot, 0, guestAddress, memory);
   }
 
+  /** Takes away what {@link #setMemoryRegion} gave: the guest's accesses are exits from now on. */
+  public void removeMemoryRegion(int slot, long guestAddress) {
+    setMemoryRegion(slot, 0, guestAddress, MemorySegment.NULL);
+  }
+
   /**
    * As {@link #setMemoryRegion}, but the guest only reads it: a write is an MMIO exit, or signals
    * the eventfd that is bound to its address. Needs {@link Kvm#CAP_READONLY_MEMORY}.

@@ -62,7 +62,9 @@ public final class Arm64Machine extends Machine {
 
       Arm64Vm vm = own(kvm.createArm64Vm());
       GuestMemory memory =
-          new GuestMemory(List.of(createRam(vm, 0, Arm64Platform.RAM_BASE, spec.memoryBytes())));
+          new GuestMemory(
+              List.of(createRam(vm, 0, Arm64Platform.RAM_BASE, spec.memoryBytes())),
+              createPluggable(vm, Arm64Platform.RAM_END));
       Arm64BootLoader.Entry entry = load(memory);
       List<Arm64Vcpu> vcpus = createVcpus(vm);
       entry.applyTo(vcpus.getFirst());
@@ -79,6 +81,11 @@ public final class Arm64Machine extends Machine {
       abandon();
       throw e;
     }
+  }
+
+  /** From where on memory can be plugged into a machine with {@code memoryBytes} of RAM. */
+  static long hotplugBaseFor(long memoryBytes) {
+    return hotplugBase(Arm64Platform.RAM_BASE + memoryBytes);
   }
 
   private static void checkRamFits(long bytes) {

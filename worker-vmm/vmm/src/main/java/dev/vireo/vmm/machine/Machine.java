@@ -16,9 +16,12 @@ import dev.vireo.vmm.kvm.Vm;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
 import dev.vireo.vmm.memory.Backing;
 import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.memory.HotplugLayout;
+import dev.vireo.vmm.memory.HotplugRegion;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.mmio.InterruptRegisters;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -41,10 +44,17 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
   private static final int QUEUE_NOTIFY = 0x50;
 
   /**
+   * What the base of pluggable memory is a multiple of: of what any Linux adds at once, and more.
+   */
+  private static final long HOTPLUG_ALIGNMENT = 1L << 30;
+
+  /**
    * What a machine is made of. Files stay the caller's; the devices become the machine's.
    *
    * @param commandLine final but for what announces the devices
    * @param memoryFile what the guest's memory is; null for memory of this process
+   * @param hotplug where memory can be plugged; null for nowhere. {@link
+   *     MachineFactory#hotplugBase} says from where on
    * @param registerPage how the guest reads the devices' registers
    * @param devices in the order of their slots
    */
@@ -52,6 +62,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
       int vcpus,
       long memoryBytes,
       @Nullable MemoryFile memoryFile,
+      @Nullable HotplugLayout hotplug,
       Fd kernel,
       @Nullable Fd initramfs,
       String commandLine,
@@ -154,6 +165,14 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
     return plan.first(devices);
   }
 
+  /**
+   * Where memory can be plugged, above RAM that ends at {@code ramEnd}: never right behind it,
+   * since a driver takes neighbours for one buffer, which would be in two regions here.
+   */
+  static long hotplugBase(long ramEnd) {
+    return (ramEnd & -HOTPLUG_ALIGNMENT) + HOTPLUG_ALIGNMENT;
+  }
+
   /** What the guest's memory is to the host. */
   public final Backing memoryBacking() {
     MemoryFile file = spec.memoryFile();
@@ -194,6 +213,45 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
     mapping.advise(MemoryMapping.MADV_DONTDUMP);
     vm.setMemoryRegion(slot, base, mapping.segment());
     return new GuestMemory.Region(base, mapping.segment(), memoryBacking());
+  }
+
+  /**
+   * The spec's memory that can be plugged, none of which is; after all RAM, which comes before it
+   * in a file.
+   *
+   * @param end of the machine's guest physical addresses
+   */
+  final @Nullable HotplugRegion createPluggable(Vm vm, long end) {
+    HotplugLayout layout = spec.hotplug();
+    if (layout == null) {
+      return null;
+    }
+    if (layout.end() > end) {
+      throw new SpecException(
+          ErrorReason.FIELD_INVALID,
+          "memory_hotplug.maximum_mib",
+          "memory up to 0x%x, the machine has room up to 0x%x".formatted(layout.end(), end));
+    }
+    try {
+      return own(new PluggableMemory(layout, new VmSlots(vm), spec.memoryFile(), memoryFileOffset))
+          .region();
+    } catch (LinuxException e) {
+      throw new SpecException(
+          ErrorReason.NODE_RESOURCES_EXHAUSTED,
+          "memory_hotplug.maximum_mib",
+          "the node cannot keep addresses for " + layout.bytes() + " bytes: " + e.getMessage());
+    }
+  }
+
+  private record VmSlots(Vm vm) implements PluggableMemory.Slots {
+    @Override
+    public void set(int slot, long guestAddress, MemorySegment memory) {
+      if (memory.byteSize() == 0) {
+        vm.removeMemoryRegion(slot, guestAddress);
+      } else {
+        vm.setMemoryRegion(slot, guestAddress, memory);
+      }
+    }
   }
 
   /** Puts the spec's devices into their slots. KVM's interrupt controller must be there. */

@@ -41,6 +41,13 @@ public final class MachineFactory implements AutoCloseable {
     return new X86Machine(prepared != null ? prepared : new X86Chassis(kvm), spec, time, listener);
   }
 
+  /** From where on memory can be plugged into a machine with {@code memoryBytes} of RAM. */
+  public static long hotplugBase(long memoryBytes) {
+    return Linux.X86_64
+        ? X86Machine.hotplugBaseFor(memoryBytes)
+        : Arm64Machine.hotplugBaseFor(memoryBytes);
+  }
+
   /** Frees what was prepared and not used. */
   @Override
   public void close() {

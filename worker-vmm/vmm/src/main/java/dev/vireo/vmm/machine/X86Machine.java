@@ -108,7 +108,14 @@ public final class X86Machine extends Machine {
     if (bytes > low) {
       regions.add(createRam(vm, 1, HIGH_RAM_BASE, bytes - low));
     }
-    return new GuestMemory(regions);
+    return new GuestMemory(regions, createPluggable(vm, Long.MAX_VALUE));
+  }
+
+  /** From where on memory can be plugged into a machine with {@code memoryBytes} of RAM. */
+  static long hotplugBaseFor(long memoryBytes) {
+    return memoryBytes <= LOW_RAM_LIMIT
+        ? HIGH_RAM_BASE
+        : hotplugBase(HIGH_RAM_BASE + memoryBytes - LOW_RAM_LIMIT);
   }
 
   /**

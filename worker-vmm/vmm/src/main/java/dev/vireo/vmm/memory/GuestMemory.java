@@ -8,12 +8,15 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The RAM of a guest, by guest physical address. Every access is checked here: a range is legal if
- * it lies wholly inside one region, its end included, and is refused with {@link
- * GuestMemoryException} otherwise. Addresses and lengths may come straight from the guest; no value
- * of either can reach other memory of this process.
+ * it lies wholly inside one region, its end included, and, where memory is plugged while the guest
+ * runs, in blocks that are plugged; it is refused with {@link GuestMemoryException} otherwise.
+ * Addresses and lengths may come straight from the guest; no value of either can reach other memory
+ * of this process.
  *
  * <p>Values are little-endian. Getters and putters allocate nothing. The guest changes memory at
  * any time, so two reads of one place may differ: read once, check, then use what was read.
@@ -59,11 +62,18 @@ public final class GuestMemory {
   private final long[] sizes;
   private final MemorySegment[] segments;
   private final Backing[] backings;
+  private final @Nullable HotplugRegion hotplug;
+
+  /** Of memory that is there from the beginning. */
+  public GuestMemory(List<Region> regions) {
+    this(regions, null);
+  }
 
   /**
+   * @param hotplug above all regions
    * @throws IllegalArgumentException if regions overlap, or one is empty or beyond 2^63
    */
-  public GuestMemory(List<Region> regions) {
+  public GuestMemory(List<Region> regions, @Nullable HotplugRegion hotplug) {
     Region[] ascending = regions.toArray(new Region[0]);
     // No lambdas or streams: this is on the way to every guest's first instruction.
     Arrays.sort(
@@ -75,10 +85,12 @@ public final class GuestMemory {
           }
         });
     this.regions = List.of(ascending);
-    this.bases = new long[ascending.length];
-    this.sizes = new long[ascending.length];
-    this.segments = new MemorySegment[ascending.length];
-    this.backings = new Backing[ascending.length];
+    this.hotplug = hotplug;
+    int all = ascending.length + (hotplug == null ? 0 : 1);
+    this.bases = new long[all];
+    this.sizes = new long[all];
+    this.segments = new MemorySegment[all];
+    this.backings = new Backing[all];
     long previousEnd = 0;
     for (int i = 0; i < ascending.length; i++) {
       Region region = ascending[i];
@@ -91,18 +103,32 @@ public final class GuestMemory {
       segments[i] = region.segment();
       backings[i] = region.backing();
     }
+    if (hotplug != null) {
+      if (hotplug.layout().base() < previousEnd) {
+        throw new IllegalArgumentException("not above the regions: " + hotplug.layout());
+      }
+      bases[ascending.length] = hotplug.layout().base();
+      sizes[ascending.length] = hotplug.layout().bytes();
+      segments[ascending.length] = hotplug.segment();
+      backings[ascending.length] = hotplug.backing();
+    }
   }
 
-  /** In ascending order, with no overlap. */
+  /** Those that are there from the beginning to the end, in ascending order, with no overlap. */
   public List<Region> regions() {
     return regions;
   }
 
-  /** Bytes of RAM in all. */
+  /** Where memory is plugged while the guest runs, if that can be. */
+  public Optional<HotplugRegion> hotplug() {
+    return Optional.ofNullable(hotplug);
+  }
+
+  /** Bytes of all {@link #regions}. */
   public long size() {
     long sum = 0;
-    for (long size : sizes) {
-      sum += size;
+    for (int i = 0; i < regions.size(); i++) {
+      sum += sizes[i];
     }
     return sum;
   }
@@ -259,9 +285,14 @@ public final class GuestMemory {
     for (int i = 0; i < bases.length; i++) {
       // Nothing here can overflow: address >= base >= 0, size >= 0, length >= 0.
       if (address >= bases[i] && address - bases[i] <= sizes[i] - length) {
-        return i;
+        return isThere(i, address - bases[i], length) ? i : -1;
       }
     }
     return -1;
+  }
+
+  /** Only the last can be a region of which parts are missing. */
+  private boolean isThere(int region, long offset, long length) {
+    return hotplug == null || region < bases.length - 1 || hotplug.isPlugged(offset, length);
   }
 }

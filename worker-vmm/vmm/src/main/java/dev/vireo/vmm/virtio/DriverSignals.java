@@ -10,4 +10,10 @@ public interface DriverSignals extends QueueSignals {
    * waits for it would never end.
    */
   void changeConfig(Runnable change);
+
+  /**
+   * Shows the driver what a request of its own has changed in the configuration space: under
+   * another generation, and with no interrupt. From within a queue's service.
+   */
+  void showConfig();
 }

@@ -47,8 +47,8 @@ public interface VirtioDevice extends AutoCloseable {
 
   /**
    * The byte of configuration space at {@code offset}, {@code 0 <= offset < configLength()}.
-   * Changes only by {@link DriverSignals#changeConfig} and by {@link #writeConfig}: the driver
-   * reads a copy.
+   * Changes only by {@link DriverSignals#changeConfig}, {@link DriverSignals#showConfig} and {@link
+   * #writeConfig}: the driver reads a copy. Must not wait for anything.
    */
   byte readConfig(int offset);
 

@@ -47,6 +47,7 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
               builder.vcpus,
               builder.memoryMib * MIB,
               builder.memoryFile,
+              null,
               kernel,
               null,
               builder.commandLine,

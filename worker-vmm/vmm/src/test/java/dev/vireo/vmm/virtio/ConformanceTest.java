@@ -45,13 +45,14 @@ class ConformanceTest {
   private static final int RING_CASES = 9;
   private static final int DISK_CASES = 6;
   private static final int BALLOON_CASES = 5;
+  private static final int PLUGGED_MEMORY_CASES = 9;
 
   /** Case, what it is, section, tests, and four other VMMs. */
   private static final int CELLS = 8;
 
   private static final int CELLS_WITHOUT_OTHERS = 4;
 
-  private static final Pattern CASE = Pattern.compile("([RQBM]\\d+)([a-z]?)");
+  private static final Pattern CASE = Pattern.compile("([RQBMP]\\d+)([a-z]?)");
   private static final Path ATTACKS = ROOT.resolve("ops/guest/probe/src/hostile.c");
   private static final Pattern ATTACK = Pattern.compile("(?m)^ +ATTACK\\((\\w+)\\),");
   private static final Pattern PROGRAM = Pattern.compile("`hostile-(\\w+)`");
@@ -66,7 +67,7 @@ class ConformanceTest {
   private static List<Row> rows() throws IOException {
     List<Row> rows = new ArrayList<>();
     for (String line : Files.readAllLines(PAGE)) {
-      if (line.matches("\\| [RQBM]\\d.*")) {
+      if (line.matches("\\| [RQBMP]\\d.*")) {
         List<String> cells =
             Stream.of(line.substring(1, line.lastIndexOf('|')).split("\\|", -1))
                 .map(String::strip)
@@ -90,7 +91,8 @@ class ConformanceTest {
                 IntStream.rangeClosed(1, REGISTER_CASES).mapToObj(n -> "R" + n),
                 IntStream.rangeClosed(1, RING_CASES).mapToObj(n -> "Q" + n),
                 IntStream.rangeClosed(1, DISK_CASES).mapToObj(n -> "B" + n),
-                IntStream.rangeClosed(1, BALLOON_CASES).mapToObj(n -> "M" + n))
+                IntStream.rangeClosed(1, BALLOON_CASES).mapToObj(n -> "M" + n),
+                IntStream.rangeClosed(1, PLUGGED_MEMORY_CASES).mapToObj(n -> "P" + n))
             .flatMap(cases -> cases)
             .collect(toSet());
     assertEquals(expected, parts.keySet());

@@ -3,6 +3,7 @@ package dev.vireo.vmm.virtio.mmio;
 import dev.vireo.catalog.DeviceSlot;
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.memory.GuestMemoryException;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.DriverSignals;
@@ -120,9 +121,25 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     page.set(Register.SHM_LEN_HIGH, ALL_ONES);
     page.set(Register.SHM_BASE_LOW, ALL_ONES);
     page.set(Register.SHM_BASE_HIGH, ALL_ONES);
-    page.putConfig(config());
+    putConfig();
     showSelectedFeatures();
     showSelectedQueue();
+  }
+
+  // Under the page's lock it is the newest that is shown last: a queue's thread may have a change
+  // of
+  // its own meanwhile.
+
+  private void putConfig() {
+    synchronized (page) {
+      page.putConfig(config());
+    }
+  }
+
+  private void replaceConfig() {
+    synchronized (page) {
+      page.replaceConfig(config());
+    }
   }
 
   private byte[] config() {
@@ -345,7 +362,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     showSelectedFeatures();
     showSelectedQueue();
     interrupts.reset();
-    page.putConfig(config()); // Without what the last driver wrote.
+    putConfig(); // Without what the last driver wrote.
     page.set(Register.STATUS, DeviceStatus.RESET);
   }
 
@@ -505,7 +522,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     if (!written) {
       illegal(IllegalUse.CONFIG_READ_ONLY);
     }
-    page.putConfig(config());
+    putConfig();
   }
 
   // Signals to the driver
@@ -517,8 +534,12 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
 
   @Override
   public void needsReset(Throwable cause) {
-    breakDown(
-        cause instanceof VirtqueueException ? IllegalUse.RING : IllegalUse.DEVICE_FAILURE, cause);
+    breakDown(isOfTheGuest(cause) ? IllegalUse.RING : IllegalUse.DEVICE_FAILURE, cause);
+  }
+
+  /** An illegal ring; or one, or a buffer, whose memory the guest has unplugged meanwhile. */
+  private static boolean isOfTheGuest(Throwable cause) {
+    return cause instanceof VirtqueueException || cause instanceof GuestMemoryException;
   }
 
   /**
@@ -538,7 +559,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
   @SuppressWarnings({"SystemOut", "PrintStackTrace"}) // The VMM's log is stderr.
   private void report(IllegalUse reason, Throwable cause) {
     System.err.println(device.id() + " needs a reset: " + reason + ", " + cause);
-    if (!(cause instanceof VirtqueueException)) { // Not the guest's doing, so perhaps ours.
+    if (!isOfTheGuest(cause)) { // So perhaps ours.
       cause.printStackTrace();
     }
   }
@@ -550,9 +571,15 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
         return;
       }
       change.run();
-      page.replaceConfig(config());
+      replaceConfig();
       signalConfigurationChange();
     }
+  }
+
+  /** Without the lock: a vCPU that resets the device holds it, and waits for the caller. */
+  @Override
+  public void showConfig() {
+    replaceConfig();
   }
 
   private void signalConfigurationChange() {

@@ -682,6 +682,19 @@ class MmioTransportTest {
       assertNotEquals(0, driver.read(Register.CONFIG_GENERATION));
     }
 
+    @Test
+    void whatARequestHasChangedIsShownAndInterruptsNobody() {
+      driver.initialize(0);
+      int before = driver.read(Register.CONFIG_GENERATION);
+      device.config[0] = 99;
+      assertEquals(1, transport.read(Register.CONFIG, 1));
+      transport.showConfig();
+      assertNotEquals(before, driver.read(Register.CONFIG_GENERATION));
+      assertEquals(99, transport.read(Register.CONFIG, 1));
+      assertEquals(0, driver.read(Register.INTERRUPT_STATUS));
+      assertFalse(interrupt.drain());
+    }
+
     /** What section 2.5.1 is for: values of two generations cannot be mixed up unnoticed. */
     @Test
     void isNeverTornWithinAGeneration() throws InterruptedException {
