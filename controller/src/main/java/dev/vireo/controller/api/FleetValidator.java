@@ -45,6 +45,11 @@ final class FleetValidator {
         spec.getMemoryMib() > most,
         "spec.memory_mib",
         "is %d; the largest known node has %d MiB in all.".formatted(spec.getMemoryMib(), most));
+    violations.invalidIf(
+        spec.getMemoryMib() <= most && SchedulerTerms.memoryMib(spec) > most,
+        "spec.memory_hotplug.maximum_mib",
+        "makes %d MiB with memory_mib; the largest known node has %d MiB in all."
+            .formatted(SchedulerTerms.memoryMib(spec), most));
   }
 
   private static void validateVcpus(

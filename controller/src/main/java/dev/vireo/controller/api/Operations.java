@@ -19,7 +19,6 @@ import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.MicroVm;
-import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.ResourceMeta;
@@ -146,10 +145,11 @@ final class Operations {
     return resize(
         request.getName(),
         request.getEtag(),
-        microVm -> {
-          checkSizes(microVm.microVm().getSpec(), request);
-          return Lifecycle.resized(microVm.record(), request, time.now());
-        });
+        microVm ->
+            Lifecycle.resized(
+                microVm.record(),
+                MemorySizes.resized(microVm.microVm().getSpec(), request),
+                time.now()));
   }
 
   /** Changes a console's size in the spec. */
@@ -185,19 +185,6 @@ final class Operations {
         "resize microvm=%s uid=%s generation=%d",
         name, uid, resized.microVm().getMeta().getGeneration());
     return resized.microVm();
-  }
-
-  private static void checkSizes(MicroVmSpec spec, ResizeMemoryRequest request) {
-    Violations violations = new Violations();
-    if (!request.hasBalloonTargetMib()) {
-      violations.required("balloon_target_mib");
-    } else if (!spec.hasBalloon()) {
-      violations.invalid("balloon_target_mib", "is for a microVM that has a balloon.");
-    } else {
-      BalloonValidator.validateTarget(
-          "balloon_target_mib", request.getBalloonTargetMib(), spec.getMemoryMib(), violations);
-    }
-    violations.throwIfAny();
   }
 
   private MicroVmRecord steered(StoredMicroVm microVm, Steering steering) {

@@ -76,6 +76,9 @@ final class SpecValidator {
     if (spec.hasBalloon()) {
       BalloonValidator.validate(spec.getBalloon(), spec.getMemoryMib(), violations);
     }
+    if (spec.hasMemoryHotplug()) {
+      MemoryHotplugValidator.validate(spec.getMemoryHotplug(), violations);
+    }
     if (spec.hasVirtioConsole()) {
       ConsoleValidator.validate(spec.getVirtioConsole(), violations);
     }
@@ -198,6 +201,9 @@ final class SpecValidator {
     }
     if (spec.hasVirtioConsole()) {
       ids.add("console");
+    }
+    if (spec.hasMemoryHotplug()) {
+      ids.add("memory");
     }
     return ids;
   }

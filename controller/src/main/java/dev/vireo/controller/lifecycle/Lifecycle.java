@@ -16,7 +16,6 @@ import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
-import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.worker.v1.MicroVmReport;
@@ -268,13 +267,20 @@ public final class Lifecycle {
     return finish(record.toBuilder(), microVm, stateAfter(microVm.build(), state), now);
   }
 
-  /** A client's wish for other sizes of memory, which the spec's devices allow for. */
-  public static MicroVmRecord resized(MicroVmRecord record, ResizeMemoryRequest wish, Instant now) {
-    MicroVmSpec.Builder spec = record.getMicrovm().getSpec().toBuilder();
-    if (wish.hasBalloonTargetMib()) {
-      spec.getBalloonBuilder().setTargetMib(wish.getBalloonTargetMib());
-    }
-    return withSpec(record, spec.build(), now);
+  /**
+   * A client's wish for other sizes of memory, which the spec's devices allow for.
+   *
+   * @param spec with them; the same generation if nothing is different
+   */
+  public static MicroVmRecord resized(MicroVmRecord record, MicroVmSpec spec, Instant now) {
+    MicroVm before = record.getMicrovm();
+    return spec.equals(before.getSpec())
+        ? record
+        : finish(
+            record.toBuilder(),
+            withGeneration(before).setSpec(spec),
+            before.getStatus().getState(),
+            now);
   }
 
   /**
@@ -286,19 +292,7 @@ public final class Lifecycle {
       MicroVmRecord record, int port, ConsoleSize size, Instant now) {
     MicroVmSpec.Builder spec = record.getMicrovm().getSpec().toBuilder();
     spec.getVirtioConsoleBuilder().getPortsBuilder(port).setSize(size);
-    return withSpec(record, spec.build(), now);
-  }
-
-  /** The same generation if nothing is different. */
-  private static MicroVmRecord withSpec(MicroVmRecord record, MicroVmSpec spec, Instant now) {
-    MicroVm before = record.getMicrovm();
-    return spec.equals(before.getSpec())
-        ? record
-        : finish(
-            record.toBuilder(),
-            withGeneration(before).setSpec(spec),
-            before.getStatus().getState(),
-            now);
+    return resized(record, spec.build(), now);
   }
 
   /** A microVM that has ended shall run again, where its disks are, or, never placed, anywhere. */

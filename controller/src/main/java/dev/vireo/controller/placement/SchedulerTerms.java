@@ -32,12 +32,17 @@ public final class SchedulerTerms {
     return new Request(
         architecture(spec.getArchitecture()),
         spec.getVcpus(),
-        spec.getMemoryMib(),
+        memoryMib(spec),
         kernel(spec.getBoot().getKernel()),
         announcement(spec.getBoot().getAnnouncement()),
         backEnds(spec),
         spec.getPlacement().getNodeSelectorMap(),
         avoid);
+  }
+
+  /** What a microVM may come to have: what a node must have for it. */
+  public static long memoryMib(MicroVmSpec spec) {
+    return spec.getMemoryMib() + spec.getMemoryHotplug().getMaximumMib();
   }
 
   /** What a node must serve, as the device catalogue names it. */
@@ -61,6 +66,9 @@ public final class SchedulerTerms {
     }
     if (spec.hasVirtioConsole()) {
       needed.add(BackEnd.CONSOLE_UNIX.qualifiedName());
+    }
+    if (spec.hasMemoryHotplug()) {
+      needed.add(BackEnd.MEM_HOST.qualifiedName());
     }
     return needed;
   }

@@ -97,6 +97,72 @@ final class ResizeMemoryTest extends ControllerTest {
     assertRefused(ErrorReason.FIELD_INVALID, () -> resize(target(1).setName(name("plain"))));
   }
 
+  private static ResizeMemoryRequest.Builder size(long mib) {
+    return ResizeMemoryRequest.newBuilder().setName(name("vm")).setSizeMib(mib);
+  }
+
+  /** Of 64 MiB, and 128 MiB more that can be plugged in blocks of 4. */
+  private void createElastic(boolean withBalloon) {
+    var hello = FakeWorker.hello("a");
+    hello.getCapabilitiesBuilder().addBackEnds("balloon/host").addBackEnds("mem/host");
+    controller.join(hello);
+    CreateMicroVmRequest.Builder request = probe("vm").toBuilder();
+    var spec = request.getMicrovmBuilder().getSpecBuilder().setMemoryMib(64);
+    spec.getMemoryHotplugBuilder().setMaximumMib(128).setBlockMib(4);
+    if (withBalloon) {
+      spec.getBalloonBuilder().setTargetMib(16);
+    }
+    create(request.build());
+  }
+
+  private void assertSizes(MicroVm microVm, long plugged, long givenBack) {
+    assertEquals(plugged, microVm.getSpec().getMemoryHotplug().getSizeMib());
+    assertEquals(givenBack, microVm.getSpec().getBalloon().getTargetMib());
+    assertEquals(64, microVm.getSpec().getMemoryMib());
+  }
+
+  @Test
+  void whatIsBeyondTheSpecsMemoryIsPluggedAndWhatIsMissingIsInTheBalloon() {
+    createElastic(true);
+    assertSizes(resize(size(192)), 128, 0);
+    assertSizes(resize(size(68)), 4, 0);
+    assertSizes(resize(size(64)), 0, 0);
+    assertSizes(resize(size(63)), 0, 1);
+    assertSizes(resize(size(16)), 0, 48);
+    assertSizes(resize(size(100)), 36, 0);
+    // By itself the balloon leaves what is plugged alone.
+    assertSizes(resize(target(7)), 36, 7);
+  }
+
+  @Test
+  void aSizeThatTheSpecDoesNotAllowForIsRefused() {
+    createElastic(true);
+    for (long mib : new long[] {196, 66, 15, 0, -1, Long.MIN_VALUE, Long.MAX_VALUE}) {
+      assertRefused(ErrorReason.FIELD_INVALID, () -> resize(size(mib)));
+    }
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(size(64).setBalloonTargetMib(0)));
+    assertSizes(get("vm"), 0, 16);
+  }
+
+  @Test
+  void withoutABalloonAGuestKeepsTheSpecsMemory() {
+    createElastic(false);
+    assertSizes(resize(size(128)), 64, 0);
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(size(63)));
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(target(1)));
+    assertSizes(resize(size(64)), 0, 0);
+  }
+
+  @Test
+  void withoutPluggableMemoryAGuestHasTheSpecsMemoryAtMost() {
+    runningWithBalloon(joinWithBalloons());
+    long memory = get("vm").getSpec().getMemoryMib();
+    assertEquals(1, resize(size(memory - 1)).getSpec().getBalloon().getTargetMib());
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(size(memory + 2)));
+    create(probe("plain"));
+    assertRefused(ErrorReason.FIELD_INVALID, () -> resize(size(memory).setName(name("plain"))));
+  }
+
   @Test
   void whatIsBeingDeletedKeepsItsSize() {
     runningWithBalloon(joinWithBalloons());

@@ -273,6 +273,47 @@ final class SpecValidatorTest {
     }
   }
 
+  private static Map<String, String> wrongHotplug(long maximum, int block, long size) {
+    return wrong(spec ->
+        spec.getMemoryHotplugBuilder().setMaximumMib(maximum).setBlockMib(block).setSizeMib(size));
+  }
+
+  @Test
+  void memoryHotplug() {
+    assertEquals(Map.of(), wrongHotplug(128, 0, 0));
+    assertEquals(Map.of(), wrongHotplug(128, 0, 2));
+    assertEquals(Map.of(), wrongHotplug(1 << 20, 2, 1 << 20));
+    assertEquals(Map.of(), wrongHotplug(2_048, 1_024, 1_024));
+    for (long maximum : new long[] {0, 64, 129, 192, (1 << 20) + 128, -128, Long.MIN_VALUE}) {
+      assertEquals(invalid("spec.memory_hotplug.maximum_mib"), wrongHotplug(maximum, 2, 0));
+    }
+    assertEquals(invalid("spec.memory_hotplug.maximum_mib"), wrongHotplug(1_152, 256, 0));
+    for (int block : new int[] {1, 3, 2_048, -2, Integer.MIN_VALUE}) {
+      assertEquals(invalid("spec.memory_hotplug.block_mib"), wrongHotplug(128, block, 0));
+    }
+    for (long size : new long[] {1, 130, -2}) {
+      assertEquals(invalid("spec.memory_hotplug.size_mib"), wrongHotplug(128, 2, size));
+    }
+    assertEquals(
+        Map.of(
+            "spec.memory_hotplug.maximum_mib", "FIELD_INVALID",
+            "spec.memory_hotplug.block_mib", "FIELD_INVALID",
+            "spec.memory_hotplug.size_mib", "FIELD_INVALID"),
+        wrongHotplug(100, 7, 200));
+    assertEquals(
+        Map.of(),
+        wrong(spec ->
+            spec.setMemoryBacking(MemoryBacking.MEMORY_HUGE_PAGES)
+                .getMemoryHotplugBuilder()
+                .setMaximumMib(128)));
+    assertEquals(
+        invalid("spec.disks[0].id"),
+        wrong(spec -> {
+          spec.getMemoryHotplugBuilder().setMaximumMib(128);
+          spec.addDisksBuilder().setId("memory").setSource("/data");
+        }));
+  }
+
   private static Duration seconds(long seconds, int nanos) {
     return Duration.newBuilder().setSeconds(seconds).setNanos(nanos).build();
   }

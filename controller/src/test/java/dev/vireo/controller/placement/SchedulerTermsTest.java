@@ -25,6 +25,18 @@ class SchedulerTermsTest {
     spec.getVirtioConsoleBuilder();
     assertEquals(
         Set.of("blk/file", "net/tap", "vsock/unix", "rng/host", "console/unix"), backEnds(spec));
+    spec.getMemoryHotplugBuilder();
+    assertEquals(
+        Set.of("blk/file", "net/tap", "vsock/unix", "rng/host", "console/unix", "mem/host"),
+        backEnds(spec));
+  }
+
+  @Test
+  void aSpecTakesWhatItMayComeToHave() {
+    MicroVmSpec.Builder spec = MicroVmSpec.newBuilder().setMemoryMib(256);
+    assertEquals(256, SchedulerTerms.demand(spec.build()).memoryMib());
+    spec.getMemoryHotplugBuilder().setMaximumMib(1_024).setSizeMib(128);
+    assertEquals(1_280, SchedulerTerms.demand(spec.build()).memoryMib());
   }
 
   private static Set<String> backEnds(MicroVmSpec.Builder spec) {

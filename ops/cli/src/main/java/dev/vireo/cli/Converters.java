@@ -4,6 +4,7 @@ import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.MemoryHotplug;
 import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.RateLimit;
 import dev.vireo.proto.v1.TokenBucket;
@@ -138,6 +139,35 @@ final class Converters {
         throw new TypeConversionException(
             "'%s' is no property of a balloon; write %s".formatted(property, LABEL));
       }
+    }
+  }
+
+  /** {@code MAXIMUM[,size=SIZE][,block=SIZE]}. */
+  static final class MemoryHotplugForm implements ITypeConverter<MemoryHotplug> {
+    static final String LABEL = "MAXIMUM[,size=SIZE][,block=SIZE]";
+
+    private static final String SIZE = "size=";
+    private static final String BLOCK = "block=";
+
+    @Override
+    public MemoryHotplug convert(String text) {
+      String[] parts = text.split(",", -1);
+      Memory memory = new Memory();
+      MemoryHotplug.Builder hotplug =
+          MemoryHotplug.newBuilder().setMaximumMib(memory.convert(parts[0]));
+      for (int i = 1; i < parts.length; i++) {
+        if (parts[i].startsWith(SIZE)) {
+          hotplug.setSizeMib(memory.convert(parts[i].substring(SIZE.length())));
+        } else if (parts[i].startsWith(BLOCK)) {
+          long block = memory.convert(parts[i].substring(BLOCK.length()));
+          // What is too large for the field is too large for the server as well.
+          hotplug.setBlockMib((int) Math.min(block, Integer.MAX_VALUE));
+        } else {
+          throw new TypeConversionException(
+              "'%s' is no property of pluggable memory; write %s".formatted(parts[i], LABEL));
+        }
+      }
+      return hotplug.build();
     }
   }
 

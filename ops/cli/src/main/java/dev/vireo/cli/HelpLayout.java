@@ -37,6 +37,7 @@ final class HelpLayout {
                   "start",
                   "pause",
                   "resume",
+                  "memory",
                   "balloon",
                   "resize-console",
                   "delete")),

@@ -62,6 +62,7 @@ public final class Main implements Runnable {
     for (SteerCommand.Verb verb : SteerCommand.Verb.values()) {
       root.addSubcommand(Text.lower(verb), steer(environment, verb));
     }
+    root.addSubcommand(new MemoryCommand(environment));
     root.addSubcommand(new BalloonCommand(environment));
     root.addSubcommand(new ResizeConsoleCommand(environment));
     root.addSubcommand(new DeleteCommand(environment));

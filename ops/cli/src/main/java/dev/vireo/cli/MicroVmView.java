@@ -56,7 +56,7 @@ public final class MicroVmView {
         Text.orDash(Api.id(status.getNode())),
         Text.orDash(spec.getBoot().getKernel()),
         spec.getVcpus(),
-        Text.mebibytes(spec.getMemoryMib()),
+        memory(spec),
         Text.age(vm.getMeta().getCreateTime(), now)
       };
       Object[] rest =
@@ -72,6 +72,13 @@ public final class MicroVmView {
       table.add(concat(common, rest));
     }
     table.print(out);
+  }
+
+  /** What it was run with, and what is to be plugged besides. */
+  private static String memory(MicroVmSpec spec) {
+    long plugged = spec.getMemoryHotplug().getSizeMib();
+    String own = Text.mebibytes(spec.getMemoryMib());
+    return plugged == 0 ? own : own + " + " + Text.mebibytes(plugged);
   }
 
   /** {@code get}. */
@@ -102,10 +109,7 @@ public final class MicroVmView {
         out,
         "machine",
         "%s, %d vCPU, %s"
-            .formatted(
-                Text.lower(spec.getArchitecture()),
-                spec.getVcpus(),
-                Text.mebibytes(spec.getMemoryMib())));
+            .formatted(Text.lower(spec.getArchitecture()), spec.getVcpus(), memory(spec)));
     field(out, "boot", boot(spec.getBoot()));
     for (Disk disk : spec.getDisksList()) {
       field(out, "disk", disk(disk));

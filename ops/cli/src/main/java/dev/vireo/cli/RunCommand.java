@@ -11,6 +11,7 @@ import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Entropy;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MemoryBacking;
+import dev.vireo.proto.v1.MemoryHotplug;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
@@ -247,6 +248,16 @@ final class RunCommand implements Callable<Integer> {
   private @Nullable Balloon balloon;
 
   @Option(
+      names = "--memory-hotplug",
+      paramLabel = Converters.MemoryHotplugForm.LABEL,
+      converter = Converters.MemoryHotplugForm.class,
+      description =
+          "Memory beyond --memory, up to MAXIMUM, that the guest can be given while it runs, which"
+              + " 'vireo memory' does; with size= it has some from the start. The node keeps all of"
+              + " it free.")
+  private @Nullable MemoryHotplug memoryHotplug;
+
+  @Option(
       names = "--console-port",
       paramLabel = Converters.ConsolePortForm.LABEL,
       converter = Converters.ConsolePortForm.class,
@@ -458,6 +469,9 @@ final class RunCommand implements Callable<Integer> {
     }
     if (balloon != null) {
       spec.setBalloon(balloon);
+    }
+    if (memoryHotplug != null) {
+      spec.setMemoryHotplug(memoryHotplug);
     }
     if (!consolePorts.isEmpty()) {
       spec.setVirtioConsole(VirtioConsole.newBuilder().addAllPorts(consolePorts));

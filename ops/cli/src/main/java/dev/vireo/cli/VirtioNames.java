@@ -65,6 +65,10 @@ final class VirtioNames {
           4, "PAGE_POISON",
           5, "PAGE_REPORTING");
 
+  /** Memory device feature bits, section 5.15.3. */
+  private static final Map<Integer, String> MEMORY_FEATURES =
+      Map.of(0, "ACPI_PXM", 1, "UNPLUGGED_INACCESSIBLE");
+
   /** Console device feature bits, section 5.3.3. */
   private static final Map<Integer, String> CONSOLE_FEATURES =
       Map.of(0, "SIZE", 1, "MULTIPORT", 2, "EMERG_WRITE");
@@ -89,6 +93,7 @@ final class VirtioNames {
           case "net" -> NETWORK_FEATURES;
           case "balloon" -> BALLOON_FEATURES;
           case "console" -> CONSOLE_FEATURES;
+          case "mem" -> MEMORY_FEATURES;
           default -> Map.of();
         });
     List<String> set = new ArrayList<>();

@@ -317,10 +317,18 @@ final class FakeController implements AutoCloseable {
           observer,
           () -> {
             MicroVm.Builder changed = find(request.getName()).toBuilder();
-            changed
-                .getSpecBuilder()
-                .getBalloonBuilder()
-                .setTargetMib(request.getBalloonTargetMib());
+            if (request.hasBalloonTargetMib()) {
+              changed
+                  .getSpecBuilder()
+                  .getBalloonBuilder()
+                  .setTargetMib(request.getBalloonTargetMib());
+            }
+            if (request.hasSizeMib()) {
+              changed
+                  .getSpecBuilder()
+                  .getMemoryHotplugBuilder()
+                  .setSizeMib(request.getSizeMib() - changed.getSpec().getMemoryMib());
+            }
             return put(changed.build());
           });
     }

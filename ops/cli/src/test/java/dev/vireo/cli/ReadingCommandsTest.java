@@ -145,6 +145,20 @@ class ReadingCommandsTest {
   }
 
   @Test
+  void changesAGuestsMemory() {
+    controller.put(running(WEB));
+
+    assertEquals(ExitCode.OK, cli.run("memory", "web-1", "--size", "1G"));
+
+    assertTrue(
+        cli.out().endsWith(", is to have 1024 MiB: 256, 768 plugged, 0 given back\n"), cli.out());
+    assertEquals(ExitCode.OK, cli.run("get", "web-1"));
+    assertTrue(cli.out().contains("256 MiB + 768 MiB"), cli.out());
+    assertEquals(ExitCode.USAGE, cli.run("memory", "web-1"));
+    assertEquals(ExitCode.USAGE, cli.run("memory", "web-1", "--size", "much"));
+  }
+
+  @Test
   void inspectsWhatIsTrueOfADeviceNow() {
     controller.put(running(WEB));
     controller.inspection(

@@ -15,6 +15,7 @@ import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MemoryBacking;
+import dev.vireo.proto.v1.MemoryHotplug;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Network;
@@ -59,6 +60,7 @@ class RunCommandTest {
                 .split(" "),
             "--disk fast=/srv/a,b,direct,queues=4,rate=10M,iops=500,back-end=blk/file,ro"
                 .split(" "),
+            "--memory-hotplug 4G,size=512,block=128M".split(" "),
             "--console-port hvc0,console=132x43 --console-port log,console".split(" "),
             "--console-port org.example.agent".split(" "),
             "--net id=lan,tap=tap0,mac=02:00:00:00:00:01,queues=2,mtu=1400,rx=10M,tx=500"
@@ -119,6 +121,9 @@ class RunCommandTest {
             .build(),
         spec.getBalloon());
     assertEquals(
+        MemoryHotplug.newBuilder().setMaximumMib(4096).setSizeMib(512).setBlockMib(128).build(),
+        spec.getMemoryHotplug());
+    assertEquals(
         List.of(
             ConsolePort.newBuilder()
                 .setName("hvc0")
@@ -160,6 +165,13 @@ class RunCommandTest {
   @ValueSource(strings = {"", "reporting", "64M,", "64M,oom", "64M,statistics=", "1T"})
   void refusesBalloonsThatItDoesNotUnderstand(String balloon) {
     assertEquals(ExitCode.USAGE, cli.run("run", "--balloon", balloon));
+    assertEquals(List.of(), controller.creates);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "size=1G", "4G,", "4G,2G", "4G,size=", "4G,block=2K", "4T"})
+  void refusesPluggableMemoryThatItDoesNotUnderstand(String hotplug) {
+    assertEquals(ExitCode.USAGE, cli.run("run", "--memory-hotplug", hotplug));
     assertEquals(List.of(), controller.creates);
   }
 

@@ -29,6 +29,7 @@ final class Debian12Recipe implements ImageRecipe {
           "virtio_net",
           "virtio_rng",
           "virtio_balloon",
+          "virtio_mem",
           "vmw_vsock_virtio_transport",
           "evdev");
 

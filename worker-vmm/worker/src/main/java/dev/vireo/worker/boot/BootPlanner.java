@@ -17,6 +17,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.catalog.CommandLineAnnouncement;
+import dev.vireo.catalog.HotplugMemory;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.images.DeviceAnnouncement;
 import dev.vireo.images.GuestImage;
@@ -32,6 +33,7 @@ import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.MemoryHotplug;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
@@ -56,6 +58,13 @@ public final class BootPlanner {
   private static final long MIB = 1 << 20;
   private static final int SECTOR_BYTES = 512;
   private static final int MAX_COMMAND_LINE_BYTES = 2047;
+
+  /**
+   * Linux takes memory that is plugged into use by itself, as memory that can be unplugged again:
+   * up to three times as much as it has for other purposes.
+   */
+  private static final String HOTPLUG_ARGUMENTS =
+      "memhp_default_state=online memory_hotplug.online_policy=auto-movable";
 
   /** For kernels that come without an image's own arguments. */
   private static final String FILE_KERNEL_ARGUMENTS = "console=ttyS0 panic=-1";
@@ -159,6 +168,13 @@ public final class BootPlanner {
           "spec.memory_mib",
           "%s MiB: this node has %d MiB for guests"
               .formatted(Long.toUnsignedString(spec.getMemoryMib()), capacity.getMemoryMib()));
+    }
+    if (OpenMemory.mostMib(spec) > capacity.getMemoryMib()) {
+      throw new RejectedException(
+          NODE_RESOURCES_EXHAUSTED,
+          "spec.memory_hotplug.maximum_mib",
+          "%d MiB with memory_mib: this node has %d MiB for guests"
+              .formatted(OpenMemory.mostMib(spec), capacity.getMemoryMib()));
     }
   }
 
@@ -335,6 +351,9 @@ public final class BootPlanner {
     if (spec.hasVirtioConsole()) {
       devices.add(new OpenDevice.Console(spec.getVirtioConsole(), List.of()));
     }
+    if (spec.hasMemoryHotplug()) {
+      devices.add(memory(spec.getMemoryHotplug()));
+    }
     return List.copyOf(devices);
   }
 
@@ -348,6 +367,13 @@ public final class BootPlanner {
         interval,
         balloon.getDeflateOnOom(),
         balloon.getFreePageReporting());
+  }
+
+  private static OpenDevice.Memory memory(MemoryHotplug hotplug) {
+    return new OpenDevice.Memory(
+        hotplug.getMaximumMib() * MIB,
+        HotplugMemory.blockMib(hotplug.getBlockMib()) * MIB,
+        hotplug.getSizeMib() * MIB);
   }
 
   private static OpenDevice.Disk openDisk(Disk disk, String field, Source source, List<Fd> opened)
@@ -422,7 +448,8 @@ public final class BootPlanner {
       MicroVmSpec spec, Source source, AnnouncementMode announcement, int devices)
       throws RejectedException {
     String own = source.image.map(GuestImage::commandLine).orElse(FILE_KERNEL_ARGUMENTS);
-    String line = join(own, spec.getBoot().getCommandLine().strip());
+    String usual = spec.hasMemoryHotplug() ? join(own, HOTPLUG_ARGUMENTS) : own;
+    String line = join(usual, spec.getBoot().getCommandLine().strip());
     String whole =
         announcement == AnnouncementMode.ANNOUNCE_CMDLINE
             ? join(line, CommandLineAnnouncement.of(MmioPlan.X86_64.first(devices)))

@@ -14,6 +14,7 @@ import dev.vireo.proto.vmm.v1.ConsolePort;
 import dev.vireo.proto.vmm.v1.Device;
 import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.EntropyDevice;
+import dev.vireo.proto.vmm.v1.MemoryDevice;
 import dev.vireo.proto.vmm.v1.NetDevice;
 import dev.vireo.proto.vmm.v1.RateLimit;
 import dev.vireo.proto.vmm.v1.VsockDevice;
@@ -232,6 +233,27 @@ public sealed interface OpenDevice extends AutoCloseable {
                   .setStatisticsIntervalMs((int) statisticsInterval.toMillis())
                   .setDeflateOnOom(deflateOnOom)
                   .setFreePageReporting(freePageReporting));
+    }
+  }
+
+  /**
+   * Memory that the guest can be given while it runs, for which the VMM needs nothing more open.
+   */
+  record Memory(long maximumBytes, long blockBytes, long requestedBytes) implements OpenDevice {
+    @Override
+    public String id() {
+      return "memory";
+    }
+
+    @Override
+    public Device.Builder order(String microVmUid, List<Fd> descriptors) {
+      return Device.newBuilder()
+          .setId(id())
+          .setMemory(
+              MemoryDevice.newBuilder()
+                  .setMaximumBytes(maximumBytes)
+                  .setBlockBytes(blockBytes)
+                  .setRequestedBytes(requestedBytes));
     }
   }
 

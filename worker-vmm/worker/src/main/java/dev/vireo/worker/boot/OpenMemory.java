@@ -11,9 +11,10 @@ import dev.vireo.worker.node.ProcFiles;
 import java.util.Optional;
 
 /**
- * A guest's memory. A file of it has no name anywhere: the last process that has it open or mapped
- * takes it along, however that ends.
+ * A guest's memory, and what can be plugged, which comes after it in a file. A file of it has no
+ * name anywhere: the last process that has it open or mapped takes it along, however that ends.
  *
+ * @param bytes that the guest has from the beginning
  * @param file empty: the VMM takes memory of its own
  * @param pageBytes of the file's pages
  */
@@ -26,18 +27,24 @@ public record OpenMemory(long bytes, Optional<Fd> file, long pageBytes) implemen
   /** Memory as a spec wants it. */
   static OpenMemory open(MicroVmSpec spec) throws RejectedException {
     long bytes = spec.getMemoryMib() * MIB;
+    long most = mostMib(spec) * MIB;
     return switch (spec.getMemoryBacking()) {
       case MEMORY_BACKING_UNSPECIFIED, MEMORY_ANONYMOUS -> ofTheVmm(bytes);
       case MEMORY_SHARED ->
-          new OpenMemory(bytes, Optional.of(Fd.sealedMemory("guest", bytes)), PAGE_BYTES);
+          new OpenMemory(bytes, Optional.of(Fd.sealedMemory("guest", most)), PAGE_BYTES);
       case MEMORY_HUGE_PAGES ->
-          new OpenMemory(bytes, Optional.of(hugePages(bytes)), HUGE_PAGE_BYTES);
+          new OpenMemory(bytes, Optional.of(hugePages(bytes, most)), HUGE_PAGE_BYTES);
       case UNRECOGNIZED ->
           throw new RejectedException(
               FIELD_UNSUPPORTED,
               FIELD,
               "this node's worker does not know backing " + spec.getMemoryBackingValue());
     };
+  }
+
+  /** What the guest may come to have, in MiB: what the node must have for it. */
+  public static long mostMib(MicroVmSpec spec) {
+    return spec.getMemoryMib() + spec.getMemoryHotplug().getMaximumMib();
   }
 
   /** Memory that needs no file. */
@@ -47,11 +54,11 @@ public record OpenMemory(long bytes, Optional<Fd> file, long pageBytes) implemen
 
   /**
    * Reserved by mapping it once: a reservation is the file's and stays with it, so a guest never
-   * touches a page that is not to be had.
+   * touches a page that is not to be had. What is plugged the VMM takes when it is.
    */
-  private static Fd hugePages(long bytes) throws RejectedException {
+  private static Fd hugePages(long bytes, long most) throws RejectedException {
     try {
-      Fd file = Fd.sealedHugeMemory("guest", bytes);
+      Fd file = Fd.sealedHugeMemory("guest", most);
       try {
         MemoryMapping.shared(file, 0, bytes).close();
         return file;

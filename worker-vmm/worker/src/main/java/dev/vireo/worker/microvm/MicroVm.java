@@ -425,16 +425,26 @@ final class MicroVm {
 
   /** What the VMM has been asked for it is asked for once: if it refuses it will do so again. */
   private void resizeMemory(Run run) {
+    if (run.steering) {
+      return;
+    }
+    ResizeMemoryRequest.Builder sizes = ResizeMemoryRequest.newBuilder();
     long target = wanted.getSpec().getBalloon().getTargetMib() * MIB;
     if (run.status.hasBalloonTargetBytes()
         && run.status.getBalloonTargetBytes() != target
-        && run.askedBalloonBytes != target
-        && !run.steering) {
+        && run.askedBalloonBytes != target) {
       run.askedBalloonBytes = target;
-      steer(
-          run,
-          VmmRequest.newBuilder()
-              .setResizeMemory(ResizeMemoryRequest.newBuilder().setBalloonTargetBytes(target)));
+      sizes.setBalloonTargetBytes(target);
+    }
+    long plugged = wanted.getSpec().getMemoryHotplug().getSizeMib() * MIB;
+    if (run.status.hasHotplugRequestedBytes()
+        && run.status.getHotplugRequestedBytes() != plugged
+        && run.askedHotplugBytes != plugged) {
+      run.askedHotplugBytes = plugged;
+      sizes.setHotplugRequestedBytes(plugged);
+    }
+    if (sizes.hasBalloonTargetBytes() || sizes.hasHotplugRequestedBytes()) {
+      steer(run, VmmRequest.newBuilder().setResizeMemory(sizes));
     }
   }
 

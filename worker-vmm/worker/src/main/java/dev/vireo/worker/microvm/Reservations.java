@@ -3,6 +3,7 @@ package dev.vireo.worker.microvm;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.boot.RejectedException;
 import java.util.HashMap;
 import java.util.Map;
@@ -16,7 +17,7 @@ public final class Reservations {
 
   private record Share(long cpuMilli, long memoryMib) {
     static Share of(MicroVmSpec spec) {
-      return new Share(spec.getVcpus() * MILLI_PER_VCPU, spec.getMemoryMib());
+      return new Share(spec.getVcpus() * MILLI_PER_VCPU, OpenMemory.mostMib(spec));
     }
   }
 

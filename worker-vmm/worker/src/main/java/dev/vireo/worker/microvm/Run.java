@@ -34,6 +34,9 @@ final class Run {
   /** The balloon's size that was last asked for, in bytes; −1 before the first. */
   long askedBalloonBytes = -1;
 
+  /** What was last asked to be plugged, in bytes; −1 before the first. */
+  long askedHotplugBytes = -1;
+
   /**
    * What the VMM was last told of its consoles' sizes; null if that was an earlier worker's doing.
    */

@@ -300,6 +300,19 @@ class BootPlannerTest {
   }
 
   @Test
+  void hugePagesThatCanBePluggedAreNotReserved() throws Exception {
+    long free = ProcFiles.hugePagesFree();
+    assumeTrue(free >= 8, "this test needs 8 huge pages: sysctl -w vm.nr_hugepages=8");
+    MicroVmSpec.Builder spec =
+        spec("probe").setMemoryMib(16).setMemoryBacking(MemoryBacking.MEMORY_HUGE_PAGES);
+    spec.getMemoryHotplugBuilder().setMaximumMib(256);
+    try (BootFiles boot = planner.open(spec.build())) {
+      assertEquals(272 << 20, boot.memory().file().orElseThrow().size());
+      assertEquals(free - 8, ProcFiles.hugePagesFree());
+    }
+  }
+
+  @Test
   void refusesABackingOfMemoryThatItDoesNotKnow() {
     refused("FIELD_UNSUPPORTED", "spec.memory_backing", spec("probe").setMemoryBackingValue(99));
   }
@@ -355,6 +368,45 @@ class BootPlannerTest {
       assertTrue(device.getBalloon().getDeflateOnOom());
       assertFalse(device.getBalloon().getFreePageReporting());
     }
+  }
+
+  @Test
+  void pluggableMemoryIsAsTheSpecHasIt() throws Exception {
+    MicroVmSpec.Builder spec = spec("probe").setMemoryMib(16);
+    spec.getMemoryHotplugBuilder().setMaximumMib(128).setSizeMib(6);
+    spec.getBootBuilder().setCommandLine("mine");
+    try (BootFiles boot = planner.open(spec.build());
+        Fd other = Fd.open("/dev/null", Fd.O_RDWR)) {
+      var request = boot.orders("uid", other, other).request();
+      Device device = request.getDevices(0);
+      assertEquals("memory", device.getId());
+      assertEquals(128 << 20, device.getMemory().getMaximumBytes());
+      assertEquals(2 << 20, device.getMemory().getBlockBytes());
+      assertEquals(6 << 20, device.getMemory().getRequestedBytes());
+      assertEquals(16 << 20, request.getMemoryBytes());
+      // Linux takes it into use; whoever knows better has the last word.
+      assertEquals(
+          "memhp_default_state=online memory_hotplug.online_policy=auto-movable mine",
+          request.getKernel().getCommandLine());
+    }
+  }
+
+  @Test
+  void aFileHasRoomForWhatCanBePlugged() throws Exception {
+    MicroVmSpec.Builder spec =
+        spec("probe").setMemoryMib(16).setMemoryBacking(MemoryBacking.MEMORY_SHARED);
+    spec.getMemoryHotplugBuilder().setMaximumMib(128);
+    try (BootFiles boot = planner.open(spec.build())) {
+      assertEquals(16 << 20, boot.memory().bytes());
+      assertEquals(144 << 20, boot.memory().file().orElseThrow().size());
+    }
+  }
+
+  @Test
+  void refusesMoreThanTheNodeHasWithWhatCanBePlugged() {
+    MicroVmSpec.Builder spec = spec("probe");
+    spec.getMemoryHotplugBuilder().setMaximumMib(1 << 20);
+    refused("NODE_RESOURCES_EXHAUSTED", "spec.memory_hotplug.maximum_mib", spec);
   }
 
   @Test

@@ -392,6 +392,49 @@ class MicroVmTest {
     assertEquals(8, askedMib(vmm));
   }
 
+  private static MicroVmSpec.Builder hotplug(long sizeMib, long targetMib) {
+    MicroVmSpec.Builder spec = balloon(targetMib);
+    spec.getMemoryHotplugBuilder().setMaximumMib(128).setSizeMib(sizeMib);
+    return spec;
+  }
+
+  private static VmmStatus withHotplug(long pluggedMib, long balloonMib) {
+    return withBalloon(balloonMib).toBuilder().setHotplugRequestedBytes(pluggedMib << 20).build();
+  }
+
+  private static long askedToPlugMib(FakeVmm vmm) {
+    return vmm.lastRequest().getResizeMemory().getHotplugRequestedBytes() >> 20;
+  }
+
+  @Test
+  void whatIsPluggedFollowsItsSizeAndTheBalloonWithIt() {
+    FakeVmm vmm = running(hotplug(0, 16));
+    vmm.becomes(withHotplug(0, 16));
+    assertEquals(CREATE, vmm.lastRequest().getRequestCase(), "it is as it should be");
+    change(2, hotplug(64, 0));
+    assertEquals(64, askedToPlugMib(vmm));
+    assertTrue(vmm.lastRequest().getResizeMemory().hasBalloonTargetBytes());
+    assertEquals(0, askedMib(vmm));
+    vmm.becomes(withHotplug(64, 0));
+    vmm.answer(RESIZE_MEMORY);
+    change(3, hotplug(32, 0));
+    assertEquals(32, askedToPlugMib(vmm));
+    assertFalse(vmm.lastRequest().getResizeMemory().hasBalloonTargetBytes());
+    vmm.becomes(withHotplug(32, 0));
+    vmm.answer(RESIZE_MEMORY);
+    assertEquals(List.of(CREATE, RESIZE_MEMORY, RESIZE_MEMORY), vmm.asked());
+  }
+
+  @Test
+  void aVmmThatRefusesASizeIsNotAskedOverAndOver() {
+    FakeVmm vmm = running(hotplug(0, 0));
+    vmm.becomes(withHotplug(0, 0));
+    change(2, hotplug(64, 0));
+    vmm.answer(RESIZE_MEMORY);
+    vmm.becomes(withHotplug(0, 0).toBuilder().setConsoleReady(true).build());
+    assertEquals(List.of(CREATE, RESIZE_MEMORY), vmm.asked());
+  }
+
   @Test
   void aTargetThatChangedWhileTheWorkerWasAwayIsMadeTrueWhenItIsConfirmed() {
     running(balloon(0));
