@@ -33,6 +33,9 @@ public final class UnixSocketServer implements AutoCloseable {
   /** Streams do not end by themselves: with one open, a stop takes this long. */
   private static final long ANSWER_MILLIS = 500;
 
+  /** Half of what workers keep; also application.properties, for the port. */
+  private static final long LEAST_KEEP_ALIVE_SECONDS = 10;
+
   private final Path path;
   private final EventLoopGroup eventLoop;
   private final ExecutorService calls;
@@ -63,6 +66,7 @@ public final class UnixSocketServer implements AutoCloseable {
             .bossEventLoopGroup(eventLoop)
             .workerEventLoopGroup(eventLoop)
             .executor(calls)
+            .permitKeepAliveTime(LEAST_KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
             .addService(health.getHealthService())
             .addService(ProtoReflectionServiceV1.newInstance());
     services.forEach(builder::addService);

@@ -29,7 +29,10 @@ public final class NodeView {
       case NAME -> nodes.forEach(node -> out.println(node.getMeta().getName()));
       case TABLE, WIDE -> {
         if (nodes.isEmpty()) {
-          environment.err().println("No nodes. Start a worker here: vireo up");
+          environment
+              .err()
+              .println(
+                  "No nodes. Start a worker here: vireo up; without /dev/kvm: vireo node add --emulated");
         } else {
           new NodeView(environment.clock())
               .printList(nodes, format == OutputOptions.Format.WIDE, out);
