@@ -5,7 +5,8 @@ import java.util.StringJoiner;
 
 /**
  * The job of a node: the real worker, on the files of {@link NodeDisk}, dialing a controller on the
- * host's loopback.
+ * host's loopback. One that is killed is started again, as a service manager does: its microVMs go
+ * on meanwhile. One that ends by itself ends the node.
  *
  * @param controllerPort on the host
  * @param labels of the node
@@ -20,7 +21,7 @@ record NodeScript(String nodeId, int controllerPort, Map<String, String> labels)
 
   /** For the outer machine's shell. */
   String text() {
-    StringJoiner worker = new StringJoiner(" ", "exec ", "\n");
+    StringJoiner worker = new StringJoiner(" ");
     worker.add(WorkerProgram.command());
     // A VMM that starts takes the one CPU from the guest that was asked for: one in reserve is
     // enough.
@@ -31,9 +32,16 @@ record NodeScript(String nodeId, int controllerPort, Map<String, String> labels)
     return """
     export VIREO_CACHE_DIR=/job/%s VIREO_STATE_DIR=/var/lib/vireo
     cd /job/%s
+    until
+      %s
+      status=$?
+      [ $status -le 128 ]
+    do
+      echo "the worker was killed, status $status; starting it again"
+    done
+    exit $status
     """
-            .formatted(NodeDisk.CACHE, NodeDisk.WORKER)
-        + worker;
+        .formatted(NodeDisk.CACHE, NodeDisk.WORKER, worker);
   }
 
   private static String quoted(String text) {

@@ -1,10 +1,15 @@
 package dev.vireo.emulated;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The outer machine's shell gets the worker's arguments as they were given. */
 class NodeScriptTest {
@@ -20,7 +25,25 @@ class NodeScriptTest {
   void aLabelIsNeverCode() {
     String script = new NodeScript("n", 1, Map.of("owner", "o'neill; reboot")).text();
 
-    assertTrue(script.endsWith(" --label 'owner=o'\\''neill; reboot'\n"), script);
-    assertEquals(3, script.lines().count());
+    assertTrue(script.contains(" --label 'owner=o'\\''neill; reboot'\n"), script);
+    assertEquals(new NodeScript("n", 1, Map.of()).text().lines().count(), script.lines().count());
+  }
+
+  @Test
+  void aWorkerThatIsKilledIsStartedAgainAndOneThatEndsEndsTheNode(@TempDir Path directory)
+      throws Exception {
+    Path worker = directory.resolve("java");
+    Files.writeString(worker, "#!/bin/sh\n[ -e $0.ran ] && exit 3\n> $0.ran\nkill -9 $$\n");
+    Files.setPosixFilePermissions(worker, PosixFilePermissions.fromString("rwx------"));
+    ProcessBuilder shell =
+        new ProcessBuilder("sh", "-c", new NodeScript("n", 1, Map.of()).text())
+            .redirectErrorStream(true);
+    shell.environment().merge("PATH", directory.toString(), (path, first) -> first + ":" + path);
+
+    Process node = shell.start();
+    String said = new String(node.getInputStream().readAllBytes(), UTF_8);
+
+    assertEquals(3, node.waitFor(), said);
+    assertTrue(said.contains("the worker was killed, status 137; starting it again"), said);
   }
 }
