@@ -1,7 +1,6 @@
 package dev.vireo.worker.boot;
 
 import dev.vireo.linux.Fd;
-import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.ConsolePortStatus;
 import dev.vireo.proto.v1.VirtioConsole;
 import java.io.IOException;
@@ -9,7 +8,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The sockets of a microVM's console ports: {@code console-<port>} in its directory. */
+/**
+ * The sockets of a microVM's console ports: {@code console-0} and so on in its directory, in the
+ * order of the spec. Not by the ports' names: a socket's path is short.
+ */
 public record ConsoleSockets(Path microVmDirectory) {
   private static final String PREFIX = "console-";
 
@@ -19,19 +21,18 @@ public record ConsoleSockets(Path microVmDirectory) {
   /** Refuses paths with which the programs of others could do nothing. */
   public void checkLength(VirtioConsole console) throws RejectedException {
     for (int i = 0; i < console.getPortsCount(); i++) {
-      socket(console.getPorts(i).getName())
-          .checkLength("spec.virtio_console.ports[" + i + "].name", 0);
+      socket(i).checkLength("spec.virtio_console.ports[" + i + "]", 0);
     }
   }
 
   /** Which they are, for who wants to connect. */
   public List<ConsolePortStatus> status(VirtioConsole console) {
     List<ConsolePortStatus> ports = new ArrayList<>(console.getPortsCount());
-    for (ConsolePort port : console.getPortsList()) {
+    for (int i = 0; i < console.getPortsCount(); i++) {
       ports.add(
           ConsolePortStatus.newBuilder()
-              .setName(port.getName())
-              .setSocket(socket(port.getName()).path().toString())
+              .setName(console.getPorts(i).getName())
+              .setSocket(socket(i).path().toString())
               .build());
     }
     return ports;
@@ -45,8 +46,8 @@ public record ConsoleSockets(Path microVmDirectory) {
   List<Fd> listen(VirtioConsole console) throws IOException {
     List<Fd> listeners = new ArrayList<>(console.getPortsCount());
     try {
-      for (ConsolePort port : console.getPortsList()) {
-        listeners.add(socket(port.getName()).listen(BACKLOG));
+      for (int i = 0; i < console.getPortsCount(); i++) {
+        listeners.add(socket(i).listen(BACKLOG));
       }
       return List.copyOf(listeners);
     } catch (IOException | RuntimeException e) {
@@ -55,7 +56,7 @@ public record ConsoleSockets(Path microVmDirectory) {
     }
   }
 
-  private SocketFile socket(String port) {
-    return new SocketFile(microVmDirectory.resolve(PREFIX + port));
+  private SocketFile socket(int index) {
+    return new SocketFile(microVmDirectory.resolve(PREFIX + index));
   }
 }

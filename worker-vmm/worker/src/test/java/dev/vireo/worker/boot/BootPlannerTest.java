@@ -449,11 +449,10 @@ class BootPlannerTest {
         assertTrue(device.getPorts(0).getConsole());
         assertEquals(false, device.getPorts(1).getConsole());
         StreamSocket calls = new StreamSocket();
-        for (var port : device.getPortsList()) {
-          Fd listener = orders.descriptors().get(port.getListenerFd());
+        for (int i = 0; i < device.getPortsCount(); i++) {
+          Fd listener = orders.descriptors().get(device.getPorts(i).getListenerFd());
           assertEquals(-Errno.EAGAIN, calls.accept(listener), "it does not wait");
-          try (Fd client =
-                  StreamSocket.connect(own.resolve("console-" + port.getName()).toString());
+          try (Fd client = StreamSocket.connect(own.resolve("console-" + i).toString());
               Fd accepted = Fd.owning(calls.accept(listener))) {
             assertTrue(client.number() != accepted.number());
           }

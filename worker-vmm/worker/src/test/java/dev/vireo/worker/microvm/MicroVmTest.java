@@ -704,7 +704,7 @@ class MicroVmTest {
     assertEquals(
         List.of("hvc0", "agent"),
         last().getConsolePortsList().stream().map(ConsolePortStatus::getName).toList());
-    assertEquals(state.microVm(UID) + "/console-agent", last().getConsolePorts(1).getSocket());
+    assertEquals(state.microVm(UID) + "/console-1", last().getConsolePorts(1).getSocket());
   }
 
   @Test
@@ -714,7 +714,7 @@ class MicroVmTest {
         new MicroVms(deep, launcher, new Reservations(CAPACITY), time, Runnable::run, reports::add);
     microVms.change(upsert("uid-2", 1, 1, consoles(0)));
     assertEquals("SOCKET_PATH_TOO_LONG", last().getReason());
-    assertEquals("spec.virtio_console.ports[0].name", last().getField());
+    assertEquals("spec.virtio_console.ports[0]", last().getField());
     deep.close();
   }
 
