@@ -2,15 +2,12 @@ package dev.vireo.scheduler;
 
 /** Where a microVM goes, or why it goes nowhere now. */
 public sealed interface Decision {
-  /** Of all nodes, those that were refused, and why. */
-  Explanation explanation();
-
   /**
    * The best of the nodes that can take it.
    *
    * @param score 0 (worst) to 1
    */
-  record Placed(String nodeId, double score, Explanation explanation) implements Decision {}
+  record Placed(String nodeId, double score) implements Decision {}
 
   /** No node can take it now. */
   record Unplaceable(Explanation explanation) implements Decision {}

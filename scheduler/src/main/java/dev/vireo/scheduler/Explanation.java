@@ -1,48 +1,74 @@
 package dev.vireo.scheduler;
 
 import java.util.Comparator;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.SortedMap;
 import java.util.stream.Collectors;
 
 /**
- * Why a decision is what it is: of all nodes, each one that was refused with its reason.
+ * Why nodes are refused: each reason, and for how many of all nodes it is the first.
  *
  * @param nodes how many were looked at
- * @param refusals by node id
+ * @param reasons the commonest first
  */
-public record Explanation(int nodes, SortedMap<String, Refusal> refusals) {
+public record Explanation(int nodes, List<Reason> reasons) {
   /**
-   * One line for people, the commonest reason first: "0 of 3 nodes: 2 lack memory (need 512 MiB,
-   * free 96), 1 is arm64".
+   * Refusals of one {@link Refusal#group group}.
+   *
+   * @param refusal the least bad of them
+   * @param nodes how many they are
    */
+  public record Reason(Refusal refusal, int nodes) {
+    private Reason and(Reason other) {
+      return new Reason(
+          other.refusal.headroom() > refusal.headroom() ? other.refusal : refusal,
+          nodes + other.nodes);
+    }
+
+    private String phrase() {
+      return nodes + " " + refusal.phrase(nodes);
+    }
+  }
+
+  public Explanation {
+    reasons = List.copyOf(reasons);
+  }
+
+  /** How many nodes no reason speaks against. */
+  public int suitable() {
+    return nodes - reasons.stream().mapToInt(Reason::nodes).sum();
+  }
+
+  /** One line for people: "0 of 3 nodes: 2 lack memory (need 512 MiB, free 96), 1 is arm64". */
   public String summary() {
     if (nodes == 0) {
       return "no node has joined yet";
     }
-    String count =
-        "%d of %d %s".formatted(nodes - refusals.size(), nodes, nodes == 1 ? "node" : "nodes");
-    return refusals.isEmpty() ? count : count + ": " + phrases();
+    String count = "%d of %d %s".formatted(suitable(), nodes, nodes == 1 ? "node" : "nodes");
+    return reasons.isEmpty()
+        ? count
+        : count + reasons.stream().map(Reason::phrase).collect(Collectors.joining(", ", ": ", ""));
   }
 
-  private String phrases() {
-    Map<Object, Group> groups = new LinkedHashMap<>();
-    refusals
-        .values()
-        .forEach(
-            refusal -> groups.merge(refusal.group(), new Group(1, refusal), Group::leastBadOf));
-    return groups.values().stream()
-        .sorted(Comparator.comparingInt(Group::count).reversed())
-        .map(group -> group.count + " " + group.refusal.phrase(group.count))
-        .collect(Collectors.joining(", "));
-  }
+  /** Sums refusals up. */
+  static final class Builder {
+    private final Map<Object, Reason> byGroup = new HashMap<>();
 
-  private record Group(int count, Refusal refusal) {
-    Group leastBadOf(Group other) {
-      return new Group(
-          count + other.count,
-          other.refusal.headroom() > refusal.headroom() ? other.refusal : refusal);
+    void add(Refusal refusal, int nodes) {
+      if (nodes > 0) {
+        byGroup.merge(refusal.group(), new Reason(refusal, nodes), Reason::and);
+      }
+    }
+
+    /** Of reasons that are as common, the first by its words: the same whatever came first. */
+    Explanation build(int nodes) {
+      return new Explanation(
+          nodes,
+          byGroup.values().stream()
+              .sorted(
+                  Comparator.comparingInt(Reason::nodes).reversed().thenComparing(Reason::phrase))
+              .toList());
     }
   }
 }

@@ -6,57 +6,53 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/** One requirement that a node meets or refuses with a reason. */
+/**
+ * One requirement that nodes of a kind meet or refuse with a reason. What a single node has left,
+ * and whether it has just refused, is looked at after these ({@link Cluster}).
+ */
 @FunctionalInterface
 public interface Filter {
-  Optional<Refusal> refuse(Request request, Node node);
+  Optional<Refusal> refuse(Request request, NodeKind node);
 
   /**
-   * The standard ones. A node is told by its first refusal, so they go from what the node is, over
-   * what it can do, to what it has left.
+   * The standard ones. A node is told by its first refusal, so they go from what the node is to
+   * what it can do.
    */
   List<Filter> STANDARD =
       List.of(
           Filter::health,
           Filter::cordon,
-          Filter::justRefused,
           Filter::selector,
           Filter::architecture,
           Filter::image,
           Filter::guestKind,
           Filter::announcement,
           Filter::backEnds,
-          Filter::vcpus,
-          Filter::cpu,
-          Filter::memory);
+          Filter::vcpus);
 
-  private static Optional<Refusal> health(Request request, Node node) {
+  private static Optional<Refusal> health(Request request, NodeKind node) {
     return refuseIf(!node.ready(), new Refusal.NotReady());
   }
 
-  private static Optional<Refusal> cordon(Request request, Node node) {
+  private static Optional<Refusal> cordon(Request request, NodeKind node) {
     return refuseIf(node.cordoned(), new Refusal.Cordoned());
   }
 
-  private static Optional<Refusal> justRefused(Request request, Node node) {
-    return refuseIf(request.avoid().contains(node.id()), new Refusal.JustRefused());
-  }
-
-  private static Optional<Refusal> selector(Request request, Node node) {
+  private static Optional<Refusal> selector(Request request, NodeKind node) {
     return request.nodeSelector().entrySet().stream()
         .filter(label -> !label.getValue().equals(node.labels().get(label.getKey())))
         .min(Map.Entry.comparingByKey())
         .map(label -> new Refusal.LabelMissing(label.getKey(), label.getValue()));
   }
 
-  private static Optional<Refusal> architecture(Request request, Node node) {
+  private static Optional<Refusal> architecture(Request request, NodeKind node) {
     return refuseIf(
         request.architecture().isPresent()
             && !request.architecture().get().equals(node.architecture()),
         new Refusal.OtherArchitecture(node.architecture()));
   }
 
-  private static Optional<Refusal> image(Request request, Node node) {
+  private static Optional<Refusal> image(Request request, NodeKind node) {
     if (!(request.kernel() instanceof Kernel.FromImage(String name))
         || bootableImage(request, node).isPresent()) {
       return Optional.empty();
@@ -73,13 +69,13 @@ public interface Filter {
             : new Refusal.ImageOfOtherArchitecture(name, architectures));
   }
 
-  private static Optional<Refusal> guestKind(Request request, Node node) {
+  private static Optional<Refusal> guestKind(Request request, NodeKind node) {
     return refuseIf(
         !node.runsLinuxGuests() && bootableImage(request, node).filter(Image::linux).isPresent(),
         new Refusal.NoLinuxGuests());
   }
 
-  private static Optional<Refusal> announcement(Request request, Node node) {
+  private static Optional<Refusal> announcement(Request request, NodeKind node) {
     Optional<Image> image = bootableImage(request, node);
     return request
         .announcement()
@@ -89,32 +85,20 @@ public interface Filter {
         .map(Refusal.AnnouncementMissing::new);
   }
 
-  private static Optional<Refusal> backEnds(Request request, Node node) {
+  private static Optional<Refusal> backEnds(Request request, NodeKind node) {
     return request.backEnds().stream()
         .filter(backEnd -> !node.backEnds().contains(backEnd))
         .min(String::compareTo)
         .map(Refusal.BackEndMissing::new);
   }
 
-  private static Optional<Refusal> vcpus(Request request, Node node) {
+  private static Optional<Refusal> vcpus(Request request, NodeKind node) {
     return refuseIf(
         request.vcpus() > node.maxVcpus(),
         new Refusal.TooManyVcpus(request.vcpus(), node.maxVcpus()));
   }
 
-  private static Optional<Refusal> cpu(Request request, Node node) {
-    long need = request.demand().cpuMilli();
-    long free = node.free().cpuMilli();
-    return refuseIf(need > free, new Refusal.LacksCpu(need, Math.max(0, free)));
-  }
-
-  private static Optional<Refusal> memory(Request request, Node node) {
-    long need = request.demand().memoryMib();
-    long free = node.free().memoryMib();
-    return refuseIf(need > free, new Refusal.LacksMemory(need, Math.max(0, free)));
-  }
-
-  private static Optional<Image> bootableImage(Request request, Node node) {
+  private static Optional<Image> bootableImage(Request request, NodeKind node) {
     return switch (request.kernel()) {
       case Kernel.FromFile _ -> Optional.empty();
       case Kernel.FromImage(String name) ->

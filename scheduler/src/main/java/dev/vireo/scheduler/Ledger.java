@@ -2,7 +2,7 @@ package dev.vireo.scheduler;
 
 import java.util.HashMap;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Optional;
 
 /**
  * What each node has been promised, one claim per microVM: made when a decision is taken, before it
@@ -51,9 +51,9 @@ public final class Ledger {
     return true;
   }
 
-  /** Whether the microVM claims exactly this. */
-  public boolean holds(String uid, String nodeId, Resources resources) {
-    return Objects.equals(claims.get(uid), new Claim(nodeId, resources));
+  /** The node on which a microVM has a claim. */
+  Optional<String> nodeOf(String uid) {
+    return Optional.ofNullable(claims.get(uid)).map(Claim::nodeId);
   }
 
   public Allocation allocation(String nodeId) {

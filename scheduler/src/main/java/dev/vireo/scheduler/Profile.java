@@ -23,20 +23,31 @@ public enum Profile {
   /** An emulated node comes after every other one: each of its instructions costs dozens. */
   private static final double EMULATED_FACTOR = 0.001;
 
-  /** 0 (worst) to 1, from the parts of CPU and memory in use once the microVM is placed. */
+  /**
+   * 0 (worst) to 1, from the parts of CPU and memory in use once the microVM is placed. Monotone in
+   * both, in the same direction.
+   */
   abstract double rank(double cpuUse, double memoryUse);
 
-  /** 0 (worst) to 1. */
-  double score(Request request, Node node) {
-    Resources used = node.allocated().plus(request.demand());
-    double cpuUse = part(used.cpuMilli(), node.capacity().cpuMilli());
-    double memoryUse = part(used.memoryMib(), node.capacity().memoryMib());
-    double balance = 1 - Math.abs(cpuUse - memoryUse);
-    double score = (1 - BALANCE_WEIGHT) * rank(cpuUse, memoryUse) + BALANCE_WEIGHT * balance;
-    return node.emulated() ? score * EMULATED_FACTOR : score;
+  /**
+   * 0 (worst) to 1.
+   *
+   * @param use of the node, once the microVM is placed
+   */
+  double score(Use use, NodeKind kind) {
+    double balance = 1 - Math.abs(use.cpu() - use.memory());
+    return weighted(rank(use.cpu(), use.memory()), balance, kind);
   }
 
-  private static double part(long used, long capacity) {
-    return capacity == 0 ? 1 : Math.clamp((double) used / capacity, 0.0, 1.0);
+  /** No node whose use is between these two, each in both parts, has a better score. */
+  double bestScore(Use least, Use most, NodeKind kind) {
+    double rank = Math.max(rank(least.cpu(), least.memory()), rank(most.cpu(), most.memory()));
+    double gap = Math.max(0, Math.max(least.cpu() - most.memory(), least.memory() - most.cpu()));
+    return weighted(rank, 1 - gap, kind);
+  }
+
+  private static double weighted(double rank, double balance, NodeKind kind) {
+    double score = (1 - BALANCE_WEIGHT) * rank + BALANCE_WEIGHT * balance;
+    return kind.emulated() ? score * EMULATED_FACTOR : score;
   }
 }

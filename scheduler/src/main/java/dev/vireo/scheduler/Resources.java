@@ -14,6 +14,11 @@ public record Resources(long cpuMilli, long memoryMib) {
         Math.addExact(cpuMilli, other.cpuMilli), Math.addExact(memoryMib, other.memoryMib));
   }
 
+  /** Whether that much holds this much, of each. */
+  public boolean fits(Resources capacity) {
+    return cpuMilli <= capacity.cpuMilli && memoryMib <= capacity.memoryMib;
+  }
+
   /** May be negative: a node's capacity can shrink below what it was promised. */
   public Resources minus(Resources other) {
     return new Resources(

@@ -1,15 +1,13 @@
 package dev.vireo.scheduler;
 
-import java.util.Collection;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.SortedMap;
-import java.util.TreeMap;
-import org.jspecify.annotations.Nullable;
+import java.util.Set;
 
 /**
- * Decides which node takes a microVM: of those that no {@link Filter} refuses, the one with the
- * best score; of equals, the first by id.
+ * Decides which node takes a microVM: of those that no {@link Filter} refuses and that have the
+ * room, the one with the best score; of equals, the first by id.
  */
 public final class Scheduler {
   private final List<Filter> filters;
@@ -26,42 +24,58 @@ public final class Scheduler {
   }
 
   /**
-   * Decides. Changes nothing: the caller reserves what was decided in its {@link Ledger} before it
-   * takes the next snapshot.
+   * Decides. Changes nothing: the caller {@link Cluster#reserve reserves} what was decided before
+   * the next decision.
    */
-  public Decision place(Request request, Collection<Node> nodes) {
-    SortedMap<String, Refusal> refusals = new TreeMap<>();
-    Candidate best = null;
-    for (Node node : nodes) {
-      Optional<Refusal> refusal = firstRefusal(request, node);
-      if (refusal.isPresent()) {
-        refusals.put(node.id(), refusal.get());
-      } else {
-        best = new Candidate(node.id(), profile.score(request, node)).orBetter(best);
+  public Decision place(Request request, Cluster cluster) {
+    List<Cell> suitable = new ArrayList<>();
+    for (Cell nodes : cluster.kinds()) {
+      if (firstRefusal(request, nodes.kind()).isEmpty()) {
+        suitable.add(nodes);
       }
     }
-    Explanation explanation = new Explanation(nodes.size(), refusals);
-    return best == null
-        ? new Decision.Unplaceable(explanation)
-        : new Decision.Placed(best.nodeId, best.score, explanation);
+    Optional<Decision.Placed> best = new Search(request, profile).best(suitable);
+    return best.isPresent() ? best.get() : new Decision.Unplaceable(explain(request, cluster));
   }
 
-  private Optional<Refusal> firstRefusal(Request request, Node node) {
+  /** Why nodes are refused; each by its first reason. */
+  public Explanation explain(Request request, Cluster cluster) {
+    Explanation.Builder explanation = new Explanation.Builder();
+    for (Cell nodes : cluster.kinds()) {
+      Optional<Refusal> refusal = firstRefusal(request, nodes.kind());
+      if (refusal.isPresent()) {
+        explanation.add(refusal.get(), nodes.nodes());
+      } else {
+        explanation.add(new Refusal.JustRefused(), cluster.count(nodes, request.avoid()));
+        nodes.forEachAllocation((allocated, ids) ->
+            lack(request.demand(), nodes.kind().capacity().minus(allocated))
+                .ifPresent(lack -> explanation.add(lack, count(ids, request.avoid()))));
+      }
+    }
+    return explanation.build(cluster.size());
+  }
+
+  private static int count(Set<String> ids, Set<String> except) {
+    return (int) ids.stream().filter(id -> !except.contains(id)).count();
+  }
+
+  private static Optional<Refusal> lack(Resources need, Resources free) {
+    if (need.cpuMilli() > free.cpuMilli()) {
+      return Optional.of(new Refusal.LacksCpu(need.cpuMilli(), Math.max(0, free.cpuMilli())));
+    }
+    if (need.memoryMib() > free.memoryMib()) {
+      return Optional.of(new Refusal.LacksMemory(need.memoryMib(), Math.max(0, free.memoryMib())));
+    }
+    return Optional.empty();
+  }
+
+  private Optional<Refusal> firstRefusal(Request request, NodeKind kind) {
     for (Filter filter : filters) {
-      Optional<Refusal> refusal = filter.refuse(request, node);
+      Optional<Refusal> refusal = filter.refuse(request, kind);
       if (refusal.isPresent()) {
         return refusal;
       }
     }
     return Optional.empty();
-  }
-
-  private record Candidate(String nodeId, double score) {
-    Candidate orBetter(@Nullable Candidate other) {
-      if (other == null || score > other.score) {
-        return this;
-      }
-      return score == other.score && nodeId.compareTo(other.nodeId) < 0 ? this : other;
-    }
   }
 }

@@ -3,8 +3,11 @@
  * ledger of what nodes have been promised. Pure: no I/O, no clock, no randomness; the same input
  * gives the same decision.
  *
- * <p>{@link dev.vireo.scheduler.Scheduler} is the entrance. It looks at each node of the snapshot
- * that it is given; an index over nodes can come behind the same method.
+ * <p>{@link dev.vireo.scheduler.Scheduler} is the entrance, {@link dev.vireo.scheduler.Cluster}
+ * what it looks at. A decision costs as much as there are kinds of nodes and cells of about equal
+ * use, not as there are nodes: filters are asked once for a kind ({@link
+ * dev.vireo.scheduler.NodeKind}), scores are bounded for a cell, and only the cells that may hold
+ * the best node are opened. It is exact all the same: the answer is that of a scan.
  */
 @NullMarked
 package dev.vireo.scheduler;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.scheduler.Ledger.Allocation;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
@@ -19,7 +20,7 @@ final class LedgerTest {
     ledger.reserve("vm", "a", new Resources(1000, 128));
 
     assertEquals(new Allocation(new Resources(1000, 128), 1), ledger.allocation("a"));
-    assertTrue(ledger.holds("vm", "a", new Resources(1000, 128)));
+    assertEquals(Optional.of("a"), ledger.nodeOf("vm"));
   }
 
   @Test
@@ -37,6 +38,7 @@ final class LedgerTest {
 
     assertTrue(ledger.release("vm"));
     assertFalse(ledger.release("vm"));
+    assertEquals(Optional.empty(), ledger.nodeOf("vm"));
     assertEquals(Allocation.NONE, ledger.allocation("a"));
   }
 

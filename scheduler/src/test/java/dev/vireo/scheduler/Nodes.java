@@ -1,6 +1,7 @@
 package dev.vireo.scheduler;
 
 import dev.vireo.scheduler.Request.Kernel;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -13,91 +14,109 @@ final class Nodes {
   static final Image DEBIAN = new Image("debian-12", "x86_64", true, Set.of("acpi"));
   static final Image PROBE = new Image("probe", "x86_64", false, Set.of("cmdline"));
 
+  /** A node and what it has been promised. */
+  record Node(String id, NodeKind kind, Resources allocated) {}
+
   /** A healthy x86-64 node with hardware virtualization. */
   static Node node(String id, long cpus, long memoryMib) {
     return new Node(
         id,
-        true,
-        false,
-        false,
-        "x86_64",
-        true,
-        64,
-        Set.of("acpi", "cmdline"),
-        Set.of("blk/file"),
-        List.of(DEBIAN, PROBE),
-        Map.of("zone", "a"),
-        new Resources(cpus * 1000, memoryMib),
+        new NodeKind(
+            true,
+            false,
+            false,
+            "x86_64",
+            true,
+            64,
+            Set.of("acpi", "cmdline"),
+            Set.of("blk/file"),
+            List.of(DEBIAN, PROBE),
+            Map.of("zone", "a"),
+            new Resources(cpus * 1000, memoryMib)),
         Resources.NONE);
   }
 
+  static Cluster cluster(Collection<Node> nodes) {
+    Cluster cluster = new Cluster();
+    for (Node node : nodes) {
+      cluster.put(node.id(), node.kind());
+      cluster.reserve("on " + node.id(), node.id(), node.allocated());
+    }
+    return cluster;
+  }
+
   static Node allocated(Node n, long cpus, long memoryMib) {
-    return with(n, n.ready(), n.cordoned(), n.emulated(), new Resources(cpus * 1000, memoryMib));
+    return new Node(n.id(), n.kind(), new Resources(cpus * 1000, memoryMib));
   }
 
   static Node notReady(Node n) {
-    return with(n, false, n.cordoned(), n.emulated(), n.allocated());
+    return with(n, false, n.kind().cordoned(), n.kind().emulated());
   }
 
   static Node cordoned(Node n) {
-    return with(n, n.ready(), true, n.emulated(), n.allocated());
+    return with(n, n.kind().ready(), true, n.kind().emulated());
   }
 
   static Node emulated(Node n) {
-    return with(n, n.ready(), n.cordoned(), true, n.allocated());
+    return with(n, n.kind().ready(), n.kind().cordoned(), true);
   }
 
   /** Without hardware virtualization. */
   static Node pvm(Node n) {
-    return copy(n, n.architecture(), false, n.backEnds(), n.images());
+    return with(n, n.kind().architecture(), false, n.kind().backEnds(), n.kind().images());
   }
 
   static Node withImages(Node n, Image... images) {
-    return copy(n, n.architecture(), n.runsLinuxGuests(), n.backEnds(), List.of(images));
+    NodeKind kind = n.kind();
+    return with(n, kind.architecture(), kind.runsLinuxGuests(), kind.backEnds(), List.of(images));
   }
 
   static Node withBackEnds(Node n, String... backEnds) {
-    return copy(n, n.architecture(), n.runsLinuxGuests(), Set.of(backEnds), n.images());
+    NodeKind kind = n.kind();
+    return with(n, kind.architecture(), kind.runsLinuxGuests(), Set.of(backEnds), kind.images());
   }
 
   static Node arm64(Node n) {
-    return copy(n, "arm64", n.runsLinuxGuests(), n.backEnds(), n.images());
-  }
-
-  private static Node copy(
-      Node n, String architecture, boolean linux, Set<String> backEnds, List<Image> images) {
-    return new Node(
-        n.id(),
-        n.ready(),
-        n.cordoned(),
-        n.emulated(),
-        architecture,
-        linux,
-        n.maxVcpus(),
-        n.announcements(),
-        backEnds,
-        images,
-        n.labels(),
-        n.capacity(),
-        n.allocated());
+    return with(n, "arm64", n.kind().runsLinuxGuests(), n.kind().backEnds(), n.kind().images());
   }
 
   private static Node with(
-      Node n, boolean ready, boolean cordoned, boolean emulated, Resources allocated) {
+      Node n, String architecture, boolean linux, Set<String> backEnds, List<Image> images) {
+    NodeKind kind = n.kind();
     return new Node(
         n.id(),
-        ready,
-        cordoned,
-        emulated,
-        n.architecture(),
-        n.runsLinuxGuests(),
-        n.maxVcpus(),
-        n.announcements(),
-        n.backEnds(),
-        n.images(),
-        n.labels(),
-        n.capacity(),
-        allocated);
+        new NodeKind(
+            kind.ready(),
+            kind.cordoned(),
+            kind.emulated(),
+            architecture,
+            linux,
+            kind.maxVcpus(),
+            kind.announcements(),
+            backEnds,
+            images,
+            kind.labels(),
+            kind.capacity()),
+        n.allocated());
+  }
+
+  private static Node with(Node n, boolean ready, boolean cordoned, boolean emulated) {
+    NodeKind kind = n.kind();
+    return new Node(
+        n.id(),
+        new NodeKind(
+            ready,
+            cordoned,
+            emulated,
+            kind.architecture(),
+            kind.runsLinuxGuests(),
+            kind.maxVcpus(),
+            kind.announcements(),
+            kind.backEnds(),
+            kind.images(),
+            kind.labels(),
+            kind.capacity()),
+        n.allocated());
   }
 
   /** A Linux guest with one disk. */

@@ -87,7 +87,10 @@ public final class Nodes implements AutoCloseable {
     watch.close();
   }
 
-  /** Tells of every node that becomes another one, on the store's thread. */
+  /**
+   * Tells of every node that becomes another one, on the store's thread, or is heard of again, on
+   * the thread that hears of it.
+   */
   public void listen(Consumer<StoredNode> listener) {
     listeners.add(listener);
   }
@@ -182,12 +185,10 @@ public final class Nodes implements AutoCloseable {
     }
   }
 
-  /** A worker's heartbeat. Returns whether the node is back from being lost. */
-  public boolean heartbeat(String id, Heartbeat heartbeat) {
-    boolean back = health(id) != Health.READY;
+  /** A worker's heartbeat. */
+  public void heartbeat(String id, Heartbeat heartbeat) {
     hear(id, heartbeat.getWarmVmms());
     find(id).ifPresent(node -> update(node, heartbeat));
-    return back;
   }
 
   private void update(StoredNode node, Heartbeat heartbeat) {
@@ -207,17 +208,26 @@ public final class Nodes implements AutoCloseable {
   }
 
   private void hear(String id, int warmVmms) {
+    boolean back = health(id) != Health.READY;
     heard.put(id, new Heard(time.nanoTime(), time.now(), warmVmms));
+    if (back) {
+      find(id).ifPresent(this::tell);
+    }
   }
 
-  /** Nodes whose lease has ended since the last call. */
-  public List<String> newlyLost(Collection<String> knownLost) {
+  private void tell(StoredNode node) {
+    listeners.forEach(listener -> listener.accept(node));
+  }
+
+  /** Nodes whose lease has ended since the last call; the listeners are told of each. */
+  public List<String> endLeases(Collection<String> knownLost) {
     List<String> lost = new ArrayList<>();
     for (String id : byId.keySet()) {
       if (!knownLost.contains(id) && health(id) == Health.LOST) {
         lost.add(id);
       }
     }
+    lost.forEach(id -> find(id).ifPresent(this::tell));
     return lost;
   }
 
@@ -266,7 +276,7 @@ public final class Nodes implements AutoCloseable {
         case Change.Updated updated -> {
           StoredNode node = StoredNode.of(updated.entry());
           byId.put(node.id(), node);
-          listeners.forEach(listener -> listener.accept(node));
+          tell(node);
         }
         case Change.Deleted deleted -> byId.remove(deleted.key().substring(KEY_PREFIX.length()));
       }

@@ -9,15 +9,16 @@ import dev.vireo.controller.node.StoredNode;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.NodeStatus.Health;
+import dev.vireo.scheduler.Cluster;
 import dev.vireo.scheduler.Decision;
-import dev.vireo.scheduler.Ledger;
-import dev.vireo.scheduler.Node;
+import dev.vireo.scheduler.Ledger.Allocation;
+import dev.vireo.scheduler.Request;
 import dev.vireo.scheduler.Resources;
 import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -34,10 +35,10 @@ public final class Placer {
   private final Counter placed;
   private final Counter unplaceable;
 
-  /** Guards the ledger, and holds a decision and its reservation together. */
+  /** Guards the cluster, and holds a decision and its reservation together. */
   private final Object lock = new Object();
 
-  private final Ledger ledger = new Ledger();
+  private final Cluster cluster = new Cluster();
 
   /**
    * @param cpuOvercommit how many vCPUs may be promised for each CPU of a node
@@ -59,6 +60,8 @@ public final class Placer {
             .register(meters);
     this.placed = decisions("placed", meters);
     this.unplaceable = decisions("unplaceable", meters);
+    nodes.listen(node -> lookAt(node.id()));
+    nodes.all().forEach(node -> lookAt(node.id()));
     microVms.listen(this::onChange);
     microVms.all().forEach(microVm -> settle(microVm.uid()));
   }
@@ -79,9 +82,9 @@ public final class Placer {
     long start = System.nanoTime();
     Decision decision;
     synchronized (lock) {
-      decision = scheduler.place(SchedulerTerms.request(spec, avoid), snapshot());
+      decision = decide(SchedulerTerms.request(spec, avoid));
       if (decision instanceof Decision.Placed choice) {
-        ledger.reserve(uid, choice.nodeId(), SchedulerTerms.demand(spec));
+        cluster.reserve(uid, choice.nodeId(), SchedulerTerms.demand(spec));
       }
     }
     placementTimer.record(System.nanoTime() - start, java.util.concurrent.TimeUnit.NANOSECONDS);
@@ -92,20 +95,41 @@ public final class Placer {
     return decision;
   }
 
+  /** Nobody tells of a lease's end, so it shows when the node is chosen, or {@link #lookAt}. */
+  private Decision decide(Request request) {
+    while (true) {
+      Decision decision = scheduler.place(request, cluster);
+      if (!(decision instanceof Decision.Placed(String nodeId, double _))
+          || nodes.health(nodeId) == Health.READY) {
+        return decision;
+      }
+      lookAt(nodeId);
+    }
+  }
+
+  /** Brings what the scheduler knows of a node up to date. */
+  public void lookAt(String nodeId) {
+    synchronized (lock) {
+      nodes
+          .find(nodeId)
+          .ifPresent(node ->
+              cluster.put(nodeId, SchedulerTerms.kind(node, nodes.health(nodeId), cpuOvercommit)));
+    }
+  }
+
   /** Reserves room on the microVM's own node. Returns whether there is. */
   public boolean reserveAgain(MicroVm microVm) {
     Resources demand = SchedulerTerms.demand(microVm.getSpec());
-    Optional<StoredNode> node = Lifecycle.nodeId(microVm).flatMap(nodes::find);
+    Optional<String> node = Lifecycle.nodeId(microVm).filter(id -> nodes.find(id).isPresent());
     synchronized (lock) {
       if (node.isEmpty()) {
         return true;
       }
-      ledger.release(microVm.getMeta().getUid());
-      Resources free = inSchedulerTerms(node.get()).free();
-      if (demand.cpuMilli() > free.cpuMilli() || demand.memoryMib() > free.memoryMib()) {
+      cluster.release(microVm.getMeta().getUid());
+      if (!demand.fits(cluster.free(node.get()).orElse(Resources.NONE))) {
         return false;
       }
-      ledger.reserve(microVm.getMeta().getUid(), node.get().id(), demand);
+      cluster.reserve(microVm.getMeta().getUid(), node.get(), demand);
       return true;
     }
   }
@@ -117,16 +141,16 @@ public final class Placer {
       if (microVm.isPresent() && Lifecycle.holdsResources(microVm.get().microVm())) {
         claim(microVm.get().microVm());
       } else {
-        ledger.release(uid);
+        cluster.release(uid);
       }
     }
   }
 
   /** A node as clients see it. */
   public dev.vireo.proto.v1.Node view(StoredNode node) {
-    Ledger.Allocation allocation;
+    Allocation allocation;
     synchronized (lock) {
-      allocation = ledger.allocation(node.id());
+      allocation = cluster.allocation(node.id());
     }
     return nodes.view(
         node,
@@ -144,24 +168,15 @@ public final class Placer {
         claim(microVm);
       } else if (change.present().isEmpty() || !Lifecycle.wantsPlacement(microVm)) {
         // One that waits for a node may have a reservation that is on its way to the store.
-        ledger.release(microVm.getMeta().getUid());
+        cluster.release(microVm.getMeta().getUid());
       }
     }
   }
 
   private void claim(MicroVm microVm) {
-    ledger.reserve(
+    cluster.reserve(
         microVm.getMeta().getUid(),
         Lifecycle.nodeId(microVm).orElseThrow(),
         SchedulerTerms.demand(microVm.getSpec()));
-  }
-
-  private List<Node> snapshot() {
-    return nodes.all().stream().map(this::inSchedulerTerms).toList();
-  }
-
-  private Node inSchedulerTerms(StoredNode node) {
-    return SchedulerTerms.node(
-        node, nodes.health(node.id()), cpuOvercommit, ledger.allocation(node.id()).resources());
   }
 }

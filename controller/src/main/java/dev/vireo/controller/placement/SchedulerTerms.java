@@ -11,7 +11,7 @@ import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.scheduler.Image;
-import dev.vireo.scheduler.Node;
+import dev.vireo.scheduler.NodeKind;
 import dev.vireo.scheduler.Request;
 import dev.vireo.scheduler.Request.Kernel;
 import dev.vireo.scheduler.Resources;
@@ -77,11 +77,10 @@ public final class SchedulerTerms {
     return request(spec, Set.of()).demand();
   }
 
-  static Node node(StoredNode stored, Health health, double cpuOvercommit, Resources allocated) {
+  static NodeKind kind(StoredNode stored, Health health, double cpuOvercommit) {
     NodeCapabilities capabilities = stored.capabilities();
     NodeResources capacity = stored.node().getStatus().getCapacity();
-    return new Node(
-        stored.id(),
+    return new NodeKind(
         health == Health.READY,
         stored.node().getSpec().getCordoned(),
         capabilities.getEmulated(),
@@ -92,8 +91,7 @@ public final class SchedulerTerms {
         Set.copyOf(capabilities.getBackEndsList()),
         capabilities.getImagesList().stream().map(SchedulerTerms::image).toList(),
         stored.node().getMeta().getLabelsMap(),
-        new Resources((long) (capacity.getCpuMilli() * cpuOvercommit), capacity.getMemoryMib()),
-        allocated);
+        new Resources((long) (capacity.getCpuMilli() * cpuOvercommit), capacity.getMemoryMib()));
   }
 
   private static Image image(NodeImage image) {

@@ -144,7 +144,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   }
 
   private void watchLeases() {
-    for (String id : nodes.newlyLost(lostNodes)) {
+    for (String id : nodes.endLeases(lostNodes)) {
       lostNodes.add(id);
       LOG.warnf("node lost node=%s connected=%s", id, sessions.find(id).isPresent());
     }

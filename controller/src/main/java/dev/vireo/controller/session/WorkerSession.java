@@ -169,9 +169,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
 
   private void onHeartbeat(String id, Heartbeat heartbeat) {
     sessions.counted(id, heartbeat.getCountersList());
-    if (nodes.heartbeat(id, heartbeat)) {
-      events.nodeChanged(id);
-    }
+    nodes.heartbeat(id, heartbeat);
   }
 
   private void onLogChunk(LogChunk chunk) {

@@ -1,11 +1,13 @@
 package dev.vireo.bench;
 
 import dev.vireo.bench.cluster.Installation;
+import dev.vireo.bench.placement.PlacementReport;
+import dev.vireo.bench.placement.PlacementRun;
 import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
-/** {@code vireo bench [devices] [--quick] [-o table|json]}. */
+/** {@code vireo bench [devices|scheduler] [--quick] [-o table|json]}. */
 public final class Main {
   private static final int EXIT_FAILED = 1;
   private static final int EXIT_USAGE = 2;
@@ -17,15 +19,23 @@ public final class Main {
 
   private Main() {}
 
+  /** What is measured. */
+  private enum Subject {
+    ALL,
+    DEVICES,
+    SCHEDULER
+  }
+
   /** What the command line asks for. */
-  private record Options(boolean devices, boolean quick, boolean json) {
+  private record Options(Subject subject, boolean quick, boolean json) {
     static Options parse(List<String> arguments) {
-      boolean devices = false;
+      Subject subject = Subject.ALL;
       boolean quick = false;
       boolean json = false;
       for (int i = 0; i < arguments.size(); i++) {
         switch (arguments.get(i)) {
-          case "devices" -> devices = true;
+          case "devices" -> subject = Subject.DEVICES;
+          case "scheduler" -> subject = Subject.SCHEDULER;
           case "--quick" -> quick = true;
           case "-ojson", "-o=json", "--output=json" -> json = true;
           case "-otable", "-o=table", "--output=table" -> json = false;
@@ -34,7 +44,7 @@ public final class Main {
               throw new IllegalArgumentException("there is no '%s'".formatted(arguments.get(i)));
         }
       }
-      return new Options(devices, quick, json);
+      return new Options(subject, quick, json);
     }
 
     private static boolean parseFormat(List<String> arguments, int index) {
@@ -61,7 +71,12 @@ public final class Main {
       return EXIT_USAGE;
     }
     try {
-      System.out.print(options.devices() ? devices(options) : all(options));
+      System.out.print(
+          switch (options.subject()) {
+            case ALL -> all(options);
+            case DEVICES -> devices(options);
+            case SCHEDULER -> scheduler(options);
+          });
       return 0;
     } catch (Exception e) {
       System.err.println("vireo bench: " + e.getMessage());
@@ -78,6 +93,11 @@ public final class Main {
   private static String devices(Options options) throws Exception {
     DevicesPlan plan = options.quick() ? DevicesPlan.QUICK : DevicesPlan.FULL;
     DevicesReport report = new DevicesRun(plan, Installation.find(), System.err::println).run();
+    return options.json() ? report.toJson() + "\n" : report.toTable();
+  }
+
+  private static String scheduler(Options options) throws Exception {
+    PlacementReport report = PlacementRun.run(options.quick(), System.err::println);
     return options.json() ? report.toJson() + "\n" : report.toTable();
   }
 }

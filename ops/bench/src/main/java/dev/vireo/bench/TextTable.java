@@ -4,13 +4,13 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** A table for a terminal: the first column begins on the left, the others end on the right. */
-final class TextTable {
+public final class TextTable {
   private static final String GAP = "  ";
 
   private final List<String[]> rows = new ArrayList<>();
 
   /** Adds a row; all have as many cells as the first. */
-  TextTable row(String... cells) {
+  public TextTable row(String... cells) {
     if (!rows.isEmpty() && cells.length != rows.getFirst().length) {
       throw new IllegalArgumentException("a row of " + cells.length + " cells");
     }

@@ -23,7 +23,9 @@ final class LauncherCommands {
   static List<CommandLine> all() {
     return List.of(
         new CommandLine(new Doctor()),
-        new CommandLine(new Bench()).addSubcommand(new Bench.Devices()),
+        new CommandLine(new Bench())
+            .addSubcommand(new Bench.Devices())
+            .addSubcommand(new Bench.Placements()),
         new CommandLine(new Test()),
         new CommandLine(new Fuzz()),
         new CommandLine(new Image())
@@ -98,6 +100,26 @@ final class LauncherCommands {
               + " of its own."
         })
     private static final class Devices extends LauncherCommand {
+      @Option(names = "--quick", description = "Fewer and shorter rounds.")
+      private boolean quick;
+
+      @Option(
+          names = {"-o", "--output"},
+          paramLabel = "FORMAT",
+          description = "table, json. Default: table.")
+      private @Nullable String format;
+    }
+
+    /** {@code vireo bench scheduler}. */
+    @Command(
+        name = "scheduler",
+        description = {
+          "Measures decisions of the scheduler: a second and at worst, by nodes and by how full"
+              + " they are.",
+          "",
+          "No controller, no node: the decision alone, in a JVM of its own (JMH)."
+        })
+    private static final class Placements extends LauncherCommand {
       @Option(names = "--quick", description = "Fewer and shorter rounds.")
       private boolean quick;
 

@@ -57,7 +57,7 @@ class ArchitectureTest {
           Map.entry("worker", List.of("linux", "images", "catalog", "proto")),
           Map.entry("cli", List.of("proto")),
           Map.entry("emulated", List.of("proto", "images")),
-          Map.entry("bench", List.of("proto")));
+          Map.entry("bench", List.of("proto", "scheduler")));
 
   /** A VMM's layers, and the layers each may use. What is absent is forbidden. */
   private static final Map<String, List<String>> VMM_LAYERS =

@@ -5,7 +5,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A node as it is at the moment of a decision.
+ * What nodes have in common that are alike in all but their names and what they have been promised.
+ * Of ten thousand machines there are few kinds.
  *
  * @param ready its worker has a session and its lease lasts
  * @param cordoned it takes no new microVMs
@@ -15,11 +16,11 @@ import java.util.Set;
  * @param announcements how it can tell a guest of its devices
  * @param backEnds names from the device catalogue, for example "blk/file"
  * @param images its image store; a name may be there once per architecture
+ * @param labels for selectors. A label with another value on each node makes each a kind of its
+ *     own, which costs an index's speed and nothing else
  * @param capacity what it may promise in all, overcommitment included
- * @param allocated what it has been promised
  */
-public record Node(
-    String id,
+public record NodeKind(
     boolean ready,
     boolean cordoned,
     boolean emulated,
@@ -30,17 +31,11 @@ public record Node(
     Set<String> backEnds,
     List<Image> images,
     Map<String, String> labels,
-    Resources capacity,
-    Resources allocated) {
-  public Node {
+    Resources capacity) {
+  public NodeKind {
     announcements = Set.copyOf(announcements);
     backEnds = Set.copyOf(backEnds);
     images = List.copyOf(images);
     labels = Map.copyOf(labels);
-  }
-
-  /** What it can still promise; negative where it has promised too much. */
-  public Resources free() {
-    return capacity.minus(allocated);
   }
 }

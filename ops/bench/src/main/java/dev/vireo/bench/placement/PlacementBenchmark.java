@@ -1,0 +1,133 @@
+package dev.vireo.bench.placement;
+
+import dev.vireo.scheduler.Cluster;
+import dev.vireo.scheduler.Decision;
+import dev.vireo.scheduler.Image;
+import dev.vireo.scheduler.NodeKind;
+import dev.vireo.scheduler.Profile;
+import dev.vireo.scheduler.Request;
+import dev.vireo.scheduler.Request.Kernel;
+import dev.vireo.scheduler.Resources;
+import dev.vireo.scheduler.Scheduler;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Level;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+
+/**
+ * One placement in a cluster that stays as full as it is: a microVM of another size each time is
+ * decided for and reserved, and the oldest gives its room back.
+ *
+ * <p>Nine kinds of nodes: two sizes of x86-64 machines and one of arm64, in three zones.
+ */
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.SampleTime)
+@OutputTimeUnit(TimeUnit.MICROSECONDS)
+public class PlacementBenchmark {
+  private static final int REQUESTS = 4096;
+  private static final int MEMORY_STEP_MIB = 64;
+
+  @Param({"1000", "10000"})
+  int nodes;
+
+  /** Percent of memory that is promised. */
+  @Param({"0", "50", "95"})
+  int full;
+
+  @Param({"LEAST_ALLOCATED", "BIN_PACK"})
+  Profile profile = Profile.LEAST_ALLOCATED;
+
+  private final Random random = new Random(1);
+  private final Cluster cluster = new Cluster();
+  private final List<Request> requests = new ArrayList<>();
+  private final ArrayDeque<String> oldestFirst = new ArrayDeque<>();
+  private Scheduler scheduler = Scheduler.standard(profile);
+  private long next;
+
+  /** Makes the nodes and fills them. */
+  @Setup(Level.Trial)
+  public void fill() {
+    scheduler = Scheduler.standard(profile);
+    long capacityMib = 0;
+    for (int i = 0; i < nodes; i++) {
+      NodeKind kind = kind(i % 3, "zone-" + i / 3 % 3);
+      cluster.put("node-%05d".formatted(i), kind);
+      capacityMib += kind.capacity().memoryMib();
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+      requests.add(request());
+    }
+    long promisedMib = 0;
+    while (promisedMib < capacityMib / 100 * full) {
+      Request request = requests.get((int) (next % REQUESTS));
+      if (place() instanceof Decision.Placed) {
+        promisedMib += request.demand().memoryMib();
+      }
+    }
+  }
+
+  private static NodeKind kind(int size, String zone) {
+    boolean arm64 = size == 2;
+    int cpus = size == 0 ? 16 : 8;
+    String architecture = arm64 ? "arm64" : "x86_64";
+    return new NodeKind(
+        true,
+        false,
+        false,
+        architecture,
+        true,
+        64,
+        Set.of("acpi", "cmdline", "fdt"),
+        Set.of("blk/file", "blk/io-uring", "net/tap", "vsock/unix", "rng/host"),
+        List.of(new Image("debian-12", architecture, true, Set.of("acpi", "fdt"))),
+        Map.of("zone", zone),
+        // CPUs are overcommitted, so that memory is what runs out.
+        new Resources(cpus * 16_000L, cpus * 4096L));
+  }
+
+  /** 1 to 4 vCPUs, 64 MiB to 4 GiB; every fourth wants a zone. */
+  private Request request() {
+    return new Request(
+        Optional.empty(),
+        1 + random.nextInt(4),
+        (long) MEMORY_STEP_MIB * (1 + random.nextInt(64)),
+        new Kernel.FromImage("debian-12"),
+        Optional.empty(),
+        Set.of("blk/file", "net/tap"),
+        random.nextInt(4) == 0 ? Map.of("zone", "zone-" + random.nextInt(3)) : Map.of(),
+        Set.of());
+  }
+
+  /** Decides, reserves, and lets the oldest go. */
+  @Benchmark
+  public Decision placeAndRelease() {
+    if (!oldestFirst.isEmpty()) {
+      cluster.release(oldestFirst.removeFirst());
+    }
+    return place();
+  }
+
+  private Decision place() {
+    Request request = requests.get((int) (next % REQUESTS));
+    String uid = Long.toString(next++);
+    Decision decision = scheduler.place(request, cluster);
+    if (decision instanceof Decision.Placed placed) {
+      cluster.reserve(uid, placed.nodeId(), request.demand());
+      oldestFirst.addLast(uid);
+    }
+    return decision;
+  }
+}
