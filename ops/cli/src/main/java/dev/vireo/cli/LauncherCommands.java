@@ -143,7 +143,8 @@ final class LauncherCommands {
         "  fuzz   a minute of what vireo fuzz does; needs nothing",
         "  linux  Debian guests on an emulated node; needs QEMU",
         "",
-        "A tier that this machine cannot run is named, and its tests count as skipped. The last"
+        "A machine without KVM runs tier kvm in an emulated node. A tier that this machine cannot run"
+            + " is named, and its tests count as skipped. The last"
             + " line counts what passed, failed and was skipped. Ends with 0 only if none failed."
       })
   private static final class Test extends LauncherCommand {

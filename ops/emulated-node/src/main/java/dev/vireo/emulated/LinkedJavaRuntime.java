@@ -12,14 +12,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** Linked from the JDK that runs this, with the host's own libraries. */
 final class LinkedJavaRuntime implements JavaRuntime {
-  /** What the worker and the VMM use of the JDK; jdk.unsupported is for jnr-ffi and Netty. */
+  /**
+   * What the worker and the VMM use of the JDK, and their tests; jdk.unsupported is for jnr-ffi and
+   * Netty.
+   */
   private static final List<String> MODULES =
       List.of(
           "java.base",
@@ -27,9 +27,8 @@ final class LinkedJavaRuntime implements JavaRuntime {
           "java.management",
           "java.naming",
           "java.xml",
+          "jdk.management",
           "jdk.unsupported");
-
-  private static final Pattern LIBRARY = Pattern.compile("(?:=> |^\\s*)(/\\S+) \\(0x");
 
   private final Path javaHome;
   private final Commands commands;
@@ -71,24 +70,19 @@ final class LinkedJavaRuntime implements JavaRuntime {
     // Class data sharing, which jlink leaves out: a third off each start.
     commands.runOrThrow(
         root, List.of(runtime.resolve("bin/java").toString(), "-Xshare:dump", "-XX:+UseSerialGC"));
-    for (String library : librariesOf(runtime)) {
-      FileTrees.copyFile(Path.of(library), root.resolve(Path.of("/").relativize(Path.of(library))));
+    for (Path library : librariesOf(runtime)) {
+      FileTrees.copyFile(library, root.resolve(Path.of("/").relativize(library)));
     }
   }
 
   /** The host's shared libraries (glibc, in the main) that a Java runtime is linked with. */
-  private Set<String> librariesOf(Path runtime) throws IOException, ImageException {
-    List<String> command = new ArrayList<>(List.of("ldd", runtime.resolve("bin/java").toString()));
+  private Set<Path> librariesOf(Path runtime) throws IOException, ImageException {
+    List<Path> linked = new ArrayList<>(List.of(runtime.resolve("bin/java")));
     try (Stream<Path> files = Files.walk(runtime.resolve("lib"))) {
-      files.map(Path::toString).filter(file -> file.endsWith(".so")).forEach(command::add);
+      files.filter(file -> file.toString().endsWith(".so")).forEach(linked::add);
     }
-    Set<String> libraries = new TreeSet<>();
-    for (String line : commands.runOrThrow(runtime, command).lines().toList()) {
-      Matcher matcher = LIBRARY.matcher(line);
-      if (matcher.find() && !matcher.group(1).startsWith(runtime.toString())) {
-        libraries.add(matcher.group(1));
-      }
-    }
+    Set<Path> libraries = SharedLibraries.of(linked, commands);
+    libraries.removeIf(library -> library.startsWith(runtime));
     return libraries;
   }
 }

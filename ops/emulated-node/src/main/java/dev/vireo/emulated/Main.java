@@ -23,6 +23,7 @@ import picocli.CommandLine.Option;
     subcommands = {
       Main.Build.class,
       RunCommand.class,
+      TestCommand.class,
       NodeCommand.class,
       ExecCommand.class,
       DownCommand.class

@@ -3,6 +3,7 @@ package dev.vireo.emulated;
 import dev.vireo.images.Commands;
 import dev.vireo.images.ImageException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -174,6 +175,11 @@ final class OuterMachine implements AutoCloseable {
     return Files.exists(file)
         ? new String(Files.readAllBytes(file), java.nio.charset.StandardCharsets.ISO_8859_1)
         : "";
+  }
+
+  /** What the job says, if it was started with {@link Redirect#PIPE}; otherwise at its end. */
+  InputStream output() {
+    return qemu.getInputStream();
   }
 
   /** Ends the machine at once. Files stay; may be called at any time, by any thread. */

@@ -1,20 +1,14 @@
 package dev.vireo.emulated;
 
-import static dev.vireo.emulated.EmulatedNodeException.Reason.MACHINE_FAILED;
-import static dev.vireo.emulated.EmulatedNodeException.Reason.TIMED_OUT;
-
 import dev.vireo.images.Commands;
 import dev.vireo.images.FileTrees;
 import dev.vireo.images.ImageException;
 import dev.vireo.images.VireoCache;
 import java.io.IOException;
-import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -26,8 +20,6 @@ import picocli.CommandLine.Option;
     description = "Boot the outer machine, run a shell command in it, print its output.",
     mixinStandardHelpOptions = true)
 final class RunCommand implements Callable<Integer> {
-  private static final Pattern STATUS = Pattern.compile("job ended with status (\\d+)");
-
   @Option(
       names = "--exec",
       required = true,
@@ -40,6 +32,12 @@ final class RunCommand implements Callable<Integer> {
       paramLabel = "FILE[:NAME]",
       description = "A file or directory for /job, under its own or another name. Repeatable.")
   private List<String> additions = List.of();
+
+  @Option(
+      names = "--program",
+      paramLabel = "NAME",
+      description = "A program of this host, with its libraries. Repeatable.")
+  private List<String> programs = List.of();
 
   @Option(names = "--memory", paramLabel = "MIB", description = "Default: ${DEFAULT-VALUE}.")
   private int memoryMib = 2048;
@@ -65,26 +63,15 @@ final class RunCommand implements Callable<Integer> {
       throws IOException, ImageException, InterruptedException, EmulatedNodeException {
     Path disk = state.resolve("job.ext4");
     JobDisk.make(staged(state.resolve("job")), disk, Commands.ofHost());
-    var job = new OuterMachine.Job(disk, command + "\n", memoryMib);
-    for (int start = 1; ; start++) {
-      try (var machine = OuterMachine.start(image, job, state, Redirect.INHERIT)) {
-        boolean ended = machine.await(timeoutSeconds);
-        String console = machine.console();
-        if (consoleCopy != null) {
-          Files.writeString(consoleCopy, console);
-        }
-        if (!ended) {
-          throw new EmulatedNodeException(
-              TIMED_OUT, "not done in %d s; its console:%n%s".formatted(timeoutSeconds, console));
-        }
-        if (!machine.lostItsClock() || start == OuterMachine.MOST_STARTS) {
-          return statusIn(console);
-        }
-      }
-    }
+    var job = new OuterMachine.Job(disk, script(), memoryMib);
+    return new SingleJob(image, job, timeoutSeconds, consoleCopy).run(state);
   }
 
-  private Path staged(Path directory) throws IOException {
+  private String script() {
+    return "export PATH=%s:$PATH\n%s\n".formatted(HostProgram.DIRECTORY, command);
+  }
+
+  private Path staged(Path directory) throws IOException, ImageException {
     Files.createDirectories(directory);
     for (String addition : additions) {
       int colon = addition.lastIndexOf(':');
@@ -95,15 +82,9 @@ final class RunCommand implements Callable<Integer> {
               : addition.substring(colon + 1);
       FileTrees.copy(source, directory.resolve(name));
     }
-    return directory;
-  }
-
-  static int statusIn(String console) throws EmulatedNodeException {
-    Matcher matcher = STATUS.matcher(console);
-    if (!matcher.find()) {
-      throw new EmulatedNodeException(
-          MACHINE_FAILED, "the outer machine ended before its job did; its console:\n" + console);
+    for (String program : programs) {
+      new HostProgram(program, Commands.ofHost()).addTo(directory);
     }
-    return Integer.parseInt(matcher.group(1));
+    return directory;
   }
 }

@@ -23,10 +23,10 @@ class OuterMachineTest {
 
   @Test
   void aConsoleWithoutAnEndMeansThatTheMachineFailed() throws Exception {
-    assertEquals(7, RunCommand.statusIn("vireo-emulated: 5.91 job ended with status 7\r\n"));
+    assertEquals(7, SingleJob.statusIn("vireo-emulated: 5.91 job ended with status 7\r\n"));
     var failure =
         assertThrows(
-            EmulatedNodeException.class, () -> RunCommand.statusIn("Kernel panic - not syncing"));
+            EmulatedNodeException.class, () -> SingleJob.statusIn("Kernel panic - not syncing"));
     assertEquals(EmulatedNodeException.Reason.MACHINE_FAILED, failure.reason());
     assertTrue(String.valueOf(failure.getMessage()).contains("Kernel panic"));
   }
@@ -40,7 +40,7 @@ class OuterMachineTest {
     try (var machine =
         start("cat greeting; cat /sys/module/kvm_amd/parameters/npt; ls /dev/kvm; exit 3")) {
       assertTrue(machine.await(PATIENCE_SECONDS));
-      assertEquals(3, RunCommand.statusIn(machine.console()));
+      assertEquals(3, SingleJob.statusIn(machine.console()));
     }
 
     assertEquals("hello\nY\n/dev/kvm\n", Files.readString(directory.resolve("output")));

@@ -9,11 +9,9 @@ import dev.vireo.linux.testing.NetworkNamespace;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** Tap interfaces of a real kernel. */
 @Tag("kvm")
-@Timeout(60)
 class TapInterfaceTest {
   private final NetworkNamespace namespace = new NetworkNamespace();
 

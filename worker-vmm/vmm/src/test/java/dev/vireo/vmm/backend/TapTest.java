@@ -13,6 +13,7 @@ import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.PollSet;
 import dev.vireo.linux.TapInterface;
 import dev.vireo.linux.testing.NetworkNamespace;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.GuestMemory.Region;
 import dev.vireo.vmm.memory.IoVector;
@@ -26,11 +27,9 @@ import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** A tap interface as the real kernel has it. */
 @Tag("kvm")
-@Timeout(60)
 class TapTest {
   private static final int ARP_BYTES = 42;
 
@@ -151,9 +150,9 @@ class TapTest {
     poll.await(0);
     assertEquals(0, poll.readiness(0));
     Thread waiting = Thread.ofPlatform().start(() -> poll.await(-1));
-    await().until(() -> waiting.getState() == Thread.State.RUNNABLE);
+    await().atMost(Patience.ofSeconds(10)).until(() -> waiting.getState() == Thread.State.RUNNABLE);
     up();
-    await().until(() -> !waiting.isAlive());
+    await().atMost(Patience.ofSeconds(10)).until(() -> !waiting.isAlive());
     assertEquals(PollSet.WRITABLE, poll.readiness(0));
     assertTrue(tap.isUp());
     namespace.shell("ip link set vireo-0 down");
@@ -168,9 +167,9 @@ class TapTest {
     PollSet poll = new PollSet(tap.fd());
     poll.watch(0, PollSet.READABLE);
     Thread waiting = Thread.ofPlatform().start(() -> poll.await(-1));
-    await().until(() -> waiting.getState() == Thread.State.RUNNABLE);
+    await().atMost(Patience.ofSeconds(10)).until(() -> waiting.getState() == Thread.State.RUNNABLE);
     namespace.shell("ip link del vireo-0");
-    await().until(() -> !waiting.isAlive());
+    await().atMost(Patience.ofSeconds(10)).until(() -> !waiting.isAlive());
     assertEquals(PollSet.ERROR, poll.readiness(0) & PollSet.ERROR);
     vector.add(0, 2000);
     assertEquals(-Errno.EBADFD, tap.read(vector));

@@ -6,6 +6,7 @@ import dev.vireo.linux.MessageSocket;
 import dev.vireo.linux.ProcessHandleFd;
 import dev.vireo.linux.Spawner;
 import dev.vireo.linux.UnixListener;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
@@ -43,7 +44,7 @@ import org.jspecify.annotations.Nullable;
  * the process and removes its directory.
  */
 final class VmmClient implements AutoCloseable {
-  private static final Duration EXIT_WITHIN = Duration.ofSeconds(20);
+  private static final Duration EXIT_WITHIN = Patience.ofSeconds(20);
 
   private final Path directory;
   private final UnixListener listener;
@@ -86,8 +87,19 @@ final class VmmClient implements AutoCloseable {
     }
   }
 
+  /**
+   * The packaged one in the directory that {@code -Dvireo.test.vmm} names, where starting another
+   * costs too much; otherwise that of the class path.
+   */
+  static VmmClient spawn() throws IOException {
+    String home = System.getProperty("vireo.test.vmm");
+    return home == null
+        ? spawnFromClassPath()
+        : spawn(Path.of(home), home + "/runtime/bin/java", List.of("@vmm.args"));
+  }
+
   /** From the classes of this build, with this JVM. */
-  static VmmClient spawnFromClassPath() throws IOException {
+  private static VmmClient spawnFromClassPath() throws IOException {
     List<String> arguments =
         List.of(
             "-cp",

@@ -22,11 +22,9 @@ import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** The VMM as a process, spoken to as a worker does, with the probe as its guest. */
 @Tag("kvm")
-@Timeout(120)
 final class VmmProcessTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
@@ -38,7 +36,7 @@ final class VmmProcessTest {
   private final VmmClient vmm;
 
   VmmProcessTest() throws IOException {
-    vmm = VmmClient.spawnFromClassPath();
+    vmm = VmmClient.spawn();
   }
 
   @AfterEach

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.MonotonicClock;
 import dev.vireo.linux.UnixListener;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.virtio.console.ConsoleDevice;
@@ -25,12 +26,10 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Consoles and pipes between the probe guest on a real KVM and processes of this host. */
 @Tag("kvm")
-@Timeout(120)
 final class ConsoleProbeTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
@@ -117,7 +116,9 @@ final class ConsoleProbeTest {
         }
         assertTrue(machine.console().contains("port.1.client=1"), machine::console);
       }
-      await().until(() -> machine.console().contains("port.1.client=0"));
+      await()
+          .atMost(Patience.ofSeconds(10))
+          .until(() -> machine.console().contains("port.1.client=0"));
       device.resize(0, new ConsoleSize(132, 43));
       assertPassed(machine);
       for (String line :
@@ -142,7 +143,9 @@ final class ConsoleProbeTest {
         TestMachine machine =
             machine(device, kernel, "probe.run=console-send probe.bytes=" + all.length);
         SocketChannel pipe = connect("pipe")) {
-      await().until(() -> device.counters().getOrDefault("stalls_of_host", 0L) > 0);
+      await()
+          .atMost(Patience.ofSeconds(10))
+          .until(() -> device.counters().getOrDefault("stalls_of_host", 0L) > 0);
       assertArrayEquals(all, read(pipe, all.length));
       assertPassed(machine);
     }
@@ -157,7 +160,9 @@ final class ConsoleProbeTest {
                 device,
                 kernel,
                 "probe.run=console-send probe.port=0 probe.bytes=1000000 probe.end=halt")) {
-      await().until(() -> machine.console().contains("probe: passed"));
+      await()
+          .atMost(Patience.ofSeconds(10))
+          .until(() -> machine.console().contains("probe: passed"));
       assertEquals(1_000_000 - 65_536, device.counters().get("bytes_dropped"));
       try (SocketChannel console = connect("hvc0")) {
         byte[] all = pattern(1_000_000);
@@ -172,7 +177,9 @@ final class ConsoleProbeTest {
     ConsoleDevice device = device();
     try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
         TestMachine machine = machine(device, kernel, "probe.run=console-hostile probe.end=halt")) {
-      await().until(() -> machine.console().contains("probe: passed"));
+      await()
+          .atMost(Patience.ofSeconds(10))
+          .until(() -> machine.console().contains("probe: passed"));
       Map<String, Long> counters = device.counters();
       assertEquals(2, counters.get("errors_sequence"), counters::toString);
       assertEquals(3, counters.get("errors_port"), counters::toString);

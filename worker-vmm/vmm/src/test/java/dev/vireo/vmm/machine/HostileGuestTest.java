@@ -15,7 +15,6 @@ import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -24,7 +23,6 @@ import org.junit.jupiter.params.provider.EnumSource;
  * the reaction that it must, its other disk goes on working and a reset brings the first one back.
  */
 @Tag("kvm")
-@Timeout(120)
 final class HostileGuestTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();

@@ -13,13 +13,11 @@ import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A machine that was begun before its spec is like any other, and nothing of it is left over. */
 @Tag("kvm")
-@Timeout(120)
 final class MachineFactoryTest {
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 5})

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import java.io.IOException;
@@ -14,11 +15,9 @@ import java.time.Duration;
 import java.util.Map;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** The probe's driver of a balloon: what this process, which is the VMM here, has of its memory. */
 @Tag("kvm")
-@Timeout(180)
 final class ProbeBalloonTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
@@ -49,7 +48,7 @@ final class ProbeBalloonTest {
 
   private void awaitGauge(String gauge, long value) {
     await()
-        .atMost(Duration.ofSeconds(60))
+        .atMost(Patience.ofSeconds(60))
         .until(() -> balloon.gauges().getOrDefault(gauge, -1L) == value);
   }
 

@@ -13,13 +13,11 @@ import dev.vireo.vmm.virtio.rng.EntropyDevice;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The probe of ops/guest/probe, a real bare-metal kernel, on this machine. */
 @Tag("kvm")
-@Timeout(120)
 final class ProbeGuestTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();

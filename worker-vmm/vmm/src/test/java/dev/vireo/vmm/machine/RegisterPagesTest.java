@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.EventFd;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.vmm.backend.RawFile;
@@ -25,7 +26,6 @@ import dev.vireo.vmm.virtio.mmio.TransportInspection;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -33,10 +33,12 @@ import org.junit.jupiter.params.provider.EnumSource.Mode;
 
 /** How a real guest, the probe of ops/guest/probe, gets at registers and interrupts. */
 @Tag("kvm")
-@Timeout(120)
 final class RegisterPagesTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
+
+  private static final String INTERRUPTS =
+      "probe.run=blk-read probe.heed_status=1 probe.ops=" + Patience.repetitions(5000);
 
   private final TestMachine.Builder builder = TestMachine.with().memoryMib(64);
 
@@ -90,10 +92,7 @@ final class RegisterPagesTest {
         run(
             REGISTER_PAGE_LAZY,
             disk(),
-            "probe.run=blk-read probe.ops=5000 probe.heed_status=1 probe.event_idx="
-                + eventIndex
-                + " probe.depth="
-                + depth);
+            INTERRUPTS + " probe.event_idx=" + eventIndex + " probe.depth=" + depth);
     assertTrue(end.queues().getFirst().interrupts() > 100, "not a test of interrupts");
     assertEquals(0, end.exitsSinceDriverOk());
   }
@@ -105,10 +104,7 @@ final class RegisterPagesTest {
         run(
             REGISTER_PAGE_STRICT,
             disk(),
-            "probe.run=blk-read probe.ops=5000 probe.heed_status=1 probe.event_idx="
-                + eventIndex
-                + " probe.depth="
-                + depth);
+            INTERRUPTS + " probe.event_idx=" + eventIndex + " probe.depth=" + depth);
     assertTrue(exits(end, RegisterClass.INTERRUPT_ACK) > 100, "not a test of interrupts");
     assertEquals(exits(end, RegisterClass.INTERRUPT_ACK), end.exitsSinceDriverOk());
   }

@@ -3,6 +3,7 @@ package dev.vireo.vmm.machine;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
@@ -11,6 +12,7 @@ import dev.vireo.vmm.virtio.VirtioDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -23,7 +25,7 @@ import org.jspecify.annotations.Nullable;
 final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoCloseable {
   static final long MIB = 1 << 20;
 
-  private static final long TIMEOUT_SECONDS = 60;
+  private static final Duration TIMEOUT = Patience.ofSeconds(60);
 
   /** How it ended. */
   record Ended(EndCause cause, String message) {}
@@ -174,11 +176,11 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
     }
   }
 
-  private static <T> T await(CompletableFuture<T> future) {
+  private <T> T await(CompletableFuture<T> future) {
     try {
-      return future.get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+      return future.get(TIMEOUT.toSeconds(), TimeUnit.SECONDS);
     } catch (InterruptedException | ExecutionException | TimeoutException e) {
-      throw new AssertionError("the guest did not get there", e);
+      throw new AssertionError("the guest did not get there; it said: " + console(), e);
     }
   }
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.StreamSocket;
 import dev.vireo.linux.UnixListener;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.vmm.virtio.vsock.VsockDevice;
 import java.io.IOException;
@@ -27,12 +28,10 @@ import java.util.concurrent.Executors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Streams between the probe guest on a real KVM and processes of this host. */
 @Tag("kvm")
-@Timeout(120)
 final class VsockProbeTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
@@ -141,7 +140,9 @@ final class VsockProbeTest {
         TestMachine machine =
             machine(kernel, "probe.run=vsock-send probe.port=80 probe.bytes=" + bytes)) {
       try (SocketChannel channel = server.accept()) {
-        await().until(() -> machine.console().contains("stalled_at="));
+        await()
+            .atMost(Patience.ofSeconds(10))
+            .until(() -> machine.console().contains("stalled_at="));
         assertEquals(bytes, read(channel, bytes + 1).length);
       }
       assertPassed(machine);

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
@@ -17,13 +18,11 @@ import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The machine on a real KVM, with guests of a few instructions. */
 @Tag("kvm")
-@Timeout(120)
 final class X86MachineTest {
   private static final long DEVICE = 0xd000_0000L;
   private static final long BEYOND_DEVICES = 0xd800_0000L;
@@ -205,7 +204,7 @@ final class X86MachineTest {
       for (Fd kernel : new Fd[] {spinning, exiting, sleeping}) {
         try (TestMachine machine = TestMachine.with().vcpus(4).build(kernel).start()) {
           machine.awaitReady();
-          for (int i = 0; i < 2000; i++) {
+          for (int i = 0; i < Patience.repetitions(2000); i++) {
             machine.machine().pause();
             machine.machine().resume();
           }

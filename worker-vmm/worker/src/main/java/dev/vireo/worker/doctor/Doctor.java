@@ -20,6 +20,7 @@ public final class Doctor {
   private static final Path KVM = Path.of("/dev/kvm");
   private static final String INSTALL = "apt-get install ";
   private static final long LEAST_MEMORY_MIB = 2048;
+  private static final String EMULATED = "runs on the emulated node, slowly";
 
   private final Host host;
   private final List<Check> checks = new ArrayList<>();
@@ -181,23 +182,32 @@ public final class Doctor {
     return path != null;
   }
 
+  private static String kvmTier(boolean usable, boolean canEmulate, boolean compiler) {
+    if (!usable && !canEmulate) {
+      return "cannot run: no usable KVM, and no qemu or mke2fs to emulate one";
+    }
+    if (!compiler) {
+      return "cannot run: gcc is missing";
+    }
+    return usable ? "runs" : EMULATED;
+  }
+
   private static Map<String, String> tiers(
       Optional<KvmProbe> kvm, boolean canEmulate, boolean compiler) {
     boolean usable = kvm.filter(KvmProbe::usable).isPresent();
     boolean linux = usable && kvm.filter(KvmProbe::hardwareVirtualization).isPresent();
     Map<String, String> tiers = new LinkedHashMap<>();
     tiers.put("unit", "runs");
-    tiers.put(
-        "kvm",
-        !usable ? "cannot run: no usable KVM" : compiler ? "runs" : "cannot run: gcc is missing");
+    tiers.put("kvm", kvmTier(usable, canEmulate, compiler));
     tiers.put(
         "linux",
         linux
             ? "runs"
             : canEmulate
-                ? "runs on the emulated node, slowly"
+                ? EMULATED
                 : "cannot run: no hardware virtualization, and no qemu or mke2fs to emulate it");
-    tiers.put("fault", tiers.get("kvm").equals("runs") ? "runs" : "cannot run: needs tier kvm");
+    // What it kills are processes of this host.
+    tiers.put("fault", !usable ? "cannot run: no usable KVM" : tiers.getOrDefault("kvm", ""));
     return tiers;
   }
 }

@@ -26,12 +26,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Networks of a spec on a real kernel's tap interfaces. */
 @Tag("kvm")
-@Timeout(60)
 class NetworkPlannerTest {
   private final NetworkNamespace namespace = new NetworkNamespace();
 

@@ -45,7 +45,8 @@ class DoctorTest {
     }
     assertFalse(diagnosis.canRunGuests());
     assertEquals(List.of(), diagnosis.backEnds());
-    assertEquals("cannot run: no usable KVM", diagnosis.tiers().get("kvm"));
+    assertTrue(diagnosis.tiers().getOrDefault("kvm", "").startsWith("cannot run: no usable KVM"));
+    assertEquals("cannot run: no usable KVM", diagnosis.tiers().get("fault"));
     assertTrue(diagnosis.tiers().getOrDefault("linux", "").startsWith("cannot run"));
     assertEquals("runs", diagnosis.tiers().get("unit"));
   }
@@ -58,6 +59,15 @@ class DoctorTest {
     assertTrue(diagnosis.canRunGuests());
     assertEquals("runs", diagnosis.tiers().get("kvm"));
     assertEquals("runs on the emulated node, slowly", diagnosis.tiers().get("linux"));
+  }
+
+  @Test
+  void aHostWithoutKvmTestsItOnTheEmulatedNode() throws Exception {
+    host.files.remove("/dev/kvm");
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertFalse(diagnosis.canRunGuests());
+    assertEquals("runs on the emulated node, slowly", diagnosis.tiers().get("kvm"));
+    assertEquals("cannot run: no usable KVM", diagnosis.tiers().get("fault"));
   }
 
   @Test
