@@ -111,6 +111,19 @@ final class DeviceUnderTest implements AutoCloseable {
     target.event().happen(real, host, value);
   }
 
+  /** Its host is as at first, and nothing is left in it of what was before. */
+  void restore() {
+    host.restore();
+    target.event().undo(real, host, this::awaitRest);
+    awaitRest();
+  }
+
+  /** Resets one queue alone, if that was negotiated (2.6.1.1). */
+  void resetQueue(int index) {
+    control(Register.QUEUE_SEL, index);
+    control(Register.QUEUE_RESET, 1);
+  }
+
   boolean takeInterrupt() {
     return interrupt.drain();
   }

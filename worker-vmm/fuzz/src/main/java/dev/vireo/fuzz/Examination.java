@@ -62,7 +62,7 @@ final class Examination implements AutoCloseable {
       device = new DeviceUnderTest(target, "fuzzed");
       guest = new HostileGuest(device, target.request(), scribbler);
     }
-    device.host().restore();
+    device.restore();
     guest.begin();
     Map<String, Long> before = counters(device);
     long allocatedBefore = allocated();
@@ -73,7 +73,7 @@ final class Examination implements AutoCloseable {
     guest.checkReturned();
     checkAllocation(allocated() - allocatedBefore, operations);
     Map<String, Long> counted = growth(before, counters(device));
-    device.host().restore();
+    device.restore();
     checkReset();
     guest.useWell(device.offeredFeatures());
     device.reset();

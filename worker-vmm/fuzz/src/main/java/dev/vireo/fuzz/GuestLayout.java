@@ -85,6 +85,11 @@ final class GuestLayout {
     low.asSlice(0, BUFFERS).fill((byte) 0);
   }
 
+  /** As it does before it sets one of them up again. */
+  void zeroRing(int queue) {
+    low.asSlice(ring(queue), RING_BYTES).fill((byte) 0);
+  }
+
   byte[] copy() {
     byte[] bytes = new byte[(int) (LOW_BYTES + HIGH_BYTES + PLUGGABLE.bytes())];
     MemorySegment copy = MemorySegment.ofArray(bytes);

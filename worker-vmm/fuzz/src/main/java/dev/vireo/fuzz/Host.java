@@ -42,6 +42,7 @@ final class Host implements AutoCloseable {
   private int random;
   private @Nullable HostNetwork network;
   private @Nullable HostProcesses processes;
+  private @Nullable HostClients clients;
 
   Host() {
     for (int i = 0; i < DISK_BYTES; i++) {
@@ -112,6 +113,11 @@ final class Host implements AutoCloseable {
   synchronized void failAfter(int calls, Fault how) {
     callsToFault = calls + 1;
     fault = how;
+  }
+
+  /** Calls that were to fail will not. */
+  synchronized void heal() {
+    callsToFault = 0;
   }
 
   private synchronized boolean isFaulty() {
@@ -189,6 +195,14 @@ final class Host implements AutoCloseable {
     return processes;
   }
 
+  /** Likewise. */
+  HostClients clients() {
+    if (clients == null) {
+      clients = new HostClients();
+    }
+    return clients;
+  }
+
   /** The disk's file; a device closes it. */
   Fd disk() {
     return disk.duplicate();
@@ -203,6 +217,9 @@ final class Host implements AutoCloseable {
     }
     if (processes != null) {
       processes.close();
+    }
+    if (clients != null) {
+      clients.close();
     }
   }
 }

@@ -131,6 +131,7 @@ final class HostileGuest {
         scribbler.scribble(memory, GuestLayout.ring(queue), a, value);
       }
       case HOST_EVENT -> device.hostEvent(value);
+      case RESET_QUEUE -> resetQueue(a % device.queues(), operation.b());
     }
     scribbler.awaitUnlessBeside(device);
   }
@@ -160,7 +161,8 @@ final class HostileGuest {
   private void negotiate(int a, int value) {
     reset();
     emptyRings();
-    long wanted = Integer.toUnsignedLong(value) | (long) a << 32;
+    long high = (long) (a & 0x7f) << 32 | ((a & 0x80) == 0 ? 0 : VirtioDevice.RING_RESET);
+    long wanted = Integer.toUnsignedLong(value) | high;
     device.negotiate(wanted & device.offeredFeatures());
   }
 
@@ -201,6 +203,54 @@ final class HostileGuest {
     checkReturned();
     device.reset();
     forgetRings(GuestLayout.MAX_QUEUE_SIZE);
+  }
+
+  /** What it did with the queue before must not show in how that is served after it. */
+  private void resetQueue(int index, int b) {
+    boolean possible =
+        device.isLive() && (device.inspect().driverFeatures() & VirtioDevice.RING_RESET) != 0;
+    device.resetQueue(index);
+    if (possible && device.read(Register.QUEUE_READY, 4) != 0) {
+      throw new Finding("queue " + index + " is ready after its reset");
+    }
+    if ((b & 1) == 0) {
+      exact = false; // What it had offered may be taken again.
+      return;
+    }
+    checkReturned();
+    device.guest().zeroRing(index);
+    availableIndex[index] = 0;
+    if (possible) { // From here on it counts what it gives the new ring.
+      offered[index] = 0;
+      returnedBefore[index] = device.inspect().queues().get(index).requests();
+    }
+    sizes[index] = Math.min(1 << Math.max(3, b >>> 1 & 0xf), device.maxQueueSize(index));
+    device.setUpQueue(index, GuestLayout.queue(index, sizes[index]));
+    if (possible && exact && index == request.queue()) {
+      requestAfterReset();
+    }
+  }
+
+  /** Answered as it should be, if the device need not wait for what others do. */
+  private void requestAfterReset() {
+    if (!device.isLive()) {
+      throw new Finding("not live after the reset of a queue: status " + device.status());
+    }
+    device.host().heal();
+    request(0, false);
+    device.notifyQueue(request.queue());
+    scribbler.awaitUnlessBeside(device);
+    long used = GuestLayout.ring(request.queue()) + USED;
+    int index = Short.toUnsignedInt(memory.getShort(used + 2));
+    if (index > 1 || (index == 1 && !isAnswer(used + 4))) {
+      throw new Finding(
+          "after the reset of a queue: used index %d, head %d with %d bytes"
+              .formatted(index, memory.getInt(used + 4), memory.getInt(used + 8)));
+    }
+  }
+
+  private boolean isAnswer(long element) {
+    return memory.getInt(element) == 0 && memory.getInt(element + 4) == request.written();
   }
 
   private void forgetRings(int size) {
@@ -388,7 +438,7 @@ final class HostileGuest {
       throw new Finding("used index from %d to %d".formatted(before, after));
     }
     long element = used + 4 + 8L * (before & (sizes[request.queue()] - 1));
-    if (memory.getInt(element) != 0 || memory.getInt(element + 4) != request.written()) {
+    if (!isAnswer(element)) {
       throw new Finding(
           "head %d with %d bytes returned"
               .formatted(memory.getInt(element), memory.getInt(element + 4)));

@@ -23,7 +23,10 @@ record Operation(Kind kind, int a, int b, int c, int value) {
     READ_REGISTER,
     /** As above, with a value. */
     WRITE_REGISTER,
-    /** Reset, to FEATURES_OK with those of the offered features that are in value and a. */
+    /**
+     * Reset, to FEATURES_OK with those of the offered features that are in value and a, whose
+     * highest bit is RING_RESET.
+     */
     NEGOTIATE,
     /** Queue a with 2^b entries; where value is not 0, ring c is at that place. */
     SET_UP_QUEUE,
@@ -55,7 +58,9 @@ record Operation(Kind kind, int a, int b, int c, int value) {
      */
     SCRIBBLE,
     /** Something happens on the host's side of the device. */
-    HOST_EVENT;
+    HOST_EVENT,
+    /** Resets queue a alone; if b is odd, it is set up again with 2^(b / 2) entries or more. */
+    RESET_QUEUE;
 
     private static final List<Kind> ALL = List.of(values());
   }

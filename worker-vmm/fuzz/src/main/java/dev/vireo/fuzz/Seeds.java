@@ -24,6 +24,15 @@ final class Seeds {
   private static final int UNPLUG = 1;
   private static final int UNPLUG_ALL = 2;
 
+  /** Of RESET_QUEUE: set up again, with 16 entries. */
+  private static final int RINGS_ANEW = 4 << 1 | 1;
+
+  /** Events of control messages of a console's (VIRTIO 1.2, section 5.3.6.2). */
+  private static final int DEVICE_READY = 0;
+
+  private static final int PORT_READY = 3;
+  private static final int PORT_OPEN = 6;
+
   /** Places and lengths of a descriptor: area, offset, length. */
   private static final int HEADER_16 = place(4, 0, 16);
 
@@ -167,9 +176,28 @@ final class Seeds {
           .then(Kind.SET_UP_QUEUE, queue, 4);
     }
     seeds.put("queue-reset", queueReset.then(Kind.REQUEST, 0, 0).then(Kind.NOTIFY, 1, 0).bytes());
+    seeds.put(
+        "queue-reset-alone",
+        started()
+            .then(Kind.REQUEST, 0, 0)
+            .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+            .then(Kind.RESET_QUEUE, 0, RINGS_ANEW)
+            .then(Kind.RESET_QUEUE, 1, RINGS_ANEW)
+            .then(Kind.REQUEST, 0, 0)
+            .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+            .bytes());
+    seeds.put(
+        "queue-reset-while-it-waits",
+        receiving(4)
+            .then(Kind.REQUEST, 0, 0)
+            .then(Kind.RESET_QUEUE, 0, RINGS_ANEW)
+            .then(Kind.RESET_QUEUE, 1, RINGS_ANEW)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x100)
+            .bytes());
     seeds.putAll(network());
     seeds.putAll(connections());
     seeds.putAll(memory());
+    seeds.putAll(clients());
     seeds.put(
         "scribble",
         started()
@@ -302,6 +330,83 @@ final class Seeds {
     seeds.put("guest-is-refused", packet(asked(), 1).then(Kind.HOST_EVENT, 0, 0, 0, 11).bytes());
     seeds.put("worker-is-lost", packet(asked(), 1).then(Kind.HOST_EVENT, 0, 0, 0, 13).bytes());
     return seeds;
+  }
+
+  /** What a console device's clients do (see {@link HostClients#happen}), 0x10 is the pipe. */
+  private static Map<String, byte[]> clients() {
+    Map<String, byte[]> seeds = new LinkedHashMap<>();
+    seeds.put(
+        "clients-come-and-go",
+        ports()
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x10)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x10)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x17)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x17)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x1e)
+            .bytes());
+    Builder received =
+        ports()
+            .then(Kind.SELECT_QUEUE, 4, 0)
+            .then(Kind.DESCRIPTOR, 0, WRITE, 0, place(6, 0, 64))
+            .then(Kind.OFFER, 0, 0)
+            .then(Kind.NOTIFY, 4, 0)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x10)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 100 << 8 | 0x12);
+    seeds.put("client-sends", received.bytes());
+    seeds.put("client-sends-and-is-gone", received.then(Kind.HOST_EVENT, 0, 0, 0, 0x17).bytes());
+    Builder written = output(ports().then(Kind.HOST_EVENT, 0, 0, 0, 0x10), 5, 24);
+    seeds.put("client-does-not-read", written.bytes());
+    seeds.put("client-reads-at-last", written.then(Kind.HOST_EVENT, 0, 0, 0, 0x15).bytes());
+    seeds.put(
+        "queue-reset-while-a-client-does-not-read",
+        output(ports().then(Kind.HOST_EVENT, 0, 0, 0, 0x10), 5, 24)
+            .then(Kind.RESET_QUEUE, 5, RINGS_ANEW)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 0x15)
+            .bytes());
+    seeds.put(
+        "console-client-is-not-waited-for",
+        output(ports().then(Kind.HOST_EVENT, 0, 0, 0, 0), 1, 24)
+            .then(Kind.HOST_EVENT, 0, 0, 0, 13)
+            .bytes());
+    seeds.put("output-is-kept", output(started(), 1, 2).then(Kind.HOST_EVENT, 0, 0, 0, 0).bytes());
+    seeds.put("resize", ports().then(Kind.HOST_EVENT, 0, 0, 0, 0x2b84 << 8 | 11).bytes());
+    seeds.put("no-such-port", control(ports(), 2, PORT_OPEN).bytes());
+    return seeds;
+  }
+
+  /** The control queues at work, and both ports open. */
+  private static Builder ports() {
+    Builder program = started().then(Kind.SELECT_QUEUE, 2, 0);
+    for (int i = 0; i < 8; i++) {
+      program.then(Kind.DESCRIPTOR, i, WRITE, 0, place(6, 0, 2048)).then(Kind.OFFER, i, 0);
+    }
+    control(program.then(Kind.NOTIFY, 2, 0), -1, DEVICE_READY);
+    for (int port = 0; port < 2; port++) {
+      control(control(program, port, PORT_READY), port, PORT_OPEN);
+    }
+    return program;
+  }
+
+  /** A control message of the driver, of success or "open". */
+  private static Builder control(Builder program, int port, int event) {
+    return program
+        .then(Kind.SELECT_QUEUE, 3, 0)
+        .then(Kind.MEMORY, 4, 0, 0, port)
+        .then(Kind.MEMORY, 4, 4, 0, 1 << 16 | event)
+        .then(Kind.DESCRIPTOR, 0, 0, 0, place(4, 0, 8))
+        .then(Kind.OFFER, 0, 0)
+        .then(Kind.NOTIFY, 3, 0);
+  }
+
+  private static Builder output(Builder program, int queue, int chains) {
+    program.then(Kind.SELECT_QUEUE, queue, 0);
+    for (int i = 0; i < chains; i++) {
+      program
+          .then(Kind.DESCRIPTOR, i, 0, 0, place(5, 0, 0x3000))
+          .then(Kind.OFFER, i, 0)
+          .then(Kind.NOTIFY, queue, 0);
+    }
+    return program;
   }
 
   /** Buffers in the first queue, and a header in its place. */

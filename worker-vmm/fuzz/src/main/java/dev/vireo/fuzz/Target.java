@@ -7,6 +7,8 @@ import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import dev.vireo.vmm.virtio.block.BlockDevice;
+import dev.vireo.vmm.virtio.block.BlockDevice.Engine;
+import dev.vireo.vmm.virtio.console.ConsoleDevice;
 import dev.vireo.vmm.virtio.input.PowerButton;
 import dev.vireo.vmm.virtio.memory.MemoryDevice;
 import dev.vireo.vmm.virtio.net.NetDevice;
@@ -37,7 +39,8 @@ record Target(String name, Maker maker, Request request, Event event) {
                       id,
                       new RawFile(
                           host.libc(), host.disk(), null, DiskGeometry.ofFile(Host.DISK_BYTES)),
-                      BlockDevice.Settings.simple(false, line -> {})),
+                      new BlockDevice.Settings(
+                          false, 2, RateLimiter.UNLIMITED, Engine.THREAD, line -> {})),
               // VIRTIO 1.2, 5.2.6: type IN, sector 3; data and status
               new Request(0, "00000000" + "00000000" + "0300000000000000", 513, 513),
               Event.NONE),
@@ -112,7 +115,23 @@ record Target(String name, Maker maker, Request request, Event event) {
                   10),
               (device, host, value) ->
                   ((MemoryDevice) device)
-                      .setRequested((value & 0xf) * GuestLayout.PLUGGABLE.blockBytes())));
+                      .setRequested((value & 0xf) * GuestLayout.PLUGGABLE.blockBytes())),
+          new Target(
+              "console",
+              (id, host) -> host.clients().device(id),
+              // 5.3.6: output of port 0
+              new Request(1, "68656c6c6f0a", 0, 0),
+              new Event() {
+                @Override
+                public void happen(VirtioDevice device, Host host, int value) {
+                  host.clients().happen((ConsoleDevice) device, value);
+                }
+
+                @Override
+                public void undo(VirtioDevice device, Host host, Runnable rest) {
+                  host.clients().undo((ConsoleDevice) device, rest);
+                }
+              }));
 
   /** Makes a device; its threads must have its id in their names. */
   interface Maker {
@@ -140,6 +159,13 @@ record Target(String name, Maker maker, Request request, Event event) {
      * @param value makes it differ
      */
     void happen(VirtioDevice device, Host host, int value);
+
+    /**
+     * Takes away what it leaves in a device, whatever its driver does.
+     *
+     * @param rest waits until the device has done what there is to do
+     */
+    default void undo(VirtioDevice device, Host host, Runnable rest) {}
   }
 
   static Target named(String name) {

@@ -37,7 +37,10 @@ public final class WatchedLibc implements Libc.Wrapper {
                     yield method.invoke(libc, arguments);
                   }
                   case "epoll_wait" -> {
-                    sleepers.sleepUntilReadable((int) arguments[0], (int) arguments[3]);
+                    int timeoutMillis = (int) arguments[3];
+                    if (timeoutMillis != 0) { // Otherwise it only looks, and has more to do.
+                      sleepers.sleepUntilReadable((int) arguments[0], timeoutMillis);
+                    }
                     arguments[3] = 0;
                     yield method.invoke(libc, arguments);
                   }

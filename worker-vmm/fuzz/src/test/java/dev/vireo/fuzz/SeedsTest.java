@@ -1,6 +1,7 @@
 package dev.vireo.fuzz;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Map;
@@ -64,6 +65,18 @@ class SeedsTest {
     }
   }
 
+  /** The rings of a queue that is reset alone begin anew, with a request that is checked. */
+  @ParameterizedTest
+  @MethodSource("targets")
+  void resetQueuesAlone(Target target) {
+    try (Examination examination = new Examination(target, false)) {
+      Map<String, Long> counted = examination.run(Seeds.named("queue-reset-alone"));
+      String requests = "queue" + target.request().queue() + ".requests";
+      assertTrue(counted.getOrDefault(requests, 0L) >= 3, counted::toString);
+      assertFalse(counted.containsKey("illegal.queue_reset"), counted::toString);
+    }
+  }
+
   /** What both sides of a device do by themselves, not only what its driver asks for. */
   @ParameterizedTest
   @CsvSource({
@@ -93,7 +106,14 @@ class SeedsTest {
     "memory, host-without-memory, refused_by_host",
     "memory, asked-for-less, refused_beyond_requested",
     "memory, response-in-an-unplugged-block, errors_descriptors",
-    "memory, response-in-an-unplugged-block, illegal.ring"
+    "memory, response-in-an-unplugged-block, illegal.ring",
+    "console, clients-come-and-go, clients",
+    "console, client-sends, bytes_to_guest",
+    "console, client-does-not-read, stalls_of_host",
+    "console, queue-reset-while-a-client-does-not-read, stalls_of_host",
+    "console, console-client-is-not-waited-for, bytes_dropped",
+    "console, output-is-kept, bytes_to_host",
+    "console, no-such-port, errors_port"
   })
   void getWhereTheyAreMeantTo(String target, String seed, String counter) {
     try (Examination examination = new Examination(Target.named(target), false)) {
