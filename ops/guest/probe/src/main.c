@@ -9,8 +9,8 @@
 
 /* README.md tells what they take. */
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate "
-    "rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping "
+    "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate net-hostile "
+    "rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping vsock-hostile "
     "balloon-follow balloon-report balloon-hostile console-echo console-send console-hostile";
 
 /* ---- disks ---- */
@@ -333,6 +333,7 @@ static bool run(void) {
   if (argument_is("run", "net-info", "hello")) return net_info();
   if (argument_is("run", "net-verify", "hello")) return net_verify();
   if (argument_is("run", "net-rate", "hello")) return net_rate();
+  if (argument_is("run", "net-hostile", "hello")) return net_hostile();
   if (argument_is("run", "rng-read", "hello")) return rng_read();
   if (argument_is("run", "reg-read", "hello")) return reg_read();
   if (argument_is("run", "config-read", "hello")) return config_read();
@@ -343,6 +344,7 @@ static bool run(void) {
   if (argument_is("run", "vsock-verify", "hello")) return vsock_verify();
   if (argument_is("run", "vsock-send", "hello")) return vsock_send();
   if (argument_is("run", "vsock-ping", "hello")) return vsock_ping();
+  if (argument_is("run", "vsock-hostile", "hello")) return vsock_hostile();
   if (argument_is("run", "console-echo", "hello")) return console_echo();
   if (argument_is("run", "console-send", "hello")) return console_send();
   if (argument_is("run", "console-hostile", "hello")) return console_hostile();

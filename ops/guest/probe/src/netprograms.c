@@ -203,3 +203,50 @@ bool net_rate(void) {
         interrupt_count(irq) - interrupts, net.device.sleeps);
   return exchange.received > 0 && exchange.wrong == 0;
 }
+
+/* ---- rules broken ---- */
+
+#define IN_THE_HOLE 0xd8000000ull
+#define LARGEST_BYTES (sizeof(struct net_header) + 18 + 65535)
+
+/* One buffer in the transmit queue, which comes back whatever is in it. */
+static void transmit_raw(uint64_t address, uint64_t length, uint16_t flags) {
+  unsigned slot;
+  while (net_slot(&net, &slot) == NULL) pause_cpu();
+  net.transmit->descriptors[slot] =
+      (struct descriptor){.address = address, .length = (uint32_t)length, .flags = flags};
+  virtqueue_add(net.transmit, (uint16_t)slot);
+  net_flush(&net);
+  int head;
+  while ((head = virtqueue_take_used(net.transmit)) < 0) pause_cpu();
+  net.free_slots[net.free_slot_count++] = (unsigned)head;
+}
+
+static void transmit_with(struct net_header header) {
+  static struct {
+    struct net_header header;
+    uint8_t frame[60];
+  } packet;
+  packet.header = header;
+  transmit_raw((uintptr_t)&packet, sizeof packet, 0);
+}
+
+bool net_hostile(void) {
+  if (!open_net(ETHERNET_MTU)) return false;
+  static uint8_t bytes[LARGEST_BYTES + 1];
+  /* No frames at all. */
+  transmit_raw((uintptr_t)bytes, sizeof(struct net_header) - 1, 0);
+  transmit_raw((uintptr_t)bytes, sizeof(struct net_header), 0);
+  transmit_raw((uintptr_t)bytes, sizeof bytes, 0);
+  transmit_raw((uintptr_t)bytes, sizeof bytes, DESCRIPTOR_WRITE);
+  transmit_raw((uintptr_t)bytes, 0, 0);
+  transmit_raw(IN_THE_HOLE, 100, 0);
+  transmit_raw(boot_memory_end() - 1, 100, 0);
+  transmit_raw(~0ull - 50, 100, 0);
+  /* Headers that are not true: checksums and segments of what is not there. */
+  transmit_with((struct net_header){.flags = NET_NEEDS_CSUM, .csum_start = 60000});
+  transmit_with((struct net_header){.gso_type = 0x7f, .gso_size = 1});
+  transmit_with((struct net_header){.gso_type = NET_GSO_TCPV4, .gso_size = 0});
+  /* The host hears what comes after it, and answers. */
+  return find_host();
+}

@@ -373,3 +373,118 @@ bool vsock_ping(void) {
   report();
   return done == ops && vsock.wrong == 0;
 }
+
+/* ---- rules broken ---- */
+
+#define NOBODYS_PORT 9
+#define IN_THE_HOLE 0xd8000000ull
+
+static void offer_tx(uint32_t index, uint64_t address, uint32_t length, uint16_t flags) {
+  tx()->descriptors[index] = (struct descriptor){
+      .address = address, .length = length, .flags = flags, .next = TX_PACKETS /* none of the packets' */};
+  virtqueue_add(tx(), (uint16_t)index);
+}
+
+/* Whatever was in them, all of them come back. */
+static void await_returned(void) {
+  virtqueue_notify(tx());
+  while (vsock.free_count < TX_PACKETS) {
+    collect_sent();
+    pause_cpu();
+  }
+}
+
+static struct header from_nobody(uint16_t operation) {
+  return (struct header){.source_cid = vsock.cid,
+                         .destination_cid = HOST_CID,
+                         .source_port = NOBODYS_PORT,
+                         .destination_port = NOBODYS_PORT,
+                         .type = TYPE_STREAM,
+                         .operation = operation};
+}
+
+static void forge_of(struct header header, uint32_t bytes) {
+  uint32_t index = free_packet();
+  tx_packets[index].header = header;
+  offer_tx(index, (uintptr_t)&tx_packets[index], bytes, 0);
+  await_returned();
+}
+
+static void forge(struct header header) { forge_of(header, sizeof header); }
+
+static struct connection *connect_one(uint32_t number) {
+  struct connection *connection =
+      open_at(number, FIRST_PORT + number, (uint32_t)argument_number("port", 1024));
+  control(connection, REQUEST, 0);
+  while (connection->open && !connection->established) work();
+  return connection;
+}
+
+static struct header of(const struct connection *connection, uint16_t operation, uint32_t length) {
+  struct header header = from_nobody(operation);
+  header.source_port = connection->guest_port;
+  header.destination_port = connection->host_port;
+  header.length = length;
+  header.buffer_size = ROOM;
+  return header;
+}
+
+static void await_reset(const struct connection *connection) {
+  while (connection->open) work();
+}
+
+/* More than the host has said it has room for: its header in one buffer, data from anywhere in the next. */
+static void exceed_credit(const struct connection *connection) {
+  uint32_t index = free_packet(), length = connection->host_buffer + 1;
+  tx_packets[index].header = of(connection, RW, length);
+  offer_tx(index, (uintptr_t)&tx_packets[index], sizeof(struct header), DESCRIPTOR_NEXT);
+  tx()->descriptors[TX_PACKETS] = (struct descriptor){.address = (uintptr_t)&vsock, .length = length};
+  await_returned();
+}
+
+bool vsock_hostile(void) {
+  if (!start()) return false;
+  vsock.message = 1; /* A connection stays until it is reset. */
+  struct header strange = from_nobody(RW);
+  /* No packets at all. */
+  forge_of(strange, sizeof strange - 1);
+  forge_of(strange, 0);
+  offer_tx(free_packet(), IN_THE_HOLE, sizeof strange, 0);
+  offer_tx(free_packet(), boot_memory_end() - 1, sizeof strange, 0);
+  offer_tx(free_packet(), (uintptr_t)&tx_packets[0], sizeof strange, DESCRIPTOR_WRITE);
+  await_returned();
+  /* Of others, of another type, and of no connection. An RST is never answered. */
+  strange.source_cid++;
+  forge(strange);
+  strange = from_nobody(RW);
+  strange.destination_cid++;
+  forge(strange);
+  strange = from_nobody(RW);
+  strange.type++;
+  forge(strange);
+  forge(from_nobody(RW));
+  forge(from_nobody(0xffff));
+  forge(from_nobody(RST));
+  while (vsock.resets < 3) work();
+  uint64_t answered = vsock.resets;
+  /* Each of these ends its connection. */
+  struct connection *victim = connect_one(0);
+  forge(of(victim, RW, 1));
+  await_reset(victim);
+  victim = connect_one(1);
+  exceed_credit(victim);
+  await_reset(victim);
+  victim = connect_one(2);
+  forge(of(victim, RESPONSE, 0));
+  await_reset(victim);
+  victim = connect_one(3);
+  forge(of(victim, 0xffff, 0));
+  await_reset(victim);
+  /* And this one comes through. */
+  vsock.message = 0;
+  vsock.bytes_each = 10000;
+  struct connection *good = connect_one(4);
+  await_reset(good);
+  report();
+  return answered == 3 && vsock.refused == 0 && vsock.received == 10000 && vsock.wrong == 0;
+}

@@ -12,5 +12,7 @@ bool vsock_verify(void);
 bool vsock_send(void);
 /* probe.run=vsock-ping: sends a message to a port of the host and waits for it to come back, again and again. */
 bool vsock_ping(void);
+/* probe.run=vsock-hostile: sends what no driver does; a connection to a port of the host must work after it. */
+bool vsock_hostile(void);
 
 #endif

@@ -206,6 +206,18 @@ final class ProbeNetworkTest {
   }
 
   @Test
+  void outlivesADriverThatBreaksItsRules() {
+    NetDevice device = device(up());
+    run("probe.run=net-hostile", device);
+    Map<String, Long> counters = device.counters();
+    assertEquals(2, counters.get("errors_too_short"), counters::toString);
+    assertEquals(1, counters.get("errors_too_long"), counters::toString);
+    assertEquals(1, counters.get("errors_direction"), counters::toString);
+    assertEquals(4, counters.get("errors_descriptors"), counters::toString);
+    assertEquals(3, counters.get("tx_refused"), counters::toString);
+  }
+
+  @Test
   void livesOnWhenItsInterfaceIsDeleted() {
     Tap tap = up();
     NetDevice device = device(tap);

@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -146,6 +147,25 @@ final class VsockProbeTest {
         assertEquals(bytes, read(channel, bytes + 1).length);
       }
       assertPassed(machine);
+    }
+  }
+
+  @Test
+  void aGuestThatBreaksTheRulesHurtsNobodyButItself() throws IOException {
+    try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
+        ServerSocketChannel server = listen(1024)) {
+      threads.execute(() -> serve(server, this::echo));
+      try (TestMachine machine = machine(kernel, "probe.run=vsock-hostile")) {
+        assertPassed(machine);
+        Map<String, Long> counters = machine.machine().transports().getFirst().inspect().counters();
+        assertEquals(3, counters.get("errors_descriptors"), counters::toString);
+        assertEquals(3, counters.get("errors_malformed"), counters::toString);
+        assertEquals(2, counters.get("errors_cid"), counters::toString);
+        assertEquals(1, counters.get("errors_type"), counters::toString);
+        assertEquals(3, counters.get("errors_no_connection"), counters::toString);
+        assertEquals(1, counters.get("errors_credit"), counters::toString);
+        assertEquals(2, counters.get("errors_operation"), counters::toString);
+      }
     }
   }
 

@@ -43,6 +43,8 @@ class ConformanceTest {
 
   private static final int REGISTER_CASES = 11;
   private static final int RING_CASES = 9;
+  private static final int NETWORK_CASES = 3;
+  private static final int VSOCK_CASES = 5;
   private static final int DISK_CASES = 6;
   private static final int BALLOON_CASES = 5;
   private static final int PLUGGED_MEMORY_CASES = 9;
@@ -52,7 +54,7 @@ class ConformanceTest {
 
   private static final int CELLS_WITHOUT_OTHERS = 4;
 
-  private static final Pattern CASE = Pattern.compile("([RQBMP]\\d+)([a-z]?)");
+  private static final Pattern CASE = Pattern.compile("([RQNVBMP]\\d+)([a-z]?)");
   private static final Path ATTACKS = ROOT.resolve("ops/guest/probe/src/hostile.c");
   private static final Pattern ATTACK = Pattern.compile("(?m)^ +ATTACK\\((\\w+)\\),");
   private static final Pattern PROGRAM = Pattern.compile("`hostile-(\\w+)`");
@@ -67,7 +69,7 @@ class ConformanceTest {
   private static List<Row> rows() throws IOException {
     List<Row> rows = new ArrayList<>();
     for (String line : Files.readAllLines(PAGE)) {
-      if (line.matches("\\| [RQBMP]\\d.*")) {
+      if (line.matches("\\| [RQNVBMP]\\d.*")) {
         List<String> cells =
             Stream.of(line.substring(1, line.lastIndexOf('|')).split("\\|", -1))
                 .map(String::strip)
@@ -90,6 +92,8 @@ class ConformanceTest {
         Stream.of(
                 IntStream.rangeClosed(1, REGISTER_CASES).mapToObj(n -> "R" + n),
                 IntStream.rangeClosed(1, RING_CASES).mapToObj(n -> "Q" + n),
+                IntStream.rangeClosed(1, NETWORK_CASES).mapToObj(n -> "N" + n),
+                IntStream.rangeClosed(1, VSOCK_CASES).mapToObj(n -> "V" + n),
                 IntStream.rangeClosed(1, DISK_CASES).mapToObj(n -> "B" + n),
                 IntStream.rangeClosed(1, BALLOON_CASES).mapToObj(n -> "M" + n),
                 IntStream.rangeClosed(1, PLUGGED_MEMORY_CASES).mapToObj(n -> "P" + n))
