@@ -17,6 +17,9 @@ import dev.vireo.proto.v1.QueueInspection;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.v1.VcpuInspection;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -29,6 +32,23 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 @Tag("linux")
 class LinuxGuestTest {
+  /** A guest that has got more than 700 MiB uses more of them, once, than it began with. */
+  private static final String TELL_AND_USE_MEMORY =
+      """
+      while :; do
+        while read -r key total unit && [ "$key" != MemTotal: ]; do :; done < /proc/meminfo
+        total=$((total / 1024))
+        [ "$total" = "$before" ] || echo "memory: $total MiB"
+        before=$total
+        if [ "$total" -gt 700 ] && [ ! -e /run/dd ]; then
+          mount -t tmpfs -o size=400M tmpfs /tmp &&
+            dd if=/dev/zero of=/tmp/fill bs=1M count=350 2> /run/dd && echo "memory: used"
+          rm /tmp/fill
+        fi
+        sleep 1
+      done
+      """;
+
   @RegisterExtension
   static final LinuxClusterExtension CLUSTER = new LinuxClusterExtension(Architecture.X86_64);
 
@@ -175,6 +195,56 @@ class LinuxGuestTest {
         .until(() -> guests.inspect("tidy").getPssBytes(), pss -> pss < 200 << 20);
     DeviceInspection balloon = guests.inspect("tidy").getDevices(1);
     assertTrue(balloon.getCountersOrDefault("bytes_reported", 0) > 100 << 20, balloon::toString);
+  }
+
+  /** It uses what it was given, and what it has given back is the node's again. */
+  @Test
+  void aGuestsMemoryGrowsAndShrinksWhileItRuns() throws IOException {
+    MicroVmSpec.Builder spec =
+        LinuxGuests.debian("sh:" + LinuxGuests.compressed(TELL_AND_USE_MEMORY));
+    spec.getMemoryHotplugBuilder().setMaximumMib(1024);
+    guests.start("growing", spec);
+    guests.awaitConsole("growing", "memory: ");
+    assertLine(guests.console("growing"), "vireo: virtio1 +virtio_mem .* edge");
+    long own = memoryTotals("growing").getFirst();
+
+    guests.setMemory("growing", 256 + 512);
+    awaitPlugged("growing", 512);
+    guests.awaitConsole("growing", "memory: used");
+    assertEquals(512, memoryTotals("growing").getLast() - own);
+    long used = guests.inspect("growing").getPssBytes();
+    assertTrue(used > 300 << 20, "of " + used + " bytes");
+
+    guests.setMemory("growing", 256);
+    awaitPlugged("growing", 0);
+    await("what the guest itself says")
+        .atMost(LinuxCluster.PATIENCE)
+        .pollInterval(Duration.ofSeconds(2))
+        .until(() -> memoryTotals("growing").getLast() == own);
+    long left = guests.inspect("growing").getPssBytes();
+    assertTrue(left < used - (250 << 20), left + " of " + used + " bytes");
+    DeviceInspection memory = guests.inspect("growing").getDevices(1);
+    assertEquals("mem/host", memory.getBackEnd());
+    assertEquals(512 << 20, memory.getCountersOrDefault("bytes_unplugged", 0), memory::toString);
+    assertEquals(0, memory.getCountersOrDefault("errors_state", 0), memory::toString);
+    assertEquals(MicroVmState.RUNNING, guests.status("growing").getState());
+  }
+
+  private List<Long> memoryTotals(String name) {
+    return guests
+        .console(name)
+        .lines()
+        .filter(line -> line.matches("memory: \\d+ MiB"))
+        .map(line -> Long.parseLong(line.replaceAll("\\D", "")))
+        .toList();
+  }
+
+  private void awaitPlugged(String name, long mib) {
+    await("%d MiB plugged".formatted(mib))
+        .atMost(LinuxCluster.PATIENCE)
+        .pollInterval(Duration.ofSeconds(2)) // Not to take the guest's time.
+        .until(() ->
+            guests.inspect(name).getDevices(1).getGaugesOrThrow("plugged_bytes") == mib << 20);
   }
 
   /** Both ways, more than fits into any queue; then somebody takes the interface away. */

@@ -23,8 +23,16 @@ import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.Termination;
 import io.grpc.Channel;
+import io.grpc.Status;
+import io.grpc.Status.Code;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.time.Duration;
+import java.util.Base64;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.zip.GZIPOutputStream;
 
 /** Debian guests through the public API, with the patience that an emulated node asks for. */
 final class LinuxGuests {
@@ -60,6 +68,15 @@ final class LinuxGuests {
     return debian(Architecture.X86_64, run);
   }
 
+  /** A shell script as the step {@code sh:} of the guest's init takes it. */
+  static String compressed(String script) throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (OutputStream gzip = new GZIPOutputStream(bytes)) {
+      gzip.write(script.getBytes(ISO_8859_1));
+    }
+    return Base64.getEncoder().encodeToString(bytes.toByteArray());
+  }
+
   /** Creates a microVM and waits until its init has reported. */
   MicroVm start(String id, MicroVmSpec.Builder spec) {
     return api()
@@ -74,10 +91,14 @@ final class LinuxGuests {
     return microVms.get(id).getStatus();
   }
 
+  /** Asks again while the node is too busy to answer in time. */
   Inspection inspect(String id) {
-    return api()
-        .inspectMicroVm(InspectMicroVmRequest.newBuilder().setName(microVms.name(id)).build())
-        .getInspection();
+    var request = InspectMicroVmRequest.newBuilder().setName(microVms.name(id)).build();
+    return await("an inspection of " + id)
+        .atMost(LinuxCluster.PATIENCE)
+        .pollDelay(Duration.ZERO)
+        .ignoreExceptionsMatching(e -> Status.fromThrowable(e).getCode() == Code.UNAVAILABLE)
+        .until(() -> api().inspectMicroVm(request).getInspection(), inspection -> true);
   }
 
   /** What is on the console so far, from an offset on. */
@@ -122,6 +143,16 @@ final class LinuxGuests {
                 ResizeMemoryRequest.newBuilder()
                     .setName(microVms.name(id))
                     .setBalloonTargetMib(targetMib)
+                    .build());
+  }
+
+  void setMemory(String id, long mib) {
+    var _ =
+        api()
+            .resizeMemory(
+                ResizeMemoryRequest.newBuilder()
+                    .setName(microVms.name(id))
+                    .setSizeMib(mib)
                     .build());
   }
 
