@@ -50,22 +50,16 @@ final class MemoryCommand implements Callable<Integer> {
                       .setName(api.microVmName(name))
                       .setSizeMib(sizeMib)
                       .build());
-      switch (output.format()) {
-        case JSON -> environment.out().println(OutputOptions.json(vm));
-        case NAME -> environment.out().println(vm.getMeta().getName());
-        case TABLE, WIDE -> environment.out().println(line(vm));
-      }
+      output.printChanged(
+          vm,
+          "is to have %d MiB: %d, %d plugged, %d given back"
+              .formatted(
+                  sizeMib,
+                  vm.getSpec().getMemoryMib(),
+                  vm.getSpec().getMemoryHotplug().getSizeMib(),
+                  vm.getSpec().getBalloon().getTargetMib()),
+          environment);
       return ExitCode.OK;
     }
-  }
-
-  private String line(MicroVm vm) {
-    return "%s, is to have %d MiB: %d, %d plugged, %d given back"
-        .formatted(
-            new MicroVmView(environment.clock()).line(vm),
-            sizeMib,
-            vm.getSpec().getMemoryMib(),
-            vm.getSpec().getMemoryHotplug().getSizeMib(),
-            vm.getSpec().getBalloon().getTargetMib());
   }
 }
