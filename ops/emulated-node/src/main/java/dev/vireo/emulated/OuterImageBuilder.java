@@ -33,6 +33,7 @@ final class OuterImageBuilder {
           "virtio_pci",
           "virtio_blk",
           "virtio_net",
+          "loop",
           "tun",
           "vhost_net",
           "vhost_vsock");

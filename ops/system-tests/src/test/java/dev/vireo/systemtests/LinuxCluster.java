@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 
 /**
@@ -42,10 +43,17 @@ final class LinuxCluster implements AutoCloseable {
       List.of(
           "qemu-system-x86_64", "qemu-system-aarch64", "mke2fs", "setpriv", "apt-get", "dpkg-deb");
 
+  /** Debian with programs that put devices under load. */
+  static final String TOOLS_IMAGE = "debian-12-tools";
+
+  /** Where {@link #mountTools} puts them on a node. */
+  static final String TOOLS = "/tmp/tools";
+
   private final Installation installation;
   private final OwnedProcesses processes;
   private final LocalCluster cluster;
   private final Map<Architecture, Process> nodes = new EnumMap<>(Architecture.class);
+  private final AtomicInteger commands = new AtomicInteger();
 
   private LinuxCluster(Installation installation, OwnedProcesses processes, LocalCluster cluster) {
     this.installation = installation;
@@ -76,6 +84,14 @@ final class LinuxCluster implements AutoCloseable {
         .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
   }
 
+  /** Where images, packages and kernels are kept: see the README. */
+  static Path cache() {
+    String given = System.getenv("VIREO_CACHE_DIR");
+    return given == null || given.isEmpty()
+        ? Path.of(System.getProperty("user.home"), ".cache/vireo")
+        : Path.of(given);
+  }
+
   /** The name of the node of an architecture. */
   static String nameOf(Architecture architecture) {
     // A name has no underscore.
@@ -100,20 +116,37 @@ final class LinuxCluster implements AutoCloseable {
 
   private Process startNode(Architecture architecture) throws IOException {
     String authority = cluster.channel().authority();
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "node",
+                "--arch",
+                label(architecture),
+                "--controller-port",
+                authority.substring(authority.lastIndexOf(':') + 1),
+                "--node-id",
+                nameOf(architecture),
+                "--state-dir",
+                nodeState(architecture).toString()));
+    if (compilesFor(architecture)) {
+      arguments.addAll(List.of("--image", TOOLS_IMAGE));
+    }
     return processes.start(
         log(architecture),
         // The user's own cache: it has the packages and the outer machine's image.
         Map.of("VIREO_ROOT", installation.root().toString()),
-        emulatedNode(
-            "node",
-            "--arch",
-            label(architecture),
-            "--controller-port",
-            authority.substring(authority.lastIndexOf(':') + 1),
-            "--node-id",
-            nameOf(architecture),
-            "--state-dir",
-            nodeState(architecture).toString()));
+        emulatedNode(arguments.toArray(String[]::new)));
+  }
+
+  /** Whether this host has what {@value #TOOLS_IMAGE} is made with. */
+  private static boolean compilesFor(Architecture architecture) {
+    return switch (architecture) {
+      case X86_64 -> isInstalled("gcc");
+      case ARM64 ->
+          isInstalled("aarch64-linux-gnu-gcc")
+              && Files.exists(Path.of("/usr/aarch64-linux-gnu/include/stdio.h"));
+      default -> throw new IllegalArgumentException(architecture.toString());
+    };
   }
 
   private static Path log(Architecture architecture) {
@@ -177,17 +210,52 @@ final class LinuxCluster implements AutoCloseable {
         .anyMatch(known -> known.getName().equals(image));
   }
 
-  /** Runs a shell command on a node, as root. */
+  /** Runs a shell command on a node, as root, when those before it have ended. */
   void onNode(Architecture architecture, String command) throws IOException {
+    var _ = askNode(architecture, command);
+  }
+
+  /**
+   * The same; what it prints is the answer.
+   *
+   * @throws IOException with all that was printed, unless its status is 0
+   */
+  String askNode(Architecture architecture, String command) throws IOException {
+    Path output = Path.of("shell-" + commands.incrementAndGet() + ".log");
     Process shell =
         processes.start(
-            Path.of("shell.log"),
+            output,
             Map.of(),
             emulatedNode("exec", "--state-dir", nodeState(architecture).toString(), command));
     int status = shell.onExit().join().exitValue();
+    String printed = Files.readString(processes.directory().resolve(output));
     if (status != 0) {
-      throw new IOException("status %d of: %s".formatted(status, command));
+      throw new IOException("status %d of: %s\n%s".formatted(status, command, printed));
     }
+    return printed;
+  }
+
+  /**
+   * Mounts the root disk of the image {@value #TOOLS_IMAGE} at {@link #TOOLS} of a node, so that
+   * its programs run there too, by {@code chroot}. They see the directories of microVMs, and may
+   * write to {@code /run} and {@code /tmp}. Aborts a test where the image could not be made.
+   */
+  void mountTools(Architecture architecture) throws IOException {
+    assumeTrue(
+        hasImage(architecture, TOOLS_IMAGE),
+        "there is no compiler for %s: %s is missing".formatted(architecture, TOOLS_IMAGE));
+    onNode(
+        architecture,
+        """
+        [ -e %1$s/bin/streams ] || {
+          mkdir -p %1$s &&
+          mount -o loop,ro -t ext4 /job/cache/images/%2$s/root.ext4 %1$s &&
+          for directory in dev proc sys run tmp var/lib; do
+            mount --bind /$directory %1$s/$directory || exit 1
+          done
+        }\
+        """
+            .formatted(TOOLS, TOOLS_IMAGE));
   }
 
   @Override

@@ -9,6 +9,7 @@ import dev.vireo.bench.cluster.MicroVms;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Console;
+import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
@@ -17,7 +18,9 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceBlockingStub;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.MicroVmStatus;
+import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
@@ -66,6 +69,13 @@ final class LinuxGuests {
   /** The image for x86-64. */
   static MicroVmSpec.Builder debian(String run) {
     return debian(Architecture.X86_64, run);
+  }
+
+  /** The same with the programs that put devices under load. */
+  static MicroVmSpec.Builder withTools(Architecture architecture, String run) {
+    MicroVmSpec.Builder spec = debian(architecture, run);
+    spec.getBootBuilder().setKernel(LinuxCluster.TOOLS_IMAGE);
+    return spec;
   }
 
   /** A shell script as the step {@code sh:} of the guest's init takes it. */
@@ -134,6 +144,34 @@ final class LinuxGuests {
 
   void stop(String id) {
     var _ = api().stopMicroVm(SteerMicroVmRequest.newBuilder().setName(microVms.name(id)).build());
+  }
+
+  void pause(String id) {
+    var _ = api().pauseMicroVm(SteerMicroVmRequest.newBuilder().setName(microVms.name(id)).build());
+    awaitState(id, MicroVmState.PAUSED);
+  }
+
+  void resume(String id) {
+    var _ =
+        api().resumeMicroVm(SteerMicroVmRequest.newBuilder().setName(microVms.name(id)).build());
+    awaitState(id, MicroVmState.RUNNING);
+  }
+
+  private void awaitState(String id, MicroVmState state) {
+    await(id + " is " + state)
+        .atMost(LinuxCluster.PATIENCE)
+        .until(() -> status(id).getState() == state);
+  }
+
+  void resizeConsole(String id, String port, int columns, int rows) {
+    var _ =
+        api()
+            .resizeConsole(
+                ResizeConsoleRequest.newBuilder()
+                    .setName(microVms.name(id))
+                    .setPort(port)
+                    .setSize(ConsoleSize.newBuilder().setColumns(columns).setRows(rows))
+                    .build());
   }
 
   void setBalloon(String id, long targetMib) {

@@ -30,6 +30,7 @@ final class Debian12Recipe implements ImageRecipe {
           "virtio_rng",
           "virtio_balloon",
           "virtio_mem",
+          "virtio_console",
           "vmw_vsock_virtio_transport",
           "evdev");
 
