@@ -45,8 +45,8 @@ public final class Worker implements ControlledNode, AutoCloseable {
   /** Few ask for fast VMMs, and an idle one would cost its memory on every node. */
   private static final int NONE_IN_RESERVE = 0;
 
-  /** Also long enough for a JVM in an emulated node to start. */
-  private static final Duration VMM_ANSWERS_WITHIN = Duration.ofSeconds(60);
+  /** Also long enough for a JVM to start in an emulated node of a host that others keep busy. */
+  private static final Duration VMM_ANSWERS_WITHIN = Duration.ofMinutes(3);
 
   /** A VMM that runs already has no JVM to start. Until all have answered the node is away. */
   private static final Duration TAKEN_BACK_WITHIN = Duration.ofSeconds(10);
