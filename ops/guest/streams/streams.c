@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,6 +90,14 @@ static struct address unix_address(const char *path, unsigned long port_of_guest
 static void without_delay(int socket, const struct address *address) {
   int yes = 1;
   if (address->any.sa_family == AF_INET) setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
+// Linux gives up after two seconds, in which a busy node may not have come to it.
+static void with_patience(int socket, const struct address *address) {
+  struct timeval minute = {.tv_sec = 60};
+  if (address->any.sa_family == AF_VSOCK) {
+    setsockopt(socket, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &minute, sizeof minute);
+  }
 }
 
 static void write_all(int socket, const void *bytes, size_t length) {
@@ -202,6 +211,7 @@ static void ask_for_guest(int socket, unsigned long port) {
 
 static int connect_to(const struct address *address) {
   int connection = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connection >= 0) with_patience(connection, address);
   if (connection < 0 || connect(connection, &address->any, address->length)) die("connect");
   without_delay(connection, address);
   if (address->port_of_guest) ask_for_guest(connection, address->port_of_guest);
