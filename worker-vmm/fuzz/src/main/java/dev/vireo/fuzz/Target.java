@@ -113,9 +113,18 @@ record Target(String name, Maker maker, Request request, Event event) {
                       + "000000000000", // nb_blocks
                   10,
                   10),
-              (device, host, value) ->
+              new Event() {
+                @Override
+                public void happen(VirtioDevice device, Host host, int value) {
                   ((MemoryDevice) device)
-                      .setRequested((value & 0xf) * GuestLayout.PLUGGABLE.blockBytes())),
+                      .setRequested((value & 0xf) * GuestLayout.PLUGGABLE.blockBytes());
+                }
+
+                @Override
+                public void undo(VirtioDevice device, Host host, Runnable rest) {
+                  ((MemoryDevice) device).setRequested(GuestLayout.PLUGGABLE.bytes());
+                }
+              }),
           new Target(
               "console",
               (id, host) -> host.clients().device(id),
