@@ -6,7 +6,9 @@ import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.DriverSignals;
 import dev.vireo.vmm.virtio.EnumCounters;
-import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.QueueServer;
+import dev.vireo.vmm.virtio.ThreadedDevice;
+import dev.vireo.vmm.virtio.WorkerQueue;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
@@ -24,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Free page hints are not offered: they say which pages a migration need not copy.
  */
-public final class BalloonDevice implements VirtioDevice {
+public final class BalloonDevice extends ThreadedDevice {
   private static final int INFLATE = 0;
   private static final int DEFLATE = 1;
   private static final int STATISTICS = 2;
@@ -57,8 +59,6 @@ public final class BalloonDevice implements VirtioDevice {
   private final long features;
   private final EnumCounters<BalloonEvent> counters = new EnumCounters<>(BalloonEvent.class);
   private final Runnable showTarget = new ShowTarget();
-  private final @Nullable QueueWorker[] workers = new QueueWorker[QUEUES];
-  private List<QueueConnection> connections = List.of();
   private volatile @Nullable StatisticsQueue statistics;
   private volatile @Nullable DriverSignals signals;
   private volatile int targetPages;
@@ -206,32 +206,23 @@ public final class BalloonDevice implements VirtioDevice {
   }
 
   @Override
-  public void connect(List<QueueConnection> queues) {
-    connections = queues;
-  }
-
-  @Override
   public void activate(Activation activation) {
     signals = activation.signals();
     if (shownPages != targetPages) {
       activation.signals().changeConfig(showTarget);
     }
-    activation.startQueues(this);
+    super.activate(activation);
   }
 
   @Override
   public void startQueue(int index, Virtqueue queue, Activation activation) {
-    GuestMemory memory = activation.memory();
-    HostPages host = new HostPages(memory, counters);
-    if (index == INFLATE) {
-      serve(index, queue, activation, new InflateRequests(memory, host, counters));
-    } else if (index == DEFLATE) {
-      serve(index, queue, activation, new DeflateRequests(memory, counters));
-    } else if (index == STATISTICS && activation.has(BalloonFeature.STATS_VQ)) {
-      serveStatistics(queue, activation);
-    } else if (index == reporting(activation)) {
-      serve(index, queue, activation, new ReportRequests(host, () -> poison, counters));
+    if (index <= DEFLATE || index == statistics(activation) || index == reporting(activation)) {
+      super.startQueue(index, queue, activation);
     }
+  }
+
+  private static int statistics(Activation activation) {
+    return activation.has(BalloonFeature.STATS_VQ) ? STATISTICS : NONE;
   }
 
   private static int reporting(Activation activation) {
@@ -241,49 +232,38 @@ public final class BalloonDevice implements VirtioDevice {
     return activation.queues().get(REPORTING).isPresent() ? REPORTING : LINUX_REPORTING;
   }
 
-  private void serve(
-      int index, Virtqueue queue, Activation activation, QueueWorker.Handler handler) {
-    QueueWorker worker = workers[index];
-    if (worker == null) {
-      worker = new QueueWorker("balloon " + index + " " + id, connections.get(index));
-      workers[index] = worker;
-    }
-    worker.start(queue, activation.memory(), activation.signals(), handler);
-  }
-
-  private void serveStatistics(Virtqueue queue, Activation activation) {
-    StatisticsQueue thread = statistics;
-    if (thread == null) {
-      thread =
+  @Override
+  protected QueueServer newServer(int index, QueueConnection connection) {
+    if (index == STATISTICS) {
+      StatisticsQueue made =
           new StatisticsQueue(
               "balloon statistics " + id,
-              connections.get(STATISTICS),
+              connection,
               statisticsInterval,
               counters,
               MonotonicClock.INSTANCE);
-      statistics = thread;
+      statistics = made;
+      return made;
     }
-    thread.start(queue, activation.memory(), activation.signals());
-  }
-
-  @Override
-  public void stopQueue(int index) {
-    QueueWorker worker = workers[index];
-    StatisticsQueue thread = statistics;
-    if (worker != null) {
-      worker.stop();
-    } else if (index == STATISTICS && thread != null) {
-      thread.stop();
-    }
+    return new WorkerQueue("balloon " + index + " " + id, connection) {
+      @Override
+      protected QueueWorker.Handler handler(Virtqueue queue, Activation activation) {
+        GuestMemory memory = activation.memory();
+        HostPages host = new HostPages(memory, counters);
+        return switch (index) {
+          case INFLATE -> new InflateRequests(memory, host, counters);
+          case DEFLATE -> new DeflateRequests(memory, counters);
+          default -> new ReportRequests(host, () -> poison, counters);
+        };
+      }
+    };
   }
 
   /** With the driver goes what it said of its balloon; the pages come back as they are touched. */
   @Override
   public void deactivate() {
     signals = null;
-    for (int index = 0; index < QUEUES; index++) {
-      stopQueue(index);
-    }
+    super.deactivate();
     actualPages = 0;
     poison = 0;
   }
@@ -306,18 +286,5 @@ public final class BalloonDevice implements VirtioDevice {
     Map<String, Long> result = new TreeMap<>();
     counters.putInto(result, "");
     return result;
-  }
-
-  @Override
-  public void close() {
-    for (QueueWorker worker : workers) {
-      if (worker != null) {
-        worker.close();
-      }
-    }
-    StatisticsQueue thread = statistics;
-    if (thread != null) {
-      thread.close();
-    }
   }
 }

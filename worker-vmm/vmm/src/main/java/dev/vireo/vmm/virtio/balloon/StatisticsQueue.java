@@ -1,8 +1,9 @@
 package dev.vireo.vmm.virtio.balloon;
 
 import dev.vireo.linux.PollSet;
-import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
+import dev.vireo.vmm.virtio.QueueServer;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
@@ -18,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * buffer with what it knows; to hear more the device returns it, and the driver gives it again.
  * That happens at an interval, or when somebody asks.
  */
-final class StatisticsQueue implements AutoCloseable {
+final class StatisticsQueue implements QueueServer {
   /** 5.5.6.3: struct virtio_balloon_stat { le16 tag; le64 val; }, packed. */
   private static final int ENTRY_BYTES = 10;
 
@@ -70,9 +71,11 @@ final class StatisticsQueue implements AutoCloseable {
     this.thread = Thread.ofPlatform().name(name).daemon().start(new Loop());
   }
 
-  void start(Virtqueue queue, GuestMemory memory, QueueSignals signals) {
+  @Override
+  public void start(Virtqueue queue, Activation activation) {
+    DescriptorChain chain = new DescriptorChain(activation.memory(), queue.size());
     synchronized (serving) {
-      service = new Service(queue, new DescriptorChain(memory, queue.size()), signals);
+      service = new Service(queue, chain, activation.signals());
       heldHead = NONE;
       asked = false;
       known = 0;
@@ -83,7 +86,8 @@ final class StatisticsQueue implements AutoCloseable {
   }
 
   /** Returns once nothing is in flight, after which the ring is neither read nor written. */
-  void stop() {
+  @Override
+  public void stop() {
     stopping = true;
     synchronized (serving) {
       service = null;

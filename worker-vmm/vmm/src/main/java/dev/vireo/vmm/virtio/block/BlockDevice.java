@@ -6,17 +6,17 @@ import dev.vireo.linux.LinuxException;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.Activation;
-import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.QueueServer;
+import dev.vireo.vmm.virtio.ThreadedDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /** A virtio-blk device on a raw file: each queue served by a thread (VIRTIO 1.2, section 5.2). */
-public final class BlockDevice implements VirtioDevice {
+public final class BlockDevice extends ThreadedDevice {
   /** What may be asked for. */
   public static final int MAX_QUEUES = 16;
 
@@ -30,8 +30,6 @@ public final class BlockDevice implements VirtioDevice {
   private final List<IoUring> rings;
   private final long features;
   private final byte[] config;
-  private List<QueueConnection> connections = List.of();
-  private final @Nullable DiskQueue[] queues;
 
   /** How transfers are made. */
   public enum Engine {
@@ -75,7 +73,6 @@ public final class BlockDevice implements VirtioDevice {
     this.outcomes = new BlockOutcomes(id, settings.log());
     this.features = features(file, settings);
     this.config = BlockConfiguration.of(file.geometry(), features, settings.queues(), QUEUE_SIZE);
-    this.queues = new DiskQueue[settings.queues()];
     this.disk = new Disk(id, file, settings.readOnly(), settings.limiter(), outcomes);
     this.rings = wantsRings() ? makeRings() : List.of();
   }
@@ -148,51 +145,20 @@ public final class BlockDevice implements VirtioDevice {
     return config[offset];
   }
 
-  @Override
-  public void connect(List<QueueConnection> all) {
-    connections = List.copyOf(all);
-  }
-
-  @Override
-  public void activate(Activation activation) {
-    activation.startQueues(this);
-  }
-
   /** A driver without MQ has the first queue alone (5.2.2). */
   @Override
   public void startQueue(int index, Virtqueue queue, Activation activation) {
     if (index == 0 || activation.has(BlockFeature.MQ)) {
-      queue(index).start(queue, activation);
-    }
-  }
-
-  private DiskQueue queue(int index) {
-    DiskQueue queue = queues[index];
-    if (queue == null) {
-      String name = "blk " + id + (index == 0 ? "" : " " + index);
-      QueueConnection connection = connections.get(index);
-      queue =
-          rings.isEmpty()
-              ? new ThreadQueue(name, disk, connection)
-              : new RingQueue(name, disk, connection, rings.get(index));
-      queues[index] = queue;
-    }
-    return queue;
-  }
-
-  @Override
-  public void stopQueue(int index) {
-    DiskQueue queue = queues[index];
-    if (queue != null) {
-      queue.stop();
+      super.startQueue(index, queue, activation);
     }
   }
 
   @Override
-  public void deactivate() {
-    for (int i = 0; i < queues.length; i++) {
-      stopQueue(i);
-    }
+  protected QueueServer newServer(int index, QueueConnection connection) {
+    String name = "blk " + id + (index == 0 ? "" : " " + index);
+    return rings.isEmpty()
+        ? new ThreadQueue(name, disk, connection)
+        : new RingQueue(name, disk, connection, rings.get(index));
   }
 
   @Override
@@ -211,11 +177,7 @@ public final class BlockDevice implements VirtioDevice {
 
   @Override
   public void close() {
-    for (DiskQueue queue : queues) {
-      if (queue != null) {
-        queue.close();
-      }
-    }
+    super.close();
     rings.forEach(IoUring::close);
     file.close();
   }

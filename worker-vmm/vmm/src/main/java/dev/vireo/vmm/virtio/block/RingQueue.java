@@ -5,6 +5,7 @@ import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.backend.RingTransfers;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.Activation;
+import dev.vireo.vmm.virtio.QueueServer;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
@@ -17,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * which they end. Its thread sleeps in one system call, which hands over what is new and waits for
  * a result; the driver's notification is one too.
  */
-final class RingQueue implements DiskQueue {
+final class RingQueue implements QueueServer {
   /**
    * Handed over at once. Twice as many results fit, and so always those of a whole queue, of the
    * notification and of the time: a kernel whose results do not fit takes nothing more.

@@ -1,7 +1,8 @@
 package dev.vireo.vmm.virtio.input;
 
-import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
+import dev.vireo.vmm.virtio.QueueServer;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
@@ -15,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * The queue of events, and its thread: it wakes when the button is pressed, and when the driver has
  * given buffers, and puts what there is of the one into the other.
  */
-final class EventQueue implements AutoCloseable {
+final class EventQueue implements QueueServer {
   /** 5.8.6: struct virtio_input_event { le16 type; le16 code; le32 value; }. */
   private static final int EVENT_BYTES = 8;
 
@@ -67,9 +68,11 @@ final class EventQueue implements AutoCloseable {
     connection.notifier().signal();
   }
 
-  void start(Virtqueue queue, GuestMemory memory, QueueSignals signals) {
+  @Override
+  public void start(Virtqueue queue, Activation activation) {
+    DescriptorChain chain = new DescriptorChain(activation.memory(), queue.size());
     synchronized (serving) {
-      service = new Service(queue, new DescriptorChain(memory, queue.size()), signals);
+      service = new Service(queue, chain, activation.signals());
     }
     connection.notifier().signal();
   }
@@ -78,7 +81,8 @@ final class EventQueue implements AutoCloseable {
    * Returns once nothing is in flight, after which the ring is neither read nor written. A press of
    * which this driver heard the beginning is not the next one's: to that one it would only go up.
    */
-  void stop() {
+  @Override
+  public void stop() {
     synchronized (serving) {
       service = null;
       if (next > 0) {

@@ -3,10 +3,11 @@ package dev.vireo.vmm.virtio.input;
 import static java.util.Objects.requireNonNull;
 
 import dev.vireo.catalog.BackEnd;
-import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
-import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.QueueServer;
+import dev.vireo.vmm.virtio.ThreadedDevice;
+import dev.vireo.vmm.virtio.WorkerQueue;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
@@ -21,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * A virtio-input device with one key, the power button, by which a guest is asked to power off.
  * Linux shows it as any keyboard with such a key, to which systemd-logind and acpid listen.
  */
-public final class PowerButton implements VirtioDevice {
+public final class PowerButton extends ThreadedDevice {
   private static final int EVENT_QUEUE = 0;
   private static final int QUEUE_SIZE = 64;
 
@@ -54,8 +55,6 @@ public final class PowerButton implements VirtioDevice {
   private final String id;
   private final EnumCounters<InputEvent> counters = new EnumCounters<>(InputEvent.class);
   private @Nullable EventQueue events;
-  private @Nullable QueueConnection statusConnection;
-  private @Nullable QueueWorker status;
   // Written by vCPUs, under the transport's lock.
   private int select;
   private int subselect;
@@ -145,30 +144,33 @@ public final class PowerButton implements VirtioDevice {
     return true;
   }
 
+  /** Events have their thread at once: it may be pressed before there is a driver. */
   @Override
   public void connect(List<QueueConnection> queues) {
-    events = new EventQueue(id, queues.get(EVENT_QUEUE), counters);
-    statusConnection = queues.get(EVENT_QUEUE + 1);
+    super.connect(queues);
+    QueueServer ignored = server(EVENT_QUEUE);
+  }
+
+  @Override
+  protected QueueServer newServer(int index, QueueConnection connection) {
+    if (index == EVENT_QUEUE) {
+      EventQueue made = new EventQueue(id, connection, counters);
+      events = made;
+      return made;
+    }
+    return new WorkerQueue("status " + id, connection) {
+      @Override
+      protected QueueWorker.Handler handler(Virtqueue queue, Activation activation) {
+        return new IgnoredStatus();
+      }
+    };
   }
 
   @Override
   public void activate(Activation activation) {
     select = 0;
     subselect = 0;
-    activation.startQueues(this);
-  }
-
-  @Override
-  public void startQueue(int index, Virtqueue queue, Activation activation) {
-    GuestMemory memory = activation.memory();
-    if (index == EVENT_QUEUE) {
-      requireNonNull(events, "not connected").start(queue, memory, activation.signals());
-      return;
-    }
-    if (status == null) {
-      status = new QueueWorker("status " + id, requireNonNull(statusConnection, "not connected"));
-    }
-    status.start(queue, memory, activation.signals(), new IgnoredStatus());
+    super.activate(activation);
   }
 
   /** There is nothing that it could set. */
@@ -181,38 +183,9 @@ public final class PowerButton implements VirtioDevice {
   }
 
   @Override
-  public void stopQueue(int index) {
-    if (index == EVENT_QUEUE) {
-      requireNonNull(events, "not connected").stop();
-    } else if (status != null) {
-      status.stop();
-    }
-  }
-
-  @Override
-  public void deactivate() {
-    if (events != null) {
-      events.stop();
-    }
-    if (status != null) {
-      status.stop();
-    }
-  }
-
-  @Override
   public Map<String, Long> counters() {
     Map<String, Long> result = new TreeMap<>();
     counters.putInto(result, "");
     return result;
-  }
-
-  @Override
-  public void close() {
-    if (events != null) {
-      events.close();
-    }
-    if (status != null) {
-      status.close();
-    }
   }
 }

@@ -8,7 +8,9 @@ import dev.vireo.vmm.memory.HotplugRegion;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.DriverSignals;
 import dev.vireo.vmm.virtio.EnumCounters;
-import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.QueueServer;
+import dev.vireo.vmm.virtio.ThreadedDevice;
+import dev.vireo.vmm.virtio.WorkerQueue;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
@@ -24,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Not offered is ACPI_PXM: a machine here has no NUMA nodes.
  */
-public final class MemoryDevice implements VirtioDevice {
+public final class MemoryDevice extends ThreadedDevice {
   /** A driver has one request out at a time. */
   private static final int QUEUE_SIZE = 64;
 
@@ -42,8 +44,6 @@ public final class MemoryDevice implements VirtioDevice {
   private final HotplugLayout layout;
   private final EnumCounters<MemoryEvent> counters = new EnumCounters<>(MemoryEvent.class);
   private final Runnable showRequested = new ShowRequested();
-  private @Nullable QueueConnection connection;
-  private @Nullable QueueWorker worker;
   private volatile @Nullable HotplugRegion region;
   private volatile @Nullable DriverSignals signals;
   private volatile long requestedBytes;
@@ -150,41 +150,27 @@ public final class MemoryDevice implements VirtioDevice {
   }
 
   @Override
-  public void connect(List<QueueConnection> queues) {
-    connection = queues.getFirst();
-  }
-
-  @Override
   public void activate(Activation activation) {
     region = activation.memory().hotplug().orElseThrow();
     signals = activation.signals();
     if (shownRequestedBytes != requestedBytes) {
       activation.signals().changeConfig(showRequested);
     }
-    activation.startQueues(this);
+    super.activate(activation);
   }
 
   @Override
-  public void startQueue(int index, Virtqueue queue, Activation activation) {
-    if (worker == null) {
-      worker = new QueueWorker("memory " + id, requireNonNull(connection, "not connected"));
-    }
-    worker.start(
-        queue,
-        activation.memory(),
-        activation.signals(),
-        new MemoryRequests(
+  protected QueueServer newServer(int index, QueueConnection connection) {
+    return new WorkerQueue("memory " + id, connection) {
+      @Override
+      protected QueueWorker.Handler handler(Virtqueue queue, Activation activation) {
+        return new MemoryRequests(
             requireNonNull(region, "not active"),
-            this::requestedBytes,
+            MemoryDevice.this::requestedBytes,
             activation.signals()::showConfig,
-            counters));
-  }
-
-  @Override
-  public void stopQueue(int index) {
-    if (worker != null) {
-      worker.stop();
-    }
+            counters);
+      }
+    };
   }
 
   /**
@@ -194,7 +180,7 @@ public final class MemoryDevice implements VirtioDevice {
   @Override
   public void deactivate() {
     signals = null;
-    stopQueue(0);
+    super.deactivate();
   }
 
   @Override
@@ -221,12 +207,5 @@ public final class MemoryDevice implements VirtioDevice {
       result.put("errors_host", current.hostFailures());
     }
     return result;
-  }
-
-  @Override
-  public void close() {
-    if (worker != null) {
-      worker.close();
-    }
   }
 }

@@ -1,10 +1,9 @@
-package dev.vireo.vmm.virtio.block;
+package dev.vireo.vmm.virtio;
 
-import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 
-/** What serves one queue of a disk, for as long as the disk exists. */
-interface DiskQueue extends AutoCloseable {
+/** What serves one queue of a device, on a thread of its own, for as long as the device exists. */
+public interface QueueServer extends AutoCloseable {
   /** Serves {@code queue} from now on, what is already available in it too. */
   void start(Virtqueue queue, Activation activation);
 
