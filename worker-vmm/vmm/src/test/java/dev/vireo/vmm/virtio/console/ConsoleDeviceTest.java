@@ -1076,9 +1076,9 @@ class ConsoleDeviceTest {
     void anIndirectTableOf65536Entries() throws IOException {
       guest.driver.reset();
       guest.start(guest.device.features());
-      guest.ring(tx(HVC0)).descriptor(0, 0, 65_536 * 16L, INDIRECT, 0).offer(0);
       // RAM from 0 is one table: its first entry continues in itself.
       guest.ring(tx(HVC0)).descriptor(0, 0, ConsoleGuest.buffer(0, 0), 8, NEXT, 0);
+      guest.ring(tx(HVC0)).descriptor(0, 0, 65_536 * 16L, INDIRECT, 0).offer(0);
       guest.notifyQueue(tx(HVC0));
       assertNeedsReset();
       assertEquals(1, guest.count("illegal.ring"));
