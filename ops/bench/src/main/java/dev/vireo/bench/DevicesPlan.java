@@ -11,5 +11,9 @@ import java.time.Duration;
  */
 record DevicesPlan(int rounds, Duration time, int idleVmms) {
   static final DevicesPlan FULL = new DevicesPlan(5, Duration.ofSeconds(1), 20);
+
+  /** Shows that everything runs, on a machine however slow. What it measures means nothing. */
+  static final DevicesPlan SMOKE = new DevicesPlan(1, Duration.ofMillis(100), 2);
+
   static final DevicesPlan QUICK = new DevicesPlan(3, Duration.ofMillis(200), 20);
 }

@@ -10,6 +10,7 @@ import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -106,7 +107,7 @@ final class DevicesRun {
         new Turn(machines.classic(), result.classic()));
   }
 
-  /** Each with a disk, an interface, vsock and entropy of its own. */
+  /** Each with every device, a disk and an interface of its own. */
   private List<GuestSetup> idleGuests(Path directory) throws IOException {
     List<GuestSetup> guests = new ArrayList<>();
     for (int i = 0; i < plan.idleVmms(); i++) {
@@ -118,8 +119,7 @@ final class DevicesRun {
           GuestSetup.of("probe.run=idle")
               .withDisk(disk)
               .withTap(BenchNetwork.idleTap(i))
-              .withVsock()
-              .withEntropy());
+              .with(EnumSet.allOf(GuestSetup.Device.class)));
     }
     return guests;
   }

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
-/** {@code vireo bench [devices|scheduler] [--quick] [-o table|json]}. */
+/** {@code vireo bench [devices|scheduler] [--quick|--smoke] [-o table|json]}. */
 public final class Main {
   private static final int EXIT_FAILED = 1;
   private static final int EXIT_USAGE = 2;
@@ -27,16 +27,18 @@ public final class Main {
   }
 
   /** What the command line asks for. */
-  private record Options(Subject subject, boolean quick, boolean json) {
+  private record Options(Subject subject, boolean quick, boolean smoke, boolean json) {
     static Options parse(List<String> arguments) {
       Subject subject = Subject.ALL;
       boolean quick = false;
+      boolean smoke = false;
       boolean json = false;
       for (int i = 0; i < arguments.size(); i++) {
         switch (arguments.get(i)) {
           case "devices" -> subject = Subject.DEVICES;
           case "scheduler" -> subject = Subject.SCHEDULER;
           case "--quick" -> quick = true;
+          case "--smoke" -> smoke = true;
           case "-ojson", "-o=json", "--output=json" -> json = true;
           case "-otable", "-o=table", "--output=table" -> json = false;
           case "-o", "--output" -> json = parseFormat(arguments, ++i);
@@ -44,7 +46,10 @@ public final class Main {
               throw new IllegalArgumentException("there is no '%s'".formatted(arguments.get(i)));
         }
       }
-      return new Options(subject, quick, json);
+      if (smoke && subject != Subject.DEVICES) {
+        throw new IllegalArgumentException("--smoke is one of 'devices'");
+      }
+      return new Options(subject, quick, smoke, json);
     }
 
     private static boolean parseFormat(List<String> arguments, int index) {
@@ -91,7 +96,10 @@ public final class Main {
   }
 
   private static String devices(Options options) throws Exception {
-    DevicesPlan plan = options.quick() ? DevicesPlan.QUICK : DevicesPlan.FULL;
+    DevicesPlan plan =
+        options.smoke()
+            ? DevicesPlan.SMOKE
+            : options.quick() ? DevicesPlan.QUICK : DevicesPlan.FULL;
     DevicesReport report = new DevicesRun(plan, Installation.find(), System.err::println).run();
     return options.json() ? report.toJson() + "\n" : report.toTable();
   }

@@ -1,6 +1,7 @@
 package dev.vireo.bench;
 
 import dev.vireo.bench.cluster.OwnedProcesses;
+import dev.vireo.bench.cluster.Patience;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,7 +28,7 @@ final class QemuMicrovm implements ProbeMachine {
 
   private static final int FIRST_CID = 1_000_000;
   private static final int MEMORY_MIB = 128;
-  private static final Duration PATIENCE = Duration.ofSeconds(30);
+  private static final Duration PATIENCE = Patience.ofSeconds(30);
   private static final Duration BETWEEN_LOOKS = Duration.ofMillis(5);
 
   private final Path probe;
@@ -84,6 +85,12 @@ final class QemuMicrovm implements ProbeMachine {
   void stop(Guest guest) throws IOException {
     guest.process().destroyForcibly().onExit().join();
     Files.deleteIfExists(guest.console());
+    Files.deleteIfExists(Path.of(socketBeside(guest.console())));
+  }
+
+  /** Where a client of the guest's virtio console connects. */
+  private static String socketBeside(Path console) {
+    return console + ".sock";
   }
 
   private Guest launch(GuestSetup setup) throws IOException {
@@ -122,11 +129,24 @@ final class QemuMicrovm implements ProbeMachine {
               "tap,id=net0,ifname=" + setup.tap() + ",script=no,downscript=no,vhost=off"));
       command.addAll(List.of("-device", "virtio-net-device,netdev=net0"));
     }
-    if (setup.vsock() && HAS_VSOCK) {
-      command.addAll(List.of("-device", "vhost-vsock-device,guest-cid=" + (FIRST_CID + started)));
-    }
-    if (setup.entropy()) {
-      command.addAll(List.of("-device", "virtio-rng-device"));
+    for (GuestSetup.Device device : setup.more()) {
+      command.addAll(
+          switch (device) {
+            case VSOCK ->
+                HAS_VSOCK
+                    ? List.of("-device", "vhost-vsock-device,guest-cid=" + (FIRST_CID + started))
+                    : List.of();
+            case ENTROPY -> List.of("-device", "virtio-rng-device");
+            case CONSOLE ->
+                List.of(
+                    "-chardev",
+                    "socket,id=hvc0,server=on,wait=off,path=" + socketBeside(console),
+                    "-device",
+                    "virtio-serial-device",
+                    "-device",
+                    "virtconsole,chardev=hvc0");
+            case BALLOON -> List.of("-device", "virtio-balloon-device");
+          });
     }
     return command;
   }

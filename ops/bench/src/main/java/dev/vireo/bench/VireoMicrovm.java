@@ -2,7 +2,10 @@ package dev.vireo.bench;
 
 import dev.vireo.bench.cluster.LocalCluster;
 import dev.vireo.bench.cluster.MicroVms;
+import dev.vireo.bench.cluster.Patience;
 import dev.vireo.bench.cluster.ProbeSpec;
+import dev.vireo.proto.v1.Balloon;
+import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Entropy;
@@ -10,6 +13,7 @@ import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.QueueInspection;
+import dev.vireo.proto.v1.VirtioConsole;
 import dev.vireo.proto.v1.Vmm;
 import dev.vireo.proto.v1.Vsock;
 import java.io.IOException;
@@ -19,7 +23,7 @@ import java.util.concurrent.locks.LockSupport;
 
 /** Probe guests as Vireo's microVMs: the counterpart of {@link QemuMicrovm}. */
 final class VireoMicrovm implements ProbeMachine {
-  private static final Duration PATIENCE = Duration.ofSeconds(30);
+  private static final Duration PATIENCE = Patience.ofSeconds(30);
 
   private final MicroVms microVms;
   private final Vmm options;
@@ -86,11 +90,17 @@ final class VireoMicrovm implements ProbeMachine {
     if (setup.tap() != null) {
       spec.addNetworks(Network.newBuilder().setId("net0").setTap(setup.tap()));
     }
-    if (setup.vsock()) {
-      spec.setVsock(Vsock.getDefaultInstance());
-    }
-    if (setup.entropy()) {
-      spec.setEntropy(Entropy.getDefaultInstance());
+    for (GuestSetup.Device device : setup.more()) {
+      var _ =
+          switch (device) {
+            case VSOCK -> spec.setVsock(Vsock.getDefaultInstance());
+            case ENTROPY -> spec.setEntropy(Entropy.getDefaultInstance());
+            case CONSOLE ->
+                spec.setVirtioConsole(
+                    VirtioConsole.newBuilder()
+                        .addPorts(ConsolePort.newBuilder().setName("hvc0").setConsole(true)));
+            case BALLOON -> spec.setBalloon(Balloon.getDefaultInstance());
+          };
     }
     return spec.build();
   }

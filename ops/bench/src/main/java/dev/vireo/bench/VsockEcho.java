@@ -8,6 +8,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /** Round trips of 64 bytes from a process of the host to the probe's echo over vsock. */
@@ -38,7 +39,8 @@ final class VsockEcho {
       progress.accept("vsock round trips, round " + round + " of " + plan.rounds() + " …");
       VireoMicrovm.Guest guest =
           vireo.start(
-              GuestSetup.of("probe.run=vsock-echo probe.end=halt probe.port=" + PORT).withVsock());
+              GuestSetup.of("probe.run=vsock-echo probe.end=halt probe.port=" + PORT)
+                  .with(Set.of(GuestSetup.Device.VSOCK)));
       try (SocketChannel stream = SocketChannel.open(StandardProtocolFamily.UNIX)) {
         connect(stream, vireo.vsockSocket(guest));
         double cpuBefore = ProcessTime.cpuSeconds(guest.vmmPid());

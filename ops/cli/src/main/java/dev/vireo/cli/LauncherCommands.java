@@ -104,6 +104,11 @@ final class LauncherCommands {
       private boolean quick;
 
       @Option(
+          names = "--smoke",
+          description = "One short round, to see that all of it runs. Its numbers mean nothing.")
+      private boolean smoke;
+
+      @Option(
           names = {"-o", "--output"},
           paramLabel = "FORMAT",
           description = "table, json. Default: table.")

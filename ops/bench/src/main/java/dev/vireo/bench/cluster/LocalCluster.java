@@ -31,8 +31,8 @@ public final class LocalCluster implements AutoCloseable {
   public static final String PROBE_IMAGE = "probe";
 
   private static final String NODE = "local";
-  private static final Duration PATIENCE = Duration.ofSeconds(60);
-  private static final Duration ANSWER_WITHIN = Duration.ofSeconds(2);
+  private static final Duration PATIENCE = Patience.ofSeconds(60);
+  private static final Duration ANSWER_WITHIN = Patience.ofSeconds(2);
   private static final Duration BETWEEN_LOOKS = Duration.ofMillis(20);
 
   private final Installation installation;

@@ -26,7 +26,7 @@ import java.util.function.Predicate;
 
 /** The microVMs of one project, through the public API: plain grpc-java, blocking. */
 public final class MicroVms {
-  private static final Duration DEADLINE = Duration.ofSeconds(30);
+  private static final Duration DEADLINE = Patience.ofSeconds(30);
   private static final int PAGE_SIZE = 1000;
 
   private final MicroVmServiceBlockingStub stub;
