@@ -28,6 +28,10 @@ final class QemuMicrovm implements ProbeMachine {
 
   private static final int FIRST_CID = 1_000_000;
   private static final int MEMORY_MIB = 128;
+
+  /** What all of them have said themselves. */
+  private static final Path LOG = Path.of("qemu.log");
+
   private static final Duration PATIENCE = Patience.ofSeconds(30);
   private static final Duration BETWEEN_LOOKS = Duration.ofMillis(5);
 
@@ -72,11 +76,16 @@ final class QemuMicrovm implements ProbeMachine {
     }
   }
 
-  private static void awaitText(Guest guest, String... any) throws IOException {
+  private void awaitText(Guest guest, String... any) throws IOException {
     long deadline = System.nanoTime() + PATIENCE.toNanos();
     while (Arrays.stream(any).noneMatch(guest.output().text()::contains)) {
       if (!guest.process().isAlive() || System.nanoTime() > deadline) {
-        throw new IOException("QEMU's guest got stuck; it said: " + guest.output().text());
+        throw new IOException(
+            "QEMU %s: %s%nIts guest said: %s"
+                .formatted(
+                    guest.process().isAlive() ? "does not get on" : "has ended",
+                    Files.readString(processes.directory().resolve(LOG)).strip(),
+                    guest.output().text()));
       }
       LockSupport.parkNanos(BETWEEN_LOOKS.toNanos());
     }
@@ -96,8 +105,7 @@ final class QemuMicrovm implements ProbeMachine {
   private Guest launch(GuestSetup setup) throws IOException {
     Path console = processes.directory().resolve("qemu-" + ++started + ".console");
     Process process =
-        processes.start(
-            Path.of("qemu.log"), Map.of("MALLOC_ARENA_MAX", "1"), command(setup, console));
+        processes.start(LOG, Map.of("MALLOC_ARENA_MAX", "1"), command(setup, console));
     return new Guest(process, console);
   }
 
