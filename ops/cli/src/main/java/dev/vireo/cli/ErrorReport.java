@@ -50,16 +50,20 @@ final class ErrorReport {
     }
     Errors.reasonOf(error)
         .ifPresentOrElse(
-            reason -> printReason(status, reason), () -> printUncatalogued(error, status));
+            reason -> printReason(error, reason), () -> printUncatalogued(error, status));
     return ExitCode.of(status.getCode());
   }
 
-  private void printReason(Status status, ErrorReason reason) {
-    String message = status.getDescription();
+  private void printReason(StatusRuntimeException error, ErrorReason reason) {
+    String message = error.getStatus().getDescription();
+    String whenToRetry =
+        Errors.retryAfter(error)
+            .map(delay -> " Try again in %s.".formatted(Text.duration(delay)))
+            .orElse("");
     err.println("error: %s".formatted(message == null ? reason.cause() : message));
     err.println("  reason: %s".formatted(reason.name()));
     err.println("  cause:  %s".formatted(reason.cause()));
-    err.println("  remedy: %s".formatted(reason.remedy()));
+    err.println("  remedy: %s%s".formatted(reason.remedy(), whenToRetry));
   }
 
   /** What gRPC itself says, not our server: no connection, no answer in time. */

@@ -64,7 +64,12 @@ public final class Text {
 
   /** {@code 90s}, {@code 1h}. */
   public static String duration(Duration duration) {
-    long seconds = duration.getSeconds();
+    return duration(java.time.Duration.ofSeconds(duration.getSeconds()));
+  }
+
+  /** {@code 90s}, {@code 1h}; a part of a second counts as one. */
+  public static String duration(java.time.Duration duration) {
+    long seconds = duration.plusNanos(999_999_999).toSeconds();
     if (seconds >= 3600 && seconds % 3600 == 0) {
       return seconds / 3600 + "h";
     }

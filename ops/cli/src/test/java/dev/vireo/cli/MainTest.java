@@ -53,14 +53,16 @@ class MainTest {
 
     cli.run("list");
 
+    String whenToRetry =
+        reason.retryAfter().map(delay -> " Try again in " + Text.duration(delay) + ".").orElse("");
     assertEquals(
         """
         error: the server's words
           reason: %s
           cause:  %s
-          remedy: %s
+          remedy: %s%s
         """
-            .formatted(reason.name(), reason.cause(), reason.remedy()),
+            .formatted(reason.name(), reason.cause(), reason.remedy(), whenToRetry),
         cli.err());
   }
 

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.util.JsonFormat;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.BootTimings;
@@ -131,6 +133,21 @@ class ReadingCommandsTest {
         """,
         cli.err());
     assertEquals("", cli.out());
+  }
+
+  @Test
+  void saysWhenToTryAgain() {
+    controller.failures.add(Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker has gone"));
+
+    assertEquals(ExitCode.UNAVAILABLE, cli.run("get", "web-1"));
+    assertEquals(
+        """
+        error: the worker has gone
+          reason: NODE_UNREACHABLE
+          cause:  The node's worker has no session with the controller now.
+          remedy: Retry with back-off; see vireo node list. Try again in 5s.
+        """,
+        cli.err());
   }
 
   @Test

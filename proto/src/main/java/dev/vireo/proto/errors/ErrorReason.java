@@ -1,5 +1,9 @@
 package dev.vireo.proto.errors;
 
+import java.time.Duration;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
 /**
  * Every reason that {@code google.rpc.ErrorInfo} may carry in the domain {@value #DOMAIN}. The
  * names are API. {@code proto/ERRORS.md} is this table for people; a test keeps the two the same.
@@ -51,7 +55,8 @@ public enum ErrorReason {
   NODE_UNREACHABLE(
       Code.UNAVAILABLE,
       "The node's worker has no session with the controller now.",
-      "Retry with back-off; see vireo node list."),
+      "Retry with back-off; see vireo node list.",
+      Duration.ofSeconds(5)), // As long as a worker may wait before it dials again.
   NODE_ID_TAKEN(
       Code.FAILED_PRECONDITION,
       "Another worker holds this node id, and its lease has not ended.",
@@ -59,7 +64,8 @@ public enum ErrorReason {
   STORE_UNAVAILABLE(
       Code.UNAVAILABLE,
       "The store could not be read or written.",
-      "Retry with back-off; the controller's log names the cause (a full disk, for example)."),
+      "Retry with back-off; the controller's log names the cause (a full disk, for example).",
+      Duration.ofSeconds(2)),
   WAIT_TIMED_OUT(
       Code.DEADLINE_EXCEEDED,
       "The microVM did not reach the awaited point in time. It exists and goes on.",
@@ -107,7 +113,8 @@ public enum ErrorReason {
   NETWORK_UNAVAILABLE(
       Code.UNAVAILABLE,
       "The node cannot open a tap interface.",
-      "Run vireo doctor on the node: it needs /dev/net/tun and the right to use it."),
+      "Run vireo doctor on the node: it needs /dev/net/tun and the right to use it.",
+      Duration.ofSeconds(60)),
   COMMAND_LINE_TOO_LONG(
       Code.INVALID_ARGUMENT,
       "The kernel command line, with what Vireo adds, is longer than 2,047 bytes.",
@@ -131,7 +138,8 @@ public enum ErrorReason {
   KVM_UNAVAILABLE(
       Code.UNAVAILABLE,
       "The node's /dev/kvm is missing or refused.",
-      "Run vireo doctor on the node."),
+      "Run vireo doctor on the node.",
+      Duration.ofSeconds(60)),
   VMM_FAILED(
       Code.INTERNAL,
       "The VMM process could not be started or ended unexpectedly.",
@@ -172,11 +180,18 @@ public enum ErrorReason {
   private final Code code;
   private final String cause;
   private final String remedy;
+  private final @Nullable Duration retryAfter;
 
   ErrorReason(Code code, String cause, String remedy) {
+    this(code, cause, remedy, null);
+  }
+
+  /** For UNAVAILABLE alone: the same call can succeed later. */
+  ErrorReason(Code code, String cause, String remedy, @Nullable Duration retryAfter) {
     this.code = code;
     this.cause = cause;
     this.remedy = remedy;
+    this.retryAfter = retryAfter;
   }
 
   /** The gRPC status that goes with this reason. */
@@ -194,6 +209,20 @@ public enum ErrorReason {
     return remedy;
   }
 
+  /**
+   * How long to wait before the same call is worth a retry, {@code google.rpc.RetryInfo}; empty if
+   * it never is. Always there for UNAVAILABLE.
+   */
+  public Optional<Duration> retryAfter() {
+    return Optional.ofNullable(retryAfter);
+  }
+
+  private String codeWithRetry() {
+    return retryAfter == null
+        ? code.name()
+        : code + ", retry after " + retryAfter.toSeconds() + " s";
+  }
+
   /** The catalogue as a Markdown table, the whole of {@code proto/ERRORS.md} below its heading. */
   static String toMarkdown() {
     StringBuilder table =
@@ -201,7 +230,7 @@ public enum ErrorReason {
     for (ErrorReason reason : values()) {
       table.append(
           "| `%s` | %s | %s | %s |\n"
-              .formatted(reason.name(), reason.code, reason.cause, reason.remedy));
+              .formatted(reason.name(), reason.codeWithRetry(), reason.cause, reason.remedy));
     }
     return table.toString();
   }

@@ -3,16 +3,19 @@ package dev.vireo.proto.errors;
 import com.google.protobuf.Any;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
+import com.google.rpc.RetryInfo;
 import com.google.rpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
 /**
  * Makes and reads the {@code google.rpc.Status} that every refused call carries: {@code ErrorInfo}
- * with a reason of the catalogue, and {@code BadRequest} where fields are to blame.
+ * with a reason of the catalogue, {@code BadRequest} where fields are to blame, and {@code
+ * RetryInfo} where a retry may help.
  */
 public final class Errors {
   private Errors() {}
@@ -23,12 +26,23 @@ public final class Errors {
   /** An error with its reason's own code. {@code metadata} names what is meant. */
   public static StatusRuntimeException of(
       ErrorReason reason, String message, Map<String, String> metadata) {
-    return StatusProto.toStatusRuntimeException(
+    Status.Builder status =
         Status.newBuilder()
             .setCode(reason.code().number())
             .setMessage(message)
-            .addDetails(Any.pack(errorInfo(reason, metadata)))
-            .build());
+            .addDetails(Any.pack(errorInfo(reason, metadata)));
+    reason
+        .retryAfter()
+        .ifPresent(delay ->
+            status.addDetails(
+                Any.pack(
+                    RetryInfo.newBuilder()
+                        .setRetryDelay(
+                            com.google.protobuf.Duration.newBuilder()
+                                .setSeconds(delay.getSeconds())
+                                .setNanos(delay.getNano()))
+                        .build())));
+    return StatusProto.toStatusRuntimeException(status.build());
   }
 
   /** An error that names nothing beyond its message. */
@@ -71,6 +85,25 @@ public final class Errors {
         try {
           return Optional.of(ErrorReason.valueOf(detail.unpack(ErrorInfo.class).getReason()));
         } catch (com.google.protobuf.InvalidProtocolBufferException | IllegalArgumentException e) {
+          return Optional.empty();
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** After how long a server that sent this error wants to be asked again, if it said so. */
+  public static Optional<Duration> retryAfter(Throwable error) {
+    Status status = StatusProto.fromThrowable(error);
+    if (status == null) {
+      return Optional.empty();
+    }
+    for (Any detail : status.getDetailsList()) {
+      if (detail.is(RetryInfo.class)) {
+        try {
+          var delay = detail.unpack(RetryInfo.class).getRetryDelay();
+          return Optional.of(Duration.ofSeconds(delay.getSeconds(), delay.getNanos()));
+        } catch (com.google.protobuf.InvalidProtocolBufferException | ArithmeticException e) {
           return Optional.empty();
         }
       }

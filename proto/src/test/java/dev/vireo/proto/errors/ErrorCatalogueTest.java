@@ -34,6 +34,18 @@ final class ErrorCatalogueTest {
   }
 
   @Test
+  void whatIsUnavailableSaysWhenToTryAgainAndNothingElseDoes() {
+    for (ErrorReason reason : ErrorReason.values()) {
+      assertEquals(
+          reason.code() == ErrorReason.Code.UNAVAILABLE,
+          reason.retryAfter().isPresent(),
+          reason::name);
+      assertEquals(
+          reason.retryAfter(), Errors.retryAfter(Errors.of(reason, "message")), reason::name);
+    }
+  }
+
+  @Test
   void aBadRequestCarriesEveryViolationAndTheRemedy() throws IOException {
     StatusRuntimeException error =
         Errors.badRequest(
