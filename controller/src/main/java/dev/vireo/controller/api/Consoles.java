@@ -6,12 +6,15 @@ import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.session.LogRelay;
 import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.TraceRelay;
 import dev.vireo.controller.session.WorkerSession;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.v1.TraceFilter;
+import dev.vireo.proto.v1.TraceMicroVmResponse;
 import dev.vireo.proto.worker.v1.InspectResult;
 import io.grpc.Context;
 import io.grpc.Deadline;
@@ -25,7 +28,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** What only the node knows: a microVM's console, and its VMM's view of itself. */
+/** What only the node knows: a microVM's console, its VMM's view of itself, and what that does. */
 final class Consoles {
   private static final Duration INSPECT_PATIENCE = Duration.ofSeconds(10);
 
@@ -102,6 +105,15 @@ final class Consoles {
       Thread.currentThread().interrupt();
       throw new CancellationException();
     }
+  }
+
+  /** Relays what the VMM does, until it ends, the client goes, or the worker does. */
+  void trace(
+      StoredMicroVm microVm,
+      TraceFilter filter,
+      ServerCallStreamObserver<TraceMicroVmResponse> client) {
+    TraceFilterValidator.validate(filter);
+    new TraceRelay(client, microVm.uid(), filter).readFrom(session(nodeId(microVm)));
   }
 
   private static Duration patience() {

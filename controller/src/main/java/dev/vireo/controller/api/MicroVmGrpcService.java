@@ -25,6 +25,8 @@ import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.v1.TraceMicroVmRequest;
+import dev.vireo.proto.v1.TraceMicroVmResponse;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
 import io.grpc.stub.ServerCallStreamObserver;
@@ -166,6 +168,16 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
             .setMicrovm(microVm.microVm())
             .setInspection(consoles.inspect(microVm))
             .build());
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void traceMicroVm(
+      TraceMicroVmRequest request, StreamObserver<TraceMicroVmResponse> client) {
+    consoles.trace(
+        operations.get(request.getName()),
+        request.getFilter(),
+        (ServerCallStreamObserver<TraceMicroVmResponse>) client);
   }
 
   private static <T> void answer(StreamObserver<T> client, T answer) {

@@ -20,6 +20,7 @@ import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.proto.worker.v1.LogChunk;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.Removal;
+import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.proto.worker.v1.WorkerMessage;
 import io.grpc.Status;
@@ -55,6 +56,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private final Set<String> queued = ConcurrentHashMap.newKeySet();
 
   private final ConcurrentHashMap<Long, LogReader> logs = new ConcurrentHashMap<>();
+  private final ConcurrentHashMap<Long, TraceReader> traces = new ConcurrentHashMap<>();
   private final ConcurrentHashMap<Long, CompletableFuture<InspectResult>> inspections =
       new ConcurrentHashMap<>();
   private final AtomicLong ids = new AtomicLong();
@@ -106,6 +108,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
       case REPORT -> nodeId.ifPresent(id -> events.reported(id, message.getReport()));
       case LOG_CHUNK -> onLogChunk(message.getLogChunk());
       case INSPECT_RESULT -> onInspectResult(message.getInspectResult());
+      case TRACE_CHUNK -> onTraceChunk(message.getTraceChunk());
       case MESSAGE_NOT_SET -> {
         // From a newer worker; what matters comes again in terms that we know.
       }
@@ -180,6 +183,14 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     }
   }
 
+  private void onTraceChunk(TraceChunk chunk) {
+    TraceReader reader =
+        chunk.getEnd() ? traces.remove(chunk.getStreamId()) : traces.get(chunk.getStreamId());
+    if (reader != null) {
+      reader.onChunk(chunk);
+    }
+  }
+
   private void onInspectResult(InspectResult result) {
     CompletableFuture<InspectResult> waiting = inspections.remove(result.getRequestId());
     if (waiting != null) {
@@ -233,6 +244,16 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     logs.put(id, reader);
     return new LogStream(
         id, message -> outgoing.add(new Outgoing.Message(message)), () -> logs.remove(id) != null);
+  }
+
+  /** Opens a trace, which goes to the reader until it is closed. */
+  TraceStream readTrace(TraceReader reader) {
+    long id = ids.incrementAndGet();
+    traces.put(id, reader);
+    return new TraceStream(
+        id,
+        message -> outgoing.add(new Outgoing.Message(message)),
+        () -> traces.remove(id) != null);
   }
 
   boolean isOver() {
@@ -385,6 +406,8 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
         .forEach(answer -> answer.completeExceptionally(unreachable("the worker went away")));
     logs.values().forEach(LogReader::onSessionEnd);
     logs.clear();
+    traces.values().forEach(TraceReader::onSessionEnd);
+    traces.clear();
   }
 
   private static StatusRuntimeException unreachable(String message) {

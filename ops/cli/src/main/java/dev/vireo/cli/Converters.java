@@ -9,6 +9,7 @@ import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.RateLimit;
 import dev.vireo.proto.v1.TokenBucket;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.ITypeConverter;
@@ -49,10 +50,10 @@ final class Converters {
     }
   }
 
-  /** {@code 90s}, {@code 5m}, {@code 1h30m}, {@code 500ms}, {@code 2d}. */
+  /** {@code 90s}, {@code 5m}, {@code 1h30m}, {@code 500ms}, {@code 50us}, {@code 2d}. */
   static final class Time implements ITypeConverter<Duration> {
-    private static final Pattern WHOLE = Pattern.compile("(\\d+(ms|s|m|h|d))+");
-    private static final Pattern PART = Pattern.compile("(\\d+)(ms|s|m|h|d)");
+    private static final Pattern WHOLE = Pattern.compile("(\\d+(us|ms|s|m|h|d))+");
+    private static final Pattern PART = Pattern.compile("(\\d+)(us|ms|s|m|h|d)");
 
     @Override
     public Duration convert(String text) {
@@ -66,6 +67,7 @@ final class Converters {
           long count = Long.parseLong(part.group(1));
           sum =
               switch (part.group(2)) {
+                case "us" -> sum.plus(count, ChronoUnit.MICROS);
                 case "ms" -> sum.plusMillis(count);
                 case "s" -> sum.plusSeconds(count);
                 case "m" -> sum.plusMinutes(count);

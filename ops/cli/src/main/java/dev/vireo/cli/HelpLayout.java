@@ -33,6 +33,7 @@ final class HelpLayout {
                   "watch",
                   "logs",
                   "inspect",
+                  "trace",
                   "stop",
                   "start",
                   "pause",

@@ -59,6 +59,7 @@ public final class Main implements Runnable {
     root.addSubcommand(new WatchCommand(environment));
     root.addSubcommand(new LogsCommand(environment));
     root.addSubcommand(new InspectCommand(environment));
+    root.addSubcommand(new TraceCommand(environment));
     for (SteerCommand.Verb verb : SteerCommand.Verb.values()) {
       root.addSubcommand(Text.lower(verb), steer(environment, verb));
     }

@@ -25,6 +25,8 @@ import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.v1.TraceMicroVmRequest;
+import dev.vireo.proto.v1.TraceMicroVmResponse;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
@@ -64,6 +66,9 @@ final class FakeController implements AutoCloseable {
   /** Every delete, as it came. */
   final List<DeleteMicroVmRequest> deletes = new ArrayList<>();
 
+  /** Every trace that was asked for. */
+  final List<TraceMicroVmRequest> traces = new ArrayList<>();
+
   /** Where each console read began. */
   final List<Long> logOffsets = new ArrayList<>();
 
@@ -77,6 +82,8 @@ final class FakeController implements AutoCloseable {
   private final List<WatchMicroVmsResponse> history = new ArrayList<>();
   private final Server server;
   private Inspection inspection = Inspection.getDefaultInstance();
+  private List<TraceMicroVmResponse> trace = List.of();
+  private boolean traceGoesOn;
   private Consumer<String> afterCreate = name -> {};
   private long version;
   private int pageSize = Integer.MAX_VALUE;
@@ -108,6 +115,18 @@ final class FakeController implements AutoCloseable {
 
   FakeController inspection(Inspection answer) {
     inspection = answer;
+    return this;
+  }
+
+  /** What a trace tells before it ends. */
+  FakeController trace(TraceMicroVmResponse... responses) {
+    trace = List.of(responses);
+    return this;
+  }
+
+  /** Traces do not end by themselves. */
+  FakeController traceGoesOn() {
+    traceGoesOn = true;
     return this;
   }
 
@@ -365,6 +384,26 @@ final class FakeController implements AutoCloseable {
         }
       }
       observer.onCompleted();
+    }
+
+    /** A due failure comes after the first response. */
+    @Override
+    public void traceMicroVm(
+        TraceMicroVmRequest request, StreamObserver<TraceMicroVmResponse> observer) {
+      synchronized (FakeController.this) {
+        traces.add(request);
+        for (TraceMicroVmResponse response : trace) {
+          observer.onNext(response);
+          RuntimeException failure = failures.poll();
+          if (failure != null) {
+            observer.onError(failure);
+            return;
+          }
+        }
+      }
+      if (!traceGoesOn) {
+        observer.onCompleted();
+      }
     }
 
     @Override

@@ -44,6 +44,10 @@ public enum ErrorReason {
       Code.FAILED_PRECONDITION,
       "The microVM has no node yet, so there is nothing to read from.",
       "See why it is pending: vireo get."),
+  TRACE_BUSY(
+      Code.FAILED_PRECONDITION,
+      "Somebody traces this microVM already.",
+      "Wait until that trace has ended: there is one at a time."),
   WATCH_VERSION_TOO_OLD(
       Code.OUT_OF_RANGE,
       "Changes since this resource version are no longer kept.",

@@ -9,12 +9,15 @@ import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.proto.worker.v1.LogChunk;
 import dev.vireo.proto.worker.v1.NodeCounter;
 import dev.vireo.proto.worker.v1.ReadLog;
+import dev.vireo.proto.worker.v1.ReadTrace;
+import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.console.LogStreams;
 import dev.vireo.worker.microvm.Inspector;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
+import dev.vireo.worker.microvm.TraceStreams;
 import dev.vireo.worker.microvm.VmmLauncher;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.Backoff;
@@ -73,6 +76,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final MicroVms microVms;
   private final Inspector inspector;
   private final LogStreams logs;
+  private final TraceStreams traces;
   private final ControllerSession session;
   private NodeCapabilities told = NodeCapabilities.getDefaultInstance();
   private List<NodeCounter> countersTold = List.of();
@@ -124,6 +128,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
             state, launcher, new Reservations(facts.capacity()), time, threads, session::report);
     this.inspector = new Inspector(microVms);
     this.logs = new LogStreams(microVms::console, time, threads);
+    this.traces = new TraceStreams(microVms, time);
   }
 
   /** Takes back what runs, then dials. Returns when the first is done. */
@@ -218,8 +223,19 @@ public final class Worker implements ControlledNode, AutoCloseable {
   }
 
   @Override
+  public void readTrace(ReadTrace request, Consumer<TraceChunk> chunks) {
+    traces.read(request, chunks);
+  }
+
+  @Override
+  public void cancelTrace(long streamId) {
+    traces.cancel(streamId);
+  }
+
+  @Override
   public void disconnected() {
     logs.cancelAll();
+    traces.cancelAll();
   }
 
   /** Ends the session and the idle VMMs. Guests go on. */

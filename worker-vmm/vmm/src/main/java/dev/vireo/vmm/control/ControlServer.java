@@ -117,6 +117,9 @@ public final class ControlServer {
         case RESIZE_MEMORY -> microVm.resizeMemory(request.getResizeMemory());
         case VSOCK_DIALED -> microVm.dialed(request.getVsockDialed(), descriptors);
         case RESIZE_CONSOLE -> microVm.resizeConsole(request.getResizeConsole());
+        case BEGIN_TRACE -> microVm.beginTrace(request.getBeginTrace());
+        case READ_TRACE -> response.setTrace(microVm.readTrace(request.getReadTrace()));
+        case END_TRACE -> microVm.endTrace();
         case REQUEST_NOT_SET ->
             throw new RequestException(
                 ErrorReason.INTERNAL, "", "a request that this VMM does not know");

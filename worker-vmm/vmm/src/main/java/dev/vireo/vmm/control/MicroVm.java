@@ -9,6 +9,7 @@ import dev.vireo.linux.Linux;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MonotonicClock;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.vmm.v1.BeginTraceRequest;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.ConsolePort;
 import dev.vireo.proto.vmm.v1.ConsolePortSize;
@@ -18,8 +19,10 @@ import dev.vireo.proto.vmm.v1.DiskEngine;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.InspectRequest;
 import dev.vireo.proto.vmm.v1.NetDevice;
+import dev.vireo.proto.vmm.v1.ReadTraceRequest;
 import dev.vireo.proto.vmm.v1.ResizeConsoleRequest;
 import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
+import dev.vireo.proto.vmm.v1.TraceBatch;
 import dev.vireo.proto.vmm.v1.VmmInspection;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
@@ -82,6 +85,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
   private final InstantSource time;
   private final Listener listener;
   private final DiskLog diskLog;
+  private final Tracing tracing = new Tracing();
 
   private VmmState state = VmmState.VMM_IDLE;
   private CreateRequest request = CreateRequest.getDefaultInstance();
@@ -426,8 +430,9 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     }
   }
 
-  /** Nobody will answer what was dialed any more. */
+  /** Nobody will answer what was dialed any more, nor read a trace. */
   void workerLost() {
+    tracing.end();
     VsockDevice current = vsock();
     if (current != null) {
       current.workerLost();
@@ -582,6 +587,21 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
       Inspections.fill(inspection, current, !wanted.getCountersOnly());
     }
     return inspection.build();
+  }
+
+  /** Begins to trace. */
+  void beginTrace(BeginTraceRequest wanted) throws RequestException {
+    tracing.begin(
+        wanted, machineIn(VmmState.VMM_RUNNING, VmmState.VMM_PAUSED, VmmState.VMM_STOPPING));
+  }
+
+  /** What was traced since this was last asked, also if it has ended. */
+  TraceBatch readTrace(ReadTraceRequest wanted) throws RequestException {
+    return tracing.read(wanted.getMostRecords());
+  }
+
+  void endTrace() {
+    tracing.end();
   }
 
   @Override

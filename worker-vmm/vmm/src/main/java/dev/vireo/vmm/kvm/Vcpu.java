@@ -112,6 +112,32 @@ public abstract sealed class Vcpu implements AutoCloseable permits Arm64Vcpu, X8
     run.set(JAVA_LONG, MMIO_DATA, value);
   }
 
+  /** What an exit was an access to: a guest physical address or a port; 0 if it was none. */
+  public long accessAddress(int exit) {
+    return exit == EXIT_MMIO ? mmioAddress() : 0;
+  }
+
+  /** Bytes of that access; 0 if it was none. */
+  public int accessWidth(int exit) {
+    return exit == EXIT_MMIO ? mmioLength() : 0;
+  }
+
+  /** Whether the guest wrote. */
+  public boolean accessIsWrite(int exit) {
+    return exit == EXIT_MMIO && mmioIsWrite();
+  }
+
+  /**
+   * Up to eight bytes of what the guest wrote or, once the exit is served, reads, little-endian.
+   */
+  public long accessValue(int exit) {
+    return exit == EXIT_MMIO ? lowBytes(mmioData(), mmioLength()) : 0;
+  }
+
+  static long lowBytes(long value, int width) {
+    return width >= Long.BYTES ? value : value & ((1L << (Byte.SIZE * width)) - 1);
+  }
+
   /** {@link #EXIT_FAIL_ENTRY}, {@link #EXIT_INTERNAL_ERROR}, {@link #EXIT_SYSTEM_EVENT}: which. */
   public long failureReason() {
     return Integer.toUnsignedLong(run.get(JAVA_INT, FAILURE_REASON));

@@ -3,6 +3,7 @@ package dev.vireo.vmm.kvm;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import dev.vireo.linux.Fd;
@@ -59,6 +60,30 @@ public final class X86Vcpu extends Vcpu {
   /** {@link #EXIT_IO}: the accesses' data, {@link #ioSize} bytes each. */
   public MemorySegment ioData() {
     return run.asSlice(run.get(JAVA_LONG, IO_DATA_OFFSET), (long) ioSize() * ioCount());
+  }
+
+  @Override
+  public long accessAddress(int exit) {
+    return exit == EXIT_IO ? ioPort() : super.accessAddress(exit);
+  }
+
+  @Override
+  public int accessWidth(int exit) {
+    return exit == EXIT_IO ? ioSize() * ioCount() : super.accessWidth(exit);
+  }
+
+  @Override
+  public boolean accessIsWrite(int exit) {
+    return exit == EXIT_IO ? ioIsWrite() : super.accessIsWrite(exit);
+  }
+
+  /** The page goes on behind the data, so eight bytes can always be read. */
+  @Override
+  public long accessValue(int exit) {
+    return exit == EXIT_IO
+        ? lowBytes(
+            run.get(JAVA_LONG_UNALIGNED, run.get(JAVA_LONG, IO_DATA_OFFSET)), accessWidth(exit))
+        : super.accessValue(exit);
   }
 
   /** {@code KVM_GET_REGS}. */

@@ -29,6 +29,8 @@ final class ExitCounters {
     FAILURE("failure"),
     OTHER("other");
 
+    private static final Cause[] ALL = values();
+
     private final String label;
 
     Cause(String label) {
@@ -39,12 +41,23 @@ final class ExitCounters {
     String label() {
       return label;
     }
+
+    static Cause of(int ordinal) {
+      return ALL[ordinal];
+    }
   }
 
   private final long[] counts = new long[Cause.values().length];
+  private Cause last = Cause.OTHER;
 
   void count(Cause cause) {
     counts[cause.ordinal()]++;
+    last = cause;
+  }
+
+  /** That which was counted last; for the vCPU's thread. */
+  Cause last() {
+    return last;
   }
 
   long total() {

@@ -18,6 +18,9 @@ import dev.vireo.vmm.memory.Backing;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.HotplugLayout;
 import dev.vireo.vmm.memory.HotplugRegion;
+import dev.vireo.vmm.trace.TraceFilter;
+import dev.vireo.vmm.trace.TracePoint;
+import dev.vireo.vmm.trace.TraceRing;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.mmio.InterruptRegisters;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
@@ -101,6 +104,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
   private final RegisterPages registerPages;
   private final List<MmioTransport> transports = new ArrayList<>();
   private final VcpuGate gate;
+  private final TracePoint<ExitRecorder> exitTrace = new TracePoint<>();
   private final List<VcpuThread> vcpuThreads = new ArrayList<>();
   private final VcpuListener vcpuListener = new VcpuListener();
   private final AtomicInteger vcpusInside;
@@ -290,7 +294,7 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
   /** Gives a vCPU its thread; {@link #start} starts it. */
   final void addVcpu(
       Vcpu vcpu, MmioBus bus, VcpuThread.ArchitectureExits others, ExitCounters counters) {
-    vcpuThreads.add(new VcpuThread(vcpu, gate, bus, others, counters, vcpuListener));
+    vcpuThreads.add(new VcpuThread(vcpu, gate, bus, others, counters, exitTrace, vcpuListener));
   }
 
   /** Starts the vCPUs. Once. */
@@ -392,6 +396,33 @@ public abstract sealed class Machine implements AutoCloseable permits Arm64Machi
       totals.add(thread.counters().total());
     }
     return totals;
+  }
+
+  /**
+   * From now on what the filter wants is traced, into {@code ring}: {@link TracedExit} and {@link
+   * dev.vireo.vmm.virtio.queue.TracedRequest}. One at a time.
+   */
+  public final void trace(TraceRing ring, TraceFilter filter) {
+    DeviceSlot only = null;
+    for (MmioTransport transport : transports) {
+      if (filter.wantsDevice(transport.device().id())) {
+        only = filter.device().isEmpty() ? null : transport.slot();
+        if (filter.requests()) {
+          transport.trace(ring, filter);
+        }
+      }
+    }
+    if (filter.exits()) {
+      exitTrace.set(new ExitRecorder(ring, filter, only));
+    }
+  }
+
+  /** Nobody traces any more. */
+  public final void endTrace() {
+    exitTrace.set(null);
+    for (MmioTransport transport : transports) {
+      transport.endTrace();
+    }
   }
 
   /** Frees everything. Not before it has ended, if it was started. */

@@ -3,6 +3,7 @@ package dev.vireo.vmm.machine;
 import dev.vireo.linux.Signals;
 import dev.vireo.vmm.kvm.Vcpu;
 import dev.vireo.vmm.machine.ExitCounters.Cause;
+import dev.vireo.vmm.trace.TracePoint;
 
 /** The thread of one vCPU: lets the guest run and serves its exits, until the gate says end. */
 final class VcpuThread implements Runnable {
@@ -36,6 +37,7 @@ final class VcpuThread implements Runnable {
   private final MmioBus bus;
   private final ArchitectureExits others;
   private final ExitCounters counters;
+  private final TracePoint<ExitRecorder> trace;
   private final Listener listener;
 
   private final Object kickLock = new Object();
@@ -47,12 +49,14 @@ final class VcpuThread implements Runnable {
       MmioBus bus,
       ArchitectureExits others,
       ExitCounters counters,
+      TracePoint<ExitRecorder> trace,
       Listener listener) {
     this.vcpu = vcpu;
     this.gate = gate;
     this.bus = bus;
     this.others = others;
     this.counters = counters;
+    this.trace = trace;
     this.listener = listener;
   }
 
@@ -103,8 +107,19 @@ final class VcpuThread implements Runnable {
         first = false;
         listener.afterFirstRun(vcpu.id());
       }
-      serve(exit);
+      ExitRecorder recorder = trace.recorder();
+      if (recorder == null) {
+        serve(exit);
+      } else {
+        serveTraced(exit, recorder);
+      }
     }
+  }
+
+  private void serveTraced(int exit, ExitRecorder recorder) {
+    long sinceNanos = System.nanoTime();
+    serve(exit);
+    recorder.served(vcpu, exit, counters.last(), sinceNanos, System.nanoTime());
   }
 
   private boolean waitAtGate() throws InterruptedException {

@@ -2,6 +2,7 @@ package dev.vireo.vmm.virtio;
 
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.RequestSource;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.List;
 import java.util.Map;
@@ -13,7 +14,7 @@ import java.util.Map;
  * <p>The transport calls {@link #activate}, {@link #stopQueue} and {@link #deactivate} one at a
  * time, from vCPU threads; the device serves its queues on threads of its own.
  */
-public interface VirtioDevice extends AutoCloseable {
+public interface VirtioDevice extends RequestSource, AutoCloseable {
   /** Feature bit: not a legacy device (VIRTIO 1.2, section 6). Every transport offers it. */
   long VERSION_1 = 1L << 32;
 

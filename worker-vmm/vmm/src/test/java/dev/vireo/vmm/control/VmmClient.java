@@ -8,13 +8,16 @@ import dev.vireo.linux.Spawner;
 import dev.vireo.linux.UnixListener;
 import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.proto.vmm.v1.BeginTraceRequest;
 import dev.vireo.proto.vmm.v1.BlockDevice;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.Device;
+import dev.vireo.proto.vmm.v1.EndTraceRequest;
 import dev.vireo.proto.vmm.v1.EntropyDevice;
 import dev.vireo.proto.vmm.v1.InspectRequest;
 import dev.vireo.proto.vmm.v1.Kernel;
 import dev.vireo.proto.vmm.v1.PauseRequest;
+import dev.vireo.proto.vmm.v1.ReadTraceRequest;
 import dev.vireo.proto.vmm.v1.ReleaseRequest;
 import dev.vireo.proto.vmm.v1.ResumeRequest;
 import dev.vireo.proto.vmm.v1.SerialConsole;
@@ -231,6 +234,20 @@ final class VmmClient implements AutoCloseable {
 
   VmmResponse inspect() {
     return request(VmmRequest.newBuilder().setInspect(InspectRequest.getDefaultInstance()));
+  }
+
+  VmmResponse beginTrace(BeginTraceRequest.Builder wanted) {
+    return request(VmmRequest.newBuilder().setBeginTrace(wanted));
+  }
+
+  VmmResponse readTrace(int mostRecords) {
+    return request(
+        VmmRequest.newBuilder()
+            .setReadTrace(ReadTraceRequest.newBuilder().setMostRecords(mostRecords)));
+  }
+
+  VmmResponse endTrace() {
+    return request(VmmRequest.newBuilder().setEndTrace(EndTraceRequest.getDefaultInstance()));
   }
 
   VmmResponse pause() {

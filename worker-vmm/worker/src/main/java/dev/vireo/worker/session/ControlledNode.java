@@ -7,6 +7,8 @@ import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.proto.worker.v1.LogChunk;
 import dev.vireo.proto.worker.v1.ReadLog;
+import dev.vireo.proto.worker.v1.ReadTrace;
+import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import java.util.function.Consumer;
 
@@ -36,6 +38,12 @@ public interface ControlledNode {
   /** Answers exactly once. */
   void inspect(Inspect request, Consumer<InspectResult> answer);
 
-  /** The session is gone, and with it every log stream. What runs goes on. */
+  /** Begins a trace, or grants an existing one more credit. */
+  void readTrace(ReadTrace request, Consumer<TraceChunk> chunks);
+
+  /** Ends a trace; unknown ones are ignored. */
+  void cancelTrace(long streamId);
+
+  /** The session is gone, and with it every log stream and every trace. What runs goes on. */
   void disconnected();
 }

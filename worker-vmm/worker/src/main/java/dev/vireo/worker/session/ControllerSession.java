@@ -194,6 +194,11 @@ public final class ControllerSession implements AutoCloseable {
                 message.getInspect(),
                 result ->
                     outbox().send(WorkerMessage.newBuilder().setInspectResult(result).build()));
+        case READ_TRACE ->
+            node.readTrace(
+                message.getReadTrace(),
+                chunk -> outbox().send(WorkerMessage.newBuilder().setTraceChunk(chunk).build()));
+        case CANCEL_TRACE -> node.cancelTrace(message.getCancelTrace().getStreamId());
         case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "the controller sent what is not known here");
       }
     }

@@ -36,7 +36,7 @@ final class Outbox {
     drain();
   }
 
-  /** Sends; callers bound how much they have waiting (log streams by credit). */
+  /** Sends; callers bound how much they have waiting (log streams and traces by credit). */
   synchronized void send(WorkerMessage message) {
     if (!closed) {
       messages.add(message);

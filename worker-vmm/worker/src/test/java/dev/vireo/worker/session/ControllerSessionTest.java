@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.CancelLog;
+import dev.vireo.proto.worker.v1.CancelTrace;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.ReadLog;
+import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.worker.time.ManualTime;
 import dev.vireo.worker.time.SystemTime;
@@ -78,14 +80,21 @@ class ControllerSessionTest {
         ControllerMessage.newBuilder().setInspect(Inspect.newBuilder().setRequestId(8)).build());
     controller.send(
         ControllerMessage.newBuilder().setCancelLog(CancelLog.newBuilder().setStreamId(7)).build());
-    await().until(() -> node.told.contains("cancel 7"));
+    controller.send(
+        ControllerMessage.newBuilder().setReadTrace(ReadTrace.newBuilder().setStreamId(9)).build());
+    controller.send(
+        ControllerMessage.newBuilder()
+            .setCancelTrace(CancelTrace.newBuilder().setStreamId(9))
+            .build());
+    await().until(() -> node.told.contains("cancel 7") && node.told.contains("cancel trace 9"));
     await()
         .until(() ->
             controller.received().stream()
                     .anyMatch(m -> m.hasLogChunk() && m.getLogChunk().getStreamId() == 7)
                 && controller.received().stream()
-                    .anyMatch(
-                        m -> m.hasInspectResult() && m.getInspectResult().getRequestId() == 8));
+                    .anyMatch(m -> m.hasInspectResult() && m.getInspectResult().getRequestId() == 8)
+                && controller.received().stream()
+                    .anyMatch(m -> m.hasTraceChunk() && m.getTraceChunk().getStreamId() == 9));
   }
 
   @Test

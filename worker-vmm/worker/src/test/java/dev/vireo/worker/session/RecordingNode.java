@@ -8,6 +8,8 @@ import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.proto.worker.v1.LogChunk;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.ReadLog;
+import dev.vireo.proto.worker.v1.ReadTrace;
+import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -60,6 +62,16 @@ final class RecordingNode implements ControlledNode {
   @Override
   public void inspect(Inspect request, Consumer<InspectResult> answer) {
     answer.accept(InspectResult.newBuilder().setRequestId(request.getRequestId()).build());
+  }
+
+  @Override
+  public void readTrace(ReadTrace request, Consumer<TraceChunk> chunks) {
+    chunks.accept(TraceChunk.newBuilder().setStreamId(request.getStreamId()).setEnd(true).build());
+  }
+
+  @Override
+  public void cancelTrace(long streamId) {
+    told.add("cancel trace " + streamId);
   }
 
   @Override

@@ -112,6 +112,9 @@ public final class ScriptedVmm {
           RESIZE_MEMORY,
           VSOCK_DIALED,
           RESIZE_CONSOLE,
+          BEGIN_TRACE,
+          READ_TRACE,
+          END_TRACE,
           REQUEST_NOT_SET ->
           respond(worker, response);
     }

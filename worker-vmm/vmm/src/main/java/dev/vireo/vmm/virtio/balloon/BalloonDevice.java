@@ -9,8 +9,11 @@ import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.QueueServer;
 import dev.vireo.vmm.virtio.ThreadedDevice;
 import dev.vireo.vmm.virtio.WorkerQueue;
+import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import dev.vireo.vmm.virtio.queue.RequestDescription;
+import dev.vireo.vmm.virtio.queue.RequestKind;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.time.Duration;
 import java.util.Collections;
@@ -161,6 +164,27 @@ public final class BalloonDevice extends ThreadedDevice {
   @Override
   public List<Integer> queueSizes() {
     return Collections.nCopies(QUEUES, QUEUE_SIZE);
+  }
+
+  @Override
+  public RequestKind requestKind(int queue) {
+    return switch (queue) {
+      case INFLATE -> RequestKind.INFLATE;
+      case DEFLATE -> RequestKind.DEFLATE;
+      case STATISTICS -> RequestKind.STATISTICS;
+      default -> RequestKind.REPORT;
+    };
+  }
+
+  /** 5.5.6: pages are named by a number of 32 bits each, or are the chain's own buffers. */
+  @Override
+  public void describe(int queue, DescriptorChain chain, RequestDescription description) {
+    switch (requestKind(queue)) {
+      case INFLATE, DEFLATE ->
+          description.bytes(bytes((int) (chain.readableBytes() / Integer.BYTES)));
+      case REPORT -> description.bytes(chain.writableBytes());
+      default -> {}
+    }
   }
 
   @Override

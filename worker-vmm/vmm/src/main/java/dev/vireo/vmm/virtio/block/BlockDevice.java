@@ -8,7 +8,9 @@ import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.QueueServer;
 import dev.vireo.vmm.virtio.ThreadedDevice;
+import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.RequestDescription;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -133,6 +135,11 @@ public final class BlockDevice extends ThreadedDevice {
   @Override
   public List<Integer> queueSizes() {
     return Collections.nCopies(settings.queues(), QUEUE_SIZE);
+  }
+
+  @Override
+  public void describe(int queue, DescriptorChain chain, RequestDescription description) {
+    BlockRequests.describe(chain, description);
   }
 
   @Override

@@ -4,6 +4,8 @@ import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.RateLimiter;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import dev.vireo.vmm.virtio.queue.RequestDescription;
+import dev.vireo.vmm.virtio.queue.RequestKind;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
@@ -26,6 +28,8 @@ final class BlockRequests implements QueueWorker.Handler {
   private static final int TYPE_GET_ID = 8;
   private static final int TYPE_DISCARD = 11;
   private static final int TYPE_WRITE_ZEROES = 13;
+
+  private static final long NO_OFFSET = RequestDescription.NO_OFFSET;
 
   private static final byte STATUS_OK = BlockOutcomes.OK;
 
@@ -156,6 +160,38 @@ final class BlockRequests implements QueueWorker.Handler {
     outcomes.count(BlockEvent.REQUESTS_WRITE_ZEROES);
     limiter.charge(0);
     return finish(chain, ranges.writeZeroes(chain, HEADER_BYTES, writeThrough), 0);
+  }
+
+  /** What a chain without a defect asks for; also of one that will be refused. */
+  static void describe(DescriptorChain chain, RequestDescription description) {
+    if (chain.readableBytes() < HEADER_BYTES || chain.writableBytes() < 1) {
+      return;
+    }
+    description.endsInStatus();
+    long offset = chain.getLong(HEADER_SECTOR) * DiskGeometry.SECTOR_BYTES;
+    switch (chain.getInt(HEADER_TYPE)) {
+      case TYPE_IN -> describe(description, RequestKind.READ, chain.writableBytes() - 1, offset);
+      case TYPE_OUT ->
+          describe(description, RequestKind.WRITE, chain.readableBytes() - HEADER_BYTES, offset);
+      case TYPE_FLUSH -> describe(description, RequestKind.FLUSH, 0, NO_OFFSET);
+      case TYPE_GET_ID -> describe(description, RequestKind.GET_ID, ID_BYTES, NO_OFFSET);
+      case TYPE_DISCARD -> {
+        description.kind(RequestKind.DISCARD);
+        RangeRequests.describe(chain, HEADER_BYTES, description);
+      }
+      case TYPE_WRITE_ZEROES -> {
+        description.kind(RequestKind.WRITE_ZEROES);
+        RangeRequests.describe(chain, HEADER_BYTES, description);
+      }
+      default -> {}
+    }
+  }
+
+  private static void describe(
+      RequestDescription description, RequestKind kind, long bytes, long offset) {
+    description.kind(kind);
+    description.bytes(bytes);
+    description.offset(offset);
   }
 
   /**

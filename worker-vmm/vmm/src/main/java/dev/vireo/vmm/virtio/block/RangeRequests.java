@@ -4,6 +4,7 @@ import dev.vireo.linux.Errno;
 import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.RawFile;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
+import dev.vireo.vmm.virtio.queue.RequestDescription;
 
 /**
  * Discards and zeroes: requests whose data says which ranges of the disk they mean (VIRTIO 1.2,
@@ -63,6 +64,20 @@ final class RangeRequests {
       outcomes.count(BlockEvent.BYTES_ZEROED, bytes(counts[i]), status);
     }
     return status == BlockOutcomes.OK && durable ? outcome(file.flush()) : status;
+  }
+
+  /** Where the first range is, and how much all of them are. */
+  static void describe(DescriptorChain chain, int header, RequestDescription description) {
+    int ranges = countOf(chain, header);
+    long sum = 0;
+    for (int i = 0; i < ranges; i++) {
+      long range = header + (long) i * RANGE_BYTES;
+      if (i == 0) {
+        description.offset(bytes(chain.getLong(range)));
+      }
+      sum += bytes(Integer.toUnsignedLong(chain.getInt(range + RANGE_SECTORS)));
+    }
+    description.bytes(sum);
   }
 
   /** How many ranges the request has, or 0 for an illegal length. */

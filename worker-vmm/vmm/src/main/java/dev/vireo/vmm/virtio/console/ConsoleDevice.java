@@ -12,6 +12,7 @@ import dev.vireo.vmm.virtio.DriverSignals;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.RequestKind;
 import dev.vireo.vmm.virtio.queue.ServingLock;
 import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
@@ -136,6 +137,14 @@ public final class ConsoleDevice implements VirtioDevice {
   @Override
   public List<Integer> queueSizes() {
     return Collections.nCopies(2 * ports.length + 2, QUEUE_SIZE);
+  }
+
+  @Override
+  public RequestKind requestKind(int queue) {
+    if (ConsoleService.isControl(queue)) {
+      return RequestKind.CONTROL;
+    }
+    return queue % 2 == 0 ? RequestKind.RECEIVE : RequestKind.TRANSMIT;
   }
 
   @Override

@@ -96,6 +96,10 @@ final class ConsoleService {
     }
   }
 
+  static boolean isControl(int index) {
+    return index == CONTROL_RX || index == CONTROL_TX;
+  }
+
   /** Leaves a queue alone from now on. */
   void stopQueue(int index) {
     if (index < queues.length) {

@@ -11,6 +11,7 @@ import dev.vireo.vmm.virtio.WorkerQueue;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import dev.vireo.vmm.virtio.queue.RequestKind;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -96,6 +97,11 @@ public final class PowerButton extends ThreadedDevice {
   @Override
   public List<Integer> queueSizes() {
     return List.of(QUEUE_SIZE, QUEUE_SIZE);
+  }
+
+  @Override
+  public RequestKind requestKind(int queue) {
+    return queue == EVENT_QUEUE ? RequestKind.EVENT : RequestKind.CONTROL;
   }
 
   @Override

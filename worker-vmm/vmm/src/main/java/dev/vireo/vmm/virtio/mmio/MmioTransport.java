@@ -2,8 +2,11 @@ package dev.vireo.vmm.virtio.mmio;
 
 import dev.vireo.catalog.DeviceSlot;
 import dev.vireo.linux.EventFd;
+import dev.vireo.linux.MonotonicClock;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.GuestMemoryException;
+import dev.vireo.vmm.trace.TraceFilter;
+import dev.vireo.vmm.trace.TraceRing;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.DriverSignals;
@@ -11,6 +14,7 @@ import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueCounters;
+import dev.vireo.vmm.virtio.queue.QueueRecorder;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import dev.vireo.vmm.virtio.queue.VirtqueueException;
 import java.util.ArrayList;
@@ -332,10 +336,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     try {
       List<Optional<Virtqueue>> rings = new ArrayList<>();
       for (QueueRegisters queue : queues) {
-        rings.add(
-            queue.ready
-                ? Optional.of(new Virtqueue(memory, queue.setup(), driverFeatures))
-                : Optional.empty());
+        rings.add(queue.ready ? Optional.of(ring(queue)) : Optional.empty());
       }
       Activation current = new Activation(driverFeatures, memory, rings, this);
       activation = current;
@@ -344,6 +345,10 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       device.deactivate();
       breakDown(IllegalUse.ACTIVATION, e);
     }
+  }
+
+  private Virtqueue ring(QueueRegisters queue) {
+    return new Virtqueue(memory, queue.setup(), driverFeatures, queue.trace);
   }
 
   /**
@@ -467,8 +472,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       return;
     }
     try {
-      Virtqueue ring = new Virtqueue(memory, queue.setup(), driverFeatures);
-      device.startQueue(queueSelect, ring, activation);
+      device.startQueue(queueSelect, ring(queue), activation);
     } catch (RuntimeException e) {
       breakDown(IllegalUse.ACTIVATION, e);
     }
@@ -624,6 +628,33 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
               counters.requests()));
     }
     return result;
+  }
+
+  /**
+   * From now on the requests of all queues are traced, into {@code ring}. Any thread may call, one
+   * at a time.
+   */
+  public void trace(TraceRing ring, TraceFilter filter) {
+    for (int i = 0; i < queues.size(); i++) {
+      QueueRegisters queue = queues.get(i);
+      queue.trace.set(
+          new QueueRecorder(
+              ring,
+              filter,
+              MonotonicClock.INSTANCE,
+              device,
+              memory,
+              slot.index(),
+              i,
+              queue.maxSize));
+    }
+  }
+
+  /** Nobody traces any more. */
+  public void endTrace() {
+    for (QueueRegisters queue : queues) {
+      queue.trace.set(null);
+    }
   }
 
   /** Counts it. Reads of nothing give 0. */

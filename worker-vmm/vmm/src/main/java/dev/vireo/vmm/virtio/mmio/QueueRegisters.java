@@ -1,6 +1,8 @@
 package dev.vireo.vmm.virtio.mmio;
 
+import dev.vireo.vmm.trace.TracePoint;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.QueueRecorder;
 import dev.vireo.vmm.virtio.queue.QueueSetup;
 
 /** What the registers behind QueueSel hold for one queue. Written under the transport's lock. */
@@ -9,6 +11,7 @@ final class QueueRegisters {
 
   final int maxSize;
   final QueueConnection connection;
+  final TracePoint<QueueRecorder> trace = new TracePoint<>();
   volatile int size;
   volatile boolean ready;
 

@@ -38,6 +38,42 @@ public final class Register {
 
   private Register() {}
 
+  /** Its name in the specification, for people; "Config" for all of the configuration space. */
+  public static String name(int offset) {
+    return switch (offset) {
+      case MAGIC_VALUE -> "MagicValue";
+      case VERSION -> "Version";
+      case DEVICE_ID -> "DeviceID";
+      case VENDOR_ID -> "VendorID";
+      case DEVICE_FEATURES -> "DeviceFeatures";
+      case DEVICE_FEATURES_SEL -> "DeviceFeaturesSel";
+      case DRIVER_FEATURES -> "DriverFeatures";
+      case DRIVER_FEATURES_SEL -> "DriverFeaturesSel";
+      case QUEUE_SEL -> "QueueSel";
+      case QUEUE_NUM_MAX -> "QueueNumMax";
+      case QUEUE_NUM -> "QueueNum";
+      case QUEUE_READY -> "QueueReady";
+      case QUEUE_NOTIFY -> "QueueNotify";
+      case INTERRUPT_STATUS -> "InterruptStatus";
+      case INTERRUPT_ACK -> "InterruptACK";
+      case STATUS -> "Status";
+      case QUEUE_DESC_LOW -> "QueueDescLow";
+      case QUEUE_DESC_HIGH -> "QueueDescHigh";
+      case QUEUE_DRIVER_LOW -> "QueueDriverLow";
+      case QUEUE_DRIVER_HIGH -> "QueueDriverHigh";
+      case QUEUE_DEVICE_LOW -> "QueueDeviceLow";
+      case QUEUE_DEVICE_HIGH -> "QueueDeviceHigh";
+      case SHM_SEL -> "SHMSel";
+      case SHM_LEN_LOW -> "SHMLenLow";
+      case SHM_LEN_HIGH -> "SHMLenHigh";
+      case SHM_BASE_LOW -> "SHMBaseLow";
+      case SHM_BASE_HIGH -> "SHMBaseHigh";
+      case QUEUE_RESET -> "QueueReset";
+      case CONFIG_GENERATION -> "ConfigGeneration";
+      default -> offset >= CONFIG ? "Config" : "0x" + Integer.toHexString(offset);
+    };
+  }
+
   /** Whether there is a control register at {@code offset} that can be read. */
   static boolean isReadable(int offset) {
     return switch (offset) {

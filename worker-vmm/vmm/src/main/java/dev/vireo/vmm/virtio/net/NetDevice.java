@@ -9,8 +9,11 @@ import dev.vireo.vmm.backend.Tap;
 import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import dev.vireo.vmm.virtio.queue.RequestDescription;
+import dev.vireo.vmm.virtio.queue.RequestKind;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -135,6 +138,22 @@ public final class NetDevice implements VirtioDevice, ControlRequests.Device {
     }
     sizes.add(CONTROL_QUEUE_SIZE);
     return sizes;
+  }
+
+  @Override
+  public RequestKind requestKind(int queue) {
+    if (queue == controlQueue) {
+      return RequestKind.CONTROL;
+    }
+    return queue % 2 == 0 ? RequestKind.RECEIVE : RequestKind.TRANSMIT;
+  }
+
+  /** 5.1.6.5: a command's last byte is its answer. */
+  @Override
+  public void describe(int queue, DescriptorChain chain, RequestDescription description) {
+    if (requestKind(queue) == RequestKind.CONTROL && chain.writableBytes() > 0) {
+      description.endsInStatus();
+    }
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.vireo.vmm.virtio.queue;
 
 import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.trace.TracePoint;
 import dev.vireo.vmm.virtio.queue.VirtqueueException.Fault;
 import java.lang.invoke.VarHandle;
 
@@ -49,6 +50,7 @@ public final class Virtqueue {
   private final boolean eventIndex;
   private final boolean indirect;
   private final boolean[] inUse;
+  private final TracePoint<QueueRecorder> trace;
 
   // Free-running 16-bit indices, kept as 0 to 65,535.
   private int nextAvailable;
@@ -56,12 +58,20 @@ public final class Virtqueue {
   private int nextUsed;
   private int signalledUsed;
 
+  /** As the other constructor says, for a ring that nobody traces. */
+  public Virtqueue(GuestMemory memory, QueueSetup setup, long features) {
+    this(memory, setup, features, new TracePoint<>());
+  }
+
   /**
    * @param features what was negotiated
+   * @param trace of the queue, whichever its ring is
    * @throws VirtqueueException if size, alignment or place of a ring is illegal
    */
-  public Virtqueue(GuestMemory memory, QueueSetup setup, long features) {
+  public Virtqueue(
+      GuestMemory memory, QueueSetup setup, long features, TracePoint<QueueRecorder> trace) {
     this.memory = memory;
+    this.trace = trace;
     this.size = setup.size();
     this.descriptors = setup.descriptorTable();
     this.available = setup.availableRing();
@@ -120,6 +130,10 @@ public final class Virtqueue {
     nextAvailable = (nextAvailable + 1) & 0xffff;
     chain.begin(head);
     walk(head, chain);
+    QueueRecorder recorder = trace.recorder();
+    if (recorder != null) {
+      recorder.taken(chain);
+    }
     return true;
   }
 
@@ -211,6 +225,10 @@ public final class Virtqueue {
    * @param written as for {@link #complete}
    */
   public void addUsed(int head, int written) {
+    QueueRecorder recorder = trace.recorder();
+    if (recorder != null) {
+      recorder.returned(head, written);
+    }
     long element = used + USED_RING + (long) (nextUsed & (size - 1)) * USED_ELEMENT_BYTES;
     memory.putInt(element, head);
     memory.putInt(element + 4, written);

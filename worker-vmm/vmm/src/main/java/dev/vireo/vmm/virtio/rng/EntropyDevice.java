@@ -10,6 +10,7 @@ import dev.vireo.vmm.virtio.ThreadedDevice;
 import dev.vireo.vmm.virtio.WorkerQueue;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import dev.vireo.vmm.virtio.queue.RequestKind;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.List;
 import java.util.Map;
@@ -55,6 +56,11 @@ public final class EntropyDevice extends ThreadedDevice {
   @Override
   public List<Integer> queueSizes() {
     return List.of(QUEUE_SIZE);
+  }
+
+  @Override
+  public RequestKind requestKind(int queue) {
+    return RequestKind.ENTROPY;
   }
 
   @Override

@@ -12,6 +12,7 @@ import dev.vireo.vmm.virtio.Activation;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
+import dev.vireo.vmm.virtio.queue.RequestKind;
 import dev.vireo.vmm.virtio.queue.ServingLock;
 import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
@@ -83,6 +84,15 @@ public final class VsockDevice implements VirtioDevice {
   @Override
   public List<Integer> queueSizes() {
     return List.of(QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE);
+  }
+
+  @Override
+  public RequestKind requestKind(int queue) {
+    return switch (queue) {
+      case RX -> RequestKind.RECEIVE;
+      case TX -> RequestKind.TRANSMIT;
+      default -> RequestKind.EVENT;
+    };
   }
 
   @Override

@@ -17,11 +17,15 @@ import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.memory.Backing;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.GuestMemory.Region;
+import dev.vireo.vmm.trace.TraceFilter;
+import dev.vireo.vmm.trace.TraceRecord;
+import dev.vireo.vmm.trace.TraceRing;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
+import dev.vireo.vmm.virtio.queue.TracedRequest;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -649,5 +653,24 @@ class BalloonDeviceTest {
     name(DEFLATE, PAGES);
     driver.reset(); // Nothing is in flight after it.
     assertFalse(isUntouched(PAGES));
+  }
+
+  // Tracing
+
+  @Test
+  void aTraceTellsOfPagesAndNotOfTheirNames() {
+    TraceRing trace = new TraceRing();
+    TraceRecord record = new TraceRecord();
+    transport.trace(trace, new TraceFilter(false, true, "", 0));
+    name(INFLATE, PAGES, PAGES + PAGE, PAGES + 2 * PAGE);
+    name(DEFLATE, PAGES);
+    report(REPORTING, PAGES, 2 * PAGE);
+
+    List<String> told = new ArrayList<>();
+    while (trace.take(record)) {
+      TracedRequest request = TracedRequest.of(record);
+      told.add(request.queue() + " " + request.kind().label() + " " + request.bytes());
+    }
+    assertEquals(List.of("0 inflate 12288", "1 deflate 4096", "4 report 8192"), told);
   }
 }

@@ -1,0 +1,11 @@
+package dev.vireo.controller.session;
+
+import dev.vireo.proto.worker.v1.TraceChunk;
+
+/** Receives a trace from a session, which must not be blocked. */
+interface TraceReader {
+  void onChunk(TraceChunk chunk);
+
+  /** No more will come by this session. */
+  void onSessionEnd();
+}
