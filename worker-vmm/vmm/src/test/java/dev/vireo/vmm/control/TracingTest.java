@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.vmm.v1.BeginTraceRequest;
 import dev.vireo.proto.vmm.v1.TraceRecord;
@@ -27,7 +28,7 @@ import org.junit.jupiter.api.Timeout;
  * What a VMM's trace tells of the probe: its exits, its disk's requests, and when it is refused.
  */
 @Tag("kvm")
-@Timeout(120)
+@Timeout(600)
 final class TracingTest {
   private static final String PROBE =
       Path.of(System.getProperty("vireo.root"), "ops/guest/probe/build/probe.elf").toString();
@@ -35,10 +36,13 @@ final class TracingTest {
   /** Reads the disk for ever. */
   private static final String READER = "probe.run=blk-read probe.ops=0 probe.depth=4";
 
-  /** An emulated node is slow. */
-  private static final Duration PATIENCE = Duration.ofSeconds(100);
+  private static final Duration PATIENCE = Patience.ofSeconds(60);
 
   private static final int RING_RECORDS = TraceRing.RECORDS;
+
+  /** Records beyond what the ring holds, that somebody who does not read is to lose. */
+  private static final int LOST = 200;
+
   private static final int SERIAL_DATA = 0x3f8;
   private static final long DISK_BYTES = 1 << 20;
 
@@ -169,9 +173,10 @@ final class TracingTest {
     runGuest(READER);
     begin(all().setExits(false));
     long before = requests();
-    Awaitility.await().atMost(PATIENCE).until(() -> requests() > before + 2 * RING_RECORDS);
+    Awaitility.await().atMost(PATIENCE).until(() -> requests() > before + RING_RECORDS + LOST);
     VmmResponse response = vmm.readTrace(1000);
-    assertTrue(response.getTrace().getDropped() >= RING_RECORDS, response::toString);
+    // But for the few that were on their way when the trace began.
+    assertTrue(response.getTrace().getDropped() >= LOST / 2, response::toString);
     assertEquals(512, response.getTrace().getRecordsCount(), "of a batch");
   }
 
