@@ -130,16 +130,14 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     showSelectedQueue();
   }
 
-  // Under the page's lock it is the newest that is shown last: a queue's thread may have a change
-  // of
-  // its own meanwhile.
-
+  /** Under the page's lock, so that the newest is shown last: queues' threads have changes too. */
   private void putConfig() {
     synchronized (page) {
       page.putConfig(config());
     }
   }
 
+  /** Likewise. */
   private void replaceConfig() {
     synchronized (page) {
       page.replaceConfig(config());
