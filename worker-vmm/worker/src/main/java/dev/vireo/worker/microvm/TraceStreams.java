@@ -13,6 +13,7 @@ import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.worker.time.Time;
+import dev.vireo.worker.time.Time.Alarm;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmGoneException;
 import java.time.Duration;
@@ -22,8 +23,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -39,7 +38,7 @@ public final class TraceStreams {
   /** Of a chunk: some 30 KiB. */
   static final int MOST_RECORDS = 256;
 
-  private static final long ANSWER_WITHIN_SECONDS = 5;
+  private static final Duration ANSWER_WITHIN = Duration.ofSeconds(5);
 
   private final VmmSource vmms;
   private final Time time;
@@ -216,11 +215,20 @@ public final class TraceStreams {
       readIfDue();
     }
 
+    /** An answer that comes too late is heard too: a VMM that has begun is to be told to end. */
     private void ask(Vmm vmm, VmmRequest.Builder request, Consumer<VmmResponse> then) {
+      Alarm late =
+          time.after(
+              ANSWER_WITHIN,
+              () ->
+                  fail(
+                      ErrorReason.VMM_FAILED,
+                      "",
+                      "its VMM did not answer within %d s".formatted(ANSWER_WITHIN.toSeconds())));
       var _ =
           vmm.request(request, List.of())
-              .orTimeout(ANSWER_WITHIN_SECONDS, TimeUnit.SECONDS)
               .whenComplete((response, error) -> {
+                late.cancel();
                 if (error != null) {
                   failed(error);
                 } else if (response.getErrorReason().isEmpty()) {
@@ -242,11 +250,6 @@ public final class TraceStreams {
               : error;
       switch (cause) {
         case VmmGoneException _ -> end(TraceChunk.newBuilder());
-        case TimeoutException _ ->
-            fail(
-                ErrorReason.VMM_FAILED,
-                "",
-                "its VMM did not answer within %d s".formatted(ANSWER_WITHIN_SECONDS));
         default -> fail(ErrorReason.VMM_FAILED, "", "its VMM did not answer: " + cause);
       }
     }

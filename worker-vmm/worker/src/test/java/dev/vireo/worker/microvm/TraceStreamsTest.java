@@ -93,6 +93,19 @@ class TraceStreamsTest {
     return last;
   }
 
+  /** Otherwise nobody could trace that microVM again. */
+  @Test
+  void aVmmThatBeginsTooLateIsToldToEnd() {
+    begin(2, TraceFilter.newBuilder());
+    time.pass(java.time.Duration.ofSeconds(5));
+    assertEquals("VMM_FAILED", end().getReason());
+
+    vmm.answer(BEGIN_TRACE);
+
+    assertEquals(1, asked(END_TRACE));
+    assertEquals(1, chunks.size());
+  }
+
   @Test
   void itsFirstChunkSaysThatItHasBegun() {
     begin(
