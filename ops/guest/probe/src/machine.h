@@ -14,7 +14,7 @@
 #define INTERRUPT_VECTORS 48
 #define TIMER_INTERRUPT 46
 #define SPURIOUS_INTERRUPT 47
-#define STUB_SIZE 32
+#define STUB_SIZE 64
 
 #define LAPIC_BASE 0xfee00000
 #define LAPIC_EOI 0xb0

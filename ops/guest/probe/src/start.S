@@ -63,12 +63,16 @@ start64:
 gateway:
         testl   %eax, %eax
         jnz     other_service
-/* GATEWAY_WAIT: sleep while *rdi == rsi and *rdx == rcx. An interrupt between test and HLT is held off by STI's shadow. */
+/*
+ * GATEWAY_WAIT: sleep while *rdi == rsi and *rdx == rcx. An interrupt between test and HLT is held off by STI's shadow,
+ * and where that gets lost (QEMU's TCG forgets it when a nested guest exits in it), LEAVE_WAIT takes the guest past HLT.
+ */
 1:      cmpq    %rsi, (%rdi)
         jne     2f
         cmpq    %rcx, (%rdx)
         jne     2f
         sti
+wait_halt:
         hlt
         cli
         jmp     1b
@@ -86,6 +90,14 @@ triple_fault:
         lidt    empty_idt_register
         ud2
 
+/* Of an interrupt's frame: whoever was about to sleep in GATEWAY_WAIT must look again first. HLT is a byte long. */
+        .macro  LEAVE_WAIT
+        cmpq    $wait_halt, (%rsp)
+        jne     9f
+        incq    (%rsp)
+9:
+        .endm
+
 /* Interrupts: count, end of interrupt, return. */
         .balign STUB_SIZE
 interrupt_stubs:
@@ -94,6 +106,7 @@ interrupt_stubs:
         .balign STUB_SIZE
         incq    interrupt_counts + 8 * n
         addr32 movl $0, LAPIC_BASE + LAPIC_EOI  /* above 2 GiB: a 64-bit displacement would be sign-extended */
+        LEAVE_WAIT
         iretq
         .set    n, n + 1
         .endr
