@@ -4,8 +4,11 @@ import static com.tngtech.archunit.base.DescribedPredicate.not;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static java.util.stream.Collectors.toSet;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import java.io.IOException;
@@ -16,6 +19,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.jar.JarFile;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
@@ -68,12 +72,15 @@ class ArchitectureTest {
           Map.entry("backend", List.of("memory")),
           Map.entry("trace", List.of()),
           Map.entry("virtio.queue", List.of("memory", "trace")),
+          Map.entry("virtio", List.of("memory", "virtio.queue")),
+          Map.entry("virtio.balloon", List.of("memory", "virtio", "virtio.queue")),
           Map.entry("virtio.block", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.net", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.rng", List.of("memory", "virtio", "virtio.queue", "backend")),
           Map.entry("virtio.input", List.of("memory", "virtio", "virtio.queue")),
           Map.entry("virtio.vsock", List.of("memory", "virtio", "virtio.queue")),
           Map.entry("virtio.console", List.of("memory", "virtio", "virtio.queue", "backend")),
+          Map.entry("virtio.memory", List.of("memory", "virtio", "virtio.queue")),
           Map.entry("virtio.mmio", List.of("memory", "trace", "virtio", "virtio.queue")),
           Map.entry(
               "machine",
@@ -145,6 +152,19 @@ class ArchitectureTest {
         .dependOnClassesThat(
             resideInAPackage("dev.vireo.vmm..").and(not(resideInAnyPackage(permitted))))
         .check(classes);
+  }
+
+  /** Those at the top use them all: what a VMM is told, and where it begins. */
+  @Test
+  void everyPackageOfTheVmmIsALayer() {
+    Set<String> layers =
+        classes.stream()
+            .map(JavaClass::getPackageName)
+            .filter(name -> name.startsWith("dev.vireo.vmm."))
+            .map(name -> name.substring("dev.vireo.vmm.".length()))
+            .collect(toSet());
+    layers.remove("control");
+    assertEquals(VMM_LAYERS.keySet(), layers);
   }
 
   @Test
