@@ -90,6 +90,9 @@ final class MicroVm {
   private boolean removing;
   private boolean removeByForce;
 
+  /** The attempt that the controller knew of when it wanted this gone: its REMOVED answers that. */
+  private long removedAttempt;
+
   /** The controller's last word about all that should be here did not name it. */
   private boolean disowned;
 
@@ -114,11 +117,16 @@ final class MicroVm {
     mailbox.execute(() -> onAssignment(assignment));
   }
 
-  /** The controller wants it gone. */
-  void remove(boolean force) {
+  /**
+   * The controller wants it gone.
+   *
+   * @param attempt the last that the controller knows of, 0 if it does not say
+   */
+  void remove(boolean force, long attempt) {
     mailbox.execute(() -> {
       confirmed = true;
       disowned = false;
+      removedAttempt = Math.max(removedAttempt, attempt);
       removing = true;
       removeByForce |= force;
       step();
@@ -135,7 +143,7 @@ final class MicroVm {
   private void removeIfDisowned() {
     if (disowned) {
       LOG.log(Level.INFO, "{0} should not be here", wanted.getName());
-      remove(true);
+      remove(true, 0);
     }
   }
 
@@ -689,7 +697,8 @@ final class MicroVm {
   // ---- Going. ----
 
   private void cleanUp() {
-    leave(reportOf(Outcome.REMOVED, MicroVmState.STOPPED).build());
+    MicroVmReport.Builder removed = reportOf(Outcome.REMOVED, MicroVmState.STOPPED);
+    leave(removed.setAttempt(Math.max(removed.getAttempt(), removedAttempt)).build());
   }
 
   /**

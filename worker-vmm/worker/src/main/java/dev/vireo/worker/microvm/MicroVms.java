@@ -104,11 +104,12 @@ public final class MicroVms {
   private void remove(Removal removal) {
     MicroVm microVm = byUid.get(removal.getUid());
     if (microVm != null) {
-      microVm.remove(removal.getForce());
+      microVm.remove(removal.getForce(), removal.getAttempt());
     } else {
       reports.accept(
           MicroVmReport.newBuilder()
               .setUid(removal.getUid())
+              .setAttempt(removal.getAttempt())
               .setOutcome(Outcome.REMOVED)
               .setState(MicroVmState.STOPPED)
               .build());

@@ -577,6 +577,25 @@ class MicroVmTest {
   }
 
   @Test
+  void aRemovalIsAnsweredWithTheAttemptThatItNames() {
+    microVms.change(remove("not here", 3));
+    assertEquals(3, last().getAttempt());
+
+    FakeVmm vmm = running(spec());
+    microVms.change(remove(UID, 2));
+    vmm.ends(EndCause.END_STOPPED_BY_REQUEST, "");
+    vmm.dies();
+    assertEquals(Outcome.REMOVED, last().getOutcome());
+    assertEquals(2, last().getAttempt());
+  }
+
+  private static DesiredChange remove(String uid, long attempt) {
+    return DesiredChange.newBuilder()
+        .setRemove(Removal.newBuilder().setUid(uid).setAttempt(attempt))
+        .build();
+  }
+
+  @Test
   void whatAWelcomeDoesNotNameGoesByForceUnlessARemovalSaysHow() {
     FakeVmm vmm = running(spec());
     microVms.setDesired(List.of());
