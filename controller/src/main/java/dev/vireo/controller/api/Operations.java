@@ -191,6 +191,7 @@ final class Operations {
     if (!steering.startsAgain(microVm.microVm())) {
       return Lifecycle.steered(microVm.record(), steering.wish(), time.now());
     }
+    checkNotLeaving(microVm);
     if (!placer.reserveAgain(microVm.microVm())) {
       throw Errors.of(
           ErrorReason.NODE_RESOURCES_EXHAUSTED,
@@ -211,13 +212,32 @@ final class Operations {
     }
   }
 
+  /** Its node has been told to forget it, and may have. */
+  private static void checkNotLeaving(StoredMicroVm microVm) {
+    if (Lifecycle.isLeaving(microVm.record())) {
+      throw Errors.of(
+          ErrorReason.STATE_CONFLICT,
+          "%s is leaving its node (%s): start it when it has left"
+              .formatted(microVm.name(), microVm.record().getEviction().getMessage()),
+          Map.of("name", microVm.name(), "state", "STOPPING"));
+    }
+  }
+
   private static void checkEtag(StoredMicroVm microVm, String etag) {
-    String actual = microVm.microVm().getMeta().getEtag();
-    if (!etag.isEmpty() && !etag.equals(actual)) {
+    checkEtag(microVm.name(), microVm.microVm().getMeta().getEtag(), etag);
+  }
+
+  /**
+   * Guards a change against a lost race (AIP-154).
+   *
+   * @param expected empty: whatever the resource is by now
+   */
+  static void checkEtag(String name, String actual, String expected) {
+    if (!expected.isEmpty() && !expected.equals(actual)) {
       throw Errors.of(
           ErrorReason.ETAG_MISMATCH,
-          "%s has etag %s now, not %s".formatted(microVm.name(), actual, etag),
-          Map.of("name", microVm.name(), "etag", actual));
+          "%s has etag %s now, not %s".formatted(name, actual, expected),
+          Map.of("name", name, "etag", actual));
     }
   }
 

@@ -284,6 +284,10 @@ final class SpecValidator {
         lifecycle.getRestartPolicy() == Lifecycle.RestartPolicy.UNRECOGNIZED,
         "spec.lifecycle.restart_policy",
         "is none of NEVER, ON_FAILURE, ALWAYS.");
+    violations.invalidIf(
+        lifecycle.getOnNodeLoss() == Lifecycle.NodeLoss.UNRECOGNIZED,
+        "spec.lifecycle.on_node_loss",
+        "is none of NODE_LOSS_FAIL, NODE_LOSS_RESCHEDULE.");
     if (lifecycle.hasTtl()) {
       Duration ttl = lifecycle.getTtl();
       violations.invalidIf(

@@ -15,15 +15,22 @@ public enum ConditionReason {
   ASSIGNED("Assigned", "Scheduled: it has a node."),
   UNSCHEDULABLE("Unschedulable", "Scheduled: no node can take it now; the message counts why."),
   REFUSED_BY_NODE("RefusedByNode", "Scheduled: the chosen node had no room after all."),
+  LEAVING("Leaving", "Scheduled: it has a node, and is about to leave it; the message says why."),
+  DRAINED("Drained", "Scheduled, Finished: it had to leave, for its node was drained."),
   IN_PROGRESS("InProgress", "Prepared, Started: the node is at it."),
   PREPARED("Prepared", "Prepared: the VMM has its spec."),
   STARTED("Started", "Started: the guest runs, or ran."),
   READY("Ready", "Ready: it is."),
   NOT_READY("NotReady", "Ready: it runs, and is not yet."),
-  NOT_RUNNING("NotRunning", "Ready: it has ended, or has not begun."),
+  NOT_RUNNING(
+      "NotRunning",
+      "Ready: it has ended, or has not begun. Prepared, Started: it begins anew elsewhere."),
   RUNNING("Running", "Finished: it is not."),
   STOPPED_BEFORE_START("StoppedBeforeStart", "Finished: it was stopped before it had a node."),
-  NODE_REPLACED("NodeReplaced", "Finished: its node's worker was replaced by another one."),
+  NODE_REPLACED(
+      "NodeReplaced", "Scheduled, Finished: its node's worker was replaced by another one."),
+  NODE_FENCED(
+      "NodeFenced", "Scheduled, Finished: its node was fenced: its machine was said to be off."),
   UNKNOWN("Unknown", "Started: the node cannot tell.");
 
   private final String apiName;

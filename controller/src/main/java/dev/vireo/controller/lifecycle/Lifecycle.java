@@ -6,8 +6,11 @@ import static dev.vireo.controller.lifecycle.ConditionType.READY;
 import static dev.vireo.controller.lifecycle.ConditionType.SCHEDULED;
 import static dev.vireo.controller.lifecycle.ConditionType.STARTED;
 
+import com.google.common.collect.ImmutableSet;
+import com.google.common.collect.Sets;
 import com.google.protobuf.Timestamp;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.store.v1.Eviction;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.Rejection;
 import dev.vireo.proto.v1.Condition.Status;
@@ -20,6 +23,7 @@ import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -29,6 +33,10 @@ import java.util.Optional;
  */
 public final class Lifecycle {
   private static final String NODES = "nodes/";
+
+  /** States that are not a worker's to say. */
+  private static final ImmutableSet<MicroVmState> DECIDED =
+      Sets.immutableEnumSet(MicroVmState.PENDING, MicroVmState.SCHEDULED, MicroVmState.DELETING);
 
   private Lifecycle() {}
 
@@ -119,11 +127,15 @@ public final class Lifecycle {
     return finish(record.toBuilder().setRejection(rejection), microVm, MicroVmState.FAILED, now);
   }
 
-  /** The node's worker lost its memory and with it this microVM. */
-  public static MicroVmRecord lostWithNode(MicroVmRecord record, Instant now) {
-    MicroVm.Builder microVm = record.getMicrovm().toBuilder();
-    String message = "the worker of %s was replaced".formatted(microVm.getStatus().getNode());
-    microVm.getStatusBuilder().clearNode();
+  /** The node is lost for good, and with it this microVM: it is FAILED, or has to have another. */
+  public static MicroVmRecord lostWithNode(MicroVmRecord record, NodeLoss loss, Instant now) {
+    MicroVmRecord lost = record.toBuilder().clearEviction().build();
+    MicroVm before = record.getMicrovm();
+    String message = loss.message(before.getStatus().getNode());
+    if (reschedules(before) && !Conditions.isTrue(before, FINISHED)) {
+      return begunAnew(lost, loss.reason().apiName(), message, now);
+    }
+    MicroVm.Builder microVm = withoutNode(before);
     microVm
         .getStatusBuilder()
         .setTermination(
@@ -131,8 +143,91 @@ public final class Lifecycle {
                 .setCause(Termination.Cause.VMM_LOST)
                 .setMessage(message)
                 .setTime(timestamp(now)));
-    ended(microVm, ConditionReason.NODE_REPLACED.apiName(), message, timestamp(now));
-    return finish(record.toBuilder(), microVm, MicroVmState.FAILED, now);
+    ended(microVm, loss.reason().apiName(), message, timestamp(now));
+    return finish(lost.toBuilder(), microVm, MicroVmState.FAILED, now);
+  }
+
+  /** It looks for another node, as if it had never had one. */
+  private static MicroVmRecord begunAnew(
+      MicroVmRecord record, String reason, String why, Instant now) {
+    MicroVm.Builder microVm = withoutNode(record.getMicrovm());
+    Timestamp time = timestamp(now);
+    clearEnd(microVm, time);
+    for (ConditionType type : List.of(PREPARED, STARTED, READY)) {
+      Conditions.set(microVm, type, Status.FALSE, ConditionReason.NOT_RUNNING.apiName(), "", time);
+    }
+    Conditions.set(microVm, SCHEDULED, Status.FALSE, reason, why, time);
+    return finish(record.toBuilder(), microVm, MicroVmState.PENDING, now);
+  }
+
+  private static MicroVm.Builder withoutNode(MicroVm before) {
+    MicroVm.Builder microVm = before.toBuilder();
+    microVm.getStatusBuilder().clearNode().clearVsock().clearConsolePorts();
+    return microVm;
+  }
+
+  private static boolean reschedules(MicroVm microVm) {
+    return microVm.getSpec().getLifecycle().getOnNodeLoss()
+            == dev.vireo.proto.v1.Lifecycle.NodeLoss.NODE_LOSS_RESCHEDULE
+        && microVm.getSpec().getDesiredState() != DesiredState.DESIRED_STOPPED;
+  }
+
+  /**
+   * It is to leave its node, which is told to end and forget it. It keeps the node until that is
+   * done ({@link #left}): nothing runs twice.
+   *
+   * @param reason of a condition
+   * @param force the guest is not asked to power off
+   */
+  public static MicroVmRecord leaving(
+      MicroVmRecord record, ConditionReason reason, String why, boolean force, Instant now) {
+    if (record.hasEviction() && (record.getEviction().getForce() || !force)) {
+      return record;
+    }
+    if (record.hasEviction()) {
+      return record.toBuilder()
+          .setEviction(record.getEviction().toBuilder().setForce(true))
+          .build();
+    }
+    MicroVm.Builder microVm = record.getMicrovm().toBuilder();
+    boolean ended = Conditions.isTrue(record.getMicrovm(), FINISHED);
+    MicroVmRecord.Builder changed =
+        record.toBuilder()
+            .setEviction(
+                Eviction.newBuilder()
+                    .setReason(reason.apiName())
+                    .setMessage(why)
+                    .setForce(force)
+                    .setEndedBefore(ended));
+    Conditions.set(
+        microVm, SCHEDULED, Status.TRUE, ConditionReason.LEAVING.apiName(), why, timestamp(now));
+    MicroVmState state = microVm.getStatus().getState();
+    return finish(changed, microVm, ended ? state : MicroVmState.STOPPING, now);
+  }
+
+  /** Whether it is to leave its node. */
+  public static boolean isLeaving(MicroVmRecord record) {
+    return record.hasEviction();
+  }
+
+  /** Its node has let go of a microVM that was to leave. */
+  public static MicroVmRecord left(MicroVmRecord record, Instant now) {
+    Eviction eviction = record.getEviction();
+    MicroVmRecord free = record.toBuilder().clearEviction().build();
+    if (!eviction.getEndedBefore() && reschedules(record.getMicrovm())) {
+      return begunAnew(free, eviction.getReason(), eviction.getMessage(), now);
+    }
+    MicroVm.Builder microVm = withoutNode(record.getMicrovm());
+    Timestamp time = timestamp(now);
+    Conditions.set(
+        microVm, SCHEDULED, Status.FALSE, eviction.getReason(), eviction.getMessage(), time);
+    if (eviction.getEndedBefore()) {
+      return finish(free.toBuilder(), microVm, microVm.getStatus().getState(), now);
+    }
+    ended(microVm, eviction.getReason(), eviction.getMessage(), time);
+    boolean asked = microVm.getSpec().getDesiredState() == DesiredState.DESIRED_STOPPED;
+    return finish(
+        free.toBuilder(), microVm, asked ? MicroVmState.STOPPED : MicroVmState.FAILED, now);
   }
 
   /**
@@ -140,8 +235,11 @@ public final class Lifecycle {
    * decisions and not observations.
    */
   public static MicroVmRecord reported(MicroVmRecord record, MicroVmReport report, Instant now) {
+    if (DECIDED.contains(report.getState())) {
+      return record;
+    }
     MicroVm before = record.getMicrovm();
-    MicroVmState state = stateAfter(before, report.getState());
+    MicroVmState state = stateAfter(record, before, report.getState());
     if (!Transitions.isLegal(before.getStatus().getState(), state)) {
       return record;
     }
@@ -220,7 +318,7 @@ public final class Lifecycle {
         }
       }
       case MICRO_VM_STATE_UNSPECIFIED, PENDING, SCHEDULED, DELETING, UNRECOGNIZED -> {
-        // Not a worker's to say.
+        // Not told, or not a worker's to say.
       }
     }
   }
@@ -264,7 +362,7 @@ public final class Lifecycle {
     if (wish == DesiredState.DESIRED_STOPPED && state == MicroVmState.PENDING) {
       return stoppedBeforeStart(record, microVm, now);
     }
-    return finish(record.toBuilder(), microVm, stateAfter(microVm.build(), state), now);
+    return finish(record.toBuilder(), microVm, stateAfter(record, microVm.build(), state), now);
   }
 
   /**
@@ -327,6 +425,10 @@ public final class Lifecycle {
     return node.isEmpty() ? Optional.empty() : Optional.of(node.substring(NODES.length()));
   }
 
+  public static boolean isOn(String nodeId, MicroVm microVm) {
+    return microVm.getStatus().getNode().equals(NODES + nodeId);
+  }
+
   public static boolean isDeleting(MicroVm microVm) {
     return microVm.getMeta().hasDeleteTime();
   }
@@ -354,14 +456,19 @@ public final class Lifecycle {
   }
 
   /** What a client sees when the worker says {@code observed}. */
-  private static MicroVmState stateAfter(MicroVm microVm, MicroVmState observed) {
+  private static MicroVmState stateAfter(
+      MicroVmRecord record, MicroVm microVm, MicroVmState observed) {
     if (isDeleting(microVm)) {
       return MicroVmState.DELETING;
     }
+    boolean leaves = record.hasEviction() && !record.getEviction().getEndedBefore();
     boolean stop = microVm.getSpec().getDesiredState() == DesiredState.DESIRED_STOPPED;
     return switch (observed) {
-      case SCHEDULED, STARTING, RUNNING, PAUSED -> stop ? MicroVmState.STOPPING : observed;
-      case STOPPING, STOPPED, FAILED, PENDING, DELETING -> observed;
+      case SCHEDULED, STARTING, RUNNING, PAUSED ->
+          stop || leaves ? MicroVmState.STOPPING : observed;
+      // It has not stopped for good: what becomes of it shows when it has left.
+      case STOPPED -> leaves ? MicroVmState.STOPPING : observed;
+      case STOPPING, FAILED, PENDING, DELETING -> observed;
       case MICRO_VM_STATE_UNSPECIFIED, UNRECOGNIZED -> microVm.getStatus().getState();
     };
   }

@@ -35,12 +35,15 @@ public final class Transitions {
               SCHEDULED,
                   EnumSet.of(
                       PENDING, STARTING, RUNNING, PAUSED, STOPPING, STOPPED, FAILED, DELETING),
+              // PENDING, here and below: its node is lost, and it goes to another.
               STARTING, EnumSet.of(PENDING, RUNNING, PAUSED, STOPPING, STOPPED, FAILED, DELETING),
               // STARTING again: its restart policy at work.
-              RUNNING, EnumSet.of(STARTING, PAUSED, STOPPING, STOPPED, FAILED, DELETING),
-              PAUSED, EnumSet.of(STARTING, RUNNING, STOPPING, STOPPED, FAILED, DELETING),
-              // Back to SCHEDULED: started again before it had stopped.
-              STOPPING, EnumSet.of(SCHEDULED, STARTING, RUNNING, STOPPED, FAILED, DELETING),
+              RUNNING, EnumSet.of(PENDING, STARTING, PAUSED, STOPPING, STOPPED, FAILED, DELETING),
+              PAUSED, EnumSet.of(PENDING, STARTING, RUNNING, STOPPING, STOPPED, FAILED, DELETING),
+              // Back to SCHEDULED: started again before it had stopped. PENDING: it has left its
+              // node.
+              STOPPING,
+                  EnumSet.of(PENDING, SCHEDULED, STARTING, RUNNING, STOPPED, FAILED, DELETING),
               // Started again where it was (SCHEDULED), or, never placed, anywhere (PENDING).
               STOPPED, EnumSet.of(PENDING, SCHEDULED, STARTING, RUNNING, DELETING),
               FAILED, EnumSet.of(PENDING, SCHEDULED, STARTING, RUNNING, PAUSED, STOPPED, DELETING),

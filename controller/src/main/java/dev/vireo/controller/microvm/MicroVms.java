@@ -1,6 +1,7 @@
 package dev.vireo.controller.microvm;
 
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Entry;
 import dev.vireo.controller.store.Listing;
@@ -19,6 +20,7 @@ import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
@@ -48,6 +50,10 @@ public final class MicroVms implements AutoCloseable {
   private final Duration requestLifetime;
   private final ConcurrentNavigableMap<String, StoredMicroVm> byKey = new ConcurrentSkipListMap<>();
   private final ConcurrentHashMap<String, StoredMicroVm> byUid = new ConcurrentHashMap<>();
+
+  /** Uids by the id of the node that they are assigned to. */
+  private final ConcurrentHashMap<String, Set<String>> byNode = new ConcurrentHashMap<>();
+
   private final ConcurrentHashMap<String, List<Waiter>> waiters = new ConcurrentHashMap<>();
   private final List<Consumer<MicroVmChange>> listeners = new CopyOnWriteArrayList<>();
   private final Store.Watch watch;
@@ -125,6 +131,15 @@ public final class MicroVms implements AutoCloseable {
 
   public Optional<StoredMicroVm> findByUid(String uid) {
     return Optional.ofNullable(byUid.get(uid));
+  }
+
+  /** Those that are assigned to a node, in no order. */
+  public List<StoredMicroVm> on(String nodeId) {
+    return byNode.getOrDefault(nodeId, Set.of()).stream()
+        .map(this::findByUid)
+        .flatMap(Optional::stream)
+        .filter(microVm -> Lifecycle.isOn(nodeId, microVm.microVm()))
+        .toList();
   }
 
   /** All of them, as they are while they are gone through. */
@@ -392,7 +407,22 @@ public final class MicroVms implements AutoCloseable {
 
   private void remember(StoredMicroVm microVm) {
     byKey.put(microVm.key(), microVm);
-    byUid.put(microVm.uid(), microVm);
+    StoredMicroVm before = byUid.put(microVm.uid(), microVm);
+    Optional<String> left = Optional.ofNullable(before).flatMap(m -> Lifecycle.nodeId(m.microVm()));
+    Optional<String> node = Lifecycle.nodeId(microVm.microVm());
+    if (!left.equals(node)) {
+      left.ifPresent(id -> takeOff(id, microVm.uid()));
+      node.ifPresent(
+          id -> byNode.computeIfAbsent(id, _ -> ConcurrentHashMap.newKeySet()).add(microVm.uid()));
+    }
+  }
+
+  /** Only one thread at a time writes. */
+  private void takeOff(String nodeId, String uid) {
+    Set<String> uids = byNode.get(nodeId);
+    if (uids != null && uids.remove(uid) && uids.isEmpty()) {
+      byNode.remove(nodeId);
+    }
   }
 
   private StoredMicroVm forget(Change.Deleted deleted) {
@@ -402,6 +432,7 @@ public final class MicroVms implements AutoCloseable {
             ? known
             : StoredMicroVm.of(new Entry(deleted.key(), deleted.lastValue(), deleted.version(), 0));
     byUid.remove(last.uid());
+    Lifecycle.nodeId(last.microVm()).ifPresent(id -> takeOff(id, last.uid()));
     return last;
   }
 

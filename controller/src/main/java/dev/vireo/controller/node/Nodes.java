@@ -10,9 +10,10 @@ import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.NodeRecord;
 import dev.vireo.proto.v1.Node;
-import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.NodeStatus.Health;
+import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.worker.v1.Heartbeat;
 import dev.vireo.proto.worker.v1.Hello;
 import java.time.Duration;
@@ -30,6 +31,7 @@ import java.util.concurrent.ConcurrentNavigableMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
@@ -124,18 +126,16 @@ public final class Nodes implements AutoCloseable {
   /**
    * What clients see.
    *
-   * @param allocated what it has been promised, by how many microVMs
+   * @param use what microVMs make of the node's status
    */
-  public Node view(StoredNode stored, NodeResources allocated, int microVms) {
+  public Node view(StoredNode stored, NodeStatus use) {
     Node.Builder node = stored.node().toBuilder();
     node.getMetaBuilder()
         .setResourceVersion(stored.version())
-        .setEtag(Long.toHexString(stored.version()));
+        .setEtag(stored.etag())
+        .putAllLabels(stored.labels());
     NodeStatus.Builder status =
-        node.getStatusBuilder()
-            .setHealth(health(stored.id()))
-            .setAllocated(allocated)
-            .setMicrovmCount(microVms);
+        node.getStatusBuilder().mergeFrom(use).setHealth(health(stored.id()));
     Heard last = heard.get(stored.id());
     if (last != null) {
       status.setLastHeartbeatTime(timestamp(last.at)).setWarmVmms(last.warmVmms);
@@ -162,6 +162,9 @@ public final class Nodes implements AutoCloseable {
           return Registration.REPLACED;
         }
         hear(hello.getNodeId(), 0);
+        if (isFenced(hello.getNodeId())) {
+          continue; // Just now, by one who took it for lost: it is not, and that is over.
+        }
         return Registration.WELCOME;
       } catch (Conflict _) {
         // Two workers at once: look again who was first.
@@ -171,14 +174,76 @@ public final class Nodes implements AutoCloseable {
 
   /** All that the replaced worker ran is recorded as lost: the node is ready. Durable on return. */
   public void lossesRecorded(String id) {
+    update(id, node -> node.record().toBuilder().clearReplacing().build());
+    hear(id, 0);
+  }
+
+  /**
+   * An operator's word that a node's machine is off: what it ran is to be recorded as lost, until
+   * {@link #fencingDone}. Void if the node is heard of before that. Durable on return.
+   *
+   * @param check throws if the node is not what the operator takes it for
+   * @return the node; empty if there is none, or it is not LOST
+   */
+  public Optional<StoredNode> fence(String id, Consumer<StoredNode> check) {
+    Optional<StoredNode> fenced =
+        update(
+            id,
+            node -> {
+              check.accept(node);
+              return health(id) == Health.LOST
+                  ? node.record().toBuilder().setFencing(true).build()
+                  : node.record();
+            });
+    // A worker that came back before it could see this has been heard of by now.
+    return fenced.filter(node -> node.record().getFencing() && health(id) == Health.LOST);
+  }
+
+  /** Whether it was fenced, and what it ran has yet to be recorded as lost. */
+  public boolean isFenced(String id) {
+    return find(id).filter(node -> node.record().getFencing()).isPresent();
+  }
+
+  /** All that a fenced node ran is recorded as lost. Durable on return. */
+  public void fencingDone(String id) {
+    update(id, node -> node.record().toBuilder().clearFencing().build());
+  }
+
+  /**
+   * Changes what is wanted of a node, again from the start as long as somebody else is quicker.
+   * Durable on return.
+   *
+   * @return the node after it; empty if there is none
+   */
+  public Optional<StoredNode> updateSpec(String id, Function<StoredNode, NodeSpec> change) {
+    return update(
+        id,
+        node -> {
+          NodeSpec spec = change.apply(node);
+          if (spec.equals(node.node().getSpec())) {
+            return node.record();
+          }
+          NodeRecord.Builder after = node.record().toBuilder();
+          after.getNodeBuilder().setSpec(spec);
+          ResourceMeta.Builder meta = after.getNodeBuilder().getMetaBuilder();
+          meta.setGeneration(meta.getGeneration() + 1);
+          return touched(after);
+        });
+  }
+
+  private Optional<StoredNode> update(String id, Function<StoredNode, NodeRecord> change) {
     while (true) {
-      Optional<StoredNode> node = find(id).filter(found -> found.record().getReplacing());
+      Optional<StoredNode> node = find(id);
       if (node.isEmpty()) {
-        return;
+        return node;
+      }
+      NodeRecord after = change.apply(node.get());
+      if (after.equals(node.get().record())) {
+        return node;
       }
       try {
-        await(put(id, node, node.get().record().toBuilder().clearReplacing().build()));
-        hear(id, 0);
+        long version = await(put(id, node, after));
+        return Optional.of(new StoredNode(after, version));
       } catch (Conflict _) {
         // The node has changed meanwhile: once more, on what it is now.
       }
@@ -234,7 +299,10 @@ public final class Nodes implements AutoCloseable {
   private NodeRecord record(Hello hello, Optional<StoredNode> before, boolean replaced) {
     NodeRecord.Builder record =
         before.map(node -> node.record().toBuilder()).orElseGet(this::newRecord);
-    record.setWorkerUid(hello.getNodeUid()).setReplacing(replaced || record.getReplacing());
+    record
+        .setWorkerUid(hello.getNodeUid())
+        .setReplacing(replaced || record.getReplacing())
+        .clearFencing();
     Node.Builder node = record.getNodeBuilder();
     node.getMetaBuilder()
         .setName(StoredNode.NAME_PREFIX + hello.getNodeId())

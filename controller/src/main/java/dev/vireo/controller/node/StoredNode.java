@@ -5,6 +5,8 @@ import dev.vireo.controller.store.Entry;
 import dev.vireo.proto.store.v1.NodeRecord;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeCapabilities;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * A node as the store has it.
@@ -26,8 +28,24 @@ public record StoredNode(NodeRecord record, long version) {
     return record.getNode().getMeta().getName().substring(NAME_PREFIX.length());
   }
 
+  public String etag() {
+    return Long.toHexString(version);
+  }
+
   public Node node() {
     return record.getNode();
+  }
+
+  /** The worker's, with the operator's over them: what selectors see. */
+  public Map<String, String> labels() {
+    Map<String, String> labels = new HashMap<>(node().getMeta().getLabelsMap());
+    labels.putAll(node().getSpec().getLabelsMap());
+    return Map.copyOf(labels);
+  }
+
+  /** Whether it takes no new microVMs because an operator wants it so. */
+  public boolean isClosed() {
+    return node().getSpec().getCordoned() || node().getSpec().hasDrain();
   }
 
   public NodeCapabilities capabilities() {

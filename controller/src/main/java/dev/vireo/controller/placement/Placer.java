@@ -9,6 +9,7 @@ import dev.vireo.controller.node.StoredNode;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.scheduler.Cluster;
 import dev.vireo.scheduler.Decision;
@@ -19,6 +20,7 @@ import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -152,13 +154,22 @@ public final class Placer {
     synchronized (lock) {
       allocation = cluster.allocation(node.id());
     }
+    List<StoredMicroVm> assigned = microVms.on(node.id());
     return nodes.view(
         node,
-        NodeResources.newBuilder()
-            .setCpuMilli(allocation.resources().cpuMilli())
-            .setMemoryMib(allocation.resources().memoryMib())
-            .build(),
-        allocation.microVms());
+        NodeStatus.newBuilder()
+            .setAllocated(
+                NodeResources.newBuilder()
+                    .setCpuMilli(allocation.resources().cpuMilli())
+                    .setMemoryMib(allocation.resources().memoryMib()))
+            .setMicrovmCount(allocation.microVms())
+            .setAssignedMicrovms(assigned.size())
+            .setLeavingMicrovms(
+                (int)
+                    assigned.stream()
+                        .filter(microVm -> Lifecycle.isLeaving(microVm.record()))
+                        .count())
+            .build());
   }
 
   private void onChange(MicroVmChange change) {

@@ -82,7 +82,7 @@ public final class SchedulerTerms {
     NodeResources capacity = stored.node().getStatus().getCapacity();
     return new NodeKind(
         health == Health.READY,
-        stored.node().getSpec().getCordoned(),
+        stored.isClosed(),
         capabilities.getEmulated(),
         architecture(capabilities.getArchitecture()).orElse("unknown"),
         capabilities.getRunsLinuxGuests(),
@@ -90,7 +90,7 @@ public final class SchedulerTerms {
         announcements(capabilities.getAnnouncementsList()),
         Set.copyOf(capabilities.getBackEndsList()),
         capabilities.getImagesList().stream().map(SchedulerTerms::image).toList(),
-        stored.node().getMeta().getLabelsMap(),
+        stored.labels(),
         new Resources((long) (capacity.getCpuMilli() * cpuOvercommit), capacity.getMemoryMib()));
   }
 

@@ -1,6 +1,7 @@
 package dev.vireo.controller.reconcile;
 
 import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.lifecycle.NodeLoss;
 import dev.vireo.controller.microvm.MicroVmChange;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.MicroVms.Verdict;
@@ -20,8 +21,8 @@ import java.util.concurrent.TimeUnit;
 import org.jboss.logging.Logger;
 
 /**
- * Keeps things going that nobody asks for: pending microVMs when there may be room for them, times
- * to live, nodes' leases.
+ * Keeps things going that nobody asks for, or not now: pending microVMs when there may be room for
+ * them, times to live, nodes' leases, nodes that are to be empty.
  *
  * <p>One thread goes round ({@link #run}); a test goes round by itself ({@link #round}).
  */
@@ -40,6 +41,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private final Reports reports;
   private final PendingMicroVms pending;
   private final Deadlines deadlines;
+  private final Departures departures;
   private final TimeSource time;
   private final Executor executor;
   private final Semaphore roomChanged = new Semaphore(0);
@@ -64,6 +66,7 @@ public final class Reconciler implements NodeEvents, Runnable {
     this.reports = reports;
     this.pending = pending;
     this.deadlines = new Deadlines(microVms, time);
+    this.departures = new Departures(microVms, nodes, reports, time);
     this.time = time;
     this.executor = executor;
     this.lastExplanation = time.nanoTime();
@@ -91,7 +94,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   @Override
   public void workerReplaced(String nodeId) {
     LOG.warnf("worker replaced node=%s: what it ran is lost", nodeId);
-    reports.lostWithWorker(nodeId);
+    reports.lostWithNode(nodeId, NodeLoss.REPLACED);
     nodes.lossesRecorded(nodeId);
   }
 
@@ -134,6 +137,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   void round(boolean room) {
     watchLeases();
     deadlines.due().forEach(this::expire);
+    departures.round();
     boolean explain = time.nanoTime() - lastExplanation >= EXPLAIN_PERIOD.toNanos();
     if (explain) {
       lastExplanation = time.nanoTime();

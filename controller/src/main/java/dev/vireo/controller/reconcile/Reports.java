@@ -1,6 +1,7 @@
 package dev.vireo.controller.reconcile;
 
 import dev.vireo.controller.lifecycle.Lifecycle;
+import dev.vireo.controller.lifecycle.NodeLoss;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.MicroVms.Verdict;
 import dev.vireo.controller.microvm.StoredMicroVm;
@@ -9,7 +10,6 @@ import dev.vireo.controller.session.WorkerSession;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.errors.ErrorReason;
-import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
@@ -107,7 +107,7 @@ public final class Reports {
   /** Makes the record say what the report says. Blocks until that is durable. */
   void reconcile(String uid, String nodeId, MicroVmReport report) {
     Optional<StoredMicroVm> known = microVms.findByUid(uid);
-    if (known.isEmpty() || !isOn(nodeId, known.get().microVm())) {
+    if (known.isEmpty() || !Lifecycle.isOn(nodeId, known.get().microVm())) {
       if (report.getOutcome() != Outcome.REMOVED && report.getOutcome() != Outcome.REJECTED) {
         LOG.infof("stray microvm uid=%s node=%s: told to remove it", uid, nodeId);
         toSession(nodeId, session -> session.remove(uid));
@@ -118,16 +118,17 @@ public final class Reports {
         microVms.update(
             uid,
             microVm ->
-                isOn(nodeId, microVm.microVm())
+                Lifecycle.isOn(nodeId, microVm.microVm())
                     ? verdict(microVm, nodeId, report)
                     : new Verdict.Put(microVm.record()));
     after.ifPresent(microVm -> log(known.get(), microVm, report));
-    if (report.getOutcome() == Outcome.REJECTED) {
+    if (report.getOutcome() == Outcome.REJECTED || report.getOutcome() == Outcome.REMOVED) {
       pending.settle(uid);
     }
     if (report.getOutcome() == Outcome.REMOVED
         && Lifecycle.holdsResources(known.get().microVm())
-        && !Lifecycle.isDeleting(known.get().microVm())) {
+        && !Lifecycle.isDeleting(known.get().microVm())
+        && !Lifecycle.isLeaving(known.get().record())) {
       toSession(nodeId, session -> session.repeat(uid));
     }
   }
@@ -141,6 +142,10 @@ public final class Reports {
     }
     if (report.getAttempt() != microVm.microVm().getStatus().getAttempt()) {
       return new Verdict.Put(microVm.record());
+    }
+    if (Lifecycle.isLeaving(microVm.record()) && nothingLeft) {
+      // Of this very attempt: an answer to an earlier Removal would let it run twice.
+      return new Verdict.Put(Lifecycle.left(microVm.record(), time.now()));
     }
     return switch (report.getOutcome()) {
       case REJECTED -> rejected(microVm, nodeId, report);
@@ -167,36 +172,32 @@ public final class Reports {
     microVms.update(
         uid,
         microVm ->
-            isOn(nodeId, microVm.microVm()) && Lifecycle.isDeleting(microVm.microVm())
+            Lifecycle.isOn(nodeId, microVm.microVm()) && Lifecycle.isDeleting(microVm.microVm())
                 ? new Verdict.Remove()
                 : new Verdict.Put(microVm.record()));
   }
 
-  /** What the node ran is lost with its worker. */
-  void lostWithWorker(String nodeId) {
-    microVms.all().stream()
-        .filter(microVm -> isOn(nodeId, microVm.microVm()))
-        .map(StoredMicroVm::uid)
-        .toList()
-        .forEach(uid ->
-            microVms.update(
-                uid,
-                microVm -> {
-                  if (!isOn(nodeId, microVm.microVm())) {
-                    return new Verdict.Put(microVm.record());
-                  }
-                  return Lifecycle.isDeleting(microVm.microVm())
-                      ? new Verdict.Remove()
-                      : new Verdict.Put(Lifecycle.lostWithNode(microVm.record(), time.now()));
-                }));
+  /** The node is lost for good, and what it ran with it. */
+  void lostWithNode(String nodeId, NodeLoss loss) {
+    for (StoredMicroVm lost : microVms.on(nodeId)) {
+      microVms.update(lost.uid(), microVm -> lostWithNode(nodeId, microVm, loss));
+      pending.settle(lost.uid());
+      // Should the node be there after all.
+      toSession(nodeId, session -> session.remove(lost.uid()));
+    }
+  }
+
+  private Verdict lostWithNode(String nodeId, StoredMicroVm microVm, NodeLoss loss) {
+    if (!Lifecycle.isOn(nodeId, microVm.microVm())) {
+      return new Verdict.Put(microVm.record());
+    }
+    return Lifecycle.isDeleting(microVm.microVm())
+        ? new Verdict.Remove()
+        : new Verdict.Put(Lifecycle.lostWithNode(microVm.record(), loss, time.now()));
   }
 
   private void toSession(String nodeId, Consumer<WorkerSession> message) {
     sessions.find(nodeId).ifPresent(message);
-  }
-
-  private static boolean isOn(String nodeId, MicroVm microVm) {
-    return Lifecycle.nodeId(microVm).filter(nodeId::equals).isPresent();
   }
 
   private static void log(StoredMicroVm before, StoredMicroVm after, MicroVmReport report) {

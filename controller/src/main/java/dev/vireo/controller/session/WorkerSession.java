@@ -26,6 +26,7 @@ import dev.vireo.proto.worker.v1.WorkerMessage;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.StreamObserver;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -82,7 +83,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private sealed interface Sent {
     record Desired(long attempt, long generation) implements Sent {}
 
-    record Removed(boolean force) implements Sent {}
+    record Removed(long attempt, boolean force) implements Sent {}
   }
 
   WorkerSession(
@@ -306,13 +307,13 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     Set<String> here =
         hello.getReportsList().stream().map(MicroVmReport::getUid).collect(Collectors.toSet());
     List<StoredMicroVm> assigned =
-        microVms.all().stream().filter(microVm -> isHere(id, microVm.microVm())).toList();
+        microVms.on(id).stream().sorted(Comparator.comparing(StoredMicroVm::name)).toList();
     Welcome.Builder welcome = Welcome.newBuilder().setLease(seconds(nodes.lease()));
     for (StoredMicroVm microVm : assigned) {
-      if (!Lifecycle.isDeleting(microVm.microVm())) {
+      if (!goes(microVm)) {
         welcome.addAssignments(assignment(microVm.microVm()));
         sent.put(microVm.uid(), desired(microVm.microVm()));
-      } else if (!here.contains(microVm.uid())) {
+      } else if (Lifecycle.isDeleting(microVm.microVm()) && !here.contains(microVm.uid())) {
         events.absent(id, microVm.uid());
       }
     }
@@ -341,30 +342,36 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   }
 
   private void sendDesired(String uid) throws PacedStream.Gone, InterruptedException {
-    Optional<MicroVm> microVm =
-        microVms
-            .findByUid(uid)
-            .map(StoredMicroVm::microVm)
-            .filter(m -> isHere(nodeId.orElseThrow(), m));
+    Optional<StoredMicroVm> microVm =
+        microVms.findByUid(uid).filter(m -> Lifecycle.isOn(nodeId.orElseThrow(), m.microVm()));
     if (microVm.isEmpty()) {
       sent.remove(uid);
       return;
     }
-    boolean deleting = Lifecycle.isDeleting(microVm.get());
-    Sent now =
-        deleting
-            ? new Sent.Removed(microVms.findByUid(uid).orElseThrow().record().getForceDelete())
-            : desired(microVm.get());
+    Sent now = goes(microVm.get()) ? removed(microVm.get()) : desired(microVm.get().microVm());
     if (now.equals(sent.put(uid, now))) {
       return;
     }
     DesiredChange.Builder change = DesiredChange.newBuilder();
     switch (now) {
-      case Sent.Desired _ -> change.setUpsert(assignment(microVm.get()));
-      case Sent.Removed(boolean force) ->
-          change.setRemove(Removal.newBuilder().setUid(uid).setForce(force));
+      case Sent.Desired _ -> change.setUpsert(assignment(microVm.get().microVm()));
+      case Sent.Removed(long attempt, boolean force) ->
+          change.setRemove(Removal.newBuilder().setUid(uid).setAttempt(attempt).setForce(force));
     }
     out.send(desired(change));
+  }
+
+  /** Whether the node shall let go of it: it is to be deleted, or to leave. */
+  private static boolean goes(StoredMicroVm microVm) {
+    return Lifecycle.isDeleting(microVm.microVm()) || Lifecycle.isLeaving(microVm.record());
+  }
+
+  private static Sent removed(StoredMicroVm microVm) {
+    return new Sent.Removed(
+        microVm.microVm().getStatus().getAttempt(),
+        Lifecycle.isDeleting(microVm.microVm())
+            ? microVm.record().getForceDelete()
+            : microVm.record().getEviction().getForce());
   }
 
   private static ControllerMessage desired(DesiredChange.Builder change) {
@@ -383,10 +390,6 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
         .setGeneration(microVm.getMeta().getGeneration())
         .setSpec(microVm.getSpec())
         .build();
-  }
-
-  private static boolean isHere(String nodeId, MicroVm microVm) {
-    return Lifecycle.nodeId(microVm).filter(nodeId::equals).isPresent();
   }
 
   // ---- the end

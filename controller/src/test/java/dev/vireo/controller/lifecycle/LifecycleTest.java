@@ -301,7 +301,8 @@ final class LifecycleTest {
   @Test
   void whatAReplacedWorkerRanHasFailed() {
     MicroVmRecord lost =
-        Lifecycle.lostWithNode(Lifecycle.reported(assigned, report(MicroVmState.RUNNING), T0), T1);
+        Lifecycle.lostWithNode(
+            Lifecycle.reported(assigned, report(MicroVmState.RUNNING), T0), NodeLoss.REPLACED, T1);
 
     assertEquals(MicroVmState.FAILED, state(lost));
     assertEquals(Optional.empty(), Lifecycle.nodeId(lost.getMicrovm()));

@@ -74,10 +74,14 @@ public abstract class ControllerTest {
 
   /** Creates one and lets the worker run it. */
   protected final Assignment running(FakeWorker worker, String id) {
-    create(TestController.probe(id));
+    return running(worker, TestController.probe(id));
+  }
+
+  protected final Assignment running(FakeWorker worker, CreateMicroVmRequest request) {
+    create(request);
     Assignment assignment = worker.nextAssignment();
     worker.report(FakeWorker.running(assignment));
-    awaitState(id, MicroVmState.RUNNING);
+    awaitState(request.getMicrovmId(), MicroVmState.RUNNING);
     return assignment;
   }
 

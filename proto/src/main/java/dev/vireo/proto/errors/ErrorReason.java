@@ -61,6 +61,10 @@ public enum ErrorReason {
       "The node's worker has no session with the controller now.",
       "Retry with back-off; see vireo node list.",
       Duration.ofSeconds(5)), // As long as a worker may wait before it dials again.
+  NODE_NOT_LOST(
+      Code.FAILED_PRECONDITION,
+      "Only a node that is LOST can be fenced: one that is not may run its microVMs.",
+      "Drain it (vireo node drain), or turn its machine off and wait until its lease has ended."),
   NODE_ID_TAKEN(
       Code.FAILED_PRECONDITION,
       "Another worker holds this node id, and its lease has not ended.",
