@@ -93,6 +93,11 @@ public final class Main implements Runnable {
     return new CommandLine(new NodeCommand())
         .addSubcommand(new NodeCommand.ListNodes(environment))
         .addSubcommand(new NodeCommand.GetNode(environment))
+        .addSubcommand(new NodeOperations.Cordon(environment))
+        .addSubcommand(new NodeOperations.Uncordon(environment))
+        .addSubcommand(new NodeOperations.DrainNode(environment))
+        .addSubcommand(new NodeOperations.Label(environment))
+        .addSubcommand(new NodeOperations.Fence(environment))
         .addSubcommand(new NodeAddCommand(environment, sourceTree))
         .addSubcommand(new NodeRemoveCommand(environment, sourceTree));
   }

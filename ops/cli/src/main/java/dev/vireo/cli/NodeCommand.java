@@ -1,6 +1,5 @@
 package dev.vireo.cli;
 
-import dev.vireo.proto.v1.GetNodeRequest;
 import dev.vireo.proto.v1.Node;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -11,7 +10,7 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "node",
     synopsisSubcommandLabel = "COMMAND",
-    description = "Shows nodes, and adds emulated ones.")
+    description = "Shows, closes, empties and labels nodes, and adds emulated ones.")
 final class NodeCommand {
   /** {@code vireo node list}. */
   @Command(name = "list", aliases = "ls", description = "Lists the nodes.")
@@ -52,8 +51,7 @@ final class NodeCommand {
     @Override
     public Integer call() {
       try (Api api = server.connect(environment)) {
-        String resource = name.contains("/") ? name : "nodes/" + name;
-        Node node = api.nodes().getNode(GetNodeRequest.newBuilder().setName(resource).build());
+        Node node = new NodeUpdates(api).get(name);
         switch (output.format()) {
           case JSON -> environment.out().println(OutputOptions.json(node));
           case NAME -> environment.out().println(node.getMeta().getName());

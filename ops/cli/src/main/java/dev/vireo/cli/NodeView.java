@@ -139,7 +139,9 @@ public final class NodeView {
     field(
         out,
         "microVMs",
-        "%d, and %d VMM processes warm".formatted(status.getMicrovmCount(), status.getWarmVmms()));
+        "%d, with those that have ended %d; %d VMM processes warm"
+            .formatted(
+                status.getMicrovmCount(), status.getAssignedMicrovms(), status.getWarmVmms()));
     field(
         out,
         "announces",
@@ -165,7 +167,15 @@ public final class NodeView {
   }
 
   private static String health(Node node) {
-    return node.getStatus().getHealth() + (node.getSpec().getCordoned() ? ", cordoned" : "");
+    return node.getStatus().getHealth() + suffix(node);
+  }
+
+  private static String suffix(Node node) {
+    if (node.getSpec().hasDrain()) {
+      int left = node.getStatus().getAssignedMicrovms();
+      return left == 0 ? ", drained" : ", draining (%d left)".formatted(left);
+    }
+    return node.getSpec().getCordoned() ? ", cordoned" : "";
   }
 
   private static String usedOf(String used, String all) {

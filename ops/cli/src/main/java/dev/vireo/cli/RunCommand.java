@@ -75,6 +75,17 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
+  /** What becomes of it when it must leave its node, or loses it. */
+  enum NodeLoss {
+    FAIL,
+    RESCHEDULE;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
+  }
+
   /** How the guest learns of its devices. */
   enum AnnouncementChoice {
     AUTO,
@@ -329,6 +340,16 @@ final class RunCommand implements Callable<Integer> {
   private Restart restart = Restart.NEVER;
 
   @Option(
+      names = "--on-node-loss",
+      paramLabel = "POLICY",
+      defaultValue = "fail",
+      description =
+          "When its node is drained or lost for good: ${COMPLETION-CANDIDATES}. Default:"
+              + " ${DEFAULT-VALUE}; reschedule begins anew elsewhere, with new copies of the image's"
+              + " disks.")
+  private NodeLoss onNodeLoss = NodeLoss.FAIL;
+
+  @Option(
       names = "--ttl",
       paramLabel = "TIME",
       description = "Delete it this long after its creation: 90s, 5m, 1h.")
@@ -495,6 +516,9 @@ final class RunCommand implements Callable<Integer> {
                   case ON_FAILURE -> Lifecycle.RestartPolicy.ON_FAILURE;
                   case ALWAYS -> Lifecycle.RestartPolicy.ALWAYS;
                 });
+    if (onNodeLoss == NodeLoss.RESCHEDULE) {
+      lifecycle.setOnNodeLoss(Lifecycle.NodeLoss.NODE_LOSS_RESCHEDULE);
+    }
     if (ttl != null) {
       lifecycle.setTtl(
           com.google.protobuf.Duration.newBuilder()

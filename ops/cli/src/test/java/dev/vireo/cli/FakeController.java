@@ -6,6 +6,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.FenceNodeRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.GetNodeRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
@@ -20,6 +21,7 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
+import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
@@ -27,6 +29,7 @@ import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
 import dev.vireo.proto.v1.TraceMicroVmRequest;
 import dev.vireo.proto.v1.TraceMicroVmResponse;
+import dev.vireo.proto.v1.UpdateNodeRequest;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
@@ -66,6 +69,9 @@ final class FakeController implements AutoCloseable {
   /** Every delete, as it came. */
   final List<DeleteMicroVmRequest> deletes = new ArrayList<>();
 
+  /** Every change of a node, as it came. */
+  final List<UpdateNodeRequest> nodeUpdates = new ArrayList<>();
+
   /** Every trace that was asked for. */
   final List<TraceMicroVmRequest> traces = new ArrayList<>();
 
@@ -85,6 +91,7 @@ final class FakeController implements AutoCloseable {
   private List<TraceMicroVmResponse> trace = List.of();
   private boolean traceGoesOn;
   private Consumer<String> afterCreate = name -> {};
+  private Runnable afterNodeRead = () -> {};
   private long version;
   private int pageSize = Integer.MAX_VALUE;
 
@@ -133,6 +140,26 @@ final class FakeController implements AutoCloseable {
   FakeController add(Node node) {
     nodes.add(node);
     return this;
+  }
+
+  /** What happens after each read of a node. */
+  FakeController afterNodeRead(Runnable story) {
+    afterNodeRead = story;
+    return this;
+  }
+
+  synchronized void changeNode(String name, UnaryOperator<Node.Builder> change) {
+    int index = indexOf(name);
+    nodes.set(index, change.apply(nodes.get(index).toBuilder()).build());
+  }
+
+  private int indexOf(String node) {
+    for (int i = 0; i < nodes.size(); i++) {
+      if (nodes.get(i).getMeta().getName().equals(node)) {
+        return i;
+      }
+    }
+    throw Errors.of(ErrorReason.NODE_NOT_FOUND, "there is no " + node);
   }
 
   /** Puts a microVM there, or changes it. */
@@ -435,6 +462,40 @@ final class FakeController implements AutoCloseable {
                   .findFirst()
                   .orElseThrow(
                       () -> Status.NOT_FOUND.withDescription("no such node").asRuntimeException()));
+      afterNodeRead.run();
+    }
+
+    /** Merges as the real one does; checks nothing but the etag. */
+    @Override
+    public void updateNode(UpdateNodeRequest request, StreamObserver<Node> observer) {
+      answer(
+          observer,
+          () -> {
+            nodeUpdates.add(request);
+            int index = indexOf(request.getNode().getMeta().getName());
+            Node before = nodes.get(index);
+            if (!request.getEtag().isEmpty()
+                && !request.getEtag().equals(before.getMeta().getEtag())) {
+              throw Errors.of(ErrorReason.ETAG_MISMATCH, "the node has changed");
+            }
+            Node.Builder after = before.toBuilder();
+            for (String path : request.getUpdateMask().getPathsList()) {
+              var field =
+                  NodeSpec.getDescriptor().findFieldByName(path.substring("spec.".length()));
+              after.getSpecBuilder().setField(field, request.getNode().getSpec().getField(field));
+              if (field.hasPresence() && !request.getNode().getSpec().hasField(field)) {
+                after.getSpecBuilder().clearField(field);
+              }
+            }
+            after.getMetaBuilder().putAllLabels(after.getSpec().getLabelsMap());
+            nodes.set(index, after.build());
+            return after.build();
+          });
+    }
+
+    @Override
+    public void fenceNode(FenceNodeRequest request, StreamObserver<Node> observer) {
+      answer(observer, () -> nodes.get(indexOf(request.getName())));
     }
   }
 }
