@@ -4,8 +4,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
+import java.util.Objects;
 import java.util.TreeSet;
 import java.util.function.BiConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Nodes of one kind whose CPU and memory are in use to parts within bounds: a cell of a quadtree,
@@ -133,6 +135,22 @@ final class Cell {
 
   private Use middle() {
     return new Use((least.cpu() + most.cpu()) / 2, (least.memory() + most.memory()) / 2);
+  }
+
+  /** The first by id, of one that has nodes. */
+  String first() {
+    @Nullable String first = null;
+    for (NavigableSet<String> ids : byAllocation.values()) {
+      if (first == null || ids.first().compareTo(first) < 0) {
+        first = ids.first();
+      }
+    }
+    for (Cell quarter : quarters) {
+      if (quarter.nodes > 0 && (first == null || quarter.first().compareTo(first) < 0)) {
+        first = quarter.first();
+      }
+    }
+    return Objects.requireNonNull(first, "a cell without nodes has no first");
   }
 
   /** All that is in it, by what has been promised. */

@@ -16,6 +16,7 @@ import java.util.Optional;
  */
 public final class Cluster {
   private final Ledger ledger = new Ledger();
+  private final Peers peers = new Peers();
   private final Map<String, Cell> byId = new HashMap<>();
   private final Map<NodeKind, Cell> byKind = new HashMap<>();
 
@@ -41,13 +42,15 @@ public final class Cluster {
   }
 
   /** Claims a node's resources for a microVM, in place of what it claimed before. */
-  public void reserve(String uid, String nodeId, Resources resources) {
+  public void reserve(String uid, String nodeId, Resources resources, Peer peer) {
     release(uid);
-    move(nodeId, () -> ledger.reserve(uid, nodeId, resources));
+    move(nodeId, () -> ledger.reserve(uid, nodeId, resources, peer.priority()));
+    peers.add(uid, nodeId, peer);
   }
 
   /** Gives back what the microVM claimed, if anything. */
   public void release(String uid) {
+    peers.remove(uid);
     ledger.nodeOf(uid).ifPresent(nodeId -> move(nodeId, () -> ledger.release(uid)));
   }
 
@@ -83,8 +86,20 @@ public final class Cluster {
     return Collections.unmodifiableCollection(byKind.values());
   }
 
-  /** Of the nodes that are named, how many are of this kind. */
-  int count(Cell nodes, Collection<String> ids) {
-    return (int) ids.stream().filter(id -> byId.get(id) == nodes).count();
+  Ledger ledger() {
+    return ledger;
+  }
+
+  Peers peers() {
+    return peers;
+  }
+
+  /** What a known node is. */
+  Optional<NodeKind> kind(String nodeId) {
+    return Optional.ofNullable(byId.get(nodeId)).map(Cell::kind);
+  }
+
+  boolean isOf(Cell kind, String nodeId) {
+    return byId.get(nodeId) == kind;
   }
 }

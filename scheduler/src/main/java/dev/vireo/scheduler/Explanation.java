@@ -18,12 +18,18 @@ public record Explanation(int nodes, List<Reason> reasons) {
    *
    * @param refusal the least bad of them
    * @param nodes how many they are
+   * @param example the id of the node that is refused so; of several the first
    */
-  public record Reason(Refusal refusal, int nodes) {
+  public record Reason(Refusal refusal, int nodes, String example) {
     private Reason and(Reason other) {
-      return new Reason(
-          other.refusal.headroom() > refusal.headroom() ? other.refusal : refusal,
-          nodes + other.nodes);
+      Reason told = isTold(other) ? other : this;
+      return new Reason(told.refusal, nodes + other.nodes, told.example);
+    }
+
+    private boolean isTold(Reason other) {
+      return other.refusal.headroom() == refusal.headroom()
+          ? other.example.compareTo(example) < 0
+          : other.refusal.headroom() > refusal.headroom();
     }
 
     private String phrase() {
@@ -55,10 +61,13 @@ public record Explanation(int nodes, List<Reason> reasons) {
   static final class Builder {
     private final Map<Object, Reason> byGroup = new HashMap<>();
 
-    void add(Refusal refusal, int nodes) {
-      if (nodes > 0) {
-        byGroup.merge(refusal.group(), new Reason(refusal, nodes), Reason::and);
-      }
+    /**
+     * So many nodes are refused so.
+     *
+     * @param first of them, by id
+     */
+    void add(Refusal refusal, int nodes, String first) {
+      byGroup.merge(refusal.group(), new Reason(refusal, nodes, first), Reason::and);
     }
 
     /** Of reasons that are as common, the first by its words: the same whatever came first. */

@@ -22,7 +22,9 @@ public interface Filter {
       List.of(
           Filter::health,
           Filter::cordon,
+          Filter::taints,
           Filter::selector,
+          Filter::labels,
           Filter::architecture,
           Filter::image,
           Filter::guestKind,
@@ -39,10 +41,31 @@ public interface Filter {
   }
 
   private static Optional<Refusal> selector(Request request, NodeKind node) {
-    return request.nodeSelector().entrySet().stream()
+    return request.nodeRules().selector().entrySet().stream()
         .filter(label -> !label.getValue().equals(node.labels().get(label.getKey())))
         .min(Map.Entry.comparingByKey())
         .map(label -> new Refusal.LabelMissing(label.getKey(), label.getValue()));
+  }
+
+  private static Optional<Refusal> taints(Request request, NodeKind node) {
+    if (node.taints().isEmpty()) {
+      return Optional.empty();
+    }
+    return node.taints().stream()
+        .filter(taint -> taint.effect() != Taint.Effect.PREFER_NO_SCHEDULE)
+        .filter(taint -> !request.nodeRules().tolerate(taint))
+        .map(Taint::toString)
+        .min(String::compareTo)
+        .map(Refusal.NotTolerated::new);
+  }
+
+  private static Optional<Refusal> labels(Request request, NodeKind node) {
+    for (LabelExpression expression : request.nodeRules().required()) {
+      if (!expression.matches(node.labels())) {
+        return Optional.of(new Refusal.LabelsDiffer(expression.toString()));
+      }
+    }
+    return Optional.empty();
   }
 
   private static Optional<Refusal> architecture(Request request, NodeKind node) {

@@ -1,8 +1,11 @@
 package dev.vireo.scheduler;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
+import java.util.TreeMap;
 
 /**
  * What each node has been promised, one claim per microVM: made when a decision is taken, before it
@@ -13,6 +16,10 @@ import java.util.Optional;
 public final class Ledger {
   private final Map<String, Claim> claims = new HashMap<>();
   private final Map<String, Allocation> allocations = new HashMap<>();
+  private final Map<String, Map<String, Claim>> byNode = new HashMap<>();
+
+  /** How many claims there are of each priority. */
+  private final NavigableMap<Integer, Integer> priorities = new TreeMap<>();
 
   /**
    * What all microVMs on one node have been promised.
@@ -23,12 +30,20 @@ public final class Ledger {
     public static final Allocation NONE = new Allocation(Resources.NONE, 0);
   }
 
-  private record Claim(String nodeId, Resources resources) {}
+  /**
+   * What one microVM has been promised.
+   *
+   * @param priority its own
+   */
+  record Claim(String uid, String nodeId, Resources resources, int priority) {}
 
   /** Claims resources for a microVM, in place of what it claimed before. */
-  public void reserve(String uid, String nodeId, Resources resources) {
+  public void reserve(String uid, String nodeId, Resources resources, int priority) {
     release(uid);
-    claims.put(uid, new Claim(nodeId, resources));
+    Claim claim = new Claim(uid, nodeId, resources, priority);
+    claims.put(uid, claim);
+    byNode.computeIfAbsent(nodeId, _ -> new HashMap<>()).put(uid, claim);
+    priorities.merge(priority, 1, Integer::sum);
     allocations.merge(
         nodeId,
         new Allocation(resources, 1),
@@ -41,6 +56,9 @@ public final class Ledger {
     if (claim == null) {
       return false;
     }
+    byNode.computeIfPresent(
+        claim.nodeId, (_, there) -> there.remove(uid) != null && there.isEmpty() ? null : there);
+    priorities.computeIfPresent(claim.priority, (_, count) -> count == 1 ? null : count - 1);
     allocations.computeIfPresent(
         claim.nodeId,
         (_, allocation) ->
@@ -54,6 +72,18 @@ public final class Ledger {
   /** The node on which a microVM has a claim. */
   Optional<String> nodeOf(String uid) {
     return Optional.ofNullable(claims.get(uid)).map(Claim::nodeId);
+  }
+
+  /** Whether any microVM, anywhere, is of a lower priority. */
+  boolean hasBelow(int priority) {
+    return !priorities.isEmpty() && priorities.firstKey() < priority;
+  }
+
+  /** The claims on a node of those of a lower priority, in no order. */
+  List<Claim> below(int priority, String nodeId) {
+    return byNode.getOrDefault(nodeId, Map.of()).values().stream()
+        .filter(claim -> claim.priority < priority)
+        .toList();
   }
 
   public Allocation allocation(String nodeId) {

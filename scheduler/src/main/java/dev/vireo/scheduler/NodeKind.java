@@ -18,6 +18,7 @@ import java.util.Set;
  * @param images its image store; a name may be there once per architecture
  * @param labels for selectors. A label with another value on each node makes each a kind of its
  *     own, which costs an index's speed and nothing else
+ * @param taints what keeps microVMs away that do not tolerate it
  * @param capacity what it may promise in all, overcommitment included
  */
 public record NodeKind(
@@ -31,11 +32,13 @@ public record NodeKind(
     Set<String> backEnds,
     List<Image> images,
     Map<String, String> labels,
+    Set<Taint> taints,
     Resources capacity) {
   public NodeKind {
     announcements = Set.copyOf(announcements);
     backEnds = Set.copyOf(backEnds);
     images = List.copyOf(images);
     labels = Map.copyOf(labels);
+    taints = Set.copyOf(taints);
   }
 }

@@ -1,6 +1,5 @@
 package dev.vireo.scheduler;
 
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -12,7 +11,8 @@ import java.util.Set;
  * @param memoryMib guest memory in MiB
  * @param announcement empty: whatever the kernel and the node agree on
  * @param backEnds that the node must have, for example "blk/file"
- * @param nodeSelector labels that the node must have, all of them
+ * @param nodeRules what it wants of nodes' labels and taints
+ * @param peer what it is to other microVMs, and wants of where they are
  * @param avoid ids of nodes that have just refused this microVM
  */
 public record Request(
@@ -22,11 +22,11 @@ public record Request(
     Kernel kernel,
     Optional<String> announcement,
     Set<String> backEnds,
-    Map<String, String> nodeSelector,
+    NodeRules nodeRules,
+    Peer peer,
     Set<String> avoid) {
   public Request {
     backEnds = Set.copyOf(backEnds);
-    nodeSelector = Map.copyOf(nodeSelector);
     avoid = Set.copyOf(avoid);
   }
 

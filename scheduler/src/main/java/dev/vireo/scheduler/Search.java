@@ -1,5 +1,6 @@
 package dev.vireo.scheduler;
 
+import dev.vireo.scheduler.NodeRules.Bias;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -16,16 +17,18 @@ import org.jspecify.annotations.Nullable;
 final class Search {
   private final Request request;
   private final Profile profile;
+  private final Surroundings surroundings;
 
   private @Nullable String bestId;
   private double bestScore = -1;
 
   /** No node of the cell has a better score than the bound. */
-  private record Promise(Cell cell, double bound) {}
+  private record Promise(Cell cell, Bias bias, double bound) {}
 
-  Search(Request request, Profile profile) {
+  Search(Request request, Profile profile, Surroundings surroundings) {
     this.request = request;
     this.profile = profile;
+    this.surroundings = surroundings;
   }
 
   /**
@@ -34,47 +37,77 @@ final class Search {
    * @param kinds all nodes of each kind that nothing speaks against but, perhaps, want of room
    */
   Optional<Decision.Placed> best(List<Cell> kinds) {
-    open(kinds);
-    return Optional.ofNullable(bestId).map(id -> new Decision.Placed(id, bestScore));
+    List<Promise> promises = new ArrayList<>(kinds.size());
+    for (Cell kind : kinds) {
+      look(kind, request.nodeRules().bias(kind.kind()), promises);
+    }
+    open(promises);
+    return answer();
   }
 
-  /** The most promising first: the better the best so far, the more can be left shut. */
-  private void open(List<Cell> cells) {
-    List<Promise> promises = new ArrayList<>(cells.size());
-    for (Cell cell : cells) {
-      double bound = cell.bound(profile, Use.of(request.demand(), cell.kind().capacity()));
-      if (bound >= 0 && bound >= bestScore) {
-        promises.add(new Promise(cell, bound));
-      }
-    }
-    promises.sort(Comparator.comparingDouble(Promise::bound).reversed());
-    for (Promise promise : promises) {
-      if (promise.bound >= bestScore) {
-        open(promise.cell);
-      }
-    }
-  }
-
-  private void open(Cell cell) {
-    if (!cell.quarters().isEmpty()) {
-      open(cell.quarters());
-      return;
-    }
-    Resources capacity = cell.kind().capacity();
-    for (Map.Entry<Resources, NavigableSet<String>> alike : cell.byAllocation().entrySet()) {
-      Resources used = alike.getKey().plus(request.demand());
-      if (used.fits(capacity)) {
-        double score = profile.score(Use.of(used, capacity), cell.kind());
-        if (score >= bestScore) {
-          offer(alike.getValue(), score);
+  /** The best of a few nodes, each of which is looked at. */
+  Optional<Decision.Placed> bestOf(Collection<String> ids, List<Cell> kinds, Cluster cluster) {
+    for (Cell kind : kinds) {
+      Bias bias = request.nodeRules().bias(kind.kind());
+      for (String id : ids) {
+        if (cluster.isOf(kind, id)) {
+          offer(List.of(id), cluster.allocation(id).resources(), kind.kind(), bias);
         }
       }
     }
+    return answer();
   }
 
-  private void offer(Collection<String> ids, double score) {
+  private Optional<Decision.Placed> answer() {
+    return Optional.ofNullable(bestId).map(id -> new Decision.Placed(id, bestScore));
+  }
+
+  private void look(Cell cell, Bias bias, List<Promise> promises) {
+    double bound = cell.bound(profile, Use.of(request.demand(), cell.kind().capacity()));
+    if (bound >= 0) {
+      double biased = bias.of(bound);
+      if (biased >= bestScore) {
+        promises.add(new Promise(cell, bias, biased));
+      }
+    }
+  }
+
+  /** The most promising first: the better the best so far, the more can be left shut. */
+  private void open(List<Promise> promises) {
+    promises.sort(Comparator.comparingDouble(Promise::bound).reversed());
+    for (Promise promise : promises) {
+      if (promise.bound >= bestScore) {
+        open(promise.cell, promise.bias);
+      }
+    }
+  }
+
+  private void open(Cell cell, Bias bias) {
+    if (!cell.quarters().isEmpty()) {
+      List<Promise> promises = new ArrayList<>(cell.quarters().size());
+      for (Cell quarter : cell.quarters()) {
+        look(quarter, bias, promises);
+      }
+      open(promises);
+      return;
+    }
+    for (Map.Entry<Resources, NavigableSet<String>> alike : cell.byAllocation().entrySet()) {
+      offer(alike.getValue(), alike.getKey(), cell.kind(), bias);
+    }
+  }
+
+  /** Nodes of a kind that have been promised the same. */
+  private void offer(Collection<String> ids, Resources allocated, NodeKind kind, Bias bias) {
+    Resources used = allocated.plus(request.demand());
+    if (!used.fits(kind.capacity())) {
+      return;
+    }
+    double score = bias.of(profile.score(Use.of(used, kind.capacity()), kind));
+    if (score < bestScore) {
+      return;
+    }
     for (String id : ids) {
-      if (!request.avoid().contains(id)) {
+      if (!request.avoid().contains(id) && surroundings.refuse(id).isEmpty()) {
         if (bestId == null || score > bestScore || id.compareTo(bestId) < 0) {
           bestId = id;
           bestScore = score;

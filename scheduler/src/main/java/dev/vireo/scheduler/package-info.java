@@ -8,6 +8,11 @@
  * use, not as there are nodes: filters are asked once for a kind ({@link
  * dev.vireo.scheduler.NodeKind}), scores are bounded for a cell, and only the cells that may hold
  * the best node are opened. It is exact all the same: the answer is that of a scan.
+ *
+ * <p>What depends on where other microVMs are ({@link dev.vireo.scheduler.PeerRule}) is found out
+ * once for a decision, from an index by their labels. By a label of nodes it is as any other
+ * filter; by node, the search passes over the nodes that are shut, or looks only at those that are
+ * open.
  */
 @NullMarked
 package dev.vireo.scheduler;

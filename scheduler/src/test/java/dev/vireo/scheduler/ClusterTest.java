@@ -23,7 +23,7 @@ final class ClusterTest {
   @Test
   void whatIsReservedIsNotPromisedAgain() {
     cluster.put("a", node("a", 2, 1024).kind());
-    cluster.reserve("first", "a", new Resources(1000, 600));
+    cluster.reserve("first", "a", new Resources(1000, 600), Peer.NONE);
 
     assertEquals(Optional.of(new Resources(1000, 424)), cluster.free("a"));
     assertInstanceOf(Decision.Unplaceable.class, scheduler.place(debian(1, 600), cluster));
@@ -33,7 +33,7 @@ final class ClusterTest {
 
   @Test
   void aClaimMayComeBeforeItsNode() {
-    cluster.reserve("early", "a", new Resources(1000, 600));
+    cluster.reserve("early", "a", new Resources(1000, 600), Peer.NONE);
     assertEquals(Optional.empty(), cluster.free("a"));
 
     cluster.put("a", node("a", 2, 1024).kind());
@@ -45,7 +45,7 @@ final class ClusterTest {
   void aNodeThatBecomesAnotherKindKeepsItsClaims() {
     Node node = node("a", 2, 1024);
     cluster.put("a", node.kind());
-    cluster.reserve("vm", "a", new Resources(1000, 600));
+    cluster.reserve("vm", "a", new Resources(1000, 600), Peer.NONE);
 
     cluster.put("a", cordoned(node).kind());
     cluster.put("a", node.kind());
@@ -78,7 +78,7 @@ final class ClusterTest {
         default -> {
           String uid = "vm" + random.nextInt(40);
           Resources resources = new Resources(500L * random.nextInt(3), random.nextInt(300));
-          cluster.reserve(uid, id, resources);
+          cluster.reserve(uid, id, resources, Peer.NONE);
           claims.put(uid, new Node(id, node(id, 1, 1).kind(), resources));
         }
       }

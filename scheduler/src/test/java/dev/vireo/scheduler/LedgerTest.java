@@ -16,8 +16,8 @@ final class LedgerTest {
 
   @Test
   void aMicroVmClaimsOnceHoweverOftenItIsSaid() {
-    ledger.reserve("vm", "a", new Resources(1000, 128));
-    ledger.reserve("vm", "a", new Resources(1000, 128));
+    ledger.reserve("vm", "a", new Resources(1000, 128), 0);
+    ledger.reserve("vm", "a", new Resources(1000, 128), 0);
 
     assertEquals(new Allocation(new Resources(1000, 128), 1), ledger.allocation("a"));
     assertEquals(Optional.of("a"), ledger.nodeOf("vm"));
@@ -25,8 +25,8 @@ final class LedgerTest {
 
   @Test
   void aMoveGivesTheOldNodeItsMemoryBack() {
-    ledger.reserve("vm", "a", new Resources(1000, 128));
-    ledger.reserve("vm", "b", new Resources(2000, 256));
+    ledger.reserve("vm", "a", new Resources(1000, 128), 0);
+    ledger.reserve("vm", "b", new Resources(2000, 256), 0);
 
     assertEquals(Allocation.NONE, ledger.allocation("a"));
     assertEquals(new Allocation(new Resources(2000, 256), 1), ledger.allocation("b"));
@@ -34,7 +34,7 @@ final class LedgerTest {
 
   @Test
   void whatWasNeverClaimedCannotBeGivenBack() {
-    ledger.reserve("vm", "a", new Resources(1000, 128));
+    ledger.reserve("vm", "a", new Resources(1000, 128), 0);
 
     assertTrue(ledger.release("vm"));
     assertFalse(ledger.release("vm"));
@@ -53,7 +53,7 @@ final class LedgerTest {
       } else {
         String node = "node" + random.nextInt(3);
         Resources claim = new Resources(1000L * random.nextInt(8), random.nextInt(1024));
-        ledger.reserve(uid, node, claim);
+        ledger.reserve(uid, node, claim, 0);
         model.put(uid, Map.entry(node, claim));
       }
       for (int i = 0; i < 3; i++) {

@@ -32,6 +32,7 @@ final class Nodes {
             Set.of("blk/file"),
             List.of(DEBIAN, PROBE),
             Map.of("zone", "a"),
+            Set.of(),
             new Resources(cpus * 1000, memoryMib)),
         Resources.NONE);
   }
@@ -40,7 +41,7 @@ final class Nodes {
     Cluster cluster = new Cluster();
     for (Node node : nodes) {
       cluster.put(node.id(), node.kind());
-      cluster.reserve("on " + node.id(), node.id(), node.allocated());
+      cluster.reserve("on " + node.id(), node.id(), node.allocated(), Peer.NONE);
     }
     return cluster;
   }
@@ -96,6 +97,7 @@ final class Nodes {
             backEnds,
             images,
             kind.labels(),
+            kind.taints(),
             kind.capacity()),
         n.allocated());
   }
@@ -115,8 +117,43 @@ final class Nodes {
             kind.backEnds(),
             kind.images(),
             kind.labels(),
+            kind.taints(),
             kind.capacity()),
         n.allocated());
+  }
+
+  static Node labelled(Node n, Map<String, String> labels, Taint... taints) {
+    NodeKind kind = n.kind();
+    return new Node(
+        n.id(),
+        new NodeKind(
+            kind.ready(),
+            kind.cordoned(),
+            kind.emulated(),
+            kind.architecture(),
+            kind.runsLinuxGuests(),
+            kind.maxVcpus(),
+            kind.announcements(),
+            kind.backEnds(),
+            kind.images(),
+            labels,
+            Set.of(taints),
+            kind.capacity()),
+        n.allocated());
+  }
+
+  /** A Linux guest with one disk, which wants something of nodes and of other microVMs. */
+  static Request debian(int vcpus, long memoryMib, NodeRules rules, Peer peer) {
+    return new Request(
+        Optional.of("x86_64"),
+        vcpus,
+        memoryMib,
+        new Kernel.FromImage("debian-12"),
+        Optional.empty(),
+        Set.of("blk/file"),
+        rules,
+        peer,
+        Set.of());
   }
 
   /** A Linux guest with one disk. */
@@ -138,7 +175,8 @@ final class Nodes {
         kernel,
         Optional.empty(),
         Set.of("blk/file"),
-        selector,
+        NodeRules.selecting(selector),
+        Peer.NONE,
         Set.of());
   }
 }

@@ -260,7 +260,8 @@ final class SchedulerTest {
         r.kernel(),
         announcement,
         r.backEnds(),
-        r.nodeSelector(),
+        r.nodeRules(),
+        r.peer(),
         avoid);
   }
 }

@@ -14,6 +14,14 @@ final class Labels {
 
   private Labels() {}
 
+  static boolean isKey(String text) {
+    return KEY.matcher(text).matches();
+  }
+
+  static boolean isValue(String text) {
+    return VALUE.matcher(text).matches();
+  }
+
   static void validate(Map<String, String> labels, String field, Violations violations) {
     violations.invalidIf(
         labels.size() > MAX_LABELS,

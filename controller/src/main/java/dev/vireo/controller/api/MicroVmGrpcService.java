@@ -13,6 +13,8 @@ import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.ExplainPlacementRequest;
+import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
@@ -178,6 +180,13 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
         operations.get(request.getName()),
         request.getFilter(),
         (ServerCallStreamObserver<TraceMicroVmResponse>) client);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void explainPlacement(
+      ExplainPlacementRequest request, StreamObserver<ExplainPlacementResponse> client) {
+    answer(client, operations.explain(request.getName()));
   }
 
   private static <T> void answer(StreamObserver<T> client, T answer) {

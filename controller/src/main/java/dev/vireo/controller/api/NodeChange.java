@@ -1,8 +1,12 @@
 package dev.vireo.controller.api;
 
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.Taint;
 import dev.vireo.proto.v1.UpdateNodeRequest;
 import java.util.EnumSet;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -14,6 +18,7 @@ final class NodeChange {
   private enum Field {
     CORDONED("spec.cordoned"),
     LABELS("spec.labels"),
+    TAINTS("spec.taints"),
     DRAIN("spec.drain");
 
     private final String path;
@@ -30,6 +35,8 @@ final class NodeChange {
       return Stream.of(values()).map(field -> field.path).collect(Collectors.joining(", "));
     }
   }
+
+  static final int MOST_TAINTS = 16;
 
   private final Set<Field> fields;
   private final NodeSpec wanted;
@@ -59,8 +66,41 @@ final class NodeChange {
     if (fields.contains(Field.LABELS)) {
       Labels.validate(wanted.getLabelsMap(), "node.spec.labels", violations);
     }
+    if (fields.contains(Field.TAINTS)) {
+      validateTaints(wanted.getTaintsList(), violations);
+    }
     violations.throwIfAny();
     return new NodeChange(fields, wanted);
+  }
+
+  private static void validateTaints(List<Taint> taints, Violations violations) {
+    String field = "node.spec.taints";
+    violations.invalidIf(
+        taints.size() > MOST_TAINTS,
+        field,
+        "has %d entries; at most %d.".formatted(taints.size(), MOST_TAINTS));
+    Set<Object> seen = new HashSet<>();
+    for (int i = 0; i < taints.size(); i++) {
+      Taint taint = taints.get(i);
+      String each = "%s[%d]".formatted(field, i);
+      violations.invalidIf(
+          !Labels.isKey(taint.getKey()),
+          each + ".key",
+          "\"%s\" is no label's key.".formatted(taint.getKey()));
+      violations.invalidIf(
+          !Labels.isValue(taint.getValue()), each + ".value", "is no label's value.");
+      switch (taint.getEffect()) {
+        case NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE ->
+            violations.invalidIf(
+                !seen.add(Map.entry(taint.getKey(), taint.getEffect())),
+                each,
+                "has the key and the effect of another.");
+        case TAINT_EFFECT_UNSPECIFIED -> violations.required(each + ".effect");
+        case UNRECOGNIZED ->
+            violations.invalid(
+                each + ".effect", "is none of NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE.");
+      }
+    }
   }
 
   NodeSpec applyTo(NodeSpec before) {
@@ -69,6 +109,7 @@ final class NodeChange {
       switch (field) {
         case CORDONED -> after.setCordoned(wanted.getCordoned());
         case LABELS -> after.clearLabels().putAllLabels(wanted.getLabelsMap());
+        case TAINTS -> after.clearTaints().addAllTaints(wanted.getTaintsList());
         case DRAIN -> {
           after.clearDrain();
           if (wanted.hasDrain()) {

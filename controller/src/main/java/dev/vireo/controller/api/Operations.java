@@ -16,6 +16,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.MicroVm;
@@ -23,6 +24,7 @@ import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
+import dev.vireo.scheduler.Explanation;
 import io.grpc.StatusRuntimeException;
 import java.util.Locale;
 import java.util.Map;
@@ -201,6 +203,34 @@ final class Operations {
     }
     MicroVmRecord again = Lifecycle.startedAgain(microVm.record(), time.now());
     return Lifecycle.wantsPlacement(again.getMicrovm()) ? pending.decide(again) : again;
+  }
+
+  /** Why a microVM is where it is, or nowhere. */
+  ExplainPlacementResponse explain(String name) {
+    StoredMicroVm microVm = get(name);
+    Placer.Reasons reasons = pending.reasons(microVm);
+    ExplainPlacementResponse.Builder response =
+        ExplainPlacementResponse.newBuilder()
+            .setMicrovm(microVm.microVm())
+            .setNodes(reasons.refused().nodes())
+            .setSuitableNodes(reasons.refused().suitable());
+    for (Explanation.Reason reason : reasons.refused().reasons()) {
+      response
+          .addRefusalsBuilder()
+          .setReason(reason.refusal().reason())
+          .setNodes(reason.nodes())
+          .setMessage(reason.refusal().phrase(reason.nodes()))
+          .setExampleNode("nodes/" + reason.example())
+          .setRemedy(reason.refusal().help());
+    }
+    reasons
+        .candidates()
+        .forEach(node ->
+            response
+                .addCandidatesBuilder()
+                .setNode("nodes/" + node.nodeId())
+                .setScore(node.score()));
+    return response.build();
   }
 
   private static void checkNotDeleting(StoredMicroVm microVm) {

@@ -83,8 +83,7 @@ final class SpecValidator {
       ConsoleValidator.validate(spec.getVirtioConsole(), violations);
     }
     validateConsole(spec.getConsole());
-    Labels.validate(
-        spec.getPlacement().getNodeSelectorMap(), "spec.placement.node_selector", violations);
+    PlacementValidator.validate(spec.getPlacement(), violations);
     validateLifecycle(spec.getLifecycle());
     violations.invalidIf(
         spec.getVmm().getRegisterPage() == RegisterPageMode.UNRECOGNIZED,

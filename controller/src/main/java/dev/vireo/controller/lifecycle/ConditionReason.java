@@ -15,8 +15,15 @@ public enum ConditionReason {
   ASSIGNED("Assigned", "Scheduled: it has a node."),
   UNSCHEDULABLE("Unschedulable", "Scheduled: no node can take it now; the message counts why."),
   REFUSED_BY_NODE("RefusedByNode", "Scheduled: the chosen node had no room after all."),
+  WAITING_FOR_GANG(
+      "WaitingForGang", "Scheduled: its gang is not complete, or has no room as a whole."),
   LEAVING("Leaving", "Scheduled: it has a node, and is about to leave it; the message says why."),
   DRAINED("Drained", "Scheduled, Finished: it had to leave, for its node was drained."),
+  PREEMPTED(
+      "Preempted", "Scheduled, Finished: it had to leave for a microVM of a higher priority."),
+  TAINTED(
+      "Tainted",
+      "Scheduled, Finished: it had to leave, for its node has a taint that drives it out."),
   IN_PROGRESS("InProgress", "Prepared, Started: the node is at it."),
   PREPARED("Prepared", "Prepared: the VMM has its spec."),
   STARTED("Started", "Started: the guest runs, or ran."),

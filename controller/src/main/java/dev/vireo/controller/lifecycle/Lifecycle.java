@@ -89,6 +89,11 @@ public final class Lifecycle {
     return pending(record, ConditionReason.UNSCHEDULABLE, why, now);
   }
 
+  /** The others of its gang are not all there, or one of them has no node. */
+  public static MicroVmRecord waitingForGang(MicroVmRecord record, String why, Instant now) {
+    return pending(record, ConditionReason.WAITING_FOR_GANG, why, now);
+  }
+
   /** The node had no room after all: another may be tried, since nothing was begun. */
   public static MicroVmRecord refusedByNode(MicroVmRecord record, String why, Instant now) {
     return record.getMicrovm().getSpec().getDesiredState() == DesiredState.DESIRED_STOPPED

@@ -331,6 +331,36 @@ public final class MicroVms implements AutoCloseable {
             .map(entry -> new Write.Delete(entry.key(), entry.version()));
   }
 
+  /**
+   * Changes several microVMs in one commit: all of them, or none.
+   *
+   * @param change of those that are there, in the order of the uids: the records that they shall
+   *     have, or none at all to change nothing
+   * @return whether they were changed
+   */
+  public boolean updateTogether(
+      List<String> uids, Function<List<StoredMicroVm>, List<MicroVmRecord>> change) {
+    while (true) {
+      List<StoredMicroVm> before =
+          uids.stream().map(this::findByUid).flatMap(Optional::stream).toList();
+      List<MicroVmRecord> after = change.apply(before);
+      if (after.isEmpty()) {
+        return false;
+      }
+      List<Write> writes = new ArrayList<>();
+      for (int i = 0; i < before.size(); i++) {
+        StoredMicroVm microVm = before.get(i);
+        writes.add(new Write.Put(microVm.key(), microVm.version(), after.get(i).toByteString()));
+      }
+      try {
+        await(store.commit(writes));
+        return true;
+      } catch (Conflict _) {
+        // Somebody else was quicker, and the image shows it already.
+      }
+    }
+  }
+
   private Optional<StoredMicroVm> update(
       String uid, Function<StoredMicroVm, Verdict> change, Supplier<Optional<Write>> beside) {
     while (true) {

@@ -7,28 +7,37 @@ import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.node.StoredNode;
 import dev.vireo.proto.v1.MicroVm;
-import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.scheduler.Cluster;
 import dev.vireo.scheduler.Decision;
+import dev.vireo.scheduler.Explanation;
 import dev.vireo.scheduler.Ledger.Allocation;
+import dev.vireo.scheduler.Peer;
+import dev.vireo.scheduler.Preemption;
 import dev.vireo.scheduler.Request;
 import dev.vireo.scheduler.Resources;
 import dev.vireo.scheduler.Scheduler;
+import dev.vireo.scheduler.Together;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
  * Chooses nodes and keeps the books. A choice reserves what it needs at once; the reservation
  * becomes the microVM's claim when its record is durable, or is {@link #settle settled} back.
  */
 public final class Placer {
+  private static final int CANDIDATES_TOLD = 5;
+
   private final MicroVms microVms;
   private final Nodes nodes;
   private final Scheduler scheduler;
@@ -41,6 +50,9 @@ public final class Placer {
   private final Object lock = new Object();
 
   private final Cluster cluster = new Cluster();
+
+  /** Who leaves for which pending microVM. */
+  private final Map<String, Preemption> nominations = new HashMap<>();
 
   /**
    * @param cpuOvercommit how many vCPUs may be promised for each CPU of a node
@@ -80,13 +92,20 @@ public final class Placer {
    *
    * @param avoid ids of nodes that have just refused it
    */
-  public Decision place(String uid, MicroVmSpec spec, Set<String> avoid) {
+  public Decision place(MicroVm microVm, Set<String> avoid) {
+    Request request = SchedulerTerms.request(microVm, avoid);
     long start = System.nanoTime();
     Decision decision;
+    String uid = microVm.getMeta().getUid();
     synchronized (lock) {
-      decision = decide(SchedulerTerms.request(spec, avoid));
-      if (decision instanceof Decision.Placed choice) {
-        cluster.reserve(uid, choice.nodeId(), SchedulerTerms.demand(spec));
+      cluster.release(uid);
+      decision = decide(request);
+      switch (decision) {
+        case Decision.Placed(String nodeId, double _) -> {
+          nominations.remove(uid);
+          cluster.reserve(uid, nodeId, request.demand(), request.peer());
+        }
+        case Decision.Unplaceable _ -> holdNominated(uid);
       }
     }
     placementTimer.record(System.nanoTime() - start, java.util.concurrent.TimeUnit.NANOSECONDS);
@@ -95,6 +114,76 @@ public final class Placer {
       case Decision.Unplaceable _ -> unplaceable.increment();
     }
     return decision;
+  }
+
+  /**
+   * Finds nodes for all of a gang and reserves their room, or for none.
+   *
+   * @param avoid by uid, ids of nodes that have just refused it
+   */
+  public Together placeTogether(List<MicroVm> gang, Function<String, Set<String>> avoid) {
+    Map<String, Request> requests = new HashMap<>();
+    for (MicroVm member : gang) {
+      String uid = member.getMeta().getUid();
+      requests.put(uid, SchedulerTerms.request(member, avoid.apply(uid)));
+    }
+    synchronized (lock) {
+      requests.keySet().forEach(cluster::release);
+      while (true) {
+        Together together = scheduler.placeTogether(requests, cluster);
+        if (!(together instanceof Together.Placed(Map<String, String> chosen))
+            || chosen.values().stream().allMatch(id -> nodes.health(id) == Health.READY)) {
+          return together;
+        }
+        chosen.keySet().forEach(cluster::release);
+        chosen.values().forEach(this::lookAt);
+      }
+    }
+  }
+
+  /**
+   * Chooses who has to leave for a microVM that has no node, and holds the room for it until it is
+   * placed. Empty if nobody is less important where it could go, or those chosen before are still
+   * on their way.
+   */
+  public Optional<Preemption> preempt(MicroVm microVm, Set<String> avoid) {
+    Request request = SchedulerTerms.request(microVm, avoid);
+    String uid = microVm.getMeta().getUid();
+    synchronized (lock) {
+      Preemption standing = nominations.get(uid);
+      if (standing != null && isUnderWay(standing)) {
+        return Optional.empty();
+      }
+      nominations.remove(uid);
+      cluster.release(uid);
+      Optional<Preemption> preemption = scheduler.preempt(request, cluster);
+      preemption.ifPresent(chosen -> {
+        nominations.put(uid, chosen);
+        holdNominated(uid);
+      });
+      return preemption;
+    }
+  }
+
+  private boolean isUnderWay(Preemption preemption) {
+    return nodes.health(preemption.nodeId()) == Health.READY
+        && preemption.victims().stream()
+            .flatMap(victim -> microVms.findByUid(victim).stream())
+            .anyMatch(victim -> Lifecycle.isOn(preemption.nodeId(), victim.microVm()));
+  }
+
+  /** The room that others leave is not given away meanwhile, nor can it be preempted. */
+  private void holdNominated(String uid) {
+    Preemption nomination = nominations.get(uid);
+    Optional<StoredMicroVm> microVm = microVms.findByUid(uid);
+    if (nomination != null && microVm.isPresent()) {
+      Peer peer = PlacementTerms.peer(microVm.get().microVm());
+      cluster.reserve(
+          uid,
+          nomination.nodeId(),
+          SchedulerTerms.demand(microVm.get().microVm().getSpec()),
+          new Peer(peer.project(), peer.labels(), Integer.MAX_VALUE, peer.rules()));
+    }
   }
 
   /** Nobody tells of a lease's end, so it shows when the node is chosen, or {@link #lookAt}. */
@@ -106,6 +195,41 @@ public final class Placer {
         return decision;
       }
       lookAt(nodeId);
+    }
+  }
+
+  /**
+   * What is to be said of a microVM's place.
+   *
+   * @param refused which nodes are refused, and why
+   * @param candidates the best of the others, the best first; and its own, if that is one of them
+   */
+  public record Reasons(Explanation refused, List<Decision.Placed> candidates) {}
+
+  /** Explains where a microVM would go now, were it to be placed anew. */
+  public Reasons explain(MicroVm microVm, Set<String> avoid) {
+    Request request = SchedulerTerms.request(microVm, avoid);
+    Optional<String> own = Lifecycle.nodeId(microVm);
+    boolean claims = Lifecycle.holdsResources(microVm);
+    synchronized (lock) {
+      if (claims) {
+        cluster.release(microVm.getMeta().getUid());
+      }
+      try {
+        List<Decision.Placed> ranked = scheduler.rank(request, cluster, Integer.MAX_VALUE);
+        List<Decision.Placed> told =
+            Stream.concat(
+                    ranked.stream().limit(CANDIDATES_TOLD),
+                    ranked.stream()
+                        .skip(CANDIDATES_TOLD)
+                        .filter(node -> own.filter(node.nodeId()::equals).isPresent()))
+                .toList();
+        return new Reasons(scheduler.explain(request, cluster), told);
+      } finally {
+        if (claims) {
+          claim(microVm);
+        }
+      }
     }
   }
 
@@ -131,7 +255,7 @@ public final class Placer {
       if (!demand.fits(cluster.free(node.get()).orElse(Resources.NONE))) {
         return false;
       }
-      cluster.reserve(microVm.getMeta().getUid(), node.get(), demand);
+      cluster.reserve(microVm.getMeta().getUid(), node.get(), demand, PlacementTerms.peer(microVm));
       return true;
     }
   }
@@ -144,6 +268,11 @@ public final class Placer {
         claim(microVm.get().microVm());
       } else {
         cluster.release(uid);
+        if (microVm.isPresent() && Lifecycle.wantsPlacement(microVm.get().microVm())) {
+          holdNominated(uid);
+        } else {
+          nominations.remove(uid);
+        }
       }
     }
   }
@@ -180,14 +309,17 @@ public final class Placer {
       } else if (change.present().isEmpty() || !Lifecycle.wantsPlacement(microVm)) {
         // One that waits for a node may have a reservation that is on its way to the store.
         cluster.release(microVm.getMeta().getUid());
+        nominations.remove(microVm.getMeta().getUid());
       }
     }
   }
 
   private void claim(MicroVm microVm) {
+    nominations.remove(microVm.getMeta().getUid());
     cluster.reserve(
         microVm.getMeta().getUid(),
         Lifecycle.nodeId(microVm).orElseThrow(),
-        SchedulerTerms.demand(microVm.getSpec()));
+        SchedulerTerms.demand(microVm.getSpec()),
+        PlacementTerms.peer(microVm));
   }
 }

@@ -5,6 +5,7 @@ import dev.vireo.controller.node.StoredNode;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeImage;
@@ -28,7 +29,8 @@ public final class SchedulerTerms {
 
   private SchedulerTerms() {}
 
-  static Request request(MicroVmSpec spec, Set<String> avoid) {
+  static Request request(MicroVm microVm, Set<String> avoid) {
+    MicroVmSpec spec = microVm.getSpec();
     return new Request(
         architecture(spec.getArchitecture()),
         spec.getVcpus(),
@@ -36,7 +38,8 @@ public final class SchedulerTerms {
         kernel(spec.getBoot().getKernel()),
         announcement(spec.getBoot().getAnnouncement()),
         backEnds(spec),
-        spec.getPlacement().getNodeSelectorMap(),
+        PlacementTerms.nodeRules(spec.getPlacement()),
+        PlacementTerms.peer(microVm),
         avoid);
   }
 
@@ -74,7 +77,7 @@ public final class SchedulerTerms {
   }
 
   static Resources demand(MicroVmSpec spec) {
-    return request(spec, Set.of()).demand();
+    return new Resources(spec.getVcpus() * 1000L, memoryMib(spec));
   }
 
   static NodeKind kind(StoredNode stored, Health health, double cpuOvercommit) {
@@ -91,6 +94,10 @@ public final class SchedulerTerms {
         Set.copyOf(capabilities.getBackEndsList()),
         capabilities.getImagesList().stream().map(SchedulerTerms::image).toList(),
         stored.labels(),
+        stored.node().getSpec().getTaintsList().stream()
+            .map(PlacementTerms::taint)
+            .flatMap(Optional::stream)
+            .collect(Collectors.toSet()),
         new Resources((long) (capacity.getCpuMilli() * cpuOvercommit), capacity.getMemoryMib()));
   }
 

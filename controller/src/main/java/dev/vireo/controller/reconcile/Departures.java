@@ -8,15 +8,22 @@ import dev.vireo.controller.microvm.MicroVms.Verdict;
 import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.node.StoredNode;
+import dev.vireo.controller.placement.PlacementTerms;
 import dev.vireo.controller.time.TimeSource;
-import dev.vireo.proto.v1.Drain;
+import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.TaintEffect;
+import dev.vireo.scheduler.NodeRules;
+import dev.vireo.scheduler.Taint;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import org.jboss.logging.Logger;
 
 /**
- * Has microVMs leave nodes as operators want it: a node that is drained is emptied, what a fenced
- * one ran is lost. Level-triggered: each round does what the records say is still to be done.
+ * Has microVMs leave nodes as operators want it: a node that is drained is emptied, one with a
+ * taint that drives out keeps those that tolerate it, what a fenced one ran is lost.
+ * Level-triggered: each round does what the records say is still to be done.
  */
 final class Departures {
   private static final Logger LOG = Logger.getLogger(Departures.class);
@@ -27,13 +34,17 @@ final class Departures {
    */
   static final int MOST_AT_ONCE = 8;
 
-  private static final Comparator<StoredMicroVm> YOUNGEST_FIRST =
-      Comparator.comparingLong(StoredMicroVm::createdVersion).reversed();
+  private static final Comparator<StoredMicroVm> LEAST_IMPORTANT_FIRST =
+      Comparator.comparingInt(PendingMicroVms::priority)
+          .thenComparing(Comparator.comparingLong(StoredMicroVm::createdVersion).reversed());
 
   private final MicroVms microVms;
   private final Nodes nodes;
   private final Reports reports;
   private final TimeSource time;
+
+  /** Why a microVM has to leave. */
+  private record Cause(ConditionReason reason, String message, boolean force) {}
 
   Departures(MicroVms microVms, Nodes nodes, Reports reports, TimeSource time) {
     this.microVms = microVms;
@@ -48,8 +59,8 @@ final class Departures {
       if (node.record().getFencing()) {
         fence(node.id());
       }
-      if (node.node().getSpec().hasDrain()) {
-        drain(node.id(), node.node().getSpec().getDrain());
+      if (drivesOut(node.node().getSpec())) {
+        empty(node);
       }
     }
   }
@@ -71,43 +82,73 @@ final class Departures {
     }
   }
 
-  private void drain(String nodeId, Drain drain) {
+  /** Of the reasons to leave, the one that is told. */
+  private Optional<Cause> cause(StoredNode node, StoredMicroVm microVm) {
+    NodeSpec wanted = node.node().getSpec();
+    if (wanted.hasDrain()) {
+      return Optional.of(
+          new Cause(
+              ConditionReason.DRAINED,
+              "nodes/%s is drained".formatted(node.id()),
+              wanted.getDrain().getForce()));
+    }
+    NodeRules rules = PlacementTerms.nodeRules(microVm.microVm().getSpec().getPlacement());
+    return wanted.getTaintsList().stream()
+        .map(PlacementTerms::taint)
+        .flatMap(Optional::stream)
+        .filter(taint -> taint.effect() == Taint.Effect.NO_EXECUTE && !rules.tolerate(taint))
+        .findFirst()
+        .map(taint ->
+            new Cause(
+                ConditionReason.TAINTED,
+                "nodes/%s is tainted %s".formatted(node.id(), taint),
+                false));
+  }
+
+  private static boolean drivesOut(NodeSpec wanted) {
+    return wanted.hasDrain()
+        || wanted.getTaintsList().stream()
+            .anyMatch(taint -> taint.getEffect() == TaintEffect.NO_EXECUTE);
+  }
+
+  private void empty(StoredNode node) {
     List<StoredMicroVm> here =
-        microVms.on(nodeId).stream()
+        microVms.on(node.id()).stream()
             .filter(microVm -> !Lifecycle.isDeleting(microVm.microVm()))
             .toList();
     List<StoredMicroVm> leaving =
         here.stream().filter(microVm -> Lifecycle.isLeaving(microVm.record())).toList();
-    if (drain.getForce()) {
-      leaving.forEach(microVm -> leave(microVm, nodeId, drain));
+    if (node.node().getSpec().getDrain().getForce()) {
+      leaving.forEach(microVm -> leave(microVm, node));
     }
     here.stream()
         .filter(microVm -> !Lifecycle.isLeaving(microVm.record()))
-        .sorted(YOUNGEST_FIRST)
+        .filter(microVm -> cause(node, microVm).isPresent())
+        .sorted(LEAST_IMPORTANT_FIRST)
         .limit(Math.max(0, MOST_AT_ONCE - leaving.size()))
-        .forEach(microVm -> leave(microVm, nodeId, drain));
+        .forEach(microVm -> leave(microVm, node));
   }
 
-  private void leave(StoredMicroVm leaver, String nodeId, Drain drain) {
+  private void leave(StoredMicroVm leaver, StoredNode node) {
     microVms
-        .update(
-            leaver.uid(),
-            microVm ->
-                new Verdict.Put(
-                    Lifecycle.isOn(nodeId, microVm.microVm())
-                            && !Lifecycle.isDeleting(microVm.microVm())
-                        ? Lifecycle.leaving(
-                            microVm.record(),
-                            ConditionReason.DRAINED,
-                            "nodes/%s is drained".formatted(nodeId),
-                            drain.getForce(),
-                            time.now())
-                        : microVm.record()))
+        .update(leaver.uid(), microVm -> new Verdict.Put(leaving(microVm, node)))
         .filter(microVm -> Lifecycle.isLeaving(microVm.record()))
-        .filter(microVm -> !Lifecycle.isLeaving(leaver.record()))
+        .filter(_ -> !Lifecycle.isLeaving(leaver.record()))
         .ifPresent(microVm ->
             LOG.infof(
-                "leaving microvm=%s uid=%s node=%s: drained",
-                microVm.name(), microVm.uid(), nodeId));
+                "leaving microvm=%s uid=%s: %s",
+                microVm.name(), microVm.uid(), microVm.record().getEviction().getMessage()));
+  }
+
+  private MicroVmRecord leaving(StoredMicroVm microVm, StoredNode node) {
+    boolean stays =
+        !Lifecycle.isOn(node.id(), microVm.microVm()) || Lifecycle.isDeleting(microVm.microVm());
+    return stays
+        ? microVm.record()
+        : cause(node, microVm)
+            .map(cause ->
+                Lifecycle.leaving(
+                    microVm.record(), cause.reason, cause.message, cause.force, time.now()))
+            .orElse(microVm.record());
   }
 }

@@ -1,5 +1,6 @@
 package dev.vireo.controller.reconcile;
 
+import dev.vireo.controller.lifecycle.ConditionReason;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.MicroVms.Verdict;
@@ -8,10 +9,13 @@ import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.proto.v1.Placement;
 import dev.vireo.scheduler.Decision;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
@@ -19,7 +23,10 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jboss.logging.Logger;
 
-/** Finds nodes: for a microVM at once, and again for those that none could take before. */
+/**
+ * Finds nodes: for a microVM at once, and again for those that none could take before, for which
+ * less important ones may have to leave.
+ */
 public final class PendingMicroVms {
   private static final Logger LOG = Logger.getLogger(PendingMicroVms.class);
 
@@ -29,9 +36,15 @@ public final class PendingMicroVms {
   /** Of a large cluster, whose nodes will say much the same. */
   private static final int MOST_REFUSALS_TOLD = 3;
 
+  private static final Comparator<StoredMicroVm> MOST_IMPORTANT_FIRST =
+      Comparator.comparingInt(PendingMicroVms::priority)
+          .reversed()
+          .thenComparingLong(StoredMicroVm::createdVersion);
+
   private final MicroVms microVms;
   private final Placer placer;
   private final TimeSource time;
+  private final Gangs gangs;
 
   /** By uid and node. */
   private final Map<String, Map<String, Refusal>> refusals = new ConcurrentHashMap<>();
@@ -48,6 +61,7 @@ public final class PendingMicroVms {
     this.microVms = microVms;
     this.placer = placer;
     this.time = time;
+    this.gangs = new Gangs(microVms, placer, time);
   }
 
   /**
@@ -55,14 +69,22 @@ public final class PendingMicroVms {
    * or {@link #settle settles}.
    */
   public MicroVmRecord decide(MicroVmRecord record) {
+    if (Gangs.isMember(record.getMicrovm())) {
+      return gangs.waiting(record);
+    }
     String uid = record.getMicrovm().getMeta().getUid();
     Map<String, Refusal> refused = refusals(uid);
-    return switch (placer.place(uid, record.getMicrovm().getSpec(), refused.keySet())) {
+    return switch (placer.place(record.getMicrovm(), refused.keySet())) {
       case Decision.Placed placed -> Lifecycle.assigned(record, placed.nodeId(), time.now());
       case Decision.Unplaceable unplaceable ->
           Lifecycle.unplaceable(
               record, explain(unplaceable.explanation().summary(), refused), time.now());
     };
+  }
+
+  /** Why a microVM is where it is, or nowhere. */
+  public Placer.Reasons reasons(StoredMicroVm microVm) {
+    return placer.explain(microVm.microVm(), refusals(microVm.uid()).keySet());
   }
 
   /** The scheduler knows that a node has refused; why, only the node has said. */
@@ -107,19 +129,31 @@ public final class PendingMicroVms {
   }
 
   /**
-   * Tries again, the oldest first, for all that have no node.
+   * Tries again, the most important first and of them the oldest, for all that have no node.
    *
    * @param explain whether to write down anew why one still has none; free memory changes all the
    *     time, and the records of all that wait need not change with it
    */
   void placeAll(boolean explain) {
     refusals.keySet().removeIf(uid -> microVms.findByUid(uid).isEmpty());
-    microVms.all().stream()
-        .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
-        .sorted(Comparator.comparingLong(StoredMicroVm::createdVersion))
-        .map(StoredMicroVm::uid)
-        .toList()
-        .forEach(uid -> place(uid, explain));
+    List<StoredMicroVm> waiting =
+        microVms.all().stream()
+            .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
+            .sorted(MOST_IMPORTANT_FIRST)
+            .toList();
+    List<StoredMicroVm> members = new ArrayList<>();
+    for (StoredMicroVm microVm : waiting) {
+      if (Gangs.isMember(microVm.microVm())) {
+        members.add(microVm);
+      } else {
+        place(microVm.uid(), explain);
+      }
+    }
+    gangs.placeAll(members, uid -> refusals(uid).keySet(), explain);
+  }
+
+  static int priority(StoredMicroVm microVm) {
+    return microVm.microVm().getSpec().getPlacement().getPriority();
   }
 
   private void place(String uid, boolean explain) {
@@ -141,10 +175,42 @@ public final class PendingMicroVms {
                   uid,
                   Lifecycle.nodeId(microVm.microVm()).orElseThrow(),
                   microVm.microVm().getStatus().getAttempt()));
+      placed
+          .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
+          .ifPresent(this::preempt);
     } catch (StoreException e) {
       LOG.warnf("cannot place uid=%s: %s", uid, e.getMessage());
     } finally {
       placer.settle(uid);
     }
+  }
+
+  /** Has less important microVMs leave a node, if that gives it room. */
+  private void preempt(StoredMicroVm waiting) {
+    Placement placement = waiting.microVm().getSpec().getPlacement();
+    if (placement.getPreemption() == dev.vireo.proto.v1.Preemption.PREEMPT_NEVER) {
+      return;
+    }
+    placer
+        .preempt(waiting.microVm(), refusals(waiting.uid()).keySet())
+        .ifPresent(preemption -> {
+          LOG.infof(
+              "preempting for microvm=%s uid=%s node=%s victims=%s",
+              waiting.name(), waiting.uid(), preemption.nodeId(), preemption.victims());
+          String why = "for a microVM of priority %d".formatted(placement.getPriority());
+          preemption.victims().forEach(victim -> leave(victim, preemption.nodeId(), why));
+        });
+  }
+
+  private void leave(String victim, String nodeId, String why) {
+    microVms.update(
+        victim,
+        microVm ->
+            new Verdict.Put(
+                Lifecycle.isOn(nodeId, microVm.microVm())
+                        && !Lifecycle.isDeleting(microVm.microVm())
+                    ? Lifecycle.leaving(
+                        microVm.record(), ConditionReason.PREEMPTED, why, false, time.now())
+                    : microVm.record()));
   }
 }

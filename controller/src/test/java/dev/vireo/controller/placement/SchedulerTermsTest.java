@@ -2,6 +2,7 @@ package dev.vireo.controller.placement;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -40,6 +41,6 @@ class SchedulerTermsTest {
   }
 
   private static Set<String> backEnds(MicroVmSpec.Builder spec) {
-    return SchedulerTerms.request(spec.build(), Set.of()).backEnds();
+    return SchedulerTerms.request(MicroVm.newBuilder().setSpec(spec).build(), Set.of()).backEnds();
   }
 }

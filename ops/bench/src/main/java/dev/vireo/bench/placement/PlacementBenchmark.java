@@ -4,6 +4,8 @@ import dev.vireo.scheduler.Cluster;
 import dev.vireo.scheduler.Decision;
 import dev.vireo.scheduler.Image;
 import dev.vireo.scheduler.NodeKind;
+import dev.vireo.scheduler.NodeRules;
+import dev.vireo.scheduler.Peer;
 import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Request;
 import dev.vireo.scheduler.Request.Kernel;
@@ -94,6 +96,7 @@ public class PlacementBenchmark {
         Set.of("blk/file", "blk/io-uring", "net/tap", "vsock/unix", "rng/host"),
         List.of(new Image("debian-12", architecture, true, Set.of("acpi", "fdt"))),
         Map.of("zone", zone),
+        Set.of(),
         // CPUs are overcommitted, so that memory is what runs out.
         new Resources(cpus * 16_000L, cpus * 4096L));
   }
@@ -107,7 +110,9 @@ public class PlacementBenchmark {
         new Kernel.FromImage("debian-12"),
         Optional.empty(),
         Set.of("blk/file", "net/tap"),
-        random.nextInt(4) == 0 ? Map.of("zone", "zone-" + random.nextInt(3)) : Map.of(),
+        NodeRules.selecting(
+            random.nextInt(4) == 0 ? Map.of("zone", "zone-" + random.nextInt(3)) : Map.of()),
+        Peer.NONE,
         Set.of());
   }
 
@@ -125,7 +130,7 @@ public class PlacementBenchmark {
     String uid = Long.toString(next++);
     Decision decision = scheduler.place(request, cluster);
     if (decision instanceof Decision.Placed placed) {
-      cluster.reserve(uid, placed.nodeId(), request.demand());
+      cluster.reserve(uid, placed.nodeId(), request.demand(), request.peer());
       oldestFirst.addLast(uid);
     }
     return decision;
