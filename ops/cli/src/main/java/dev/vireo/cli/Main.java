@@ -60,6 +60,7 @@ public final class Main implements Runnable {
     root.addSubcommand(new LogsCommand(environment));
     root.addSubcommand(new InspectCommand(environment));
     root.addSubcommand(new TraceCommand(environment));
+    root.addSubcommand(new ExplainCommand(environment));
     for (SteerCommand.Verb verb : SteerCommand.Verb.values()) {
       root.addSubcommand(Text.lower(verb), steer(environment, verb));
     }
@@ -97,6 +98,7 @@ public final class Main implements Runnable {
         .addSubcommand(new NodeOperations.Uncordon(environment))
         .addSubcommand(new NodeOperations.DrainNode(environment))
         .addSubcommand(new NodeOperations.Label(environment))
+        .addSubcommand(new NodeOperations.TaintNode(environment))
         .addSubcommand(new NodeOperations.Fence(environment))
         .addSubcommand(new NodeAddCommand(environment, sourceTree))
         .addSubcommand(new NodeRemoveCommand(environment, sourceTree));

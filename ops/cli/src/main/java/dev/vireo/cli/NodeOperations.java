@@ -4,7 +4,9 @@ import dev.vireo.proto.v1.Drain;
 import dev.vireo.proto.v1.FenceNodeRequest;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.Taint;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -16,6 +18,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.TypeConversionException;
 
 /** What an operator does to nodes: closes, opens, empties, labels and gives them up. */
 final class NodeOperations {
@@ -198,6 +201,77 @@ final class NodeOperations {
                     });
         print(node, Text.labels(node.getMeta().getLabelsMap()), output, environment);
         return ExitCode.OK;
+      }
+    }
+  }
+
+  /** {@code vireo node taint}. */
+  @Command(
+      name = "taint",
+      description =
+          "Keeps microVMs away that do not tolerate it (KEY[=VALUE]:EFFECT), or lets them come again"
+              + " (KEY-).",
+      footer = {
+        "Effects: NoSchedule: none is placed there; PreferNoSchedule: only if nothing else will do;",
+        "NoExecute: those that are there leave, too, as when the node is drained."
+      })
+  static final class TaintNode implements Callable<Integer> {
+    private final Environment environment;
+
+    @Mixin private final ServerOptions server = new ServerOptions();
+    @Mixin private final OutputOptions output = new OutputOptions();
+
+    @Parameters(index = "0", paramLabel = "NAME")
+    private String name = "";
+
+    @Parameters(index = "1..*", arity = "1..*", paramLabel = "KEY[=VALUE]:EFFECT|KEY-")
+    private List<String> changes = List.of();
+
+    TaintNode(Environment environment) {
+      this.environment = environment;
+    }
+
+    @Override
+    public Integer call() {
+      List<Taint> set = new ArrayList<>();
+      Set<String> unset = new LinkedHashSet<>();
+      for (String change : changes) {
+        if (change.endsWith("-") && !change.contains(":")) {
+          unset.add(change.substring(0, change.length() - 1));
+        } else {
+          set.add(taint(change));
+        }
+      }
+      try (Api api = server.connect(environment)) {
+        Node node =
+            new NodeUpdates(api)
+                .change(
+                    name,
+                    "taints",
+                    spec -> {
+                      List<Taint> kept =
+                          spec.getTaintsList().stream()
+                              .filter(taint -> !unset.contains(taint.getKey()))
+                              .filter(taint ->
+                                  set.stream().noneMatch(changed -> isSame(changed, taint)))
+                              .toList();
+                      spec.clearTaints().addAllTaints(kept).addAllTaints(set);
+                    });
+        print(node, NodeView.taints(node), output, environment);
+        return ExitCode.OK;
+      }
+    }
+
+    private static boolean isSame(Taint one, Taint other) {
+      return one.getKey().equals(other.getKey()) && one.getEffect() == other.getEffect();
+    }
+
+    private static Taint taint(String text) {
+      try {
+        return new PlacementForms.TaintForm().convert(text);
+      } catch (TypeConversionException e) {
+        throw new CommandException(
+            ExitCode.USAGE, String.valueOf(e.getMessage()), "see vireo node taint --help");
       }
     }
   }

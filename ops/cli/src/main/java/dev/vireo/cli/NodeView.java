@@ -110,6 +110,7 @@ public final class NodeView {
                 Text.age(status.getLastHeartbeatTime(), clock.instant()),
                 Text.orDash(status.getWorkerVersion())));
     field(out, "labels", Text.labels(node.getMeta().getLabelsMap()));
+    field(out, "taints", taints(node));
     field(
         out,
         "runs",
@@ -176,6 +177,17 @@ public final class NodeView {
       return left == 0 ? ", drained" : ", draining (%d left)".formatted(left);
     }
     return node.getSpec().getCordoned() ? ", cordoned" : "";
+  }
+
+  static String taints(Node node) {
+    return Text.orDash(
+        node.getSpec().getTaintsList().stream()
+            .map(taint ->
+                taint.getKey()
+                    + (taint.getValue().isEmpty() ? "" : "=" + taint.getValue())
+                    + ":"
+                    + Text.camel(taint.getEffect()))
+            .collect(Collectors.joining(",")));
   }
 
   private static String usedOf(String used, String all) {

@@ -16,7 +16,6 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.NodeImage;
-import dev.vireo.proto.v1.Placement;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.VirtioConsole;
@@ -320,11 +319,7 @@ final class RunCommand implements Callable<Integer> {
               + " is lean.")
   private CompilerChoice compiler = CompilerChoice.AUTO;
 
-  @Option(
-      names = "--node-selector",
-      paramLabel = "KEY=VALUE",
-      description = "Only nodes with this label; repeatable.")
-  private Map<String, String> nodeSelector = Map.of();
+  @Mixin private final PlacementOptions placement = new PlacementOptions();
 
   @Option(
       names = {"-l", "--label"},
@@ -459,7 +454,7 @@ final class RunCommand implements Callable<Integer> {
             .addAllDisks(disks(api))
             .addAllNetworks(networks())
             .setConsole(Console.newBuilder().setMaxBytes(consoleBytes).setReadyMarker(readyMarker))
-            .setPlacement(Placement.newBuilder().putAllNodeSelector(nodeSelector))
+            .setPlacement(placement.placement())
             .setLifecycle(lifecycle())
             .setVmm(
                 Vmm.newBuilder()

@@ -6,6 +6,8 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.ExplainPlacementRequest;
+import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.FenceNodeRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.GetNodeRequest;
@@ -88,6 +90,7 @@ final class FakeController implements AutoCloseable {
   private final List<WatchMicroVmsResponse> history = new ArrayList<>();
   private final Server server;
   private Inspection inspection = Inspection.getDefaultInstance();
+  private ExplainPlacementResponse explanation = ExplainPlacementResponse.getDefaultInstance();
   private List<TraceMicroVmResponse> trace = List.of();
   private boolean traceGoesOn;
   private Consumer<String> afterCreate = name -> {};
@@ -122,6 +125,12 @@ final class FakeController implements AutoCloseable {
 
   FakeController inspection(Inspection answer) {
     inspection = answer;
+    return this;
+  }
+
+  /** What is said of a microVM's place, beside the microVM. */
+  FakeController explanation(ExplainPlacementResponse answer) {
+    explanation = answer;
     return this;
   }
 
@@ -431,6 +440,12 @@ final class FakeController implements AutoCloseable {
       if (!traceGoesOn) {
         observer.onCompleted();
       }
+    }
+
+    @Override
+    public void explainPlacement(
+        ExplainPlacementRequest request, StreamObserver<ExplainPlacementResponse> observer) {
+      answer(observer, () -> explanation.toBuilder().setMicrovm(find(request.getName())).build());
     }
 
     @Override

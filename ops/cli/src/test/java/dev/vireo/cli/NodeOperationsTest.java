@@ -116,6 +116,23 @@ final class NodeOperationsTest {
   }
 
   @Test
+  void taintsAreSetByKeyAndEffectAndTakenAwayByKey() {
+    assertEquals(
+        ExitCode.OK, cli.run("node", "taint", "a", "gpu=a100:NoSchedule", "old:prefernoschedule"));
+    assertEquals("a: gpu=a100:NoSchedule,old:PreferNoSchedule\n", cli.out());
+
+    cli.run("node", "taint", "a", "gpu=h100:NoSchedule", "gpu:NoExecute", "old-");
+    assertEquals("a: gpu=h100:NoSchedule,gpu:NoExecute\n", cli.out());
+
+    assertEquals(ExitCode.USAGE, cli.run("node", "taint", "a", "gpu:Never"));
+    assertTrue(
+        cli.err()
+            .contains("'Never' is not an effect; write NoSchedule, PreferNoSchedule or NoExecute"),
+        cli.err());
+    assertEquals(ExitCode.USAGE, cli.run("node", "taint", "a", "gpu"));
+  }
+
+  @Test
   void aNodeIsFencedOnlyOnTheOperatorsWord() {
     assertEquals(ExitCode.USAGE, cli.run("node", "fence", "a"));
 
