@@ -106,7 +106,7 @@ public final class MicroVms implements AutoCloseable {
     version = listing.version();
     oldestVersion = listing.oldestVersion();
     // From the oldest version, not the listing's, so that recent removals are known too.
-    watch = await(store.watch(MicroVmName.KEY_PREFIX, listing.oldestVersion(), this::apply));
+    watch = await(store.watch(MicroVmName.KEY_PREFIX, listing.oldestVersion(), new Image()));
   }
 
   /**
@@ -397,6 +397,18 @@ public final class MicroVms implements AutoCloseable {
   }
 
   // ---- the image, on the store's thread
+
+  private final class Image implements Store.Watcher {
+    @Override
+    public void onChanges(List<Change> changes) {
+      apply(changes);
+    }
+
+    @Override
+    public void onListing(Listing listing) {
+      apply(listing.changesSince(byKey.values().stream().map(StoredMicroVm::entry).toList()));
+    }
+  }
 
   private void apply(List<Change> changes) {
     List<MicroVmChange> seen = new ArrayList<>(changes.size());

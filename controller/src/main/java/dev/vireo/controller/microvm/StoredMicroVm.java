@@ -29,6 +29,10 @@ public record StoredMicroVm(
     }
   }
 
+  Entry entry() {
+    return new Entry(key(), record.toByteString(), version, createdVersion);
+  }
+
   public String uid() {
     return microVm.getMeta().getUid();
   }

@@ -41,7 +41,7 @@ import java.util.function.Supplier;
  * health until its worker says Hello, and LOST if it does not within a lease.
  */
 public final class Nodes implements AutoCloseable {
-  private static final String KEY_PREFIX = "nodes/";
+  static final String KEY_PREFIX = "nodes/";
 
   private final Store store;
   private final TimeSource time;
@@ -77,7 +77,7 @@ public final class Nodes implements AutoCloseable {
     this.startNanos = time.nanoTime();
     Listing listing = await(store.list(KEY_PREFIX));
     listing.entries().stream().map(StoredNode::of).forEach(node -> byId.put(node.id(), node));
-    watch = await(store.watch(KEY_PREFIX, listing.version(), this::apply));
+    watch = await(store.watch(KEY_PREFIX, listing.version(), new Image()));
   }
 
   public static Nodes open(Store store, TimeSource time, Duration lease, Supplier<UUID> uuids) {
@@ -243,7 +243,7 @@ public final class Nodes implements AutoCloseable {
       }
       try {
         long version = await(put(id, node, after));
-        return Optional.of(new StoredNode(after, version));
+        return Optional.of(new StoredNode(after, version, node.get().createdVersion()));
       } catch (Conflict _) {
         // The node has changed meanwhile: once more, on what it is now.
       }
@@ -336,6 +336,18 @@ public final class Nodes implements AutoCloseable {
   private CompletableFuture<Long> put(String id, Optional<StoredNode> before, NodeRecord after) {
     long expected = before.map(StoredNode::version).orElse(Write.ABSENT);
     return store.commit(List.of(new Write.Put(KEY_PREFIX + id, expected, after.toByteString())));
+  }
+
+  private final class Image implements Store.Watcher {
+    @Override
+    public void onChanges(List<Change> changes) {
+      apply(changes);
+    }
+
+    @Override
+    public void onListing(Listing listing) {
+      apply(listing.changesSince(byId.values().stream().map(StoredNode::entry).toList()));
+    }
   }
 
   private void apply(List<Change> changes) {

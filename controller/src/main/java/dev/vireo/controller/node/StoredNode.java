@@ -12,16 +12,22 @@ import java.util.Map;
  * A node as the store has it.
  *
  * @param version of the commit that wrote it
+ * @param createdVersion of the commit that made it
  */
-public record StoredNode(NodeRecord record, long version) {
+public record StoredNode(NodeRecord record, long version, long createdVersion) {
   static final String NAME_PREFIX = "nodes/";
 
   static StoredNode of(Entry entry) {
     try {
-      return new StoredNode(NodeRecord.parseFrom(entry.value()), entry.version());
+      return new StoredNode(
+          NodeRecord.parseFrom(entry.value()), entry.version(), entry.createdVersion());
     } catch (InvalidProtocolBufferException e) {
       throw new IllegalStateException("not a node's record: " + entry.key(), e);
     }
+  }
+
+  Entry entry() {
+    return new Entry(Nodes.KEY_PREFIX + id(), record.toByteString(), version, createdVersion);
   }
 
   public String id() {

@@ -3,6 +3,7 @@ package dev.vireo.controller.store;
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Compacted;
 import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import io.micrometer.core.instrument.DistributionSummary;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -118,6 +119,10 @@ public final class SqliteStore implements Store {
 
   @Override
   public CompletableFuture<Long> commit(List<Write> writes) {
+    Optional<TooLarge> tooLarge = TooLarge.check(writes);
+    if (tooLarge.isPresent()) {
+      return CompletableFuture.failedFuture(tooLarge.get());
+    }
     CompletableFuture<Long> done = new CompletableFuture<>();
     enqueue(new Command.Commit(List.copyOf(writes), done));
     return done;

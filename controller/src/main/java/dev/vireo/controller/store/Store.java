@@ -15,6 +15,12 @@ import java.util.concurrent.CompletableFuture;
  * a dependent stage must not block.
  */
 public interface Store extends AutoCloseable {
+  /** The most writes of a commit: etcd takes 128 operations in a transaction. */
+  int MAX_WRITES = 100;
+
+  /** The most bytes of a commit's keys and values: etcd takes requests of 1.5 MiB. */
+  int MAX_COMMIT_BYTES = 1 << 20;
+
   /**
    * Does all the writes, or none of them.
    *
@@ -22,8 +28,13 @@ public interface Store extends AutoCloseable {
    * told of all commits up to it: who keeps an image of the store by a watch reads there what it
    * wrote.
    *
-   * @param writes each of another key
+   * <p>If the future fails with {@link StoreException.Unavailable}, the commit may have been done,
+   * or yet be done before the next that this store answers, but never twice: see there.
+   *
+   * @param writes each of another key; 1 to {@link #MAX_WRITES}, of {@link #MAX_COMMIT_BYTES}
    * @return the commit's version
+   * @throws StoreException.Conflict (in the future) when a key is not at its expected version
+   * @throws StoreException.TooLarge (in the future) when it is beyond these limits
    */
   CompletableFuture<Long> commit(List<Write> writes);
 
@@ -46,10 +57,15 @@ public interface Store extends AutoCloseable {
   void close();
 
   /** Is told of changes, on the store's thread: it must be quick and must not block or throw. */
-  @FunctionalInterface
   interface Watcher {
     /** The changes of one commit, or several, by version. */
     void onChanges(List<Change> changes);
+
+    /**
+     * Changes were missed, for the store was out of reach until it had forgotten them. This is all
+     * that there is under the prefix now: what is not in it is gone. The watch goes on from there.
+     */
+    void onListing(Listing listing);
   }
 
   /** A watch that goes on until it is closed. */

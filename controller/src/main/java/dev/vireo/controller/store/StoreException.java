@@ -1,5 +1,8 @@
 package dev.vireo.controller.store;
 
+import com.google.protobuf.ByteString;
+import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -42,11 +45,45 @@ public abstract sealed class StoreException extends RuntimeException {
   }
 
   /**
-   * The medium failed (full, read-only, broken). A commit that was under way is not in the store.
+   * The medium failed (full, read-only, broken) or cannot be reached.
+   *
+   * <p>A commit that was under way is not in the store, or, if the message says that its outcome is
+   * not known, perhaps is. Since it names the versions that it expects, it can be asked for again
+   * without harm: if it was done, the second is a {@link Conflict}, and the keys have its values.
    */
   public static final class Unavailable extends StoreException {
     Unavailable(String message, @Nullable Throwable cause) {
       super(message, cause);
+    }
+  }
+
+  /** A commit is more than any store takes. Nothing was written. */
+  public static final class TooLarge extends StoreException {
+    private TooLarge(String message) {
+      super(message, null);
+    }
+
+    static Optional<TooLarge> check(List<Write> writes) {
+      if (writes.isEmpty() || writes.size() > Store.MAX_WRITES) {
+        return Optional.of(
+            new TooLarge(
+                "a commit has 1 to %d writes, not %d".formatted(Store.MAX_WRITES, writes.size())));
+      }
+      long bytes = writes.stream().mapToLong(TooLarge::bytes).sum();
+      return bytes > Store.MAX_COMMIT_BYTES
+          ? Optional.of(
+              new TooLarge(
+                  "a commit has at most %d bytes, keys and values, not %d"
+                      .formatted(Store.MAX_COMMIT_BYTES, bytes)))
+          : Optional.empty();
+    }
+
+    private static long bytes(Write write) {
+      long key = ByteString.copyFromUtf8(write.key()).size();
+      return switch (write) {
+        case Write.Put put -> key + put.value().size();
+        case Write.Delete _ -> key;
+      };
     }
   }
 

@@ -4,7 +4,7 @@
  *
  * <p>{@link dev.vireo.controller.store.Store} says what a store promises, and its conformance test
  * holds every implementation to it. {@link dev.vireo.controller.store.SqliteStore} is the embedded
- * one.
+ * one, {@link dev.vireo.controller.store.EtcdStore} that of several controllers.
  */
 @NullMarked
 package dev.vireo.controller.store;

@@ -3,6 +3,7 @@ package dev.vireo.controller.store;
 import static java.util.Objects.requireNonNull;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -10,9 +11,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Compacted;
 import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.StoreException.TooLarge;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,7 +23,10 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -39,8 +44,14 @@ abstract class StoreConformance {
   /** Opens the store of this test, anew or again. */
   abstract Store open();
 
-  /** Lets this much time pass for leases, and the store notice it. */
-  abstract void elapse(Duration time);
+  /** A short time for a lease. */
+  abstract Duration leaseTime();
+
+  /** What leases go by. */
+  abstract Instant now();
+
+  /** Lets a little time pass for leases, and the store notice it. */
+  abstract void elapse();
 
   /** After how many deletions the store may forget the oldest. */
   abstract int deletionsKept();
@@ -187,7 +198,7 @@ abstract class StoreConformance {
 
   @Test
   void aWatchTellsOfWhatComesInOrderAndOnlyUnderItsPrefix() {
-    List<Change> seen = new CopyOnWriteArrayList<>();
+    Recorder seen = new Recorder();
     watch("x/", join(store.list("x/")).version(), seen);
 
     long one = put("x/a", Write.ABSENT, "1");
@@ -201,22 +212,24 @@ abstract class StoreConformance {
             new Change.Updated(new Entry("x/a", bytes("1"), one, one)),
             new Change.Updated(new Entry("x/a", bytes("2"), two, one)),
             new Change.Deleted("x/a", bytes("2"), three)),
-        seen);
+        seen.changes);
   }
 
   @Test
   void aConflictIsAnsweredAfterTheChangeThatCausedItWasSeen() {
-    List<Change> seen = new CopyOnWriteArrayList<>();
+    Recorder seen = new Recorder();
     watch("", 0, seen);
-    CompletableFuture<Long> winner =
-        store.commit(List.of(new Write.Put("a", Write.ABSENT, bytes("1"))));
-    CompletableFuture<Integer> seenAtConflict =
-        store
-            .commit(List.of(new Write.Put("a", Write.ABSENT, bytes("2"))))
-            .handle((_, _) -> seen.size());
+    Function<String, CompletableFuture<Integer>> seenAtAnswer =
+        value ->
+            store
+                .commit(List.of(new Write.Put("a", Write.ABSENT, bytes(value))))
+                .handle((_, _) -> seen.changes.size());
 
-    join(winner);
-    assertEquals(1, join(seenAtConflict));
+    CompletableFuture<Integer> one = seenAtAnswer.apply("1");
+    CompletableFuture<Integer> two = seenAtAnswer.apply("2");
+
+    assertEquals(1, join(one));
+    assertEquals(1, join(two));
   }
 
   @Test
@@ -237,22 +250,22 @@ abstract class StoreConformance {
 
   @Test
   void aWatchThatResumedGoesOn() {
-    List<Change> seen = new CopyOnWriteArrayList<>();
+    Recorder seen = new Recorder();
     long one = put("a", Write.ABSENT, "1");
     watch("", 0, seen);
     long two = put("a", one, "2");
 
-    assertEquals(List.of(one, two), versions(seen));
+    assertEquals(List.of(one, two), versions(seen.changes));
   }
 
   @Test
   void aClosedWatchIsSilent() {
-    List<Change> seen = new CopyOnWriteArrayList<>();
-    Store.Watch watch = join(store.watch("", 0, seen::addAll));
+    Recorder seen = new Recorder();
+    Store.Watch watch = join(store.watch("", 0, seen));
     watch.close();
     put("a", Write.ABSENT, "1");
 
-    assertEquals(List.of(), seen);
+    assertEquals(List.of(), seen.changes);
   }
 
   @Test
@@ -264,11 +277,11 @@ abstract class StoreConformance {
       deletions.add(store.commit(List.of(new Write.Delete("k" + i, made))));
     }
     deletions.forEach(StoreConformance::join);
+    await().until(() -> join(store.list("")).oldestVersion() > first);
 
-    assertInstanceOf(Compacted.class, failure(store.watch("", first, _ -> {})));
+    assertInstanceOf(Compacted.class, failure(store.watch("", first, new Recorder())));
+    // And can list again, and is told where it can begin.
     Listing listing = join(store.list(""));
-    assertTrue(listing.oldestVersion() > first);
-    // And told where it can begin.
     List<Change> since = resume(listing.oldestVersion());
     assertTrue(since.size() >= deletionsKept());
     assertEquals(Optional.of("first"), listing.entries().stream().map(Entry::key).findFirst());
@@ -279,9 +292,9 @@ abstract class StoreConformance {
   void anImageKeptByAWatchIsTheStore() {
     Random random = new Random(11);
     Map<String, Long> model = new HashMap<>();
-    Map<String, Entry> early = Collections.synchronizedMap(new HashMap<>());
-    join(store.watch("", 0, changes -> changes.forEach(change -> applyTo(early, change))));
-    Map<String, Entry> late = Collections.synchronizedMap(new HashMap<>());
+    Image early = new Image();
+    join(store.watch("", 0, early));
+    Image late = new Image();
     for (int step = 0; step < 500; step++) {
       String key = "k" + random.nextInt(20);
       long expected = model.getOrDefault(key, Write.ABSENT);
@@ -293,49 +306,135 @@ abstract class StoreConformance {
       }
       if (step == 250) {
         Listing listing = join(store.list(""));
-        listing.entries().forEach(entry -> late.put(entry.key(), entry));
-        join(
-            store.watch(
-                "",
-                listing.version(),
-                changes -> changes.forEach(change -> applyTo(late, change))));
+        late.onListing(listing);
+        join(store.watch("", listing.version(), late));
       }
     }
 
     Map<String, Entry> actual = new HashMap<>();
     join(store.list("")).entries().forEach(entry -> actual.put(entry.key(), entry));
     assertEquals(model.keySet(), actual.keySet());
-    assertEquals(actual, early);
-    assertEquals(actual, late);
+    assertEquals(actual, early.entries);
+    assertEquals(actual, late.entries);
   }
 
-  private static void applyTo(Map<String, Entry> image, Change change) {
-    switch (change) {
-      case Change.Updated(Entry entry) -> image.put(entry.key(), entry);
-      case Change.Deleted(String key, ByteString _, long _) -> image.remove(key);
+  @Test
+  void whoListsAgainSeesWhatItMissed() {
+    long kept = put("kept", Write.ABSENT, "1");
+    long gone = put("gone", Write.ABSENT, "1");
+    long changed = put("changed", Write.ABSENT, "1");
+    long remade = put("remade", Write.ABSENT, "1");
+    List<Entry> image = join(store.list("")).entries();
+
+    delete("gone", gone);
+    long changedAt = put("changed", changed, "2");
+    delete("remade", remade);
+    long remadeAt = put("remade", Write.ABSENT, "2");
+    long madeAt = put("made", Write.ABSENT, "1");
+    Listing again = join(store.list(""));
+
+    assertEquals(
+        List.of(
+            new Change.Updated(new Entry("changed", bytes("2"), changedAt, changed)),
+            new Change.Deleted("remade", bytes("1"), remadeAt - 1),
+            new Change.Updated(new Entry("remade", bytes("2"), remadeAt, remadeAt)),
+            new Change.Updated(new Entry("made", bytes("1"), madeAt, madeAt)),
+            new Change.Deleted("gone", bytes("1"), again.version())),
+        again.changesSince(image));
+    assertTrue(kept < changedAt);
+  }
+
+  // ---- limits
+
+  @Test
+  void aCommitHasItsMostAndNoMore() {
+    byte[] half = new byte[Store.MAX_COMMIT_BYTES / 2 - 1];
+    Write[] most = new Write[Store.MAX_WRITES];
+    for (int i = 0; i < most.length; i++) {
+      most[i] = new Write.Put("k" + i, Write.ABSENT, bytes("1"));
     }
+    commit(most);
+    commit(
+        new Write.Put("x", Write.ABSENT, ByteString.copyFrom(half)),
+        new Write.Put("y", Write.ABSENT, ByteString.copyFrom(half)));
+
+    assertInstanceOf(TooLarge.class, failure(store.commit(List.of())));
+    List<Write> tooMany = new ArrayList<>();
+    for (int i = 0; i <= Store.MAX_WRITES; i++) {
+      tooMany.add(new Write.Put("n" + i, Write.ABSENT, bytes("1")));
+    }
+    assertInstanceOf(TooLarge.class, failure(store.commit(tooMany)));
+    ByteString tooLong = ByteString.copyFrom(new byte[Store.MAX_COMMIT_BYTES]);
+    assertInstanceOf(
+        TooLarge.class, failure(store.commit(List.of(new Write.Put("z", Write.ABSENT, tooLong)))));
+    assertEquals(Store.MAX_WRITES + 2, join(store.list("")).entries().size());
+  }
+
+  // ---- concurrent histories
+
+  /** Several clients at once, on few keys: as if each call had happened at one moment within it. */
+  @Test
+  void concurrentHistoriesAreLinearizable() {
+    History history = History.record(store, new Random(23), 4, 60);
+
+    assertEquals(Optional.empty(), Linearizability.violation(history));
+  }
+
+  @Test
+  void aStaleReadIsNotLinearizable() {
+    History history = History.record(new StaleReads(store), new Random(23), 4, 60);
+
+    assertTrue(Linearizability.violation(history).isPresent());
   }
 
   // ---- leases
 
   @Test
   void aLeasedKeyGoesAfterItsLeaseAndNotBefore() {
-    List<Change> seen = new CopyOnWriteArrayList<>();
-    watch("", 0, seen);
+    AtomicReference<Instant> gone = new AtomicReference<>();
+    Recorder seen =
+        new Recorder() {
+          @Override
+          public void onChanges(List<Change> changes) {
+            super.onChanges(changes);
+            if (changes.getLast() instanceof Change.Deleted) {
+              gone.set(now());
+            }
+          }
+        };
+    join(store.watch("", 0, seen));
+    Instant asked = now();
     long version =
         commit(
-            new Write.Put("a", Write.ABSENT, bytes("1"), Optional.of(Duration.ofMinutes(10))),
+            new Write.Put("a", Write.ABSENT, bytes("1"), Optional.of(leaseTime())),
             new Write.Put("b", Write.ABSENT, bytes("1")));
 
-    elapse(Duration.ofMinutes(9));
-    assertEquals(version, get("a").orElseThrow().version());
-
-    elapse(Duration.ofMinutes(2));
-    await().until(() -> get("a").isEmpty());
+    await()
+        .until(() -> {
+          elapse();
+          return gone.get() != null;
+        });
+    assertFalse(requireNonNull(gone.get()).isBefore(asked.plus(leaseTime())), asked + ", " + gone);
+    assertEquals(Optional.empty(), get("a"));
     assertTrue(get("b").isPresent());
-    Change last = seen.getLast();
+    Change.Deleted last = assertInstanceOf(Change.Deleted.class, seen.changes.getLast());
     assertEquals("a", last.key());
+    assertEquals(bytes("1"), last.lastValue());
     assertTrue(last.version() > version);
+  }
+
+  @Test
+  void aKeyPutAgainWithoutALeaseStays() {
+    long leased = commit(new Write.Put("a", Write.ABSENT, bytes("1"), Optional.of(leaseTime())));
+    put("a", leased, "2");
+    commit(new Write.Put("other", Write.ABSENT, bytes("1"), Optional.of(leaseTime())));
+
+    await()
+        .until(() -> {
+          elapse();
+          return get("other").isEmpty();
+        });
+    assertEquals(bytes("2"), get("a").orElseThrow().value());
   }
 
   // ---- the end
@@ -376,14 +475,50 @@ abstract class StoreConformance {
     return assertInstanceOf(Conflict.class, failure(store.commit(List.of(writes)))).keys();
   }
 
-  private void watch(String prefix, long after, List<Change> seen) {
-    join(store.watch(prefix, after, seen::addAll));
+  private void watch(String prefix, long after, Store.Watcher watcher) {
+    join(store.watch(prefix, after, watcher));
   }
 
   private List<Change> resume(long after) {
-    List<Change> seen = new CopyOnWriteArrayList<>();
-    join(store.watch("", after, seen::addAll)).close();
-    return seen;
+    Recorder seen = new Recorder();
+    join(store.watch("", after, seen)).close();
+    return seen.changes;
+  }
+
+  /** Keeps what it is told. */
+  static class Recorder implements Store.Watcher {
+    final List<Change> changes = new CopyOnWriteArrayList<>();
+    final List<Listing> listings = new CopyOnWriteArrayList<>();
+
+    @Override
+    public void onChanges(List<Change> told) {
+      changes.addAll(told);
+    }
+
+    @Override
+    public void onListing(Listing listing) {
+      listings.add(listing);
+    }
+  }
+
+  /** Keeps what it makes of that. */
+  static final class Image implements Store.Watcher {
+    final Map<String, Entry> entries = new ConcurrentHashMap<>();
+
+    @Override
+    public void onChanges(List<Change> changes) {
+      for (Change change : changes) {
+        switch (change) {
+          case Change.Updated(Entry entry) -> entries.put(entry.key(), entry);
+          case Change.Deleted(String key, ByteString _, long _) -> entries.remove(key);
+        }
+      }
+    }
+
+    @Override
+    public void onListing(Listing listing) {
+      onChanges(listing.changesSince(List.copyOf(entries.values())));
+    }
   }
 
   private static List<Long> versions(List<Change> changes) {
