@@ -1,5 +1,6 @@
 package dev.vireo.controller.reconcile;
 
+import dev.vireo.controller.time.TimeSource;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
@@ -21,6 +22,7 @@ final class Coalescer<K, V> {
   private final BiConsumer<K, V> handler;
   private final Predicate<V> patient;
   private final Duration patience;
+  private final TimeSource time;
   private final Executor executor;
   private final ReentrantLock lock = new ReentrantLock();
   private final Map<K, Row> rows = new HashMap<>();
@@ -42,10 +44,16 @@ final class Coalescer<K, V> {
    * @param patience how long
    * @param executor runs one task for each key that has words; the tasks block
    */
-  Coalescer(BiConsumer<K, V> handler, Predicate<V> patient, Duration patience, Executor executor) {
+  Coalescer(
+      BiConsumer<K, V> handler,
+      Predicate<V> patient,
+      Duration patience,
+      TimeSource time,
+      Executor executor) {
     this.handler = handler;
     this.patient = patient;
     this.patience = patience;
+    this.time = time;
     this.executor = executor;
   }
 
@@ -107,7 +115,7 @@ final class Coalescer<K, V> {
     long left = patience.toNanos();
     try {
       while (left > 0 && row.waiting != null && patient.test(row.waiting)) {
-        left = row.replaced.awaitNanos(left);
+        left = time.await(lock, row.replaced, left);
       }
     } catch (InterruptedException e) {
       // Not to be waited for, then.

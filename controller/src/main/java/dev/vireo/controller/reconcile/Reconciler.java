@@ -15,9 +15,8 @@ import dev.vireo.proto.worker.v1.MicroVmReport;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
-import java.util.concurrent.Executor;
-import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jboss.logging.Logger;
 
 /**
@@ -43,23 +42,20 @@ public final class Reconciler implements NodeEvents, Runnable {
   private final Deadlines deadlines;
   private final Departures departures;
   private final TimeSource time;
-  private final Executor executor;
-  private final Semaphore roomChanged = new Semaphore(0);
+  private final ReentrantLock roomLock = new ReentrantLock();
+  private final Condition roomCondition = roomLock.newCondition();
+  private boolean roomChanged;
   private final Set<String> lostNodes = new HashSet<>();
   private long lastExplanation;
   private volatile boolean closed;
 
-  /**
-   * @param executor runs short blocking tasks
-   */
   public Reconciler(
       MicroVms microVms,
       Nodes nodes,
       Sessions sessions,
       Reports reports,
       PendingMicroVms pending,
-      TimeSource time,
-      Executor executor) {
+      TimeSource time) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.sessions = sessions;
@@ -68,7 +64,6 @@ public final class Reconciler implements NodeEvents, Runnable {
     this.deadlines = new Deadlines(microVms, time);
     this.departures = new Departures(microVms, nodes, reports, time);
     this.time = time;
-    this.executor = executor;
     this.lastExplanation = time.nanoTime();
     microVms.listen(this::onChange);
     nodes.listen(node -> nodeChanged(node.id()));
@@ -83,12 +78,12 @@ public final class Reconciler implements NodeEvents, Runnable {
 
   @Override
   public void absent(String nodeId, String uid) {
-    executor.execute(() -> reports.absent(nodeId, uid));
+    reports.absent(nodeId, uid);
   }
 
   @Override
   public void nodeChanged(String nodeId) {
-    roomChanged.release();
+    roomChanged();
   }
 
   @Override
@@ -100,7 +95,7 @@ public final class Reconciler implements NodeEvents, Runnable {
 
   private void onChange(MicroVmChange change) {
     if (!Lifecycle.holdsResources(change.microVm().microVm()) || change.present().isEmpty()) {
-      roomChanged.release();
+      roomChanged();
     }
   }
 
@@ -110,9 +105,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   public void run() {
     while (!closed) {
       try {
-        boolean room = roomChanged.tryAcquire(PERIOD.toMillis(), TimeUnit.MILLISECONDS);
-        roomChanged.drainPermits();
-        round(room);
+        round(awaitRoom());
       } catch (InterruptedException e) {
         return;
       } catch (StoreException e) {
@@ -123,10 +116,36 @@ public final class Reconciler implements NodeEvents, Runnable {
     }
   }
 
+  /** Waits for news of room, but no longer than a period; returns whether there was any. */
+  private boolean awaitRoom() throws InterruptedException {
+    roomLock.lock();
+    try {
+      long left = PERIOD.toNanos();
+      while (!roomChanged && left > 0) {
+        left = time.await(roomLock, roomCondition, left);
+      }
+      boolean changed = roomChanged;
+      roomChanged = false;
+      return changed;
+    } finally {
+      roomLock.unlock();
+    }
+  }
+
+  private void roomChanged() {
+    roomLock.lock();
+    try {
+      roomChanged = true;
+      roomCondition.signal();
+    } finally {
+      roomLock.unlock();
+    }
+  }
+
   /** Ends {@link #run}. */
   public void close() {
     closed = true;
-    roomChanged.release();
+    roomChanged();
   }
 
   /**

@@ -70,7 +70,8 @@ public final class Reports {
             .description("A worker's report made durable")
             .publishPercentileHistogram()
             .register(meters);
-    this.coalescer = new Coalescer<>(this::handle, Reports::isProgressOnly, PATIENCE, executor);
+    this.coalescer =
+        new Coalescer<>(this::handle, Reports::isProgressOnly, PATIENCE, time, executor);
   }
 
   /** Takes a report. Does not block. */
@@ -96,9 +97,9 @@ public final class Reports {
     }
   }
 
-  private static void pause() {
+  private void pause() {
     try {
-      Thread.sleep(RETRY_PAUSE);
+      time.sleep(RETRY_PAUSE);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
@@ -167,14 +168,18 @@ public final class Reports {
         Lifecycle.wantsPlacement(refused.getMicrovm()) ? pending.decide(refused) : refused);
   }
 
-  /** The node says that it has nothing of a microVM that is to be deleted: it is gone. */
+  /**
+   * Takes the node's word that it has nothing of a microVM. As a report, so that one that cannot be
+   * recorded now is not forgotten. Does not block.
+   */
   void absent(String nodeId, String uid) {
-    microVms.update(
-        uid,
-        microVm ->
-            Lifecycle.isOn(nodeId, microVm.microVm()) && Lifecycle.isDeleting(microVm.microVm())
-                ? new Verdict.Remove()
-                : new Verdict.Put(microVm.record()));
+    submit(
+        nodeId,
+        MicroVmReport.newBuilder()
+            .setUid(uid)
+            .setOutcome(Outcome.REMOVED)
+            .setState(MicroVmState.STOPPED)
+            .build());
   }
 
   /** The node is lost for good, and what it ran with it. */

@@ -123,7 +123,7 @@ class Wiring {
       PendingMicroVms pending,
       MeterRegistry meters) {
     Reports reports = new Reports(microVms, pending, sessions, time, meters, virtualThreads);
-    return new Reconciler(microVms, nodes, sessions, reports, pending, time, virtualThreads);
+    return new Reconciler(microVms, nodes, sessions, reports, pending, time);
   }
 
   @Produces

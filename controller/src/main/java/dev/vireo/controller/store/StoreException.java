@@ -25,6 +25,11 @@ public abstract sealed class StoreException extends RuntimeException {
     return new Compacted(afterVersion, oldestVersion);
   }
 
+  /** For a store that found these keys changed. */
+  public static Conflict conflict(Set<String> keys) {
+    return new Conflict(keys);
+  }
+
   /** For a store that does not work, and why. */
   public static Unavailable unavailable(String why) {
     return new Unavailable(why, null);

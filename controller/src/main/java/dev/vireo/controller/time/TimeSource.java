@@ -1,14 +1,37 @@
 package dev.vireo.controller.time;
 
 import java.time.Clock;
+import java.time.Duration;
 import java.time.Instant;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.Lock;
 
-/** Wall time for people and records, and a steady clock for leases. */
+/**
+ * Wall time for people and records, a steady clock for leases, and waiting: whoever waits for time
+ * to pass does it here, so that a simulation can let it pass.
+ */
 public interface TimeSource {
   Instant now();
 
   /** Nanoseconds that only grow, from no particular moment. */
   long nanoTime();
+
+  /** Blocks this thread for so long. */
+  default void sleep(Duration duration) throws InterruptedException {
+    Thread.sleep(duration);
+  }
+
+  /**
+   * Blocks this thread until the condition is signalled or so much time has passed; or sooner, as
+   * conditions do.
+   *
+   * @param lock the condition's, which the caller holds
+   * @return nanoseconds that are left; 0 or less when the time has passed
+   */
+  @SuppressWarnings("WaitNotInLoop") // The caller has the loop.
+  default long await(Lock lock, Condition condition, long nanos) throws InterruptedException {
+    return condition.awaitNanos(nanos);
+  }
 
   /** The machine's own. */
   static TimeSource system() {

@@ -4,6 +4,7 @@ import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.controller.time.TimeSource;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -35,6 +36,7 @@ final class CoalescerTest {
         },
         word -> word.equals("progress"),
         patience,
+        TimeSource.system(),
         threads);
   }
 
@@ -62,6 +64,7 @@ final class CoalescerTest {
             },
             _ -> false,
             Duration.ZERO,
+            TimeSource.system(),
             threads);
     coalescer.submit("slow", "1");
     coalescer.submit("quick", "1");
@@ -116,7 +119,8 @@ final class CoalescerTest {
 
     Resubmitting(List<String> tries) {
       this.tries = tries;
-      this.coalescer = new Coalescer<>(this::handle, _ -> false, Duration.ZERO, threads);
+      this.coalescer =
+          new Coalescer<>(this::handle, _ -> false, Duration.ZERO, TimeSource.system(), threads);
     }
 
     private void handle(String key, String word) {

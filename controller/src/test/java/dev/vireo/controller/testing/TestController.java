@@ -66,7 +66,7 @@ public final class TestController implements AutoCloseable {
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), 4, meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
     Reports reports = new Reports(microVms, pending, sessions, time, meters, threads);
-    reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time, threads);
+    reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time);
     PageTokens pageTokens = new PageTokens(new byte[32]);
     String name = UUID.randomUUID().toString();
     server =
