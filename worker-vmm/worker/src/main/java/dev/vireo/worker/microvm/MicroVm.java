@@ -147,9 +147,9 @@ final class MicroVm {
     }
   }
 
-  /** A restarted worker found it running. */
-  void recoverRunning(MicroVmRecord found, Vmm vmm, VmmStatus status) {
-    mailbox.execute(() -> {
+  /** A restarted worker found it running. Done when that is known here. */
+  CompletableFuture<Void> recoverRunning(MicroVmRecord found, Vmm vmm, VmmStatus status) {
+    return inMailbox(() -> {
       record = found;
       Run run = new Run(node.time().nanos());
       run.vmm = vmm;
@@ -162,9 +162,12 @@ final class MicroVm {
     });
   }
 
-  /** A restarted worker found it ended; {@code termination} if the end is news. */
-  void recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
-    mailbox.execute(() -> {
+  /**
+   * A restarted worker found it ended; {@code termination} if the end is news. Done when that is
+   * known here.
+   */
+  CompletableFuture<Void> recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
+    return inMailbox(() -> {
       record = found;
       node.contextIds().count(uid, found.getVsockCid());
       if (termination.isPresent() && !found.getFinished()) {
@@ -173,6 +176,10 @@ final class MicroVm {
       phase = found.getFinished() ? new Phase.Finished() : new Phase.Lapsed();
       report();
     });
+  }
+
+  private CompletableFuture<Void> inMailbox(Runnable task) {
+    return CompletableFuture.runAsync(task, mailbox);
   }
 
   /** What was last reported; empty before the first report, and when nothing is here any more. */

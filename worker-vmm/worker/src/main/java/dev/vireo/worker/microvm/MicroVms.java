@@ -175,6 +175,9 @@ public final class MicroVms {
   /**
    * Takes back what a predecessor left. Nothing is ended and nothing started before the controller
    * has said what should be here. To be called before all else.
+   *
+   * <p>Waits until all of it is known: a Hello that leaves out what runs here would tell the
+   * controller that it is gone.
    */
   public void recover(List<Found> found, VmmPool pool) {
     Map<String, Found> byMicroVm = new HashMap<>();
@@ -186,9 +189,11 @@ public final class MicroVms {
         case Found.Gone gone -> byMicroVm.putIfAbsent(gone.record().getMicrovmUid(), gone);
       }
     }
-    for (String uid : state.microVmUids()) {
-      recover(uid, Optional.ofNullable(byMicroVm.get(uid)));
-    }
+    CompletableFuture<?>[] recovered =
+        state.microVmUids().stream()
+            .map(uid -> recover(uid, Optional.ofNullable(byMicroVm.get(uid))))
+            .toArray(CompletableFuture<?>[]::new);
+    CompletableFuture.allOf(recovered).join();
     for (Found one : found) {
       switch (one) {
         case Found.Gone gone -> gone.remove().run();
@@ -200,19 +205,19 @@ public final class MicroVms {
     }
   }
 
-  private void recover(String uid, Optional<Found> found) {
+  private CompletableFuture<Void> recover(String uid, Optional<Found> found) {
     Optional<MicroVmRecord> record = read(state.microVm(uid));
     if (record.isEmpty() || (found.isEmpty() && wasNeverStarted(record.get()))) {
       LOG.log(Level.INFO, "{0} was never started: what there is of it is removed", uid);
       removeTree(state.microVm(uid));
-      return;
+      return CompletableFuture.completedFuture(null);
     }
     MicroVm microVm = new MicroVm(record.get().getAssignment(), surroundings);
     byUid.put(uid, microVm);
-    switch (found.orElse(null)) {
+    return switch (found.orElse(null)) {
       case Found.Running(Vmm vmm, var _, VmmStatus status) -> {
         LOG.log(Level.INFO, "{0}: taken back, {1}", name(record.get()), vmm);
-        microVm.recoverRunning(record.get(), vmm, status);
+        yield microVm.recoverRunning(record.get(), vmm, status);
       }
       case Found.Gone gone -> microVm.recoverEnded(record.get(), Optional.of(endOf(gone)));
       case Found.Idle idle -> throw new IllegalStateException("idle VMMs have no microVM");
@@ -222,7 +227,7 @@ public final class MicroVms {
               record.get().hasTermination()
                   ? Optional.empty()
                   : Optional.of(lost("its VMM is gone")));
-    }
+    };
   }
 
   private static boolean wasNeverStarted(MicroVmRecord record) {

@@ -56,6 +56,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -789,6 +790,24 @@ class MicroVmTest {
     microVms.setDesired(List.of());
     time.pass(java.time.Duration.ofSeconds(1));
     assertEquals(STOP, vmm.lastRequest().getRequestCase());
+  }
+
+  /** Threads that are slow to begin must not make a Hello that leaves it out. */
+  @Test
+  void whatIsTakenBackIsKnownWhenRecoveryReturns() {
+    running(spec());
+    MicroVms slow =
+        new MicroVms(
+            state,
+            launcher,
+            new Reservations(CAPACITY),
+            time,
+            task -> CompletableFuture.delayedExecutor(50, TimeUnit.MILLISECONDS).execute(task),
+            reports::add);
+    try (VmmPool pool = new VmmPool(CompletableFuture::new, 0, 1, Runnable::run, time)) {
+      slow.recover(List.of(new Found.Running(new FakeVmm(), vmmRecord(), running())), pool);
+    }
+    assertEquals(List.of(UID), slow.reports().stream().map(MicroVmReport::getUid).toList());
   }
 
   @Test
