@@ -27,6 +27,7 @@ final class LauncherCommands {
             .addSubcommand(new Bench.Devices())
             .addSubcommand(new Bench.Placements()),
         new CommandLine(new Test()),
+        new CommandLine(new Sim()),
         new CommandLine(new Fuzz()),
         new CommandLine(new Image())
             .addSubcommand(new Image.Build())
@@ -143,6 +144,7 @@ final class LauncherCommands {
         "Builds everything and runs the tests: all tiers, or those named.",
         "",
         "  unit   needs nothing",
+        "  sim    a fixed set of seeds of vireo sim; needs nothing",
         "  kvm    bare-metal guests on /dev/kvm",
         "  fault  kill -9 of controller, worker and VMM; needs /dev/kvm",
         "  fuzz   a minute of what vireo fuzz does; needs nothing",
@@ -155,6 +157,28 @@ final class LauncherCommands {
   private static final class Test extends LauncherCommand {
     @Parameters(arity = "0..*", paramLabel = "TIER", description = "Default: all.")
     private List<String> tiers = List.of();
+  }
+
+  /** {@code vireo sim}. */
+  @Command(
+      name = "sim",
+      description = {
+        "Runs the control plane in a simulated world where everything fails, seed by seed.",
+        "",
+        "Controller and workers are the real ones; clocks, connections, the store's disk and VMMs"
+            + " are simulated. Processes are killed, power fails, connections break, disks are full"
+            + " while clients create, steer and delete; what they were promised is looked at after"
+            + " each step. A seed replays exactly. Ends with 0 only if every seed held."
+      })
+  private static final class Sim extends LauncherCommand {
+    @Option(names = "--seeds", paramLabel = "N", description = "How many. Default: 100.")
+    private long seeds;
+
+    @Option(names = "--first-seed", paramLabel = "S", description = "Default: 1.")
+    private long firstSeed;
+
+    @Option(names = "--trace", description = "Print all that happens.")
+    private boolean trace;
   }
 
   /** {@code vireo fuzz}. */

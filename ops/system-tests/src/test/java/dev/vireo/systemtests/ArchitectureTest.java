@@ -45,7 +45,8 @@ class ArchitectureTest {
           "worker-vmm/worker",
           "ops/cli",
           "ops/emulated-node",
-          "ops/bench");
+          "ops/bench",
+          "ops/sim");
 
   /** Each room's package, and what of ours it may use besides itself. */
   private static final Map<String, List<String>> ROOMS =
@@ -61,7 +62,9 @@ class ArchitectureTest {
           Map.entry("worker", List.of("linux", "images", "catalog", "proto")),
           Map.entry("cli", List.of("proto")),
           Map.entry("emulated", List.of("proto", "images")),
-          Map.entry("bench", List.of("proto", "scheduler")));
+          Map.entry("bench", List.of("proto", "scheduler")),
+          // Both daemons whole: it stands in for the world around them.
+          Map.entry("sim", List.of("proto", "scheduler", "controller", "worker", "linux")));
 
   /** A VMM's layers, and the layers each may use. What is absent is forbidden. */
   private static final Map<String, List<String>> VMM_LAYERS =

@@ -1,0 +1,71 @@
+package dev.vireo.sim.node;
+
+import dev.vireo.linux.Fd;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.vmm.v1.AnnouncementMode;
+import dev.vireo.proto.vmm.v1.CreateRequest;
+import dev.vireo.proto.vmm.v1.RegisterPageMode;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.sim.kernel.SimProcess;
+import dev.vireo.worker.boot.BootFiles;
+import dev.vireo.worker.boot.OpenMemory;
+import dev.vireo.worker.microvm.Launcher;
+import dev.vireo.worker.vmm.Vmm;
+import dev.vireo.worker.vmm.VmmListener;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+
+/** Gives microVMs the machine's VMMs. The files of a boot are all /dev/null. */
+final class SimLauncher implements Launcher {
+  private final SimMachine machine;
+  private final SimProcess worker;
+
+  SimLauncher(SimMachine machine, SimProcess worker) {
+    this.machine = machine;
+    this.worker = worker;
+  }
+
+  @Override
+  public BootFiles open(MicroVmSpec spec) {
+    return new BootFiles(
+        Fd.open("/dev/null", Fd.O_RDWR),
+        spec.getVcpus(),
+        OpenMemory.ofTheVmm(spec.getMemoryMib() << 20),
+        Fd.open("/dev/null", Fd.O_RDONLY),
+        Optional.empty(),
+        "",
+        AnnouncementMode.ANNOUNCE_CMDLINE,
+        RegisterPageMode.REGISTER_PAGE_AUTO,
+        List.of(),
+        BootFiles.consoleMaxBytes(spec),
+        "");
+  }
+
+  @Override
+  public CompletableFuture<VmmResponse> launch(
+      Assignment assignment, BootFiles files, Path directory, Function<Vmm, VmmListener> listener) {
+    files.close();
+    SimVmm vmm = machine.spawn(worker);
+    return CompletableFuture.completedFuture(vmm)
+        .thenComposeAsync(spawned -> create(spawned, assignment, listener), worker);
+  }
+
+  private static CompletableFuture<VmmResponse> create(
+      SimVmm vmm, Assignment assignment, Function<Vmm, VmmListener> listener) {
+    vmm.listen(listener.apply(vmm));
+    vmm.assign(assignment.getUid(), assignment.getAttempt()).close();
+    return vmm.request(
+        VmmRequest.newBuilder()
+            .setCreate(
+                CreateRequest.newBuilder()
+                    .setMicrovmUid(assignment.getUid())
+                    .setAttempt(assignment.getAttempt())
+                    .setMemoryBytes(assignment.getSpec().getMemoryMib() << 20)),
+        List.of());
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.sim;
+
+import org.jspecify.annotations.NullMarked;
