@@ -115,7 +115,13 @@ public final class MicroVms implements AutoCloseable {
    * @param requestLifetime how long a create can be retried by its request id
    */
   public static MicroVms open(Store store, Duration requestLifetime) {
-    return new MicroVms(store, requestLifetime);
+    while (true) {
+      try {
+        return new MicroVms(store, requestLifetime);
+      } catch (StoreException.Compacted _) {
+        // The store has forgotten what it had when it was listed: once more.
+      }
+    }
   }
 
   @Override

@@ -5,6 +5,7 @@ import io.smallrye.config.ConfigMapping;
 import io.smallrye.config.WithDefault;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 
 /** Settings, as {@code -Dvireo.state-dir=…} or {@code VIREO_STATE_DIR=…}. */
@@ -60,6 +61,51 @@ interface ControllerConfig {
      */
     @WithDefault("128")
     double cpuOvercommit();
+  }
+
+  /** What the control plane's state is kept in. */
+  @WithDefault("sqlite")
+  StoreKind store();
+
+  /** Where that is. */
+  enum StoreKind {
+    /** A file in the state directory: one controller. */
+    SQLITE,
+    ETCD
+  }
+
+  Etcd etcd();
+
+  /** The etcd of {@code vireo.store=etcd}. */
+  interface Etcd {
+    /** Of its members, with commas between, each {@code http://HOST:PORT} or https. */
+    @WithDefault("http://127.0.0.1:2379")
+    List<String> endpoints();
+
+    /** Of all its keys that are ours. */
+    @WithDefault("/vireo/")
+    String prefix();
+
+    /** Another cluster's data under the prefix is refused. */
+    @WithDefault("default")
+    String cluster();
+
+    /** PEM file of certificates by which members' are trusted. Default: the JDK's. */
+    Optional<Path> authority();
+
+    /** PEM file with this controller's certificate, with {@link #key} its private one, PKCS#8. */
+    Optional<Path> certificate();
+
+    Optional<Path> key();
+
+    /** One of etcd's own, with {@link #passwordFile} a file that has nothing but its password. */
+    Optional<String> user();
+
+    Optional<Path> passwordFile();
+
+    /** How long a call may take, and how long etcd is waited for at the start. */
+    @WithDefault("10S")
+    Duration timeout();
   }
 
   Request request();

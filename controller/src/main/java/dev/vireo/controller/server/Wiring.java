@@ -11,8 +11,11 @@ import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
 import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.store.Entry;
+import dev.vireo.controller.store.EtcdStore;
+import dev.vireo.controller.store.MeteredStore;
 import dev.vireo.controller.store.SqliteStore;
 import dev.vireo.controller.store.Store;
+import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.scheduler.Scheduler;
@@ -28,8 +31,10 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
 import java.util.function.Supplier;
@@ -63,6 +68,25 @@ class Wiring {
   @Produces
   @Singleton
   Store store(MeterRegistry meters) {
+    Store store =
+        switch (config.store()) {
+          case SQLITE -> sqlite(meters);
+          case ETCD -> etcd();
+        };
+    return new MeteredStore(store, config.store().name().toLowerCase(Locale.ROOT), meters);
+  }
+
+  private Store sqlite(MeterRegistry meters) {
+    return SqliteStore.open(stateDirectory().resolve("vireo.db"), Clock.systemUTC(), meters);
+  }
+
+  private Store etcd() {
+    stateDirectory();
+    return EtcdStore.open(EtcdSettings.options(config.etcd()), time);
+  }
+
+  /** Also where the unix socket is. */
+  private Path stateDirectory() {
     Path directory = config.controllerDirectory();
     try {
       Files.createDirectories(
@@ -72,7 +96,7 @@ class Wiring {
       throw new StartupException(
           "cannot make the state directory %s: %s".formatted(directory, e), e);
     }
-    return SqliteStore.open(directory.resolve("vireo.db"), Clock.systemUTC(), meters);
+    return directory;
   }
 
   void close(@Disposes Store store) {
@@ -138,13 +162,22 @@ class Wiring {
   @Singleton
   PageTokens pageTokens(Store store) {
     String key = "secrets/page-tokens";
-    Optional<Entry> known = store.get(key).join();
-    if (known.isPresent()) {
-      return new PageTokens(known.get().value().toByteArray());
-    }
     byte[] secret = new byte[SECRET_BYTES];
     new SecureRandom().nextBytes(secret);
-    store.commit(List.of(new Write.Put(key, Write.ABSENT, ByteString.copyFrom(secret)))).join();
-    return new PageTokens(secret);
+    while (true) {
+      Optional<Entry> known = store.get(key).join();
+      if (known.isPresent()) {
+        return new PageTokens(known.get().value().toByteArray());
+      }
+      Write first = new Write.Put(key, Write.ABSENT, ByteString.copyFrom(secret));
+      try {
+        store.commit(List.of(first)).join();
+      } catch (CompletionException e) {
+        if (!(e.getCause() instanceof StoreException.Conflict)) {
+          throw e;
+        }
+        // Another controller was quicker: its secret is everybody's.
+      }
+    }
   }
 }

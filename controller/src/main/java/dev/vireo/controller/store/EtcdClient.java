@@ -314,12 +314,20 @@ final class EtcdClient implements AutoCloseable {
 
             @Override
             public void onError(Throwable error) {
-              applier.fail(Status.fromThrowable(error));
+              applier.fail(credentialsStatus(Status.fromThrowable(error)));
             }
 
             @Override
             public void onCompleted() {}
           });
+    }
+
+    /** gRPC takes few codes from here for what they are. */
+    private static Status credentialsStatus(Status status) {
+      return switch (status.getCode()) {
+        case UNAVAILABLE, DEADLINE_EXCEEDED -> status;
+        default -> Status.UNAUTHENTICATED.withDescription(status.getDescription());
+      };
     }
 
     private static Metadata header(String token) {

@@ -22,7 +22,7 @@ sealed interface EtcdFailure {
     String words = String.valueOf(status.getDescription());
     return switch (status.getCode()) {
       case NOT_FOUND -> words.contains("lease not found") ? new LeaseGone() : rejected(words);
-      case UNAUTHENTICATED -> words.contains("token") ? new NotDone() : rejected(words);
+      case UNAUTHENTICATED -> words.contains("token") ? new NotDone() : authentication(words);
       case RESOURCE_EXHAUSTED ->
           words.contains("database space exceeded")
               ? new Rejected(
@@ -32,7 +32,10 @@ sealed interface EtcdFailure {
                           + " then: etcdctl alarm disarm",
                       null))
               : new NotDone();
-      case INVALID_ARGUMENT -> words.contains("auth") ? authentication(words) : rejected(words);
+      case INVALID_ARGUMENT ->
+          words.contains("auth") || words.contains("user")
+              ? authentication(words)
+              : rejected(words);
       case PERMISSION_DENIED -> authentication(words);
       case FAILED_PRECONDITION, UNIMPLEMENTED, ALREADY_EXISTS, OUT_OF_RANGE -> rejected(words);
       case OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, ABORTED, INTERNAL, UNAVAILABLE, DATA_LOSS ->

@@ -12,6 +12,7 @@ import dev.vireo.controller.store.EtcdOptions.Tls;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import dev.vireo.controller.store.StoreException.Unusable;
 import dev.vireo.controller.time.TimeSource;
+import java.io.IOException;
 import java.net.URI;
 import java.time.Duration;
 import java.time.Instant;
@@ -214,6 +215,44 @@ final class EtcdStoreTest extends StoreConformance {
 
   private static boolean failsToPut(Store store, String key) {
     return failureOf(store.commit(List.of(new Write.Put(key, 0, bytes("1"))))).isPresent();
+  }
+
+  @Test
+  void aCommitWhoseAnswerWasLostIsDoneOnceAndItsVersionIsKnown() throws IOException {
+    Recorder seen = new Recorder();
+    try (LossyWire wire = new LossyWire(server.endpoint());
+        EtcdStore store = openBy(wire)) {
+      join(store.watch("", 0, seen));
+      wire.loseAnswers();
+      CompletableFuture<Long> commit =
+          store.commit(List.of(new Write.Put("a", Write.ABSENT, bytes("1"))));
+      await().until(() -> join(current().get("a")).isPresent());
+      assertFalse(commit.isDone());
+      wire.cut();
+
+      assertEquals(join(current().get("a")).orElseThrow().version(), join(commit));
+      assertEquals(1, seen.changes.size());
+    }
+  }
+
+  @Test
+  void aCommitThatNeverArrivedIsSentAgain() throws IOException {
+    try (LossyWire wire = new LossyWire(server.endpoint());
+        EtcdStore store = openBy(wire)) {
+      wire.loseRequests();
+      CompletableFuture<Long> commit =
+          store.commit(List.of(new Write.Put("a", Write.ABSENT, bytes("1"))));
+      wire.cut();
+
+      assertEquals(join(commit), join(current().get("a")).orElseThrow().version());
+    }
+  }
+
+  private EtcdStore openBy(LossyWire wire) {
+    EtcdOptions options =
+        new EtcdOptions(
+            List.of(wire.endpoint()), prefix, "ours", Tls.DEFAULT, Optional.empty(), TIMEOUT);
+    return EtcdStore.open(options, TimeSource.system(), REVISIONS);
   }
 
   @Test

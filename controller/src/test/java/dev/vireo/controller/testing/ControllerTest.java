@@ -3,7 +3,9 @@ package dev.vireo.controller.testing;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.vireo.controller.store.MeteredStore;
 import dev.vireo.controller.store.SqliteStore;
+import dev.vireo.controller.store.Store;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
@@ -30,7 +32,7 @@ public abstract class ControllerTest {
   private static final Executor VIRTUAL_THREADS = Thread::startVirtualThread;
 
   @TempDir private Path directory;
-  private SqliteStore store;
+  private Store store;
   protected TestController controller;
   protected final SimpleMeterRegistry storeMeters = new SimpleMeterRegistry();
 
@@ -40,7 +42,11 @@ public abstract class ControllerTest {
   }
 
   private void start(ManualTime time) {
-    store = SqliteStore.open(directory.resolve("vireo.db"), Clock.systemUTC(), storeMeters);
+    store =
+        new MeteredStore(
+            SqliteStore.open(directory.resolve("vireo.db"), Clock.systemUTC(), storeMeters),
+            "sqlite",
+            storeMeters);
     controller = new TestController(store, time);
   }
 
