@@ -11,10 +11,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /**
@@ -54,12 +56,18 @@ final class DevicesRun {
     List<Workload> workloads =
         new ArrayList<>(Workload.ofDisk(BenchDisk.write(directory.resolve("disk.raw"))));
     workloads.addAll(Workload.ofNetwork(BenchNetwork.TAP));
-    Map<Workload, DevicesReport.Result> results = measureAll(workloads, machines);
+    Map<Workload, DevicesReport.Result> results =
+        measureAll(plan.everyPoint() ? workloads : firstOfEachGroup(workloads), machines);
     VsockEcho.Result vsock = new VsockEcho(vireo, plan, progress).measure();
     List<GuestSetup> idle = idleGuests(directory);
     Pair idlePss =
         new IdleMemory(vireo, qemu, progress).measure("all devices", idle.size(), idle::get);
     return new DevicesReport(conditions(), results, vsock, idlePss);
+  }
+
+  private static List<Workload> firstOfEachGroup(List<Workload> workloads) {
+    Set<String> seen = new HashSet<>();
+    return workloads.stream().filter(workload -> seen.add(workload.group())).toList();
   }
 
   /**

@@ -1,8 +1,11 @@
 package dev.vireo.bench.cluster;
 
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -35,6 +38,11 @@ public final class OwnedProcesses implements AutoCloseable {
       rm -rf "$1"
       """;
 
+  /** The least number that has six digits to the base of 36; the largest int has no more. */
+  private static final int FIRST_SUFFIX = 36 * 36 * 36 * 36 * 36;
+
+  private static final SecureRandom RANDOM = new SecureRandom();
+
   private final Path directory;
   private final Process guardian;
 
@@ -43,15 +51,34 @@ public final class OwnedProcesses implements AutoCloseable {
     this.guardian = guardian;
   }
 
-  /** Makes the directory, /tmp/NAME-…; its path is short enough for the unix sockets in it. */
+  /**
+   * Makes the directory, /tmp/NAME-xxxxxx: short enough for the unix sockets of microVMs below it,
+   * which that of {@link Files#createTempDirectory} is not.
+   *
+   * @param name of a dozen letters at most
+   */
   public static OwnedProcesses create(String name) throws IOException {
-    Path directory = Files.createTempDirectory(name + "-").toRealPath();
+    Path directory = newDirectory(name);
     Process guardian =
         new ProcessBuilder("setsid", "sh", "-c", GUARDIAN, "guardian", directory.toString())
             .redirectOutput(ProcessBuilder.Redirect.DISCARD)
             .redirectError(ProcessBuilder.Redirect.DISCARD)
             .start();
     return new OwnedProcesses(directory, guardian);
+  }
+
+  private static Path newDirectory(String name) throws IOException {
+    var ownerOnly =
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+    Path parent = Path.of(System.getProperty("java.io.tmpdir")).toRealPath();
+    while (true) {
+      String suffix = Integer.toString(RANDOM.nextInt(FIRST_SUFFIX, Integer.MAX_VALUE), 36);
+      try {
+        return Files.createDirectory(parent.resolve(name + "-" + suffix), ownerOnly);
+      } catch (FileAlreadyExistsException e) {
+        // Somebody else's.
+      }
+    }
   }
 
   public Path directory() {

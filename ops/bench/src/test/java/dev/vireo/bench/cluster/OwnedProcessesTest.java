@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
@@ -48,6 +49,17 @@ class OwnedProcessesTest {
         assertEquals(0, processes.start(Path.of("log"), Map.of(), List.of("echo", word)).waitFor());
       }
       assertEquals("one\ntwo\n", Files.readString(processes.directory().resolve("log")));
+    }
+  }
+
+  /** As `vireo bench devices` has it: a state directory, a node, a microVM's uid, a socket. */
+  @Test
+  void aMicroVmsSocketFitsBelowItsDirectory() throws IOException {
+    try (OwnedProcesses processes = OwnedProcesses.create("vireo-bench")) {
+      String uid = UUID.randomUUID().toString();
+      Path socket = processes.directory().resolve("state/worker/local/microvms/" + uid + "/vsock");
+      int most = 107 - "_4294967295".length();
+      assertTrue(socket.toString().length() <= most, socket + " has " + socket.toString().length());
     }
   }
 }
