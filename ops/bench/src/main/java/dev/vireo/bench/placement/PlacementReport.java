@@ -12,16 +12,26 @@ public record PlacementReport(List<Measured> points) {
    * One point.
    *
    * @param full percent of the nodes' memory that is promised
+   * @param neighbours what a microVM wants of where others are
    * @param meanMicros of a decision, its reservation and the release of another
    */
   record Measured(
-      int nodes, int full, String profile, double meanMicros, double p50Micros, double p99Micros) {
+      int nodes,
+      int full,
+      String profile,
+      String neighbours,
+      double meanMicros,
+      double p50Micros,
+      double p99Micros) {
+    private static final String ANYWHERE = "ANYWHERE";
+
     double perSecond() {
       return 1e6 / meanMicros;
     }
 
     private String key() {
-      return "nodes%d_full%d_%s".formatted(nodes, full, profile.toLowerCase(Locale.ROOT));
+      String key = "nodes%d_full%d_%s".formatted(nodes, full, profile.toLowerCase(Locale.ROOT));
+      return neighbours.equals(ANYWHERE) ? key : key + "_" + neighbours.toLowerCase(Locale.ROOT);
     }
   }
 
@@ -49,12 +59,14 @@ public record PlacementReport(List<Measured> points) {
   /** A row for each point. */
   public String toTable() {
     TextTable table =
-        new TextTable().row("nodes", "full", "profile", "placements/s", "p50 µs", "p99 µs");
+        new TextTable()
+            .row("nodes", "full", "profile", "neighbours", "placements/s", "p50 µs", "p99 µs");
     for (Measured point : points) {
       table.row(
           Integer.toString(point.nodes),
           point.full + " %",
           point.profile.toLowerCase(Locale.ROOT),
+          point.neighbours.toLowerCase(Locale.ROOT),
           "%,.0f".formatted(point.perSecond()),
           "%.1f".formatted(point.p50Micros),
           "%.1f".formatted(point.p99Micros));

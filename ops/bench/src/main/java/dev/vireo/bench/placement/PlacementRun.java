@@ -17,6 +17,7 @@ import org.openjdk.jmh.util.Statistics;
 /** Runs {@link PlacementBenchmark} under JMH, each point in a JVM of its own. */
 public final class PlacementRun {
   private static final int POINTS = 12;
+  private static final int POINTS_WITH_NEIGHBOURS = 4;
 
   private PlacementRun() {}
 
@@ -28,23 +29,37 @@ public final class PlacementRun {
       throws RunnerException {
     int rounds = quick ? 2 : 5;
     int seconds = quick ? 1 : 2;
-    progress.accept("%d points, about %d s".formatted(POINTS, POINTS * (2 * rounds * seconds + 2)));
-    ChainedOptionsBuilder options =
-        new OptionsBuilder()
-            .include(PlacementBenchmark.class.getName() + "\\.")
-            .forks(1)
-            // Not those of this JVM, which is to start fast. JMH itself uses Unsafe.
-            .jvmArgs("--sun-misc-unsafe-memory-access=allow")
-            .warmupIterations(rounds)
-            .warmupTime(TimeValue.seconds(seconds))
-            .measurementIterations(rounds)
-            .measurementTime(TimeValue.seconds(seconds))
-            .verbosity(VerboseMode.SILENT);
+    int points = POINTS + POINTS_WITH_NEIGHBOURS;
+    progress.accept("%d points, about %d s".formatted(points, points * (2 * rounds * seconds + 2)));
     List<Measured> measured = new ArrayList<>();
+    run(options(rounds, seconds), measured);
+    run(
+        options(rounds, seconds)
+            .param("full", "50")
+            .param("profile", "LEAST_ALLOCATED")
+            .param("neighbours", "SPREAD", "APART"),
+        measured);
+    return new PlacementReport(measured);
+  }
+
+  private static ChainedOptionsBuilder options(int rounds, int seconds) {
+    return new OptionsBuilder()
+        .include(PlacementBenchmark.class.getName() + "\\.")
+        .forks(1)
+        // Not those of this JVM, which is to start fast. JMH itself uses Unsafe.
+        .jvmArgs("--sun-misc-unsafe-memory-access=allow")
+        .warmupIterations(rounds)
+        .warmupTime(TimeValue.seconds(seconds))
+        .measurementIterations(rounds)
+        .measurementTime(TimeValue.seconds(seconds))
+        .verbosity(VerboseMode.SILENT);
+  }
+
+  private static void run(ChainedOptionsBuilder options, List<Measured> measured)
+      throws RunnerException {
     for (RunResult result : new Runner(options.build()).run()) {
       measured.add(measured(result));
     }
-    return new PlacementReport(measured);
   }
 
   private static Measured measured(RunResult result) {
@@ -54,6 +69,7 @@ public final class PlacementRun {
         Integer.parseInt(parameters.getParam("nodes")),
         Integer.parseInt(parameters.getParam("full")),
         parameters.getParam("profile"),
+        parameters.getParam("neighbours"),
         micros.getMean(),
         micros.getPercentile(50),
         micros.getPercentile(99));
