@@ -19,7 +19,7 @@
  * </ul>
  *
  * <p>Locks are held for a computation and never while waiting: the scheduler's books ({@code
- * Placer}) and the list of watches ({@code MicroVms}).
+ * Placer}), the projects' ({@code Quotas}) and the list of watches ({@code MicroVms}).
  */
 @NullMarked
 package dev.vireo.controller;

@@ -11,6 +11,7 @@ import dev.vireo.controller.microvm.MicroVms.Verdict;
 import dev.vireo.controller.microvm.Selection;
 import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.errors.ErrorReason;
@@ -27,6 +28,7 @@ import java.io.IOException;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -45,6 +47,7 @@ final class Creations {
 
   private final MicroVms microVms;
   private final PendingMicroVms pending;
+  private final Quotas quotas;
   private final FleetValidator fleet;
   private final Waiting waiting;
   private final TimeSource time;
@@ -55,11 +58,13 @@ final class Creations {
       MicroVms microVms,
       Nodes nodes,
       PendingMicroVms pending,
+      Quotas quotas,
       TimeSource time,
       Supplier<UUID> uuids,
       MeterRegistry meters) {
     this.microVms = microVms;
     this.pending = pending;
+    this.quotas = quotas;
     this.fleet = new FleetValidator(nodes);
     this.waiting = new Waiting(microVms);
     this.time = time;
@@ -166,6 +171,10 @@ final class Creations {
     if (microVms.find(name).isPresent()) {
       throw alreadyExists(name);
     }
+    List<String> exceeded = quotas.exceededBy(name.project(), request.getMicrovm().getSpec());
+    if (!exceeded.isEmpty()) {
+      throw quotaExceeded(name, exceeded);
+    }
     return record(request, name, "", time.now()).getMicrovm();
   }
 
@@ -173,6 +182,10 @@ final class Creations {
     MicroVmName name = name(request);
     String uid = uuids.get().toString();
     Instant now = time.now();
+    List<String> exceeded = quotas.take(name.project(), uid, request.getMicrovm().getSpec());
+    if (!exceeded.isEmpty()) {
+      return beyondQuota(request, digest, name, exceeded);
+    }
     Creation creation;
     try {
       MicroVmRecord placed = pending.decide(record(request, name, uid, now));
@@ -187,6 +200,7 @@ final class Creations {
     } finally {
       // After a commit this changes nothing: the record says what was reserved.
       pending.settle(uid);
+      quotas.settle(uid);
     }
     return switch (creation) {
       case Creation.Created(StoredMicroVm created) -> {
@@ -202,6 +216,19 @@ final class Creations {
         throw alreadyExists(name);
       }
     };
+  }
+
+  /** What was made by this very request is its answer, and counts already. */
+  private MicroVm beyondQuota(
+      CreateMicroVmRequest request, ByteString digest, MicroVmName name, List<String> exceeded) {
+    return earlierRequest(request)
+        .flatMap(earlier -> repeat(request, digest, earlier))
+        .orElseThrow(() ->
+            microVms.find(name).isPresent() ? alreadyExists(name) : quotaExceeded(name, exceeded));
+  }
+
+  private static StatusRuntimeException quotaExceeded(MicroVmName name, List<String> exceeded) {
+    return Errors.quotaExceeded("projects/" + name.project(), exceeded);
   }
 
   private MicroVmName name(CreateMicroVmRequest request) {

@@ -8,6 +8,7 @@ import dev.vireo.controller.microvm.Selection;
 import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.time.TimeSource;
@@ -60,12 +61,13 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
       Sessions sessions,
       Placer placer,
       PendingMicroVms pending,
+      Quotas quotas,
       PageTokens pageTokens,
       TimeSource time,
       Supplier<UUID> uuids,
       MeterRegistry meters) {
     this.microVms = microVms;
-    this.creations = new Creations(microVms, nodes, pending, time, uuids, meters);
+    this.creations = new Creations(microVms, nodes, pending, quotas, time, uuids, meters);
     this.operations = new Operations(microVms, pending, placer, pageTokens, time);
     this.consoles = new Consoles(microVms, nodes, sessions);
     Gauge.builder("vireo.watch.clients", microVms, MicroVms::feeds)

@@ -2,6 +2,7 @@ package dev.vireo.controller.server;
 
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
+import dev.vireo.controller.api.QuotaGrpcService;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
@@ -30,6 +31,7 @@ class Startup {
   private final MicroVms microVmImage;
   private final MicroVmGrpcService microVms;
   private final NodeGrpcService nodes;
+  private final QuotaGrpcService quotas;
   private final WorkerGrpcService workers;
   private final ErrorInterceptor errors;
   private final ListenAddressGuard listenAddresses;
@@ -42,6 +44,7 @@ class Startup {
       MicroVms microVmImage,
       @GrpcService MicroVmGrpcService microVms,
       @GrpcService NodeGrpcService nodes,
+      @GrpcService QuotaGrpcService quotas,
       @GrpcService WorkerGrpcService workers,
       ErrorInterceptor errors,
       ListenAddressGuard listenAddresses,
@@ -51,6 +54,7 @@ class Startup {
     this.microVmImage = microVmImage;
     this.microVms = microVms;
     this.nodes = nodes;
+    this.quotas = quotas;
     this.workers = workers;
     this.errors = errors;
     this.listenAddresses = listenAddresses;
@@ -61,7 +65,8 @@ class Startup {
     listenAddresses.check();
     checkTcpServer(config.grpc().host(), config.grpc().port());
     Path path = config.controllerDirectory().resolve("controller.sock");
-    unixSocket = UnixSocketServer.start(path, List.of(microVms, nodes, workers), List.of(errors));
+    unixSocket =
+        UnixSocketServer.start(path, List.of(microVms, nodes, quotas, workers), List.of(errors));
     Thread.ofPlatform().name("reconciler").daemon().start(reconciler);
     LOG.infof("listening unix=%s grpc=%s:%d", path, config.grpc().host(), config.grpc().port());
   }

@@ -6,6 +6,7 @@ import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
@@ -136,6 +137,12 @@ class Wiring {
   @Singleton
   PendingMicroVms pending(MicroVms microVms, Placer placer) {
     return new PendingMicroVms(microVms, placer, time);
+  }
+
+  @Produces
+  @Singleton
+  Quotas quotas(Store store, MicroVms microVms) {
+    return Quotas.open(store, microVms, time, uuids);
   }
 
   @Produces

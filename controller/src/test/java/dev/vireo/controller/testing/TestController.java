@@ -3,10 +3,12 @@ package dev.vireo.controller.testing;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
 import dev.vireo.controller.api.PageTokens;
+import dev.vireo.controller.api.QuotaGrpcService;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
@@ -18,6 +20,7 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeServiceGrpc;
+import dev.vireo.proto.v1.QuotaServiceGrpc;
 import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
@@ -44,6 +47,7 @@ public final class TestController implements AutoCloseable {
   public final SimpleMeterRegistry meters = new SimpleMeterRegistry();
   public final MicroVms microVms;
   public final Nodes nodes;
+  public final Quotas quotas;
   public final Reconciler reconciler;
   public final Sessions sessions;
 
@@ -61,6 +65,7 @@ public final class TestController implements AutoCloseable {
     this.time = time;
     microVms = MicroVms.open(store, Duration.ofHours(24));
     nodes = Nodes.open(store, time, LEASE, UUID::randomUUID);
+    quotas = Quotas.open(store, microVms, time, UUID::randomUUID);
     sessions = new Sessions(microVms, meters);
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), 4, meters);
@@ -79,11 +84,13 @@ public final class TestController implements AutoCloseable {
                     sessions,
                     placer,
                     pending,
+                    quotas,
                     pageTokens,
                     time,
                     UUID::randomUUID,
                     meters))
             .addService(new NodeGrpcService(nodes, placer, pageTokens))
+            .addService(new QuotaGrpcService(quotas))
             .addService(new WorkerGrpcService(microVms, nodes, sessions, reconciler))
             .intercept(new ErrorInterceptor())
             .build();
@@ -106,6 +113,10 @@ public final class TestController implements AutoCloseable {
 
   public NodeServiceGrpc.NodeServiceBlockingStub nodeClient() {
     return NodeServiceGrpc.newBlockingStub(channel);
+  }
+
+  public QuotaServiceGrpc.QuotaServiceBlockingStub quotaClient() {
+    return QuotaServiceGrpc.newBlockingStub(channel);
   }
 
   /** A worker that has not said anything. */
@@ -159,6 +170,7 @@ public final class TestController implements AutoCloseable {
     }
     microVms.close();
     nodes.close();
+    quotas.close();
     threads.close();
   }
 }

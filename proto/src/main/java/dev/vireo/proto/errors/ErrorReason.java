@@ -139,6 +139,10 @@ public enum ErrorReason {
       Code.RESOURCE_EXHAUSTED,
       "The node cannot take the microVM now.",
       "Nothing to do: it is placed elsewhere, or stays pending until there is room."),
+  QUOTA_EXCEEDED(
+      Code.RESOURCE_EXHAUSTED,
+      "The project would have more than its quota allows.",
+      "Delete microVMs of the project (stopped ones count), or have its quota raised: vireo quota."),
   GUEST_NEEDS_HARDWARE_VIRTUALIZATION(
       Code.FAILED_PRECONDITION,
       "A Linux guest cannot boot on this node's KVM.",

@@ -3,6 +3,7 @@ package dev.vireo.proto.errors;
 import com.google.protobuf.Any;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
+import com.google.rpc.QuotaFailure;
 import com.google.rpc.RetryInfo;
 import com.google.rpc.Status;
 import io.grpc.StatusRuntimeException;
@@ -43,6 +44,26 @@ public final class Errors {
                                 .setNanos(delay.getNano()))
                         .build())));
     return StatusProto.toStatusRuntimeException(status.build());
+  }
+
+  /**
+   * A project's quota that does not allow for more.
+   *
+   * @param project its resource name
+   * @param limits what of it is exceeded, each in a sentence
+   */
+  public static StatusRuntimeException quotaExceeded(String project, List<String> limits) {
+    QuotaFailure.Builder failure = QuotaFailure.newBuilder();
+    limits.forEach(
+        limit -> failure.addViolationsBuilder().setSubject(project).setDescription(limit));
+    ErrorReason reason = ErrorReason.QUOTA_EXCEEDED;
+    return StatusProto.toStatusRuntimeException(
+        Status.newBuilder()
+            .setCode(reason.code().number())
+            .setMessage("quota of %s: %s".formatted(project, String.join("; ", limits)))
+            .addDetails(Any.pack(errorInfo(reason, Map.of("name", project + "/quota"))))
+            .addDetails(Any.pack(failure.build()))
+            .build());
   }
 
   /** An error that names nothing beyond its message. */

@@ -7,6 +7,7 @@ import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
+import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
@@ -86,6 +87,7 @@ public final class SimController {
             sessions,
             placer,
             pending,
+            Quotas.open(store, microVms, time, uuids),
             new PageTokens(new byte[32]),
             time,
             uuids,
