@@ -11,6 +11,8 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceFutureStub;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
 import dev.vireo.proto.v1.NodeServiceGrpc.NodeServiceBlockingStub;
+import dev.vireo.proto.v1.QuotaServiceGrpc;
+import dev.vireo.proto.v1.QuotaServiceGrpc.QuotaServiceBlockingStub;
 import io.grpc.ManagedChannel;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -63,6 +65,10 @@ public final class Api implements AutoCloseable {
 
   private NodeServiceBlockingStub nodes(Duration timeout) {
     return NodeServiceGrpc.newBlockingStub(channel).withDeadlineAfter(timeout);
+  }
+
+  QuotaServiceBlockingStub quotas() {
+    return QuotaServiceGrpc.newBlockingStub(channel).withDeadlineAfter(CALL_TIMEOUT);
   }
 
   /** {@code projects/{project}}. */

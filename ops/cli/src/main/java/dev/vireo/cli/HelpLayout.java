@@ -42,7 +42,8 @@ final class HelpLayout {
                   "memory",
                   "balloon",
                   "resize-console",
-                  "delete")),
+                  "delete",
+                  "quota")),
           new Group("This command", List.of("help", "completion", "version")));
 
   private static final int NAME_COLUMN_WIDTH = 17;

@@ -69,6 +69,10 @@ public final class Main implements Runnable {
     root.addSubcommand(new ResizeConsoleCommand(environment));
     root.addSubcommand(new DeleteCommand(environment));
     root.addSubcommand(nodeCommand(environment, sourceTree));
+    root.addSubcommand(
+        new CommandLine(new QuotaCommand())
+            .addSubcommand(new QuotaCommand.GetQuota(environment))
+            .addSubcommand(new QuotaCommand.SetQuota(environment)));
     root.addSubcommand(new UpCommand(environment, sourceTree));
     root.addSubcommand(new DownCommand(environment, sourceTree));
     LauncherCommands.all()

@@ -11,6 +11,7 @@ import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.FenceNodeRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.GetNodeRequest;
+import dev.vireo.proto.v1.GetQuotaRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
 import dev.vireo.proto.v1.Inspection;
@@ -24,8 +25,12 @@ import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.Quota;
+import dev.vireo.proto.v1.QuotaServiceGrpc;
+import dev.vireo.proto.v1.QuotaStatus;
 import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
+import dev.vireo.proto.v1.SetQuotaRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
@@ -92,6 +97,10 @@ final class FakeController implements AutoCloseable {
   private Inspection inspection = Inspection.getDefaultInstance();
   private ExplainPlacementResponse explanation = ExplainPlacementResponse.getDefaultInstance();
   private List<TraceMicroVmResponse> trace = List.of();
+  private Quota quota =
+      Quota.newBuilder()
+          .setStatus(QuotaStatus.newBuilder().setMicrovms(2).setVcpus(3).setMemoryMib(1536))
+          .build();
   private boolean traceGoesOn;
   private Consumer<String> afterCreate = name -> {};
   private Runnable afterNodeRead = () -> {};
@@ -104,6 +113,7 @@ final class FakeController implements AutoCloseable {
             .directExecutor()
             .addService(new MicroVms())
             .addService(new Nodes())
+            .addService(new Quotas())
             .build();
     try {
       server.start();
@@ -458,6 +468,30 @@ final class FakeController implements AutoCloseable {
                   .setMicrovm(find(request.getName()))
                   .setInspection(inspection)
                   .build());
+    }
+  }
+
+  /** One quota, whose it is. */
+  private final class Quotas extends QuotaServiceGrpc.QuotaServiceImplBase {
+    @Override
+    public void getQuota(GetQuotaRequest request, StreamObserver<Quota> observer) {
+      answer(observer, () -> named(request.getName()));
+    }
+
+    @Override
+    public void setQuota(SetQuotaRequest request, StreamObserver<Quota> observer) {
+      answer(
+          observer,
+          () -> {
+            quota = request.getQuota().toBuilder().setStatus(quota.getStatus()).build();
+            return named(quota.getMeta().getName());
+          });
+    }
+
+    private Quota named(String name) {
+      Quota.Builder named = quota.toBuilder();
+      named.getMetaBuilder().setName(name);
+      return named.build();
     }
   }
 
