@@ -40,7 +40,7 @@ final class FleetValidator {
 
   private static void validateMemory(
       MicroVmSpec spec, Collection<StoredNode> known, Violations violations) {
-    long most = most(known, node -> node.node().getStatus().getCapacity().getMemoryMib());
+    long most = most(known, node -> node.promisable().getMemoryMib());
     violations.invalidIf(
         spec.getMemoryMib() > most,
         "spec.memory_mib",

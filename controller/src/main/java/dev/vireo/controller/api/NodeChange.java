@@ -1,5 +1,6 @@
 package dev.vireo.controller.api;
 
+import dev.vireo.controller.node.Overcommit;
 import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.proto.v1.Taint;
 import dev.vireo.proto.v1.UpdateNodeRequest;
@@ -65,6 +66,13 @@ final class NodeChange {
     NodeSpec wanted = request.getNode().getSpec();
     if (fields.contains(Field.LABELS)) {
       Labels.validate(wanted.getLabelsMap(), "node.spec.labels", violations);
+      for (Overcommit ratio : Overcommit.values()) {
+        String value = wanted.getLabelsOrDefault(ratio.label(), "1");
+        violations.invalidIf(
+            Overcommit.parse(value).isEmpty(),
+            "node.spec.labels[%s]".formatted(ratio.label()),
+            "is \"%s\"; a decimal number from 0.1 to 100, for example 1.5.".formatted(value));
+      }
     }
     if (fields.contains(Field.TAINTS)) {
       validateTaints(wanted.getTaintsList(), violations);

@@ -5,6 +5,7 @@ import dev.vireo.controller.store.Entry;
 import dev.vireo.proto.store.v1.NodeRecord;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.v1.NodeResources;
 import java.util.HashMap;
 import java.util.Map;
 
@@ -47,6 +48,11 @@ public record StoredNode(NodeRecord record, long version, long createdVersion) {
     Map<String, String> labels = new HashMap<>(node().getMeta().getLabelsMap());
     labels.putAll(node().getSpec().getLabelsMap());
     return Map.copyOf(labels);
+  }
+
+  /** What may be promised here in all. */
+  public NodeResources promisable() {
+    return Overcommit.of(node().getStatus().getCapacity(), labels());
   }
 
   /** Whether it takes no new microVMs because an operator wants it so. */

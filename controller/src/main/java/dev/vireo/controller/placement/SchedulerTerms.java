@@ -82,7 +82,7 @@ public final class SchedulerTerms {
 
   static NodeKind kind(StoredNode stored, Health health, double cpuOvercommit) {
     NodeCapabilities capabilities = stored.capabilities();
-    NodeResources capacity = stored.node().getStatus().getCapacity();
+    NodeResources capacity = stored.promisable();
     return new NodeKind(
         health == Health.READY,
         stored.isClosed(),

@@ -311,7 +311,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     Welcome.Builder welcome = Welcome.newBuilder().setLease(seconds(nodes.lease()));
     for (StoredMicroVm microVm : assigned) {
       if (!goes(microVm)) {
-        welcome.addAssignments(assignment(microVm.microVm()));
+        welcome.addAssignments(assignment(id, microVm.microVm()));
         sent.put(microVm.uid(), desired(microVm.microVm()));
       } else if (Lifecycle.isDeleting(microVm.microVm()) && !here.contains(microVm.uid())) {
         events.absent(id, microVm.uid());
@@ -354,7 +354,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     }
     DesiredChange.Builder change = DesiredChange.newBuilder();
     switch (now) {
-      case Sent.Desired _ -> change.setUpsert(assignment(microVm.get().microVm()));
+      case Sent.Desired _ -> change.setUpsert(assignment(nodeId.orElseThrow(), microVm.get().microVm()));
       case Sent.Removed(long attempt, boolean force) ->
           change.setRemove(Removal.newBuilder().setUid(uid).setAttempt(attempt).setForce(force));
     }
@@ -382,14 +382,16 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     return new Sent.Desired(microVm.getStatus().getAttempt(), microVm.getMeta().getGeneration());
   }
 
-  private static Assignment assignment(MicroVm microVm) {
-    return Assignment.newBuilder()
-        .setUid(microVm.getMeta().getUid())
-        .setName(microVm.getMeta().getName())
-        .setAttempt(microVm.getStatus().getAttempt())
-        .setGeneration(microVm.getMeta().getGeneration())
-        .setSpec(microVm.getSpec())
-        .build();
+  private Assignment assignment(String id, MicroVm microVm) {
+    Assignment.Builder assignment =
+        Assignment.newBuilder()
+            .setUid(microVm.getMeta().getUid())
+            .setName(microVm.getMeta().getName())
+            .setAttempt(microVm.getStatus().getAttempt())
+            .setGeneration(microVm.getMeta().getGeneration())
+            .setSpec(microVm.getSpec());
+    nodes.find(id).ifPresent(node -> assignment.setPromisable(node.promisable()));
+    return assignment.build();
   }
 
   // ---- the end

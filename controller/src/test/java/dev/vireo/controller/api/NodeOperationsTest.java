@@ -127,6 +127,41 @@ final class NodeOperationsTest extends ControllerTest {
     assertFalse(node("a").getSpec().hasDrain());
   }
 
+  @Test
+  void aLabelSaysHowMuchMoreOfANodeIsPromisedThanItHas() {
+    FakeWorker a = controller.join("a");
+    create(probe("first", spec -> spec.setMemoryMib(4_000)));
+    assertEquals(4_096, a.nextAssignment().getPromisable().getMemoryMib());
+    create(probe("second", spec -> spec.setMemoryMib(2_000)));
+    assertEquals(MicroVmState.PENDING, state("second"));
+
+    Node labelled =
+        update(
+            "a",
+            NodeSpec.newBuilder()
+                .putLabels("vireo.dev/memory-overcommit", "1.5")
+                .putLabels("vireo.dev/cpu-overcommit", "0.5")
+                .build(),
+            "spec.labels");
+
+    assertEquals(6_144, labelled.getStatus().getPromisable().getMemoryMib());
+    assertEquals(2_000, labelled.getStatus().getPromisable().getCpuMilli());
+    assertEquals(4_096, labelled.getStatus().getCapacity().getMemoryMib());
+    assertEquals(6_144, a.nextAssignment().getPromisable().getMemoryMib());
+  }
+
+  @Test
+  void aRatioThatIsNoneIsRefusedFromAnOperatorAndNotHeardFromAWorker() {
+    controller.join(FakeWorker.hello("a").putLabels("vireo.dev/memory-overcommit", "much"));
+    assertEquals(4_096, node("a").getStatus().getPromisable().getMemoryMib());
+
+    for (String wrong : List.of("", "0", "0.05", "101", "1e3", "-1", "two")) {
+      NodeSpec spec =
+          NodeSpec.newBuilder().putLabels("vireo.dev/cpu-overcommit", wrong).build();
+      assertRefused(ErrorReason.FIELD_INVALID, () -> update("a", spec, "spec.labels"));
+    }
+  }
+
   // ---- drain
 
   @Test

@@ -154,7 +154,8 @@ final class NodeOperations {
       description = "Sets labels of a node (KEY=VALUE), or takes them away (KEY-).",
       footer = {
         "They come over those that the node's worker gives it, and outlive it. What was placed by",
-        "another label stays where it is."
+        "another label stays where it is. vireo.dev/cpu-overcommit and vireo.dev/memory-overcommit",
+        "are ratios (1.5): how much of the node is promised for what it has."
       })
   static final class Label implements Callable<Integer> {
     private final Environment environment;

@@ -4,6 +4,7 @@ import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeImage;
+import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeStatus;
 import java.io.PrintStream;
 import java.time.Clock;
@@ -81,10 +82,10 @@ public final class NodeView {
         capabilities.getRunsLinuxGuests() ? "yes" : "no",
         usedOf(
             Text.cpus(status.getAllocated().getCpuMilli()),
-            Text.cpus(status.getCapacity().getCpuMilli())),
+            Text.cpus(promisable(status).getCpuMilli())),
         usedOf(
             Text.mebibytes(status.getAllocated().getMemoryMib()),
-            Text.mebibytes(status.getCapacity().getMemoryMib())),
+            Text.mebibytes(promisable(status).getMemoryMib())),
         status.getMicrovmCount(),
         status.getWarmVmms(),
         Text.age(status.getLastHeartbeatTime(), now),
@@ -129,14 +130,14 @@ public final class NodeView {
         "%s promised of %s"
             .formatted(
                 Text.cpus(status.getAllocated().getCpuMilli()),
-                Text.cpus(status.getCapacity().getCpuMilli())));
+                Text.cpus(promisable(status).getCpuMilli())));
     field(
         out,
         "memory",
         "%s promised of %s"
             .formatted(
                 Text.mebibytes(status.getAllocated().getMemoryMib()),
-                Text.mebibytes(status.getCapacity().getMemoryMib())));
+                Text.mebibytes(promisable(status).getMemoryMib())));
     field(
         out,
         "microVMs",
@@ -188,6 +189,11 @@ public final class NodeView {
                     + ":"
                     + Text.camel(taint.getEffect()))
             .collect(Collectors.joining(",")));
+  }
+
+  /** Of a controller that does not tell yet, the capacity. */
+  private static NodeResources promisable(NodeStatus status) {
+    return status.hasPromisable() ? status.getPromisable() : status.getCapacity();
   }
 
   private static String usedOf(String used, String all) {

@@ -550,7 +550,7 @@ final class MicroVm {
     run.consoleSizes = ConsoleSizes.of(wanted.getSpec());
     BootFiles files;
     try {
-      node.reservations().reserve(uid, wanted.getSpec());
+      node.reservations().reserve(wanted);
       files = node.launcher().open(specWithContextId());
     } catch (RejectedException e) {
       refused(e);

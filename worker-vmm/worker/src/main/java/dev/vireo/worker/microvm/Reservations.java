@@ -3,6 +3,7 @@ package dev.vireo.worker.microvm;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.boot.RejectedException;
 import java.util.HashMap;
@@ -10,7 +11,7 @@ import java.util.Map;
 
 /**
  * What of the node's capacity is promised to which microVM. The controller plans with the same
- * numbers; this is the last word, for when two of its decisions cross. Thread-safe.
+ * numbers, those of the assignment; this is the last word, for when two of its decisions cross. Thread-safe.
  */
 public final class Reservations {
   private static final long MILLI_PER_VCPU = 1000;
@@ -28,23 +29,29 @@ public final class Reservations {
     this.capacity = capacity;
   }
 
-  /** Reserves, replacing what this uid had. */
-  synchronized void reserve(String uid, MicroVmSpec spec) throws RejectedException {
-    Share share = Share.of(spec);
+  /**
+   * Reserves, replacing what this uid had, within what the controller promises here by now.
+   *
+   * @throws RejectedException there is no room
+   */
+  synchronized void reserve(Assignment assignment) throws RejectedException {
+    String uid = assignment.getUid();
+    NodeResources most = assignment.hasPromisable() ? assignment.getPromisable() : capacity;
+    Share share = Share.of(assignment.getSpec());
     Share others = sumWithout(uid);
-    if (others.cpuMilli + share.cpuMilli > capacity.getCpuMilli()) {
+    if (others.cpuMilli + share.cpuMilli > most.getCpuMilli()) {
       throw exhausted(
           "spec.vcpus",
           "%d thousandths of a CPU".formatted(share.cpuMilli),
-          capacity.getCpuMilli() - others.cpuMilli,
-          capacity.getCpuMilli());
+          most.getCpuMilli() - others.cpuMilli,
+          most.getCpuMilli());
     }
-    if (others.memoryMib + share.memoryMib > capacity.getMemoryMib()) {
+    if (others.memoryMib + share.memoryMib > most.getMemoryMib()) {
       throw exhausted(
           "spec.memory_mib",
           "%d MiB".formatted(share.memoryMib),
-          capacity.getMemoryMib() - others.memoryMib,
-          capacity.getMemoryMib());
+          most.getMemoryMib() - others.memoryMib,
+          most.getMemoryMib());
     }
     shares.put(uid, share);
   }

@@ -222,6 +222,23 @@ class MicroVmTest {
     assertEquals("uid-3/1", launcher.vmm().assignedTo());
   }
 
+  @Test
+  void moreIsTakenThanThereIsIfTheControllerPromisesMore() {
+    assign(spec().setMemoryMib(800));
+    microVms.change(promising("uid-2", 1_200, spec().setMemoryMib(400)));
+    assertEquals("uid-2/1", launcher.vmm().assignedTo());
+    microVms.change(promising("uid-3", 1_200, spec().setMemoryMib(64)));
+    assertEquals("NODE_RESOURCES_EXHAUSTED", last("uid-3").getReason());
+  }
+
+  private static DesiredChange promising(String uid, long memoryMib, MicroVmSpec.Builder spec) {
+    DesiredChange.Builder change = upsert(uid, 1, 1, spec).toBuilder();
+    change
+        .getUpsertBuilder()
+        .setPromisable(CAPACITY.toBuilder().setMemoryMib(memoryMib).build());
+    return change.build();
+  }
+
   // ---- Ending and restarting. ----
 
   @Test
