@@ -135,7 +135,10 @@ public final class Nodes implements AutoCloseable {
         .setEtag(stored.etag())
         .putAllLabels(stored.labels());
     NodeStatus.Builder status =
-        node.getStatusBuilder().mergeFrom(use).setHealth(health(stored.id())).setPromisable(stored.promisable());
+        node.getStatusBuilder()
+            .mergeFrom(use)
+            .setHealth(health(stored.id()))
+            .setPromisable(stored.promisable());
     Heard last = heard.get(stored.id());
     if (last != null) {
       status.setLastHeartbeatTime(timestamp(last.at)).setWarmVmms(last.warmVmms);

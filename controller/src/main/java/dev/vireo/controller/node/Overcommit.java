@@ -39,9 +39,7 @@ public enum Overcommit {
 
   /** Of a label that is not there, or, given by a worker, no ratio, 1. */
   private BigDecimal ratio(Map<String, String> labels) {
-    return Optional.ofNullable(labels.get(label))
-        .flatMap(Overcommit::parse)
-        .orElse(BigDecimal.ONE);
+    return Optional.ofNullable(labels.get(label)).flatMap(Overcommit::parse).orElse(BigDecimal.ONE);
   }
 
   private long of(long amount, Map<String, String> labels) {

@@ -1,5 +1,6 @@
 package dev.vireo.controller.server;
 
+import dev.vireo.controller.api.EventGrpcService;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
 import dev.vireo.controller.api.QuotaGrpcService;
@@ -32,6 +33,7 @@ class Startup {
   private final MicroVmGrpcService microVms;
   private final NodeGrpcService nodes;
   private final QuotaGrpcService quotas;
+  private final EventGrpcService events;
   private final WorkerGrpcService workers;
   private final ErrorInterceptor errors;
   private final ListenAddressGuard listenAddresses;
@@ -45,6 +47,7 @@ class Startup {
       @GrpcService MicroVmGrpcService microVms,
       @GrpcService NodeGrpcService nodes,
       @GrpcService QuotaGrpcService quotas,
+      @GrpcService EventGrpcService events,
       @GrpcService WorkerGrpcService workers,
       ErrorInterceptor errors,
       ListenAddressGuard listenAddresses,
@@ -55,6 +58,7 @@ class Startup {
     this.microVms = microVms;
     this.nodes = nodes;
     this.quotas = quotas;
+    this.events = events;
     this.workers = workers;
     this.errors = errors;
     this.listenAddresses = listenAddresses;
@@ -66,7 +70,8 @@ class Startup {
     checkTcpServer(config.grpc().host(), config.grpc().port());
     Path path = config.controllerDirectory().resolve("controller.sock");
     unixSocket =
-        UnixSocketServer.start(path, List.of(microVms, nodes, quotas, workers), List.of(errors));
+        UnixSocketServer.start(
+            path, List.of(microVms, nodes, quotas, events, workers), List.of(errors));
     Thread.ofPlatform().name("reconciler").daemon().start(reconciler);
     LOG.infof("listening unix=%s grpc=%s:%d", path, config.grpc().host(), config.grpc().port());
   }

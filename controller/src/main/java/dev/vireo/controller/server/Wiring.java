@@ -2,6 +2,7 @@ package dev.vireo.controller.server;
 
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.api.PageTokens;
+import dev.vireo.controller.event.Events;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.node.Nodes;
@@ -44,6 +45,7 @@ import java.util.function.Supplier;
 @Singleton
 class Wiring {
   private static final int SECRET_BYTES = 32;
+  private static final int EVENTS_REMEMBERED = 10_000;
 
   private final ControllerConfig config;
   private final TimeSource time = TimeSource.system();
@@ -143,6 +145,12 @@ class Wiring {
   @Singleton
   Quotas quotas(Store store, MicroVms microVms) {
     return Quotas.open(store, microVms, time, uuids);
+  }
+
+  @Produces
+  @Singleton
+  Events events(MicroVms microVms) {
+    return new Events(microVms, time, EVENTS_REMEMBERED);
   }
 
   @Produces

@@ -354,7 +354,8 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     }
     DesiredChange.Builder change = DesiredChange.newBuilder();
     switch (now) {
-      case Sent.Desired _ -> change.setUpsert(assignment(nodeId.orElseThrow(), microVm.get().microVm()));
+      case Sent.Desired _ ->
+          change.setUpsert(assignment(nodeId.orElseThrow(), microVm.get().microVm()));
       case Sent.Removed(long attempt, boolean force) ->
           change.setRemove(Removal.newBuilder().setUid(uid).setAttempt(attempt).setForce(force));
     }

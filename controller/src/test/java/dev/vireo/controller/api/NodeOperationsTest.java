@@ -156,8 +156,7 @@ final class NodeOperationsTest extends ControllerTest {
     assertEquals(4_096, node("a").getStatus().getPromisable().getMemoryMib());
 
     for (String wrong : List.of("", "0", "0.05", "101", "1e3", "-1", "two")) {
-      NodeSpec spec =
-          NodeSpec.newBuilder().putLabels("vireo.dev/cpu-overcommit", wrong).build();
+      NodeSpec spec = NodeSpec.newBuilder().putLabels("vireo.dev/cpu-overcommit", wrong).build();
       assertRefused(ErrorReason.FIELD_INVALID, () -> update("a", spec, "spec.labels"));
     }
   }

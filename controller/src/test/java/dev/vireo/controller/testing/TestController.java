@@ -1,9 +1,11 @@
 package dev.vireo.controller.testing;
 
+import dev.vireo.controller.api.EventGrpcService;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
 import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.api.QuotaGrpcService;
+import dev.vireo.controller.event.Events;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.node.Nodes;
@@ -16,6 +18,7 @@ import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.Store;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.EventServiceGrpc;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -42,6 +45,7 @@ import java.util.function.UnaryOperator;
 public final class TestController implements AutoCloseable {
   public static final Duration LEASE = Duration.ofSeconds(15);
   public static final String PARENT = "projects/test";
+  public static final int EVENTS_REMEMBERED = 20;
 
   public final ManualTime time;
   public final SimpleMeterRegistry meters = new SimpleMeterRegistry();
@@ -91,6 +95,8 @@ public final class TestController implements AutoCloseable {
                     meters))
             .addService(new NodeGrpcService(nodes, placer, pageTokens))
             .addService(new QuotaGrpcService(quotas))
+            .addService(
+                new EventGrpcService(new Events(microVms, time, EVENTS_REMEMBERED), pageTokens))
             .addService(new WorkerGrpcService(microVms, nodes, sessions, reconciler))
             .intercept(new ErrorInterceptor())
             .build();
@@ -117,6 +123,10 @@ public final class TestController implements AutoCloseable {
 
   public QuotaServiceGrpc.QuotaServiceBlockingStub quotaClient() {
     return QuotaServiceGrpc.newBlockingStub(channel);
+  }
+
+  public EventServiceGrpc.EventServiceBlockingStub eventClient() {
+    return EventServiceGrpc.newBlockingStub(channel);
   }
 
   /** A worker that has not said anything. */

@@ -1,5 +1,7 @@
 package dev.vireo.cli;
 
+import dev.vireo.proto.v1.EventServiceGrpc;
+import dev.vireo.proto.v1.EventServiceGrpc.EventServiceBlockingStub;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.ListNodesRequest;
@@ -65,6 +67,10 @@ public final class Api implements AutoCloseable {
 
   private NodeServiceBlockingStub nodes(Duration timeout) {
     return NodeServiceGrpc.newBlockingStub(channel).withDeadlineAfter(timeout);
+  }
+
+  EventServiceBlockingStub events() {
+    return EventServiceGrpc.newBlockingStub(channel).withDeadlineAfter(CALL_TIMEOUT);
   }
 
   QuotaServiceBlockingStub quotas() {

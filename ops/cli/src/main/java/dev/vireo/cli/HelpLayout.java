@@ -35,6 +35,7 @@ final class HelpLayout {
                   "inspect",
                   "trace",
                   "explain",
+                  "events",
                   "stop",
                   "start",
                   "pause",

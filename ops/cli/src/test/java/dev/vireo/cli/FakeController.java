@@ -6,6 +6,8 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.Event;
+import dev.vireo.proto.v1.EventServiceGrpc;
 import dev.vireo.proto.v1.ExplainPlacementRequest;
 import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.FenceNodeRequest;
@@ -15,6 +17,8 @@ import dev.vireo.proto.v1.GetQuotaRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
 import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.ListEventsRequest;
+import dev.vireo.proto.v1.ListEventsResponse;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.ListNodesRequest;
@@ -79,6 +83,9 @@ final class FakeController implements AutoCloseable {
   /** Every change of a node, as it came. */
   final List<UpdateNodeRequest> nodeUpdates = new ArrayList<>();
 
+  /** What is told of microVMs. */
+  final List<Event> events = new ArrayList<>();
+
   /** Every trace that was asked for. */
   final List<TraceMicroVmRequest> traces = new ArrayList<>();
 
@@ -114,6 +121,7 @@ final class FakeController implements AutoCloseable {
             .addService(new MicroVms())
             .addService(new Nodes())
             .addService(new Quotas())
+            .addService(new Events())
             .build();
     try {
       server.start();
@@ -467,6 +475,22 @@ final class FakeController implements AutoCloseable {
               InspectMicroVmResponse.newBuilder()
                   .setMicrovm(find(request.getName()))
                   .setInspection(inspection)
+                  .build());
+    }
+  }
+
+  private final class Events extends EventServiceGrpc.EventServiceImplBase {
+    @Override
+    public void listEvents(ListEventsRequest request, StreamObserver<ListEventsResponse> observer) {
+      answer(
+          observer,
+          () ->
+              ListEventsResponse.newBuilder()
+                  .addAllEvents(
+                      events.stream()
+                          .filter(event -> event.getResource().startsWith(request.getParent()))
+                          .toList())
+                  .setNextPageToken("end")
                   .build());
     }
   }

@@ -11,7 +11,8 @@ import java.util.Map;
 
 /**
  * What of the node's capacity is promised to which microVM. The controller plans with the same
- * numbers, those of the assignment; this is the last word, for when two of its decisions cross. Thread-safe.
+ * numbers, those of the assignment; this is the last word, for when two of its decisions cross.
+ * Thread-safe.
  */
 public final class Reservations {
   private static final long MILLI_PER_VCPU = 1000;

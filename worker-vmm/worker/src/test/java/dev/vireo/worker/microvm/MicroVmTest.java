@@ -233,9 +233,7 @@ class MicroVmTest {
 
   private static DesiredChange promising(String uid, long memoryMib, MicroVmSpec.Builder spec) {
     DesiredChange.Builder change = upsert(uid, 1, 1, spec).toBuilder();
-    change
-        .getUpsertBuilder()
-        .setPromisable(CAPACITY.toBuilder().setMemoryMib(memoryMib).build());
+    change.getUpsertBuilder().setPromisable(CAPACITY.toBuilder().setMemoryMib(memoryMib).build());
     return change.build();
   }
 
