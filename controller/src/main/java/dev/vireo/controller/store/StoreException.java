@@ -83,7 +83,7 @@ public abstract sealed class StoreException extends RuntimeException {
           : Optional.empty();
     }
 
-    private static long bytes(Write write) {
+    static long bytes(Write write) {
       long key = ByteString.copyFromUtf8(write.key()).size();
       return switch (write) {
         case Write.Put put -> key + put.value().size();

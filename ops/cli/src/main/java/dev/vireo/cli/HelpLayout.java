@@ -23,7 +23,7 @@ final class HelpLayout {
   private static final List<Group> GROUPS =
       List.of(
           new Group("To try it", List.of("demo", "doctor", "test", "sim", "fuzz", "bench")),
-          new Group("This machine", List.of("up", "down", "node", "image", "kernel")),
+          new Group("This machine", List.of("up", "down", "store", "node", "image", "kernel")),
           new Group(
               "MicroVMs",
               List.of(

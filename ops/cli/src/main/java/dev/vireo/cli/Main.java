@@ -4,6 +4,7 @@ import dev.vireo.cli.demo.DemoCommand;
 import dev.vireo.cli.local.DownCommand;
 import dev.vireo.cli.local.NodeAddCommand;
 import dev.vireo.cli.local.NodeRemoveCommand;
+import dev.vireo.cli.local.StoreCommand;
 import dev.vireo.cli.local.UpCommand;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -76,6 +77,9 @@ public final class Main implements Runnable {
             .addSubcommand(new QuotaCommand.SetQuota(environment)));
     root.addSubcommand(new UpCommand(environment, sourceTree));
     root.addSubcommand(new DownCommand(environment, sourceTree));
+    root.addSubcommand(
+        new CommandLine(new StoreCommand())
+            .addSubcommand(new StoreCommand.Migrate(environment, sourceTree)));
     LauncherCommands.all()
         .forEach(command -> root.addSubcommand(command.getCommandName(), command));
     root.addSubcommand(new VersionCommand(environment));

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
@@ -23,6 +24,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
@@ -40,6 +42,7 @@ public final class LocalVireo implements AutoCloseable {
   public static final String LOCAL_NODE = "local";
 
   private static final String CONTROLLER = "controller";
+  private static final String ETCD = "etcd";
   private static final String WORKER = "worker";
   private static final String EMULATED_NODE = "emulated-node-";
   private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
@@ -49,6 +52,10 @@ public final class LocalVireo implements AutoCloseable {
   /** The first time, its images are built; always, a machine boots under emulation. */
   private static final Duration EMULATED_START_TIMEOUT = Duration.ofMinutes(6);
 
+  /** After all others, in this order. */
+  private static final List<String> LAST_TO_STOP = List.of(CONTROLLER, ETCD);
+
+  private static final Duration MIGRATION_TIMEOUT = Duration.ofMinutes(10);
   private static final Duration STOP_GRACE = Duration.ofSeconds(15);
   private static final Duration CALL_TIMEOUT = Duration.ofSeconds(2);
   private static final Duration POLL = Duration.ofMillis(50);
@@ -114,8 +121,18 @@ public final class LocalVireo implements AutoCloseable {
     return Files.isReadable(KVM) && Files.isWritable(KVM);
   }
 
-  /** Starts the controller unless it runs, and waits until it answers. */
+  /** The same, with the store of the last time. */
   public void startController(Ports ports) {
+    startController(ports, Optional.empty());
+  }
+
+  /**
+   * Starts the controller unless it runs, and waits until it answers.
+   *
+   * @param asked what it is to keep its state in; empty: what it was kept in the last time, which
+   *     at first is SQLite
+   */
+  public void startController(Ports ports, Optional<StoreKind> asked) {
     Daemon controller = daemon(CONTROLLER);
     if (controller.isRunning()) {
       progress.step("the controller is up already");
@@ -123,10 +140,99 @@ public final class LocalVireo implements AutoCloseable {
     }
     requireFree(ports.grpc(), "--port");
     requireFree(ports.http(), "--http-port");
+    StoreKind store = requireSameStore(asked);
+    List<String> settings = store == StoreKind.ETCD ? startEtcd() : List.of();
     progress.step("starting the controller");
     writeControllerPort(ports.grpc());
-    launch(controller, programs -> programs.controllerCommand(ports.grpc(), ports.http()));
+    launch(
+        controller, programs -> programs.controllerCommand(ports.grpc(), ports.http(), settings));
     awaitReady(controller, START_TIMEOUT, () -> nodes().isPresent());
+    write(storeFile(), store.toString());
+  }
+
+  /** Another store than the last time would be empty: that is never what was meant. */
+  private StoreKind requireSameStore(Optional<StoreKind> asked) {
+    Optional<StoreKind> last = lastStore();
+    if (asked.isPresent() && last.isPresent() && asked.get() != last.get()) {
+      throw new CommandException(
+          ExitCode.REFUSED,
+          "what is kept in %s is in %s, not in %s".formatted(state, last.get(), asked.get()),
+          "Move it: vireo store migrate --from %s --to %s; or use another VIREO_STATE_DIR"
+              .formatted(last.get(), asked.get()));
+    }
+    return asked.or(() -> last).orElse(StoreKind.SQLITE);
+  }
+
+  private Optional<StoreKind> lastStore() {
+    if (Files.exists(storeFile())) {
+      return Optional.of(StoreKind.valueOf(read(storeFile()).toUpperCase(Locale.ROOT)));
+    }
+    return Files.exists(state.resolve(CONTROLLER).resolve("vireo.db"))
+        ? Optional.of(StoreKind.SQLITE)
+        : Optional.empty();
+  }
+
+  /** Starts an etcd of our own unless it runs; returns what a controller must know of it. */
+  private List<String> startEtcd() {
+    Daemon etcd = daemon(ETCD);
+    if (!etcd.isRunning()) {
+      requireProgram("etcd", "etcd-server");
+      int port = freePort();
+      String endpoint = "http://127.0.0.1:" + port;
+      String peers = "http://127.0.0.1:" + freePort();
+      progress.step("starting etcd");
+      write(etcdFile(), endpoint);
+      List<String> command =
+          List.of(
+              "etcd",
+              "--name=vireo",
+              "--data-dir=" + state.resolve(ETCD),
+              "--listen-client-urls=" + endpoint,
+              "--advertise-client-urls=" + endpoint,
+              "--listen-peer-urls=" + peers,
+              "--initial-advertise-peer-urls=" + peers,
+              "--initial-cluster=vireo=" + peers);
+      launch(etcd, _ -> command);
+      awaitReady(etcd, START_TIMEOUT, () -> isOpen(port));
+    }
+    return List.of("-Dvireo.store=etcd", "-Dvireo.etcd.endpoints=" + read(etcdFile()));
+  }
+
+  /**
+   * Copies everything from one store to the other, which is that of the controller from then on.
+   * Returns what was done, for people.
+   */
+  public String migrateStore(StoreKind from, StoreKind to) {
+    if (from == to) {
+      throw new CommandException(
+          ExitCode.USAGE, "from %s to %s is no move".formatted(from, to), "Name two stores.");
+    }
+    if (daemon(CONTROLLER).isRunning()) {
+      throw new CommandException(
+          ExitCode.REFUSED, "the controller is up, and its store in use", "Stop it: vireo down");
+    }
+    boolean own = !environment.variables().containsKey("VIREO_ETCD_ENDPOINTS");
+    List<String> settings = own ? startEtcd() : List.of();
+    progress.step("copying from %s to %s".formatted(from, to));
+    Daemon migration = daemon("migrate-store");
+    try {
+      launch(migration, programs -> programs.migrationCommand(from, to, settings));
+      migration.awaitEnd(MIGRATION_TIMEOUT);
+    } finally {
+      migration.stop(STOP_GRACE);
+      daemon(ETCD).stop(STOP_GRACE);
+    }
+    String outcome = migration.lastLine();
+    if (!outcome.startsWith("copied ")) {
+      throw new CommandException(
+          ExitCode.FAILED,
+          outcome,
+          "The store that was copied from is as it was; remove what the other has before you try"
+              + " again. The whole log: "
+              + migration.log());
+    }
+    write(storeFile(), to.toString());
+    return "%s; what was in %s is left there".formatted(outcome, from);
   }
 
   /**
@@ -252,14 +358,14 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
-  /** In the order in which they are to be stopped: the controller last. */
+  /** In the order in which they are to be stopped. */
   private List<Daemon> runningDaemons() {
     try (Stream<Path> directories = Files.list(daemons())) {
       return directories
           .filter(Files::isDirectory)
           .map(directory -> daemon(directory.getFileName().toString()))
           .filter(Daemon::isRunning)
-          .sorted(Comparator.comparing((Daemon daemon) -> daemon.name().equals(CONTROLLER)))
+          .sorted(Comparator.comparingInt(daemon -> LAST_TO_STOP.indexOf(daemon.name())))
           .toList();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -344,12 +450,53 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
-  private void writeControllerPort(int port) {
-    try {
-      Files.writeString(portFile(), Integer.toString(port));
+  private static void requireProgram(String program, String debianPackage) {
+    boolean found =
+        Stream.of(System.getenv("PATH").split(":"))
+            .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
+    if (!found) {
+      throw new CommandException(
+          ExitCode.FAILED,
+          program + " is not installed",
+          "Install it: apt-get install " + debianPackage);
+    }
+  }
+
+  private static int freePort() {
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      return socket.getLocalPort();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private static boolean isOpen(int port) {
+    try {
+      new Socket(InetAddress.getLoopbackAddress(), port).close();
+      return true;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  private static void write(Path file, String content) {
+    try {
+      Files.writeString(file, content);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static String read(Path file) {
+    try {
+      return Files.readString(file).strip();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private void writeControllerPort(int port) {
+    write(portFile(), Integer.toString(port));
   }
 
   private int controllerPort() {
@@ -358,6 +505,14 @@ public final class LocalVireo implements AutoCloseable {
     } catch (IOException e) {
       throw new UncheckedIOException("the controller was not started by vireo up", e);
     }
+  }
+
+  private Path storeFile() {
+    return daemons().resolve("store");
+  }
+
+  private Path etcdFile() {
+    return daemons().resolve("etcd-endpoint");
   }
 
   private Path portFile() {

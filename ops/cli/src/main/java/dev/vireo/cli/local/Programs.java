@@ -25,6 +25,8 @@ import java.util.TreeMap;
  * @param sourceTree where they were built
  */
 record Programs(Path directory, Path sourceTree) {
+  private static final String CONTROLLER_JAR = "controller/quarkus-run.jar";
+
   /** Where a module leaves its program, and what the copy is called. */
   private record Part(String builtAt, String name) {}
 
@@ -48,12 +50,23 @@ record Programs(Path directory, Path sourceTree) {
           "--enable-native-access=ALL-UNNAMED",
           "--sun-misc-unsafe-memory-access=allow");
 
-  List<String> controllerCommand(int grpcPort, int httpPort) {
-    return java(
-        "-Dvireo.grpc.port=" + grpcPort,
-        "-Dvireo.http.port=" + httpPort,
-        "-jar",
-        existing("controller/quarkus-run.jar"));
+  /**
+   * @param settings of the store, as {@code -Dvireo.…}
+   */
+  List<String> controllerCommand(int grpcPort, int httpPort, List<String> settings) {
+    List<String> command = java("-Dvireo.grpc.port=" + grpcPort, "-Dvireo.http.port=" + httpPort);
+    command.addAll(settings);
+    command.addAll(List.of("-jar", existing(CONTROLLER_JAR)));
+    return command;
+  }
+
+  List<String> migrationCommand(StoreKind from, StoreKind to, List<String> settings) {
+    List<String> command = java();
+    command.addAll(settings);
+    command.addAll(List.of("-cp", existing(CONTROLLER_JAR)));
+    command.addAll(
+        List.of("dev.vireo.controller.server.MigrateStore", from.toString(), to.toString()));
+    return command;
   }
 
   List<String> workerCommand(String... arguments) {

@@ -8,7 +8,9 @@ import dev.vireo.cli.ExitCode;
 import dev.vireo.cli.NodeView;
 import dev.vireo.cli.OutputOptions;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -42,6 +44,14 @@ public final class UpCommand implements Callable<Integer> {
       description = "VMM processes that the worker keeps pre-started. Default: ${DEFAULT-VALUE}.")
   private int poolSize = 4;
 
+  @Option(
+      names = "--store",
+      paramLabel = "STORE",
+      description =
+          "What the controller keeps its state in: sqlite, or etcd, which is started too. Default:"
+              + " that of the last time, at first sqlite.")
+  private @Nullable StoreKind store;
+
   @Option(names = "--no-worker", description = "Only the controller.")
   private boolean noWorker;
 
@@ -60,7 +70,7 @@ public final class UpCommand implements Callable<Integer> {
         LocalVireo vireo =
             new LocalVireo(environment, environment.stateDirectory(), sourceTree, progress)) {
       cleanup.addForInterrupt(vireo::abandon);
-      vireo.startController(new LocalVireo.Ports(port, httpPort));
+      vireo.startController(new LocalVireo.Ports(port, httpPort), Optional.ofNullable(store));
       if (!noWorker && LocalVireo.canUseKvm()) {
         vireo.startWorker(poolSize);
       } else if (!noWorker) {

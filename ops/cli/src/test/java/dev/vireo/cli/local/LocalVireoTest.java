@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -70,6 +71,35 @@ class LocalVireoTest {
       assertEquals(
           "port %d of 127.0.0.1 is taken by another program".formatted(taken.getLocalPort()),
           error.problem());
+    }
+  }
+
+  @Test
+  void anotherStoreThanTheLastTimeIsRefused() throws IOException {
+    try (LocalVireo vireo = vireo()) {
+      Files.writeString(state.resolve("daemons/store"), "etcd");
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.startController(freePorts(), Optional.of(StoreKind.SQLITE)));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+      assertTrue(
+          error.remedy().contains("vireo store migrate --from etcd --to sqlite"), error.remedy());
+    }
+  }
+
+  @Test
+  void aStoreInUseIsNotMoved() throws IOException {
+    pretendToRun("controller");
+    try (LocalVireo vireo = vireo()) {
+      CommandException error =
+          assertThrows(
+              CommandException.class, () -> vireo.migrateStore(StoreKind.SQLITE, StoreKind.ETCD));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+    } finally {
+      Leftovers.of(state).forEach(ProcessHandle::destroyForcibly);
     }
   }
 
