@@ -1,5 +1,7 @@
 package dev.vireo.cli;
 
+import static java.util.concurrent.TimeUnit.SECONDS;
+
 import io.grpc.ManagedChannel;
 import io.grpc.netty.NettyChannelBuilder;
 import io.netty.channel.EventLoopGroup;
@@ -15,6 +17,11 @@ import java.util.concurrent.ThreadFactory;
 final class Channels {
   /** Consoles come in chunks of at most 1 MiB; a list page of 1,000 microVMs is about 2 MiB. */
   private static final int MAX_MESSAGE_BYTES = 16 << 20;
+
+  /** A watch or a trace hears nothing of a controller whose host is gone, unless it asks. */
+  private static final int KEEP_ALIVE_SECONDS = 20;
+
+  private static final int KEEP_ALIVE_TIMEOUT_SECONDS = 10;
 
   private static final ThreadFactory DAEMON_THREADS = new DefaultThreadFactory("grpc", true);
 
@@ -37,6 +44,12 @@ final class Channels {
                 .channelType(NioSocketChannel.class);
           }
         };
-    return builder.usePlaintext().directExecutor().maxInboundMessageSize(MAX_MESSAGE_BYTES).build();
+    return builder
+        .usePlaintext()
+        .directExecutor()
+        .maxInboundMessageSize(MAX_MESSAGE_BYTES)
+        .keepAliveTime(KEEP_ALIVE_SECONDS, SECONDS)
+        .keepAliveTimeout(KEEP_ALIVE_TIMEOUT_SECONDS, SECONDS)
+        .build();
   }
 }

@@ -206,6 +206,40 @@ class TraceCommandTest {
   }
 
   @Test
+  void aNodeThatGoesAwayEndsIt() {
+    controller.trace(BEGUN, EXITS).traceGoesOn();
+    controller.failures.add(
+        Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker went away while its trace was read"));
+
+    assertEquals(ExitCode.UNAVAILABLE, cli.run("trace", "web-1"));
+
+    assertTrue(
+        cli.err().contains("error: the worker went away while its trace was read\n"), cli.err());
+  }
+
+  @Test
+  void aControllerThatGoesAwayEndsIt() {
+    controller.trace(BEGUN, EXITS).traceGoesOn();
+    Environment usual = cli.environment();
+    PrintStream watched =
+        new PrintStream(usual.out(), true) {
+          @Override
+          public void println(String line) {
+            super.println(line);
+            controller.close();
+          }
+        };
+    Environment environment =
+        new Environment(
+            watched, usual.err(), false, usual.clock(), usual.variables(), usual.connector());
+
+    assertEquals(ExitCode.UNAVAILABLE, Main.run(environment, "trace", "web-1"));
+
+    assertEquals(3, cli.out().lines().count(), "what had come is told");
+    assertTrue(cli.err().contains("error: the controller cannot be reached"), cli.err());
+  }
+
+  @Test
   void oneAtATime() {
     controller.trace(BEGUN);
     controller.failures.add(Errors.of(ErrorReason.TRACE_BUSY, "the microVM is being traced"));
