@@ -135,11 +135,17 @@ final class LinuxGuests {
     await(text).atMost(LinuxCluster.PATIENCE).until(() -> console(id).contains(text));
   }
 
+  /** The last one: a microVM that was started again keeps how it ended before. */
   Termination awaitEnd(String id) {
     return await("the end of " + id)
         .atMost(LinuxCluster.PATIENCE)
-        .until(() -> status(id), MicroVmStatus::hasTermination)
+        .until(() -> status(id), LinuxGuests::hasEnded)
         .getTermination();
+  }
+
+  private static boolean hasEnded(MicroVmStatus status) {
+    return status.hasTermination()
+        && (status.getState() == MicroVmState.STOPPED || status.getState() == MicroVmState.FAILED);
   }
 
   void stop(String id) {
