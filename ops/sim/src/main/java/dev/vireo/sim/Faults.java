@@ -1,13 +1,16 @@
 package dev.vireo.sim;
 
+import dev.vireo.proto.v1.Drain;
+import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.sim.kernel.Simulation;
 import dev.vireo.sim.node.SimMachine;
 import java.time.Duration;
 import java.util.random.RandomGenerator;
 
 /**
- * What goes wrong: at random moments something random, which is mended after a random time. How
- * often is the seed's decision too, so that some worlds are quiet and some never come to rest.
+ * What goes wrong, and what operators do: at random moments something random, which is mended after
+ * a random time. How often is the seed's decision too, so that some worlds are quiet and some never
+ * come to rest.
  */
 final class Faults {
   private static final Duration LONGEST_CALM = Duration.ofSeconds(20);
@@ -41,7 +44,7 @@ final class Faults {
 
   private void strike() {
     SimMachine machine = world.machines().get(random.nextInt(world.machines().size()));
-    switch (random.nextInt(9)) {
+    switch (random.nextInt(12)) {
       case 0 -> killController();
       case 1 -> killWorker(machine);
       case 2 -> powerFails(machine);
@@ -49,6 +52,8 @@ final class Faults {
       case 4 -> linkGoesDown(machine);
       case 5 -> diskIsFull();
       case 6 -> world.disk().compact();
+      case 7, 8 -> drain(machine);
+      case 9 -> powerFailsForLong(machine);
       default -> machine.endSomeGuest();
     }
   }
@@ -78,6 +83,31 @@ final class Faults {
   private void powerFails(SimMachine machine) {
     machine.powerFails();
     after(upTo(60), () -> startWorker(machine));
+  }
+
+  private void drain(SimMachine machine) {
+    want(
+        machine, NodeSpec.newBuilder().setDrain(Drain.newBuilder().setForce(random.nextBoolean())));
+    after(upTo(40), () -> want(machine, NodeSpec.newBuilder()));
+  }
+
+  private void want(SimMachine machine, NodeSpec.Builder spec) {
+    if (world.hasController()) {
+      world.want(machine.name(), spec.build());
+    }
+  }
+
+  /** So that an operator may say that it is off, as it is. */
+  private void powerFailsForLong(SimMachine machine) {
+    machine.powerFails();
+    after(upTo(60), () -> fence(machine));
+    after(upTo(90), () -> startWorker(machine));
+  }
+
+  private void fence(SimMachine machine) {
+    if (!machine.hasWorker() && world.hasController()) {
+      world.fence(machine.name());
+    }
   }
 
   private void linkGoesDown(SimMachine machine) {
@@ -115,7 +145,14 @@ final class Faults {
       machine.link().setUp(true);
       machine.setMayRefuse(false);
       startWorker(machine);
+      openAtLast(machine);
     }
+  }
+
+  /** Whatever else fails meanwhile: nodes that are closed for ever are no room. */
+  private void openAtLast(SimMachine machine) {
+    want(machine, NodeSpec.newBuilder());
+    after(Duration.ofSeconds(5), () -> openAtLast(machine));
   }
 
   /** For a controller that has given up, as its supervisor does. */

@@ -1,6 +1,7 @@
 package dev.vireo.sim;
 
 import dev.vireo.proto.v1.NodeResources;
+import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.sim.client.Promises;
 import dev.vireo.sim.client.SimClient;
 import dev.vireo.sim.controller.SimController;
@@ -102,6 +103,16 @@ final class World implements AutoCloseable {
 
   void killController() {
     controller().process().kill();
+  }
+
+  /** An operator's wish. It comes to nothing if the controller is not there by then. */
+  void want(String node, NodeSpec spec) {
+    controller().want(node, spec);
+  }
+
+  /** An operator's word that a machine is off. */
+  void fence(String node) {
+    controller().fence(node);
   }
 
   // ---- the rest

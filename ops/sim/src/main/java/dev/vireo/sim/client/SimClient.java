@@ -9,6 +9,7 @@ import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.Lifecycle.NodeLoss;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -140,7 +141,10 @@ public final class SimClient {
     Lifecycle.Builder lifecycle =
         spec.getLifecycleBuilder()
             .setRestartPolicy(random.nextBoolean() ? RestartPolicy.ALWAYS : RestartPolicy.NEVER)
-            .setStopGrace(seconds(1 + random.nextInt(4)));
+            .setStopGrace(seconds(1 + random.nextInt(4)))
+            .setOnNodeLoss(
+                random.nextBoolean() ? NodeLoss.NODE_LOSS_RESCHEDULE : NodeLoss.NODE_LOSS_FAIL);
+    spec.getPlacementBuilder().setPriority(random.nextInt(3));
     if (random.nextInt(8) == 0) {
       lifecycle.setTtl(seconds(5 + random.nextInt(40)));
     }

@@ -15,6 +15,7 @@ import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
 import dev.vireo.sim.kernel.SimProcess;
@@ -113,6 +114,35 @@ public final class SimController {
       throw new IllegalStateException("it has not started");
     }
     return parts;
+  }
+
+  /** Sets what is wanted of a node, if it can. */
+  public void want(String node, NodeSpec spec) {
+    operate(() -> {
+      process.say("operator %s %s".formatted(spec.hasDrain() ? "drains" : "opens", node));
+      var _ = parts().nodes().updateSpec(node, _ -> spec);
+    });
+  }
+
+  /** Gives a node up, if it is lost. */
+  public void fence(String node) {
+    operate(() ->
+        process.say(
+            "operator fences %s: %s"
+                .formatted(
+                    node, parts().nodes().fence(node, _ -> {}).isPresent() ? "done" : "refused")));
+  }
+
+  private void operate(Runnable operation) {
+    process.execute(() -> {
+      if (serves()) {
+        try {
+          operation.run();
+        } catch (StoreException e) {
+          process.say("operator was refused: " + e.getMessage());
+        }
+      }
+    });
   }
 
   /** Where workers dial. */
