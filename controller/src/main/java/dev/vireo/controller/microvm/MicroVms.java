@@ -4,6 +4,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Entry;
+import dev.vireo.controller.store.Lifetime;
 import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
@@ -284,7 +285,10 @@ public final class MicroVms implements AutoCloseable {
     if (!requestId.isEmpty()) {
       writes.add(
           new Write.Put(
-              requestKey, Write.ABSENT, request.toByteString(), Optional.of(requestLifetime)));
+              requestKey,
+              Write.ABSENT,
+              request.toByteString(),
+              new Lifetime.AtLeast(requestLifetime)));
     }
     while (true) {
       try {

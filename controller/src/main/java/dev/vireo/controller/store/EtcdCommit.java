@@ -1,5 +1,7 @@
 package dev.vireo.controller.store;
 
+import static java.util.Objects.requireNonNull;
+
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Conflict;
 import io.etcd.jetcd.api.Compare;
@@ -98,12 +100,26 @@ final class EtcdCommit {
 
   private static RequestOp operation(ByteString key, Write write, Map<Duration, Long> leases) {
     return switch (write) {
-      case Write.Put put -> put(key, put.value(), put.lease().map(leases::get).orElse(0L));
+      case Write.Put put -> put(key, put.value(), lease(put.lifetime(), leases));
       case Write.Delete _ ->
           RequestOp.newBuilder()
               .setRequestDeleteRange(DeleteRangeRequest.newBuilder().setKey(key))
               .build();
     };
+  }
+
+  private static long lease(Lifetime lifetime, Map<Duration, Long> shared) {
+    return switch (lifetime) {
+      case Lifetime.Unlimited() -> 0;
+      case Lifetime.AtLeast(Duration time) -> requireNonNull(shared.get(time));
+      case Lifetime.Leased(Store.Lease lease) -> lease.id();
+    };
+  }
+
+  boolean hasLease() {
+    return writes.stream()
+        .anyMatch(
+            write -> write instanceof Write.Put put && put.lifetime() instanceof Lifetime.Leased);
   }
 
   /** To etcd a key that does not exist has the revision 0, as {@link Write#ABSENT} has. */

@@ -1,5 +1,6 @@
 package dev.vireo.controller.store;
 
+import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import io.grpc.Status;
 
@@ -32,15 +33,24 @@ sealed interface EtcdFailure {
                           + " then: etcdctl alarm disarm",
                       null))
               : new NotDone();
-      case INVALID_ARGUMENT ->
-          words.contains("auth") || words.contains("user")
-              ? authentication(words)
-              : rejected(words);
+      case INVALID_ARGUMENT -> invalid(words);
       case PERMISSION_DENIED -> authentication(words);
       case FAILED_PRECONDITION, UNIMPLEMENTED, ALREADY_EXISTS, OUT_OF_RANGE -> rejected(words);
       case OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, ABORTED, INTERNAL, UNAVAILABLE, DATA_LOSS ->
           new Unknown();
     };
+  }
+
+  private static Rejected invalid(String words) {
+    if (words.contains("too many operations")) {
+      return new Rejected(
+          new TooLarge(
+              "etcd takes fewer writes at once than %d: start it with --max-txn-ops=512"
+                  .formatted(Store.MAX_WRITES)));
+    }
+    return words.contains("auth") || words.contains("user")
+        ? authentication(words)
+        : rejected(words);
   }
 
   private static Rejected rejected(String words) {

@@ -8,7 +8,6 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -49,8 +48,7 @@ final class EtcdLeases {
     Map<Duration, Long> ids = new HashMap<>();
     CompletableFuture<?> all = CompletableFuture.completedFuture(null);
     for (Write write : writes) {
-      if (write instanceof Write.Put(_, _, _, Optional<Duration> lasting) && lasting.isPresent()) {
-        Duration least = lasting.get();
+      if (write instanceof Write.Put(_, _, _, Lifetime.AtLeast(Duration least))) {
         all = all.thenCombine(share(least).thenAccept(id -> ids.put(least, id)), (_, _) -> null);
       }
     }
@@ -74,14 +72,17 @@ final class EtcdLeases {
     long sharedSeconds = Math.max(1, least.toSeconds() / SHARED_PART);
     long end = time.nanoTime() + Duration.ofSeconds(sharedSeconds).toNanos();
     LeaseGrantRequest request =
-        LeaseGrantRequest.newBuilder()
-            .setTTL(least.plusMillis(999).toSeconds() + sharedSeconds)
-            .build();
+        LeaseGrantRequest.newBuilder().setTTL(seconds(least) + sharedSeconds).build();
     CompletableFuture<Long> id =
         client
             .call(LeaseGrpc.getLeaseGrantMethod(), request, timeout)
             .thenApply(LeaseGrantResponse::getID);
     return new Shared(id, end);
+  }
+
+  /** etcd counts whole seconds. */
+  static long seconds(Duration least) {
+    return Math.max(1, least.plusMillis(999).toSeconds());
   }
 
   /** One of them is no more. */

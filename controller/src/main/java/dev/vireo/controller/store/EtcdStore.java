@@ -4,6 +4,7 @@ import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Compacted;
+import dev.vireo.controller.store.StoreException.LeaseEnded;
 import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import dev.vireo.controller.store.StoreException.Unusable;
@@ -13,6 +14,10 @@ import io.etcd.jetcd.api.Compare;
 import io.etcd.jetcd.api.Event;
 import io.etcd.jetcd.api.KVGrpc;
 import io.etcd.jetcd.api.KeyValue;
+import io.etcd.jetcd.api.LeaseGrantRequest;
+import io.etcd.jetcd.api.LeaseGrpc;
+import io.etcd.jetcd.api.LeaseKeepAliveRequest;
+import io.etcd.jetcd.api.LeaseRevokeRequest;
 import io.etcd.jetcd.api.PutRequest;
 import io.etcd.jetcd.api.RangeRequest;
 import io.etcd.jetcd.api.RangeResponse;
@@ -204,6 +209,77 @@ public final class EtcdStore implements Store {
     CompletableFuture<Watch> answer = new CompletableFuture<>();
     onThread(answer, () -> subscribe(prefix, afterVersion, watcher, answer));
     return answer;
+  }
+
+  @Override
+  public CompletableFuture<Lease> lease(Duration lasting) {
+    CompletableFuture<Lease> answer = new CompletableFuture<>();
+    LeaseGrantRequest request =
+        LeaseGrantRequest.newBuilder().setTTL(EtcdLeases.seconds(lasting)).build();
+    onThread(
+        answer,
+        () ->
+            pass(
+                retried(LeaseGrpc.getLeaseGrantMethod(), request, deadline())
+                    .thenApply(granted -> new Granted(granted.getID())),
+                answer));
+    return answer;
+  }
+
+  private final class Granted implements Lease {
+    private final long id;
+
+    Granted(long id) {
+      this.id = id;
+    }
+
+    @Override
+    public long id() {
+      return id;
+    }
+
+    @Override
+    public CompletableFuture<Void> keepAlive() {
+      CompletableFuture<Void> answer = new CompletableFuture<>();
+      onThread(answer, () -> keepLeaseAlive(id, answer));
+      return answer;
+    }
+
+    @Override
+    public CompletableFuture<Void> end() {
+      CompletableFuture<Void> answer = new CompletableFuture<>();
+      onThread(answer, () -> endLease(id, answer));
+      return answer;
+    }
+  }
+
+  private void keepLeaseAlive(long lease, CompletableFuture<Void> answer) {
+    LeaseKeepAliveRequest request = LeaseKeepAliveRequest.newBuilder().setID(lease).build();
+    CompletableFuture<?> _ =
+        client
+            .callOnStream(LeaseGrpc.getLeaseKeepAliveMethod(), request, attempt())
+            .whenComplete((alive, error) -> {
+              if (error != null) {
+                answer.completeExceptionally(unreachable(Status.fromThrowable(error)));
+              } else if (alive.getTTL() > 0) {
+                answer.complete(null);
+              } else {
+                answer.completeExceptionally(new LeaseEnded());
+              }
+            });
+  }
+
+  private void endLease(long lease, CompletableFuture<Void> answer) {
+    LeaseRevokeRequest request = LeaseRevokeRequest.newBuilder().setID(lease).build();
+    CompletableFuture<?> _ =
+        retried(LeaseGrpc.getLeaseRevokeMethod(), request, deadline())
+            .whenComplete((_, error) -> {
+              if (error == null || error instanceof LeaseEnded) {
+                answer.complete(null);
+              } else {
+                answer.completeExceptionally(error);
+              }
+            });
   }
 
   @Override
@@ -436,6 +512,10 @@ public final class EtcdStore implements Store {
       case EtcdFailure.Rejected(StoreException why) -> {
         commits.remove(commit.number());
         commit.future().completeExceptionally(why);
+      }
+      case EtcdFailure.LeaseGone _ when commit.hasLease() -> {
+        commits.remove(commit.number());
+        commit.future().completeExceptionally(new LeaseEnded());
       }
       case EtcdFailure.LeaseGone _ -> {
         leases.forget();
@@ -820,8 +900,11 @@ public final class EtcdStore implements Store {
                 return;
               }
               Status status = Status.fromThrowable(error);
-              if (EtcdFailure.of(status) instanceof EtcdFailure.Rejected(StoreException why)) {
+              EtcdFailure failure = EtcdFailure.of(status);
+              if (failure instanceof EtcdFailure.Rejected(StoreException why)) {
                 done.completeExceptionally(why);
+              } else if (failure instanceof EtcdFailure.LeaseGone) {
+                done.completeExceptionally(new LeaseEnded());
               } else if (closing || time.nanoTime() - deadline > 0) {
                 done.completeExceptionally(unreachable(status));
               } else {

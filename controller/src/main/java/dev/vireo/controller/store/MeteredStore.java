@@ -2,6 +2,7 @@ package dev.vireo.controller.store;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -42,6 +43,12 @@ public final class MeteredStore implements Store {
   @Override
   public CompletableFuture<Watch> watch(String prefix, long afterVersion, Watcher watcher) {
     return timed("watch", () -> store.watch(prefix, afterVersion, watcher));
+  }
+
+  /** Keeping it alive is not timed. */
+  @Override
+  public CompletableFuture<Lease> lease(Duration time) {
+    return timed("lease", () -> store.lease(time));
   }
 
   @Override

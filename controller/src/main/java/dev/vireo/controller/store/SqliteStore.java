@@ -1,8 +1,11 @@
 package dev.vireo.controller.store;
 
+import static java.util.Objects.requireNonNull;
+
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Compacted;
 import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.StoreException.LeaseEnded;
 import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import io.micrometer.core.instrument.DistributionSummary;
@@ -12,14 +15,18 @@ import java.nio.file.Path;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Types;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -64,6 +71,9 @@ public final class SqliteStore implements Store {
   private long version;
   private long oldestVersion;
   private long tombstones;
+  private final Map<Long, Granted> leases = new HashMap<>();
+  private final Map<String, Granted> leaseOfKey = new HashMap<>();
+  private long leasesGranted;
   private boolean closing;
 
   private volatile boolean closed;
@@ -154,6 +164,63 @@ public final class SqliteStore implements Store {
     });
   }
 
+  @Override
+  public CompletableFuture<Lease> lease(Duration time) {
+    return ask(() -> {
+      Granted lease = new Granted(++leasesGranted, time, clock.millis() + time.toMillis());
+      leases.put(lease.id, lease);
+      return lease;
+    });
+  }
+
+  /**
+   * A lease, of which the file knows but the moment at which its keys go: after a restart there is
+   * nobody who could keep it alive.
+   */
+  private final class Granted implements Lease {
+    private final long id;
+    private final Duration time;
+    private final Set<String> keys = new HashSet<>();
+    private long endMillis;
+
+    Granted(long id, Duration time, long endMillis) {
+      this.id = id;
+      this.time = time;
+      this.endMillis = endMillis;
+    }
+
+    @Override
+    public long id() {
+      return id;
+    }
+
+    @Override
+    public CompletableFuture<Void> keepAlive() {
+      return ask(
+              () -> {
+                if (hasEnded(this)) {
+                  throw new LeaseEnded();
+                }
+                prolong(this, clock.millis() + time.toMillis());
+                return true;
+              })
+          .thenRun(() -> {});
+    }
+
+    @Override
+    public CompletableFuture<Void> end() {
+      return ask(
+              () -> {
+                if (!hasEnded(this)) {
+                  prolong(this, clock.millis());
+                  expire();
+                }
+                return true;
+              })
+          .thenRun(() -> {});
+    }
+  }
+
   /** Removes what has outlived its lease now, and not only at the next look. */
   void expireSoon() {
     enqueue(new Command.Task(this::expire, new CompletableFuture<>()));
@@ -181,11 +248,11 @@ public final class SqliteStore implements Store {
     try (file) {
       long nextExpiry = System.nanoTime();
       while (!closing) {
-        Command first = commands.poll(EXPIRY_PERIOD.toSeconds(), TimeUnit.SECONDS);
+        Command first = commands.poll(millisToNextEnd(), TimeUnit.MILLISECONDS);
         if (first != null) {
           execute(first);
         }
-        if (System.nanoTime() - nextExpiry >= 0) {
+        if (System.nanoTime() - nextExpiry >= 0 || millisToNextEnd() == 0) {
           expire();
           nextExpiry = System.nanoTime() + EXPIRY_PERIOD.toNanos();
         }
@@ -240,6 +307,10 @@ public final class SqliteStore implements Store {
     try {
       begin();
       for (Command.Commit commit : batch) {
+        if (commit.writes.stream().anyMatch(this::isTooLate)) {
+          answers.add(() -> commit.done.completeExceptionally(new LeaseEnded()));
+          continue;
+        }
         Set<String> conflicts = conflicts(commit.writes);
         if (conflicts.isEmpty()) {
           version++;
@@ -247,7 +318,10 @@ public final class SqliteStore implements Store {
           for (Write write : commit.writes) {
             changes.add(apply(write));
           }
-          answers.add(() -> commit.done.complete(committed));
+          answers.add(() -> {
+            commit.writes.forEach(this::bind);
+            commit.done.complete(committed);
+          });
         } else {
           answers.add(() -> commit.done.completeExceptionally(new Conflict(conflicts)));
         }
@@ -297,10 +371,12 @@ public final class SqliteStore implements Store {
     statement.setBytes(2, put.value().toByteArray());
     statement.setLong(3, version);
     statement.setLong(4, created);
-    if (put.lease().isPresent()) {
-      statement.setLong(5, clock.millis() + put.lease().get().toMillis());
-    } else {
-      statement.setNull(5, java.sql.Types.INTEGER);
+    switch (put.lifetime()) {
+      case Lifetime.Unlimited() -> statement.setNull(5, Types.INTEGER);
+      case Lifetime.AtLeast(Duration time) ->
+          statement.setLong(5, clock.millis() + time.toMillis());
+      case Lifetime.Leased(Lease lease) ->
+          statement.setLong(5, requireNonNull(leases.get(lease.id())).endMillis);
     }
     statement.executeUpdate();
     return new Change.Updated(new Entry(put.key(), put.value(), version, created));
@@ -321,6 +397,62 @@ public final class SqliteStore implements Store {
     return new Change.Deleted(key, last, version);
   }
 
+  // ---- leases
+
+  private boolean isTooLate(Write write) {
+    return write instanceof Write.Put(_, _, _, Lifetime.Leased(Lease lease)) && hasEnded(lease);
+  }
+
+  private boolean hasEnded(Lease lease) {
+    Granted granted = leases.get(lease.id());
+    return granted == null || granted.endMillis <= clock.millis();
+  }
+
+  /** Once it is committed. */
+  private void bind(Write write) {
+    Granted before = leaseOfKey.remove(write.key());
+    if (before != null) {
+      before.keys.remove(write.key());
+    }
+    if (write instanceof Write.Put(_, _, _, Lifetime.Leased(Lease lease))) {
+      Granted granted = requireNonNull(leases.get(lease.id()));
+      granted.keys.add(write.key());
+      leaseOfKey.put(write.key(), granted);
+    }
+  }
+
+  private void prolong(Granted lease, long endMillis) throws SQLException {
+    if (!lease.keys.isEmpty()) {
+      begin();
+      try {
+        PreparedStatement statement = file.prepare("UPDATE entry SET expires_ms = ? WHERE key = ?");
+        for (String key : lease.keys) {
+          statement.setLong(1, endMillis);
+          statement.setString(2, key);
+          statement.executeUpdate();
+        }
+        end(List.of());
+      } catch (SQLException e) {
+        rollback(version);
+        throw e;
+      }
+    }
+    lease.endMillis = endMillis;
+  }
+
+  private long millisToNextEnd() {
+    long now = clock.millis();
+    return leases.values().stream()
+        .mapToLong(lease -> Math.max(0, lease.endMillis - now))
+        .reduce(EXPIRY_PERIOD.toMillis(), Math::min);
+  }
+
+  private void forgetEnded(Collection<String> keysGone) {
+    long now = clock.millis();
+    leases.values().removeIf(lease -> lease.endMillis <= now);
+    keysGone.forEach(leaseOfKey::remove);
+  }
+
   /** Removes what has outlived its lease. */
   private void expire() {
     long before = version;
@@ -328,6 +460,7 @@ public final class SqliteStore implements Store {
     try {
       Deque<String> expired = expiredKeys();
       if (expired.isEmpty()) {
+        forgetEnded(expired);
         return;
       }
       begin();
@@ -341,6 +474,7 @@ public final class SqliteStore implements Store {
       LOG.warnf("store cannot expire: %s", unavailable(e).getMessage());
       return;
     }
+    forgetEnded(changes.stream().map(Change::key).toList());
     publish(changes);
   }
 

@@ -1,5 +1,6 @@
 package dev.vireo.controller.store;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -15,8 +16,8 @@ import java.util.concurrent.CompletableFuture;
  * a dependent stage must not block.
  */
 public interface Store extends AutoCloseable {
-  /** The most writes of a commit: etcd takes 128 operations in a transaction. */
-  int MAX_WRITES = 100;
+  /** The most writes of a commit: so many microVMs has a gang, which is placed in one. */
+  int MAX_WRITES = 256;
 
   /** The most bytes of a commit's keys and values: etcd takes requests of 1.5 MiB. */
   int MAX_COMMIT_BYTES = 1 << 20;
@@ -34,6 +35,7 @@ public interface Store extends AutoCloseable {
    * @param writes each of another key; 1 to {@link #MAX_WRITES}, of {@link #MAX_COMMIT_BYTES}
    * @return the commit's version
    * @throws StoreException.Conflict (in the future) when a key is not at its expected version
+   * @throws StoreException.LeaseEnded (in the future) when it has a lease that has ended
    * @throws StoreException.TooLarge (in the future) when it is beyond these limits
    */
   CompletableFuture<Long> commit(List<Write> writes);
@@ -52,6 +54,14 @@ public interface Store extends AutoCloseable {
    */
   CompletableFuture<Watch> watch(String prefix, long afterVersion, Watcher watcher);
 
+  /**
+   * Grants a lease: keys that are put with it go when it ends. It ends a while after its time,
+   * never before, unless it is kept alive; that of a process that has died ends too.
+   *
+   * @param time that it lasts, from its grant or the last time it was kept alive; at least a second
+   */
+  CompletableFuture<Lease> lease(Duration time);
+
   /** Ends the store once all commits before have been done. */
   @Override
   void close();
@@ -66,6 +76,22 @@ public interface Store extends AutoCloseable {
      * that there is under the prefix now: what is not in it is gone. The watch goes on from there.
      */
     void onListing(Listing listing);
+  }
+
+  /** A time that somebody is given, and that ends by itself. */
+  interface Lease {
+    /** The store's number of it. */
+    long id();
+
+    /**
+     * Makes it last its whole time again.
+     *
+     * @throws StoreException.LeaseEnded (in the future) when it is too late
+     */
+    CompletableFuture<Void> keepAlive();
+
+    /** Ends it now, with its keys, unless it has ended. */
+    CompletableFuture<Void> end();
   }
 
   /** A watch that goes on until it is closed. */

@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 
@@ -79,7 +78,9 @@ public final class StoreCopy {
         entry.key(),
         Write.ABSENT,
         entry.value(),
-        entry.key().startsWith(REQUESTS) ? Optional.of(requestLifetime) : Optional.empty());
+        entry.key().startsWith(REQUESTS)
+            ? new Lifetime.AtLeast(requestLifetime)
+            : Lifetime.UNLIMITED);
   }
 
   private void verify(List<Entry> copied) throws Failed {

@@ -64,7 +64,7 @@ public abstract sealed class StoreException extends RuntimeException {
 
   /** A commit is more than any store takes. Nothing was written. */
   public static final class TooLarge extends StoreException {
-    private TooLarge(String message) {
+    TooLarge(String message) {
       super(message, null);
     }
 
@@ -89,6 +89,13 @@ public abstract sealed class StoreException extends RuntimeException {
         case Write.Put put -> key + put.value().size();
         case Write.Delete _ -> key;
       };
+    }
+  }
+
+  /** A lease was not kept alive in time, or was ended. Nothing was written with it. */
+  public static final class LeaseEnded extends StoreException {
+    LeaseEnded() {
+      super("the lease has ended", null);
     }
   }
 

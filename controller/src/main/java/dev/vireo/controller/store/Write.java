@@ -1,8 +1,6 @@
 package dev.vireo.controller.store;
 
 import com.google.protobuf.ByteString;
-import java.time.Duration;
-import java.util.Optional;
 
 /** One part of a commit, done only if the key is as the writer believes. */
 public sealed interface Write {
@@ -14,15 +12,11 @@ public sealed interface Write {
   /** The version that the key's entry must have, or {@link #ABSENT}. */
   long expectedVersion();
 
-  /**
-   * Sets a key's value.
-   *
-   * @param lease after which the key may go by itself; it never goes earlier
-   */
-  record Put(String key, long expectedVersion, ByteString value, Optional<Duration> lease)
+  /** Sets a key's value, and how long it stays. */
+  record Put(String key, long expectedVersion, ByteString value, Lifetime lifetime)
       implements Write {
     public Put(String key, long expectedVersion, ByteString value) {
-      this(key, expectedVersion, value, Optional.empty());
+      this(key, expectedVersion, value, Lifetime.UNLIMITED);
     }
   }
 

@@ -12,6 +12,7 @@ import dev.vireo.controller.microvm.MicroVms.Creation;
 import dev.vireo.controller.microvm.MicroVms.Verdict;
 import dev.vireo.controller.store.SqliteStore;
 import dev.vireo.controller.store.StoreException;
+import dev.vireo.controller.testing.DeafStore;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.RequestRecord;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -281,6 +282,31 @@ final class MicroVmsTest {
         labels,
         Map.of(),
         NOW);
+  }
+
+  /** Of a store that had forgotten what changed while it could not be reached. */
+  @Test
+  void anImageThatMissedChangesIsMadeRightByAListing() {
+    DeafStore deaf = new DeafStore(store);
+    try (MicroVms image = MicroVms.open(deaf, Duration.ofHours(1))) {
+      StoredMicroVm gone = create("gone");
+      StoredMicroVm replaced = create("replaced");
+      deaf.cutOff();
+      remove(gone.uid());
+      remove(replaced.uid());
+      StoredMicroVm again = create("replaced");
+      StoredMicroVm made = create("made");
+      assertEquals(Optional.of(gone), image.find(name("gone")));
+
+      deaf.hearAgain();
+
+      assertEquals(Optional.empty(), image.find(name("gone")));
+      assertEquals(Optional.empty(), image.findByUid(replaced.uid()));
+      assertEquals(Optional.of(again), image.findByUid(again.uid()));
+      assertEquals(Optional.of(made), image.find(name("made")));
+      StoredMicroVm later = create("later");
+      assertEquals(Optional.of(later), image.find(name("later")));
+    }
   }
 
   private StoredMicroVm create(String id) {

@@ -127,6 +127,7 @@ final class EtcdServer implements AutoCloseable {
     String peer = "http://127.0.0.1:" + peerPort;
     command.addAll(List.of("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer));
     command.addAll(List.of("--initial-cluster", "default=" + peer));
+    command.add("--max-txn-ops=512");
     command.addAll(flags);
     File log = directory.resolve("log").toFile();
     return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log)).start();

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.vireo.controller.store.EtcdOptions.Tls;
+import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import dev.vireo.controller.store.StoreException.Unusable;
 import dev.vireo.controller.time.TimeSource;
@@ -171,6 +172,30 @@ final class EtcdStoreTest extends StoreConformance {
     return future.handle((_, error) -> Optional.ofNullable(error)).join();
   }
 
+  @Test
+  void anEtcdThatTakesFewerWritesIsNamed() {
+    try (EtcdServer small = EtcdServer.start("http", List.of("--max-txn-ops=128"));
+        EtcdStore store =
+            EtcdStore.open(
+                new EtcdOptions(
+                    List.of(small.endpoint()),
+                    prefix,
+                    "ours",
+                    Tls.DEFAULT,
+                    Optional.empty(),
+                    TIMEOUT),
+                TimeSource.system())) {
+      List<Write> gang = new ArrayList<>();
+      for (int i = 0; i < Store.MAX_WRITES; i++) {
+        gang.add(new Write.Put("k" + i, Write.ABSENT, bytes("1")));
+      }
+
+      TooLarge refused = assertInstanceOf(TooLarge.class, failure(store.commit(gang)));
+      assertTrue(refused.getMessage().contains("--max-txn-ops=512"), refused.getMessage());
+      join(store.commit(gang.subList(0, 126)));
+    }
+  }
+
   // ---- when etcd is away
 
   @Test
@@ -308,6 +333,11 @@ final class EtcdStoreTest extends StoreConformance {
     @Override
     public CompletableFuture<Watch> watch(String keyPrefix, long afterVersion, Watcher watcher) {
       return next().watch(keyPrefix, afterVersion, watcher);
+    }
+
+    @Override
+    public CompletableFuture<Lease> lease(Duration time) {
+      return next().lease(time);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.vireo.controller.store;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -37,6 +38,11 @@ record StaleReads(Store store, ConcurrentHashMap<String, Optional<Entry>> first,
   @Override
   public CompletableFuture<Watch> watch(String prefix, long afterVersion, Watcher watcher) {
     return store.watch(prefix, afterVersion, watcher);
+  }
+
+  @Override
+  public CompletableFuture<Lease> lease(Duration time) {
+    return store.lease(time);
   }
 
   @Override

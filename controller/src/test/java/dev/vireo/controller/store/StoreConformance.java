@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Compacted;
 import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.StoreException.LeaseEnded;
 import dev.vireo.controller.store.StoreException.TooLarge;
 import java.time.Duration;
 import java.time.Instant;
@@ -406,7 +407,7 @@ abstract class StoreConformance {
     Instant asked = now();
     long version =
         commit(
-            new Write.Put("a", Write.ABSENT, bytes("1"), Optional.of(leaseTime())),
+            new Write.Put("a", Write.ABSENT, bytes("1"), new Lifetime.AtLeast(leaseTime())),
             new Write.Put("b", Write.ABSENT, bytes("1")));
 
     await()
@@ -425,9 +426,10 @@ abstract class StoreConformance {
 
   @Test
   void aKeyPutAgainWithoutALeaseStays() {
-    long leased = commit(new Write.Put("a", Write.ABSENT, bytes("1"), Optional.of(leaseTime())));
+    long leased =
+        commit(new Write.Put("a", Write.ABSENT, bytes("1"), new Lifetime.AtLeast(leaseTime())));
     put("a", leased, "2");
-    commit(new Write.Put("other", Write.ABSENT, bytes("1"), Optional.of(leaseTime())));
+    commit(new Write.Put("other", Write.ABSENT, bytes("1"), new Lifetime.AtLeast(leaseTime())));
 
     await()
         .until(() -> {
@@ -435,6 +437,68 @@ abstract class StoreConformance {
           return get("other").isEmpty();
         });
     assertEquals(bytes("2"), get("a").orElseThrow().value());
+  }
+
+  @Test
+  void aLeaseThatIsKeptAliveKeepsItsKeys() {
+    Image image = new Image();
+    join(store.watch("", 0, image));
+    Store.Lease lease = join(store.lease(leaseTime()));
+    commit(new Write.Put("leader", 0, bytes("me"), new Lifetime.Leased(lease)));
+    Instant granted = now();
+    await()
+        .until(() -> {
+          join(lease.keepAlive());
+          elapse();
+          return now().isAfter(granted.plus(leaseTime().multipliedBy(3)));
+        });
+    Instant last = now();
+    join(lease.keepAlive());
+    assertTrue(get("leader").isPresent());
+
+    await()
+        .until(() -> {
+          elapse();
+          return !image.entries.containsKey("leader");
+        });
+    assertFalse(now().isBefore(last.plus(leaseTime())));
+    assertInstanceOf(LeaseEnded.class, failure(lease.keepAlive()));
+  }
+
+  @Test
+  void aLeaseThatIsEndedTakesItsKeysAndIsNoUseAnyMore() {
+    Store.Lease lease = join(store.lease(leaseTime().multipliedBy(10)));
+    commit(
+        new Write.Put("leader", 0, bytes("me"), new Lifetime.Leased(lease)),
+        new Write.Put("other", 0, bytes("1")));
+
+    join(lease.end());
+    join(lease.end());
+
+    assertEquals(Optional.empty(), get("leader"));
+    assertTrue(get("other").isPresent());
+    assertInstanceOf(LeaseEnded.class, failure(lease.keepAlive()));
+    List<Write> late =
+        List.of(
+            new Write.Put("x", 0, bytes("1")),
+            new Write.Put("leader", 0, bytes("me"), new Lifetime.Leased(lease)));
+    assertInstanceOf(LeaseEnded.class, failure(store.commit(late)));
+    assertEquals(Optional.empty(), get("x"));
+  }
+
+  @Test
+  void aLeasedKeyGoesAlsoWhenItsStoreWasClosed() {
+    Store.Lease lease = join(store.lease(leaseTime()));
+    commit(new Write.Put("leader", 0, bytes("me"), new Lifetime.Leased(lease)));
+
+    reopen();
+
+    assertTrue(get("leader").isPresent());
+    await()
+        .until(() -> {
+          elapse();
+          return get("leader").isEmpty();
+        });
   }
 
   // ---- the end

@@ -105,7 +105,9 @@ final class StoreCopyTest {
       Write put = new Write.Put("microvms/vm" + i, 0, bytes("v".repeat(i) + i));
       join(store.commit(List.of(put)));
     }
-    join(store.commit(List.of(new Write.Put("requests/r", 0, bytes("r"), Optional.of(LIFETIME)))));
+    join(
+        store.commit(
+            List.of(new Write.Put("requests/r", 0, bytes("r"), new Lifetime.AtLeast(LIFETIME)))));
   }
 
   private static Map<String, String> content(Store store) {
@@ -138,6 +140,11 @@ final class StoreCopyTest {
     @Override
     public CompletableFuture<Watch> watch(String prefix, long afterVersion, Watcher watcher) {
       return store.watch(prefix, afterVersion, watcher);
+    }
+
+    @Override
+    public CompletableFuture<Lease> lease(Duration time) {
+      return store.lease(time);
     }
 
     @Override

@@ -186,6 +186,8 @@ public final class LocalVireo implements AutoCloseable {
           List.of(
               "etcd",
               "--name=vireo",
+              // A gang of 256 is one commit.
+              "--max-txn-ops=512",
               "--data-dir=" + state.resolve(ETCD),
               "--listen-client-urls=" + endpoint,
               "--advertise-client-urls=" + endpoint,

@@ -105,6 +105,12 @@ public final class SimStore implements Store {
     return answer;
   }
 
+  /** No controller asks for one. */
+  @Override
+  public CompletableFuture<Lease> lease(Duration time) {
+    throw new UnsupportedOperationException();
+  }
+
   private void enqueue(Runnable task) {
     waiting.add(task);
     if (!busy) {
