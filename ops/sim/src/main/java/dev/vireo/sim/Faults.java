@@ -82,6 +82,9 @@ final class Faults {
 
   private void powerFails(SimMachine machine) {
     machine.powerFails();
+    if (random.nextInt(3) == 0) {
+      machine.isReplaced();
+    }
     after(upTo(60), () -> startWorker(machine));
   }
 

@@ -39,6 +39,7 @@ public final class SimMachine {
   private @Nullable SimWorker worker;
   private boolean mayRefuse = true;
   private int lastPid;
+  private int lastUid;
 
   /**
    * @param directory of the worker's state, which exists
@@ -56,9 +57,13 @@ public final class SimMachine {
     this.controller = controller;
     this.random = simulation.random();
     this.link = new Link(simulation.random());
+    writeUid();
+  }
+
+  private void writeUid() {
     try {
       // The worker would make a random one.
-      Files.writeString(directory.resolve("node-uid"), "uid-of-" + name);
+      Files.writeString(directory.resolve("node-uid"), name + "-" + ++lastUid);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -123,6 +128,18 @@ public final class SimMachine {
     killWorker();
     List.copyOf(vmms).forEach(vmm -> vmm.die(new Exit.Unknown()));
     vmms.clear();
+  }
+
+  /** It is off, and another machine, with nothing on its disk, will come in its place. */
+  public void isReplaced() {
+    say("is replaced");
+    removeFiles();
+    try {
+      Files.createDirectory(directory);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    writeUid();
   }
 
   Path directory() {
@@ -213,6 +230,10 @@ public final class SimMachine {
   /** Removes its files. It has no worker any more. */
   public void close() {
     killWorker();
+    removeFiles();
+  }
+
+  private void removeFiles() {
     try {
       StateDirectory.removeTree(directory);
     } catch (IOException e) {
