@@ -43,9 +43,10 @@ public final class Transitions {
               // Back to SCHEDULED: started again before it had stopped. PENDING: it has left its
               // node.
               STOPPING,
-                  EnumSet.of(PENDING, SCHEDULED, STARTING, RUNNING, STOPPED, FAILED, DELETING),
+                  EnumSet.of(
+                      PENDING, SCHEDULED, STARTING, RUNNING, PAUSED, STOPPED, FAILED, DELETING),
               // Started again where it was (SCHEDULED), or, never placed, anywhere (PENDING).
-              STOPPED, EnumSet.of(PENDING, SCHEDULED, STARTING, RUNNING, DELETING),
+              STOPPED, EnumSet.of(PENDING, SCHEDULED, STARTING, RUNNING, PAUSED, DELETING),
               FAILED, EnumSet.of(PENDING, SCHEDULED, STARTING, RUNNING, PAUSED, STOPPED, DELETING),
               // Gone is not a state.
               DELETING, EnumSet.noneOf(MicroVmState.class)));

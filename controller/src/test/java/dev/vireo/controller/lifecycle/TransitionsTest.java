@@ -15,6 +15,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 final class TransitionsTest {
@@ -79,6 +80,13 @@ final class TransitionsTest {
       }
     }
     assertEquals(state != MicroVmState.DELETING, reached.contains(MicroVmState.RUNNING));
+  }
+
+  /** Its guest has ended, was started again, and paused: the states between may not be told. */
+  @ParameterizedTest
+  @EnumSource(names = {"STARTING", "RUNNING", "STOPPING", "STOPPED", "FAILED"})
+  void whateverItWasItMayBePausedByNow(MicroVmState state) {
+    assertTrue(Transitions.isLegal(state, MicroVmState.PAUSED));
   }
 
   @Test
