@@ -44,7 +44,7 @@ final class Faults {
 
   private void strike() {
     SimMachine machine = world.machines().get(random.nextInt(world.machines().size()));
-    switch (random.nextInt(12)) {
+    switch (random.nextInt(13)) {
       case 0 -> killController();
       case 1 -> killWorker(machine);
       case 2 -> powerFails(machine);
@@ -54,6 +54,7 @@ final class Faults {
       case 6 -> world.disk().compact();
       case 7, 8 -> drain(machine);
       case 9 -> powerFailsForLong(machine);
+      case 10 -> answersAreLost();
       default -> machine.endSomeGuest();
     }
   }
@@ -126,6 +127,12 @@ final class Faults {
     after(upTo(5), () -> world.disk().setFull(false));
   }
 
+  private void answersAreLost() {
+    say("the store's answers are lost");
+    world.disk().setAnswersLost(random.nextDouble());
+    after(upTo(5), () -> world.disk().setAnswersLost(0));
+  }
+
   private Duration upTo(int seconds) {
     return Duration.ofNanos(random.nextLong(seconds * 1_000_000_000L));
   }
@@ -143,6 +150,7 @@ final class Faults {
     over = true;
     say("faults are over");
     world.disk().setFull(false);
+    world.disk().setAnswersLost(0);
     startController();
     for (SimMachine machine : world.machines()) {
       machine.link().setUp(true);

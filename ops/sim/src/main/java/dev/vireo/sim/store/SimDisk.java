@@ -23,10 +23,20 @@ public final class SimDisk {
   private long oldestVersion;
   private long commits;
   private boolean full;
+  private double answersLost;
 
   /** Whether writes fail from now on. */
   public void setFull(boolean full) {
     this.full = full;
+  }
+
+  /** How many of the commits, 0 to 1, are done and said to have failed, as etcd's may be. */
+  public void setAnswersLost(double share) {
+    this.answersLost = share;
+  }
+
+  double answersLost() {
+    return answersLost;
   }
 
   /** Durable writes so far. */

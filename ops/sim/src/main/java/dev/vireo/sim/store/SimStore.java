@@ -56,10 +56,31 @@ public final class SimStore implements Store {
       long version = changes.getFirst().version();
       process.say("commit " + version + " " + writes.stream().map(Write::key).toList());
       pause();
-      watches.forEach(watch -> tell(watch, changes));
-      answer.complete(version);
+      if (random.nextDouble() < disk.answersLost()) {
+        loseAnswer(answer, changes);
+      } else {
+        watches.forEach(watch -> tell(watch, changes));
+        answer.complete(version);
+      }
     });
     return answer;
+  }
+
+  /**
+   * It is done, and nobody knows until the next answer: by then watchers know, one way or other.
+   */
+  private void loseAnswer(CompletableFuture<Long> answer, List<Change> changes) {
+    process.say("the answer is lost");
+    answer.completeExceptionally(StoreException.unavailable("the answer is lost"));
+    pause();
+    boolean missed = random.nextBoolean();
+    for (Subscription watch : watches) {
+      if (missed) {
+        watch.watcher.onListing(disk.list(watch.prefix));
+      } else {
+        tell(watch, changes);
+      }
+    }
   }
 
   private static void tell(Subscription watch, List<Change> changes) {
