@@ -109,7 +109,7 @@ final class Faults {
   }
 
   private void fence(SimMachine machine) {
-    if (!machine.hasWorker() && world.hasController()) {
+    if (machine.isOff() && world.hasController()) {
       world.fence(machine.name());
     }
   }

@@ -38,6 +38,7 @@ public final class SimMachine {
   private final List<SimVmm> vmms = new ArrayList<>();
   private @Nullable SimWorker worker;
   private boolean mayRefuse = true;
+  private boolean off;
   private int lastPid;
   private int lastUid;
 
@@ -104,6 +105,7 @@ public final class SimMachine {
     SimProcess process = new SimProcess(simulation, name, rate, skew);
     SimWorker started = new SimWorker(this, process, simulation.random(), controller);
     worker = started;
+    off = false;
     process.execute(started::run);
   }
 
@@ -122,9 +124,15 @@ public final class SimMachine {
     }
   }
 
+  /** Whether it has no power: one without a worker may have, and guests that run. */
+  public boolean isOff() {
+    return off;
+  }
+
   /** The whole machine goes down. */
   public void powerFails() {
     say("power fails");
+    off = true;
     killWorker();
     List.copyOf(vmms).forEach(vmm -> vmm.die(new Exit.Unknown()));
     vmms.clear();
