@@ -3,11 +3,13 @@ package dev.vireo.bench;
 import dev.vireo.bench.cluster.Installation;
 import dev.vireo.bench.placement.PlacementReport;
 import dev.vireo.bench.placement.PlacementRun;
+import dev.vireo.bench.store.StoreReport;
+import dev.vireo.bench.store.StoreRun;
 import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
-/** {@code vireo bench [devices|scheduler] [--quick|--smoke] [-o table|json]}. */
+/** {@code vireo bench [devices|scheduler|store] [--quick|--smoke] [-o table|json]}. */
 public final class Main {
   private static final int EXIT_FAILED = 1;
   private static final int EXIT_USAGE = 2;
@@ -23,7 +25,8 @@ public final class Main {
   private enum Subject {
     ALL,
     DEVICES,
-    SCHEDULER
+    SCHEDULER,
+    STORE
   }
 
   /** What the command line asks for. */
@@ -37,6 +40,7 @@ public final class Main {
         switch (arguments.get(i)) {
           case "devices" -> subject = Subject.DEVICES;
           case "scheduler" -> subject = Subject.SCHEDULER;
+          case "store" -> subject = Subject.STORE;
           case "--quick" -> quick = true;
           case "--smoke" -> smoke = true;
           case "-ojson", "-o=json", "--output=json" -> json = true;
@@ -81,6 +85,7 @@ public final class Main {
             case ALL -> all(options);
             case DEVICES -> devices(options);
             case SCHEDULER -> scheduler(options);
+            case STORE -> store(options);
           });
       return 0;
     } catch (Exception e) {
@@ -101,6 +106,11 @@ public final class Main {
             ? DevicesPlan.SMOKE
             : options.quick() ? DevicesPlan.QUICK : DevicesPlan.FULL;
     DevicesReport report = new DevicesRun(plan, Installation.find(), System.err::println).run();
+    return options.json() ? report.toJson() + "\n" : report.toTable();
+  }
+
+  private static String store(Options options) throws Exception {
+    StoreReport report = new StoreRun(options.quick(), System.err::println).run();
     return options.json() ? report.toJson() + "\n" : report.toTable();
   }
 

@@ -25,7 +25,8 @@ final class LauncherCommands {
         new CommandLine(new Doctor()),
         new CommandLine(new Bench())
             .addSubcommand(new Bench.Devices())
-            .addSubcommand(new Bench.Placements()),
+            .addSubcommand(new Bench.Placements())
+            .addSubcommand(new Bench.Stores()),
         new CommandLine(new Test()),
         new CommandLine(new Sim()),
         new CommandLine(new Fuzz()),
@@ -108,6 +109,25 @@ final class LauncherCommands {
           names = "--smoke",
           description = "One short round, to see that all of it runs. Its numbers mean nothing.")
       private boolean smoke;
+
+      @Option(
+          names = {"-o", "--output"},
+          paramLabel = "FORMAT",
+          description = "table, json. Default: table.")
+      private @Nullable String format;
+    }
+
+    /** {@code vireo bench store}. */
+    @Command(
+        name = "store",
+        description = {
+          "Measures what SQLite and etcd commit: one by one, and with 64 on their way.",
+          "",
+          "No controller: the stores alone, in turn, on one disk, beside what that disk can do."
+        })
+    private static final class Stores extends LauncherCommand {
+      @Option(names = "--quick", description = "One short round.")
+      private boolean quick;
 
       @Option(
           names = {"-o", "--output"},

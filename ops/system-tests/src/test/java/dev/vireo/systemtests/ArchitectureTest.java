@@ -62,7 +62,8 @@ class ArchitectureTest {
           Map.entry("worker", List.of("linux", "images", "catalog", "proto")),
           Map.entry("cli", List.of("proto")),
           Map.entry("emulated", List.of("proto", "images")),
-          Map.entry("bench", List.of("proto", "scheduler")),
+          // The stores alone are measured too.
+          Map.entry("bench", List.of("proto", "scheduler", "controller.store", "controller.time")),
           // Both daemons whole: it stands in for the world around them.
           Map.entry("sim", List.of("proto", "scheduler", "controller", "worker", "linux")));
 
