@@ -2,8 +2,10 @@ package dev.vireo.sim;
 
 import dev.vireo.worker.state.StateDirectory;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -15,6 +17,11 @@ public final class Main {
   private static final long PROGRESS_NANOS = 2_000_000_000L;
   private static final int LINES_OF_A_FAILURE = 60;
   private static final int FAILURES_TOLD = 10;
+  private static final String SCRATCH = "vireo-sim-";
+  private static final Duration SEED_WITHIN = Duration.ofSeconds(30);
+
+  private static volatile boolean interrupted;
+  private static volatile boolean over;
 
   private Main() {}
 
@@ -70,16 +77,47 @@ public final class Main {
       return;
     }
     Path scratch = scratch();
-    Runtime.getRuntime().addShutdownHook(new Thread(() -> remove(scratch)));
-    System.exit(run(options, scratch) ? 0 : EXIT_FAILED);
+    Thread main = Thread.currentThread();
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> end(main, scratch)));
+    boolean held = run(options, scratch);
+    over = true;
+    if (!interrupted) {
+      System.exit(held ? 0 : EXIT_FAILED);
+    }
+  }
+
+  /** Once the seed that is being run is over, so that nothing is written any more. */
+  private static void end(Thread main, Path scratch) {
+    interrupted = true;
+    try {
+      if (!over) {
+        main.join(SEED_WITHIN);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    remove(scratch);
   }
 
   /** In memory where the system has such a directory: workers write a little at every step. */
   private static Path scratch() throws IOException {
     Path memory = Path.of("/dev/shm");
-    return Files.isWritable(memory)
-        ? Files.createTempDirectory(memory, "vireo-sim")
-        : Files.createTempDirectory("vireo-sim");
+    Path parent = Files.isWritable(memory) ? memory : Path.of(System.getProperty("java.io.tmpdir"));
+    removeWhatOthersLeft(parent);
+    return Files.createTempDirectory(parent, SCRATCH + ProcessHandle.current().pid() + "-");
+  }
+
+  /** Those of runs that were killed: their names have the pid. */
+  private static void removeWhatOthersLeft(Path parent) throws IOException {
+    try (DirectoryStream<Path> old = Files.newDirectoryStream(parent, SCRATCH + "*-*")) {
+      for (Path directory : old) {
+        String pid =
+            String.valueOf(directory.getFileName()).substring(SCRATCH.length()).split("-", -1)[0];
+        if (ProcessHandle.of(Long.parseLong(pid)).isEmpty()) {
+          remove(directory);
+        }
+      }
+    }
   }
 
   private static void remove(Path scratch) {
@@ -97,7 +135,7 @@ public final class Main {
     long turns = 0;
     long microVms = 0;
     long commits = 0;
-    for (long i = 0; i < options.seeds; i++) {
+    for (long i = 0; i < options.seeds && !interrupted; i++) {
       long seed = options.firstSeed + i;
       SeedRun.Result result =
           SeedRun.run(seed, scratch, options.trace ? System.out::println : _ -> {});
