@@ -55,11 +55,11 @@ interface ControllerConfig {
     Profile profile();
 
     /**
-     * How many vCPUs are promised for each CPU. Sandboxes are idle most of the time and share
-     * fairly when they are not; memory is what a node runs out of, and that is never promised
-     * twice.
+     * How many vCPUs are promised for each CPU of the capacity that workers report, which are many
+     * more than they have (their {@code --cpu-overcommit}) and all that they admit: more than 1 has
+     * nodes refuse what was placed on them.
      */
-    @WithDefault("128")
+    @WithDefault("1")
     double cpuOvercommit();
   }
 
