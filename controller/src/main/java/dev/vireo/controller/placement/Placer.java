@@ -41,7 +41,6 @@ public final class Placer {
   private final MicroVms microVms;
   private final Nodes nodes;
   private final Scheduler scheduler;
-  private final double cpuOvercommit;
   private final Timer placementTimer;
   private final Counter placed;
   private final Counter unplaceable;
@@ -54,19 +53,10 @@ public final class Placer {
   /** Who leaves for which pending microVM. */
   private final Map<String, Preemption> nominations = new HashMap<>();
 
-  /**
-   * @param cpuOvercommit how many vCPUs may be promised for each CPU of a node
-   */
-  public Placer(
-      MicroVms microVms,
-      Nodes nodes,
-      Scheduler scheduler,
-      double cpuOvercommit,
-      MeterRegistry meters) {
+  public Placer(MicroVms microVms, Nodes nodes, Scheduler scheduler, MeterRegistry meters) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.scheduler = scheduler;
-    this.cpuOvercommit = cpuOvercommit;
     this.placementTimer =
         Timer.builder("vireo.placement")
             .description("One decision of the scheduler")
@@ -238,8 +228,7 @@ public final class Placer {
     synchronized (lock) {
       nodes
           .find(nodeId)
-          .ifPresent(node ->
-              cluster.put(nodeId, SchedulerTerms.kind(node, nodes.health(nodeId), cpuOvercommit)));
+          .ifPresent(node -> cluster.put(nodeId, SchedulerTerms.kind(node, nodes.health(nodeId))));
     }
   }
 

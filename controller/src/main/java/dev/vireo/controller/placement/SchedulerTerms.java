@@ -80,7 +80,7 @@ public final class SchedulerTerms {
     return new Resources(spec.getVcpus() * 1000L, memoryMib(spec));
   }
 
-  static NodeKind kind(StoredNode stored, Health health, double cpuOvercommit) {
+  static NodeKind kind(StoredNode stored, Health health) {
     NodeCapabilities capabilities = stored.capabilities();
     NodeResources capacity = stored.promisable();
     return new NodeKind(
@@ -98,7 +98,7 @@ public final class SchedulerTerms {
             .map(PlacementTerms::taint)
             .flatMap(Optional::stream)
             .collect(Collectors.toSet()),
-        new Resources((long) (capacity.getCpuMilli() * cpuOvercommit), capacity.getMemoryMib()));
+        new Resources(capacity.getCpuMilli(), capacity.getMemoryMib()));
   }
 
   private static Image image(NodeImage image) {

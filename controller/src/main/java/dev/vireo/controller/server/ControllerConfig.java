@@ -53,14 +53,6 @@ interface ControllerConfig {
   interface Scheduler {
     @WithDefault("least-allocated")
     Profile profile();
-
-    /**
-     * How many vCPUs are promised for each CPU of the capacity that workers report, which are many
-     * more than they have (their {@code --cpu-overcommit}) and all that they admit: more than 1 has
-     * nodes refuse what was placed on them.
-     */
-    @WithDefault("1")
-    double cpuOvercommit();
   }
 
   /** What the control plane's state is kept in. */

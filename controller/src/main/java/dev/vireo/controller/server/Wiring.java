@@ -127,12 +127,7 @@ class Wiring {
   @Produces
   @Singleton
   Placer placer(MicroVms microVms, Nodes nodes, MeterRegistry meters) {
-    return new Placer(
-        microVms,
-        nodes,
-        Scheduler.standard(config.scheduler().profile()),
-        config.scheduler().cpuOvercommit(),
-        meters);
+    return new Placer(microVms, nodes, Scheduler.standard(config.scheduler().profile()), meters);
   }
 
   @Produces

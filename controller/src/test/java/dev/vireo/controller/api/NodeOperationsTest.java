@@ -145,7 +145,7 @@ final class NodeOperationsTest extends ControllerTest {
             "spec.labels");
 
     assertEquals(6_144, labelled.getStatus().getPromisable().getMemoryMib());
-    assertEquals(2_000, labelled.getStatus().getPromisable().getCpuMilli());
+    assertEquals(8_000, labelled.getStatus().getPromisable().getCpuMilli());
     assertEquals(4_096, labelled.getStatus().getCapacity().getMemoryMib());
     assertEquals(6_144, a.nextAssignment().getPromisable().getMemoryMib());
   }

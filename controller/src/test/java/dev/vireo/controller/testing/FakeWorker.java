@@ -63,7 +63,7 @@ public final class FakeWorker implements AutoCloseable {
         .setNodeId(nodeId)
         .setNodeUid("uid-of-" + nodeId)
         .setWorkerVersion("test")
-        .setCapacity(NodeResources.newBuilder().setCpuMilli(4_000).setMemoryMib(4_096))
+        .setCapacity(NodeResources.newBuilder().setCpuMilli(16_000).setMemoryMib(4_096))
         .setCapabilities(
             NodeCapabilities.newBuilder()
                 .setArchitecture(Architecture.X86_64)

@@ -72,7 +72,7 @@ public final class TestController implements AutoCloseable {
     quotas = Quotas.open(store, microVms, time, UUID::randomUUID);
     sessions = new Sessions(microVms, meters);
     Placer placer =
-        new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), 4, meters);
+        new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
     Reports reports = new Reports(microVms, pending, sessions, time, meters, threads);
     reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time);

@@ -38,7 +38,6 @@ import org.jspecify.annotations.Nullable;
 /** A controller's process, put together as Quarkus does it from Wiring. */
 public final class SimController {
   private static final Duration REQUEST_LIFETIME = Duration.ofHours(24);
-  private static final double CPU_OVERCOMMIT = 16;
 
   private final SimProcess process;
   private final SimStore store;
@@ -77,7 +76,7 @@ public final class SimController {
     Sessions sessions = new Sessions(microVms, meters);
     Placer placer =
         new Placer(
-            microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), CPU_OVERCOMMIT, meters);
+            microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
     Reports reports = new Reports(microVms, pending, sessions, time, meters, process);
     Reconciler reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time);
