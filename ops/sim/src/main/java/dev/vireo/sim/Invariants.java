@@ -19,6 +19,7 @@ final class Invariants {
   private final List<SimMachine> machines;
   private final Promises promises;
   private final Set<String> removed = new HashSet<>();
+  private long seen;
 
   Invariants(SimDisk disk, List<SimMachine> machines, Promises promises) {
     this.machines = machines;
@@ -37,8 +38,13 @@ final class Invariants {
     }
   }
 
-  /** Looks at all guests. */
+  /** Looks at all guests, if anything has changed since it last did. */
   void check() {
+    long changes = removed.size() + machines.stream().mapToLong(SimMachine::changes).sum();
+    if (changes == seen) {
+      return;
+    }
+    seen = changes;
     Map<String, Guest> byUid = new HashMap<>();
     for (SimMachine machine : machines) {
       for (Guest guest : machine.guests()) {

@@ -4,7 +4,6 @@ import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
-import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.quota.Quotas;
@@ -27,7 +26,6 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.StreamObserver;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.time.Duration;
-import java.util.Collection;
 import java.util.UUID;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
@@ -46,8 +44,7 @@ public final class SimController {
   private @Nullable Parts parts;
 
   /** What there is once the store has been read. */
-  private record Parts(
-      MicroVms microVms, Nodes nodes, MicroVmGrpcService api, WorkerGrpcService workers) {}
+  private record Parts(Nodes nodes, MicroVmGrpcService api, WorkerGrpcService workers) {}
 
   public SimController(SimProcess process, SimDisk disk, Duration lease) {
     this.process = process;
@@ -75,8 +72,7 @@ public final class SimController {
     Nodes nodes = Nodes.open(store, time, lease, uuids);
     Sessions sessions = new Sessions(microVms, meters);
     Placer placer =
-        new Placer(
-            microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
+        new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
     Reports reports = new Reports(microVms, pending, sessions, time, meters, process);
     Reconciler reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time);
@@ -92,9 +88,7 @@ public final class SimController {
             time,
             uuids,
             meters);
-    parts =
-        new Parts(
-            microVms, nodes, api, new WorkerGrpcService(microVms, nodes, sessions, reconciler));
+    parts = new Parts(nodes, api, new WorkerGrpcService(microVms, nodes, sessions, reconciler));
     process.execute(reconciler);
     process.say("controller serves");
   }
@@ -191,10 +185,5 @@ public final class SimController {
       @Override
       public void onCompleted() {}
     };
-  }
-
-  /** All microVMs, as its image of the store has them. */
-  public Collection<StoredMicroVm> microVms() {
-    return parts().microVms().all();
   }
 }

@@ -39,6 +39,7 @@ public final class SimMachine {
   private @Nullable SimWorker worker;
   private boolean mayRefuse = true;
   private boolean off;
+  private long changes;
   private int lastPid;
   private int lastUid;
 
@@ -159,6 +160,7 @@ public final class SimMachine {
   SimVmm spawn(SimProcess by) {
     SimVmm vmm = new SimVmm(this, by, random, ++lastPid);
     vmms.add(vmm);
+    changed();
     return vmm;
   }
 
@@ -229,6 +231,16 @@ public final class SimMachine {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** Something is different about its guests, or may be. */
+  void changed() {
+    changes++;
+  }
+
+  /** Grows whenever {@link #guests} may have changed. */
+  public long changes() {
+    return changes;
   }
 
   void say(String what) {

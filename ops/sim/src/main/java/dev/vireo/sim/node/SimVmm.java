@@ -165,6 +165,7 @@ final class SimVmm implements Vmm {
     machine.say(id() + " of " + record.getMicrovmUid() + " dies: " + how);
     VmmExit ended = new VmmExit(how, lastWords(), "");
     exit = ended;
+    machine.changed();
     List<CompletableFuture<VmmResponse>> lost = List.copyOf(unanswered.values());
     unanswered.clear();
     SimProcess owner = worker;
@@ -217,18 +218,18 @@ final class SimVmm implements Vmm {
           .build();
     }
     memoryMib = request.getCreate().getMemoryBytes() >> 20;
-    status =
+    become(
         status.toBuilder()
             .setState(VmmState.VMM_RUNNING)
             .setPid(pid)
             .setMicrovmUid(request.getCreate().getMicrovmUid())
             .setAttempt(request.getCreate().getAttempt())
-            .build();
+            .build());
     machine.say(id() + " runs " + status.getMicrovmUid() + " attempt " + status.getAttempt());
     after(
         answerTime(),
         () -> {
-          status = status.toBuilder().setConsoleReady(true).build();
+          become(status.toBuilder().setConsoleReady(true).build());
           tell();
         });
     return response();
@@ -238,7 +239,7 @@ final class SimVmm implements Vmm {
     if (!hasGuest()) {
       return;
     }
-    status = status.toBuilder().setState(VmmState.VMM_STOPPING).build();
+    become(status.toBuilder().setState(VmmState.VMM_STOPPING).build());
     long most = Math.max(1, grace.toNanos());
     boolean ignored = random.nextDouble() < GUEST_IGNORES_STOP;
     after(
@@ -252,14 +253,19 @@ final class SimVmm implements Vmm {
 
   private void change(VmmState from, VmmState to) {
     if (status.getState() == from) {
-      status = status.toBuilder().setState(to).build();
+      become(status.toBuilder().setState(to).build());
     }
   }
 
   private void end(EndCause cause) {
-    status = status.toBuilder().setState(VmmState.VMM_ENDED).setEndCause(cause).build();
+    become(status.toBuilder().setState(VmmState.VMM_ENDED).setEndCause(cause).build());
     machine.say(id() + " of " + record.getMicrovmUid() + " ends: " + cause.name());
     tell();
+  }
+
+  private void become(VmmStatus next) {
+    status = next;
+    machine.changed();
   }
 
   private void tell() {
