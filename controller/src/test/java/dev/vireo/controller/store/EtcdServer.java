@@ -24,8 +24,17 @@ import java.util.stream.Stream;
  * memory where that can be had. It ends with this process, however that ends.
  */
 final class EtcdServer implements AutoCloseable {
-  /** Ends the program when its own standard input does. */
-  private static final String OWNED = "\"$@\" </dev/null & echo $!; read _; kill -KILL $!; wait";
+  /**
+   * Ends the program when its own standard input does, and then removes the directory, its first
+   * argument, if whoever wanted it is gone.
+   */
+  private static final String OWNED =
+      """
+      directory=$1; shift
+      "$@" </dev/null & echo $!
+      read _; kill -KILL $!; wait
+      kill -0 "$PPID" || rm -rf "$directory"
+      """;
 
   private final Path directory;
   private final String scheme;
@@ -120,7 +129,8 @@ final class EtcdServer implements AutoCloseable {
   }
 
   private Process launch() throws IOException {
-    List<String> command = new ArrayList<>(List.of("sh", "-c", OWNED, "sh", "etcd"));
+    List<String> command =
+        new ArrayList<>(List.of("sh", "-c", OWNED, "sh", directory.toString(), "etcd"));
     command.addAll(List.of("--data-dir", directory.resolve("data").toString()));
     command.addAll(List.of("--listen-client-urls", endpoint().toString()));
     command.addAll(List.of("--advertise-client-urls", endpoint().toString()));
