@@ -214,7 +214,9 @@ final class LauncherCommands {
     @Option(
         names = "--target",
         paramLabel = "DEVICE",
-        description = "block, entropy, power-button; may be repeated. Default: all.")
+        description =
+            "block, entropy, balloon, power-button, net, vsock, memory, console; may be repeated."
+                + " Default: all.")
     private List<String> targets = List.of();
 
     @Option(
