@@ -65,23 +65,27 @@ final class Gangs {
   /**
    * Tries to place the gangs of these.
    *
-   * @param pending members that have no node
+   * @param all microVMs, as of one moment: whether a gang is whole and which of it are to be placed
+   *     must not come from two
    * @param avoid by uid, ids of nodes that have just refused it
    * @param explain whether to write down why a gang still has none
    */
   void placeAll(
-      Collection<StoredMicroVm> pending, Function<String, Set<String>> avoid, boolean explain) {
-    if (pending.isEmpty()) {
+      Collection<StoredMicroVm> all, Function<String, Set<String>> avoid, boolean explain) {
+    List<StoredMicroVm> members =
+        all.stream().filter(microVm -> isMember(microVm.microVm())).toList();
+    if (members.stream().noneMatch(member -> Lifecycle.wantsPlacement(member.microVm()))) {
       return;
     }
     Map<Key, Long> there =
-        microVms.all().stream()
-            .filter(microVm -> isMember(microVm.microVm()) && isThere(microVm.microVm()))
+        members.stream()
+            .filter(member -> isThere(member.microVm()))
             .collect(Collectors.groupingBy(Key::of, Collectors.counting()));
-    pending.stream()
+    members.stream()
+        .filter(member -> Lifecycle.wantsPlacement(member.microVm()))
         .collect(Collectors.groupingBy(Key::of))
         .forEach(
-            (key, members) -> place(key, members, there.getOrDefault(key, 0L), avoid, explain));
+            (key, pending) -> place(key, pending, there.getOrDefault(key, 0L), avoid, explain));
   }
 
   private static boolean isThere(MicroVm microVm) {

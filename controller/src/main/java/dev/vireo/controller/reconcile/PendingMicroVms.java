@@ -12,7 +12,6 @@ import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.Placement;
 import dev.vireo.scheduler.Decision;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
@@ -136,20 +135,13 @@ public final class PendingMicroVms {
    */
   void placeAll(boolean explain) {
     refusals.keySet().removeIf(uid -> microVms.findByUid(uid).isEmpty());
-    List<StoredMicroVm> waiting =
-        microVms.all().stream()
-            .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
-            .sorted(MOST_IMPORTANT_FIRST)
-            .toList();
-    List<StoredMicroVm> members = new ArrayList<>();
-    for (StoredMicroVm microVm : waiting) {
-      if (Gangs.isMember(microVm.microVm())) {
-        members.add(microVm);
-      } else {
-        place(microVm.uid(), explain);
-      }
-    }
-    gangs.placeAll(members, uid -> refusals(uid).keySet(), explain);
+    List<StoredMicroVm> all = List.copyOf(microVms.all());
+    all.stream()
+        .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
+        .filter(microVm -> !Gangs.isMember(microVm.microVm()))
+        .sorted(MOST_IMPORTANT_FIRST)
+        .forEach(microVm -> place(microVm.uid(), explain));
+    gangs.placeAll(all, uid -> refusals(uid).keySet(), explain);
   }
 
   static int priority(StoredMicroVm microVm) {
