@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All nodes and what each has been promised, indexed for decisions: by kind, and within a kind by
@@ -16,9 +17,17 @@ import java.util.Optional;
  */
 public final class Cluster {
   private final Ledger ledger = new Ledger();
-  private final Peers peers = new Peers();
   private final Map<String, Cell> byId = new HashMap<>();
   private final Map<NodeKind, Cell> byKind = new HashMap<>();
+  private final Peers peers;
+
+  public Cluster() {
+    this(Peers.MOST_TALLIES);
+  }
+
+  Cluster(int mostTallies) {
+    this.peers = new Peers(byId::get, mostTallies);
+  }
 
   /** Makes a node one of this kind, whatever it was. */
   public void put(String nodeId, NodeKind kind) {
@@ -32,6 +41,7 @@ public final class Cluster {
     Cell after = byKind.computeIfAbsent(kind, Cell::new);
     byId.put(nodeId, after);
     after.add(nodeId, allocation(nodeId).resources());
+    peers.moved(nodeId, before, after);
   }
 
   private void takeOut(String nodeId, Cell nodes) {
@@ -99,7 +109,8 @@ public final class Cluster {
     return Optional.ofNullable(byId.get(nodeId)).map(Cell::kind);
   }
 
-  boolean isOf(Cell kind, String nodeId) {
-    return byId.get(nodeId) == kind;
+  /** All nodes of a known node's kind. */
+  @Nullable Cell cell(String nodeId) {
+    return byId.get(nodeId);
   }
 }

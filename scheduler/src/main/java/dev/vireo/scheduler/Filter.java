@@ -41,6 +41,9 @@ public interface Filter {
   }
 
   private static Optional<Refusal> selector(Request request, NodeKind node) {
+    if (request.nodeRules().selector().isEmpty()) {
+      return Optional.empty();
+    }
     return request.nodeRules().selector().entrySet().stream()
         .filter(label -> !label.getValue().equals(node.labels().get(label.getKey())))
         .min(Map.Entry.comparingByKey())
@@ -99,6 +102,9 @@ public interface Filter {
   }
 
   private static Optional<Refusal> announcement(Request request, NodeKind node) {
+    if (request.announcement().isEmpty()) {
+      return Optional.empty();
+    }
     Optional<Image> image = bootableImage(request, node);
     return request
         .announcement()
@@ -109,6 +115,9 @@ public interface Filter {
   }
 
   private static Optional<Refusal> backEnds(Request request, NodeKind node) {
+    if (node.backEnds().containsAll(request.backEnds())) {
+      return Optional.empty();
+    }
     return request.backEnds().stream()
         .filter(backEnd -> !node.backEnds().contains(backEnd))
         .min(String::compareTo)
@@ -124,12 +133,17 @@ public interface Filter {
   private static Optional<Image> bootableImage(Request request, NodeKind node) {
     return switch (request.kernel()) {
       case Kernel.FromFile _ -> Optional.empty();
-      case Kernel.FromImage(String name) ->
-          node.images().stream()
-              .filter(image -> image.name().equals(name))
-              .filter(image -> image.architecture().equals(node.architecture()))
-              .findFirst();
+      case Kernel.FromImage(String name) -> bootableImage(name, node);
     };
+  }
+
+  private static Optional<Image> bootableImage(String name, NodeKind node) {
+    for (Image image : node.images()) {
+      if (image.name().equals(name) && image.architecture().equals(node.architecture())) {
+        return Optional.of(image);
+      }
+    }
+    return Optional.empty();
   }
 
   private static Optional<Refusal> refuseIf(boolean refused, Refusal refusal) {

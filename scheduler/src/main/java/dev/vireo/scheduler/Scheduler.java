@@ -19,6 +19,9 @@ public final class Scheduler {
           .reversed()
           .thenComparing(Map.Entry::getKey);
 
+  /** If no more than these are open, each is looked at: quicker than to find one in the index. */
+  private static final int FEW_NODES = 256;
+
   private final List<Filter> filters;
   private final Profile profile;
 
@@ -41,7 +44,7 @@ public final class Scheduler {
     Surroundings surroundings = Surroundings.of(request, cluster, suitable);
     suitable.removeIf(nodes -> surroundings.refuse(nodes.kind()).isPresent());
     Search search = new Search(request, profile, surroundings);
-    Optional<Set<String>> only = surroundings.only();
+    Optional<Set<String>> only = surroundings.only().filter(ids -> ids.size() <= FEW_NODES);
     Optional<Decision.Placed> best =
         only.isPresent() ? search.bestOf(only.get(), suitable, cluster) : search.best(suitable);
     return best.isPresent() ? best.get() : new Decision.Unplaceable(explain(request, cluster));

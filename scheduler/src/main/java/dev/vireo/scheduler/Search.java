@@ -4,10 +4,12 @@ import dev.vireo.scheduler.NodeRules.Bias;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -47,12 +49,12 @@ final class Search {
 
   /** The best of a few nodes, each of which is looked at. */
   Optional<Decision.Placed> bestOf(Collection<String> ids, List<Cell> kinds, Cluster cluster) {
-    for (Cell kind : kinds) {
-      Bias bias = request.nodeRules().bias(kind.kind());
-      for (String id : ids) {
-        if (cluster.isOf(kind, id)) {
-          offer(List.of(id), cluster.allocation(id).resources(), kind.kind(), bias);
-        }
+    Set<Cell> suitable = new HashSet<>(kinds);
+    for (String id : ids) {
+      Cell kind = cluster.cell(id);
+      if (kind != null && suitable.contains(kind)) {
+        Bias bias = request.nodeRules().bias(kind.kind());
+        offer(List.of(id), cluster.allocation(id).resources(), kind.kind(), bias);
       }
     }
     return answer();

@@ -3,12 +3,11 @@ package dev.vireo.scheduler;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where one microVM may not go because of where others are. Made for one decision.
@@ -27,16 +26,20 @@ final class Surroundings {
 
     Refusal refusal();
 
-    /** These domains are shut. Where there is none, nothing is. */
-    record Shut(String topology, Set<String> domains, Refusal refusal) implements Bar {}
+    /** Domains are shut that have more than so many. Where there is no domain, nothing is. */
+    record Shut(Tally there, int most, Refusal refusal) implements Bar {
+      @Override
+      public String topology() {
+        return there.topology();
+      }
+    }
 
     /** These domains alone are open. */
     record Open(String topology, Set<String> domains, Refusal refusal) implements Bar {}
 
-    default boolean bars(@org.jspecify.annotations.Nullable String domain) {
+    default boolean bars(@Nullable String domain) {
       return switch (this) {
-        case Shut(String _, Set<String> domains, Refusal _) ->
-            domain != null && domains.contains(domain);
+        case Shut(Tally there, int most, Refusal _) -> domain != null && there.in(domain) > most;
         case Open(String _, Set<String> domains, Refusal _) ->
             domain == null || !domains.contains(domain);
       };
@@ -53,64 +56,46 @@ final class Surroundings {
    * @param suitable kinds of nodes that nothing else speaks against
    */
   static Surroundings of(Request request, Cluster cluster, Collection<Cell> suitable) {
-    if (!cluster.peers().concern(request.peer())) {
+    Peers peers = cluster.peers();
+    List<Tally> repulsions = peers.repulsions(request.peer());
+    if (repulsions.isEmpty() && request.peer().rules().isEmpty()) {
       return NONE;
     }
     List<Bar> bars = new ArrayList<>();
-    cluster
-        .peers()
-        .repulsions(request.peer())
-        .forEach((rule, nodes) -> bars.add(apart(rule, nodes, cluster)));
+    repulsions.forEach(theirs -> bars.add(apart(theirs)));
     for (PeerRule rule : request.peer().rules()) {
-      Map<String, Integer> counts = cluster.peers().countByNode(rule.peers());
+      Tally there = peers.tally(rule);
       switch (rule) {
-        case PeerRule.Apart apart -> bars.add(apart(apart, counts.keySet(), cluster));
-        case PeerRule.Near near ->
-            near(near, counts.keySet(), request, cluster).ifPresent(bars::add);
-        case PeerRule.Spread spread -> bars.add(spread(spread, counts, request, cluster, suitable));
+        case PeerRule.Apart _ -> bars.add(apart(there));
+        case PeerRule.Near near -> near(near, there, request).ifPresent(bars::add);
+        case PeerRule.Spread spread -> bars.add(spread(spread, there, request, suitable));
       }
     }
     return new Surroundings(bars);
   }
 
-  private static Bar apart(PeerRule.Apart rule, Collection<String> nodes, Cluster cluster) {
-    return new Bar.Shut(
-        rule.topology(),
-        domains(rule, nodes, cluster).keySet(),
-        new Refusal.TooNear(rule.topology()));
+  private static Bar apart(Tally there) {
+    return new Bar.Shut(there, 0, new Refusal.TooNear(there.topology()));
   }
 
-  private static Optional<Bar> near(
-      PeerRule.Near rule, Collection<String> nodes, Request request, Cluster cluster) {
-    if (nodes.isEmpty() && rule.peers().matches(request.peer())) {
+  private static Optional<Bar> near(PeerRule.Near rule, Tally there, Request request) {
+    if (there.isEmpty() && rule.peers().matches(request.peer())) {
       return Optional.empty(); // The first of those that want to be together.
     }
     return Optional.of(
         new Bar.Open(
             rule.topology(),
-            domains(rule, nodes, cluster).keySet(),
+            there.inhabited(),
             new Refusal.TooFar(rule.peers().toString(), rule.topology())));
   }
 
   private static Bar spread(
-      PeerRule.Spread rule,
-      Map<String, Integer> counts,
-      Request request,
-      Cluster cluster,
-      Collection<Cell> suitable) {
-    int itself = rule.peers().matches(request.peer()) ? 1 : 0;
+      PeerRule.Spread rule, Tally there, Request request, Collection<Cell> suitable) {
+    int more = rule.maxSkew() - (rule.peers().matches(request.peer()) ? 1 : 0);
     Refusal refusal = new Refusal.TooCrowded(rule.topology(), rule.maxSkew());
     if (rule.topology().equals(PeerRule.NODE)) {
-      int most = fewestOnANode(counts, cluster, suitable) + rule.maxSkew() - itself;
-      Set<String> crowded = new HashSet<>();
-      counts.forEach((node, count) -> {
-        if (count > most) {
-          crowded.add(node);
-        }
-      });
-      return new Bar.Shut(PeerRule.NODE, crowded, refusal);
+      return new Bar.Shut(there, there.fewest(suitable) + more, refusal);
     }
-    Map<String, Integer> byDomain = domains(rule, counts, cluster);
     Set<String> open = new HashSet<>();
     for (Cell nodes : suitable) {
       String domain = nodes.kind().labels().get(rule.topology());
@@ -118,44 +103,9 @@ final class Surroundings {
         open.add(domain);
       }
     }
-    int fewest = open.stream().mapToInt(domain -> byDomain.getOrDefault(domain, 0)).min().orElse(0);
-    open.removeIf(domain -> byDomain.getOrDefault(domain, 0) + itself - fewest > rule.maxSkew());
+    int fewest = open.stream().mapToInt(there::in).min().orElse(0);
+    open.removeIf(domain -> there.in(domain) > fewest + more);
     return new Bar.Open(rule.topology(), open, refusal);
-  }
-
-  private static int fewestOnANode(
-      Map<String, Integer> counts, Cluster cluster, Collection<Cell> suitable) {
-    int nodes = suitable.stream().mapToInt(Cell::nodes).sum();
-    int fewest = Integer.MAX_VALUE;
-    int withSome = 0;
-    for (Map.Entry<String, Integer> node : counts.entrySet()) {
-      if (suitable.stream().anyMatch(kind -> cluster.isOf(kind, node.getKey()))) {
-        withSome++;
-        fewest = Math.min(fewest, node.getValue());
-      }
-    }
-    return withSome < nodes || withSome == 0 ? 0 : fewest;
-  }
-
-  private static Map<String, Integer> domains(
-      PeerRule rule, Collection<String> nodes, Cluster cluster) {
-    Map<String, Integer> ones = new HashMap<>();
-    nodes.forEach(node -> ones.put(node, 1));
-    return domains(rule, ones, cluster);
-  }
-
-  private static Map<String, Integer> domains(
-      PeerRule rule, Map<String, Integer> counts, Cluster cluster) {
-    if (rule.topology().equals(PeerRule.NODE)) {
-      return counts;
-    }
-    Map<String, Integer> byDomain = new HashMap<>();
-    counts.forEach((node, count) ->
-        cluster
-            .kind(node)
-            .map(kind -> kind.labels().get(rule.topology()))
-            .ifPresent(domain -> byDomain.merge(domain, count, Integer::sum)));
-    return byDomain;
   }
 
   /** Why no node of a kind will do. */

@@ -111,6 +111,17 @@ final class PeersTest {
   }
 
   @Test
+  void aSpreadByNodeKnowsTheNodesThatHaveNone() {
+    Peer web = web(new Spread(WEB, PeerRule.NODE, 1));
+    cluster.reserve("full", "a2", new Resources(5000, 512), peer("db"));
+
+    assertEquals("a1", run(web));
+    assertEquals("b1", run(web));
+    assertEquals("a2", run(web), "though it is the fullest");
+    assertEquals("a1", run(web));
+  }
+
+  @Test
   void whatHasGoneIsNobodysNeighbour() {
     cluster.reserve("web", "a1", new Resources(1000, 64), web(new Apart(WEB, "zone")));
     cluster.release("web");
@@ -158,6 +169,80 @@ final class PeersTest {
       assertEquals(expected.size(), standard.explain(request, made).suitable(), story);
     }
     assertEquals(List.of(true, true), List.of(placed > 500, refused > 500), placed + " " + refused);
+  }
+
+  /**
+   * However microVMs have come and gone and nodes have changed, and whatever has been asked before:
+   * what is decided is what a look at every node decides.
+   */
+  @Test
+  void aDecisionIsThatOfAScanAfterAnyChanges() {
+    for (int mostTallies : List.of(1, 3, Peers.MOST_TALLIES)) {
+      Random random = new Random(13);
+      Cluster changed = new Cluster(mostTallies);
+      Map<String, Node> nodes = new HashMap<>();
+      Map<String, Neighbour> neighbours = new HashMap<>();
+      for (int step = 0; step < 4_000; step++) {
+        switch (random.nextInt(6)) {
+          case 0 -> {
+            // Labels, taints and health become others; some nodes become known only now.
+            Node node = randomNode(random, "n" + random.nextInt(10));
+            nodes.put(node.id(), node);
+            changed.put(node.id(), node.kind());
+          }
+          case 1, 2 -> {
+            String uid = "vm" + random.nextInt(30);
+            neighbours.remove(uid);
+            changed.release(uid);
+          }
+          default -> {
+            // In place of what it claimed before, with other labels and rules.
+            Neighbour n =
+                randomNeighbour(random, "vm" + random.nextInt(30), "n" + random.nextInt(11));
+            neighbours.put(n.uid, n);
+            changed.reserve(n.uid, n.nodeId, n.resources, n.peer);
+          }
+        }
+        Profile profile = random.nextBoolean() ? Profile.LEAST_ALLOCATED : Profile.BIN_PACK;
+        Request request = debian(1, 64, randomRules(random), randomPeer(random));
+        List<Decision.Placed> expected =
+            scan(profile, request, nodes, List.copyOf(neighbours.values()));
+        Decision decision = Scheduler.standard(profile).place(request, changed);
+        assertEquals(
+            expected.stream().findFirst(),
+            Optional.of(decision).filter(d -> d instanceof Decision.Placed),
+            () -> nodes.values() + " with " + neighbours.values() + " for " + request);
+      }
+    }
+  }
+
+  /** Where so many nodes are open that the index is asked, not each of them. */
+  @Test
+  void nearOfManyIsTheBestOfThem() {
+    Random random = new Random(17);
+    Peer web = web(new Near(WEB, PeerRule.NODE));
+    for (int i = 0; i < 900; i++) {
+      String id = "n" + i;
+      cluster.put(id, node(id, 8, 1024).kind());
+      Resources resources = new Resources(random.nextInt(8_000), random.nextInt(1024));
+      cluster.reserve("vm" + i, id, resources, i % 3 == 0 ? web : peer("other"));
+    }
+    for (int i = 0; i < 900; i += 3) {
+      Request request = debian(1, 64, NodeRules.NONE, web);
+      assertEquals(
+          scheduler.rank(request, cluster, 1).getFirst(), scheduler.place(request, cluster));
+      cluster.release("vm" + i);
+    }
+  }
+
+  @Test
+  void whatNobodyAsksForAnyMoreIsForgotten() {
+    for (int i = 0; i < 2 * Peers.MOST_TALLIES; i++) {
+      PeerSelector peers = new PeerSelector("p", Map.of("app", "app-" + i));
+      run(new Peer("p", peers.labels(), 0, List.of(new Spread(peers, "zone", 1))));
+    }
+
+    assertEquals(Peers.MOST_TALLIES, cluster.peers().tallies());
   }
 
   /** The rules again, said another way: node by node, microVM by microVM. */
@@ -263,23 +348,28 @@ final class PeersTest {
     Map<String, Node> nodes = new HashMap<>();
     int count = 1 + random.nextInt(10);
     for (int i = 0; i < count; i++) {
-      Map<String, String> labels = new HashMap<>();
-      if (random.nextInt(6) > 0) {
-        labels.put("zone", "z" + random.nextInt(3));
-      }
-      if (random.nextBoolean()) {
-        labels.put("disk", "ssd");
-      }
-      Taint[] taints =
-          switch (random.nextInt(8)) {
-            case 0 -> new Taint[] {new Taint("t", "", Effect.NO_SCHEDULE)};
-            case 1 -> new Taint[] {new Taint("t", "", Effect.PREFER_NO_SCHEDULE)};
-            default -> new Taint[0];
-          };
-      Node node = labelled(node("n" + i, 8, 1024), labels, taints);
-      nodes.put(node.id(), random.nextInt(8) == 0 ? notReady(node) : node);
+      Node node = randomNode(random, "n" + i);
+      nodes.put(node.id(), node);
     }
     return nodes;
+  }
+
+  private static Node randomNode(Random random, String id) {
+    Map<String, String> labels = new HashMap<>();
+    if (random.nextInt(6) > 0) {
+      labels.put("zone", "z" + random.nextInt(3));
+    }
+    if (random.nextBoolean()) {
+      labels.put("disk", "ssd");
+    }
+    Taint[] taints =
+        switch (random.nextInt(8)) {
+          case 0 -> new Taint[] {new Taint("t", "", Effect.NO_SCHEDULE)};
+          case 1 -> new Taint[] {new Taint("t", "", Effect.PREFER_NO_SCHEDULE)};
+          default -> new Taint[0];
+        };
+    Node node = labelled(node(id, 8, 1024), labels, taints);
+    return random.nextInt(8) == 0 ? notReady(node) : node;
   }
 
   private static List<Neighbour> randomNeighbours(Random random, Map<String, Node> nodes) {
@@ -288,11 +378,14 @@ final class PeersTest {
     for (int i = 0; i < count; i++) {
       // One in some is on a node that nobody knows.
       String nodeId = "n" + random.nextInt(nodes.size() + (random.nextInt(8) == 0 ? 1 : 0));
-      neighbours.add(
-          new Neighbour(
-              "vm" + i, nodeId, new Resources(500, 64L * random.nextInt(3)), randomPeer(random)));
+      neighbours.add(randomNeighbour(random, "vm" + i, nodeId));
     }
     return neighbours;
+  }
+
+  private static Neighbour randomNeighbour(Random random, String uid, String nodeId) {
+    return new Neighbour(
+        uid, nodeId, new Resources(500, 64L * random.nextInt(3)), randomPeer(random));
   }
 
   private static NodeRules randomRules(Random random) {
