@@ -13,6 +13,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.store.v1.Eviction;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.Rejection;
+import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.proto.v1.Condition.Status;
 import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.DesiredState;
@@ -422,6 +423,18 @@ public final class Lifecycle {
       microVm.getMetaBuilder().setDeleteTime(timestamp(now));
     }
     return finish(record.toBuilder().setForceDelete(forced), microVm, MicroVmState.DELETING, now);
+  }
+
+  /** What is to be remembered of a microVM that is deleted though its node may still have it. */
+  public static TombstoneRecord buried(MicroVmRecord record, Instant now) {
+    MicroVm microVm = record.getMicrovm();
+    return TombstoneRecord.newBuilder()
+        .setName(microVm.getMeta().getName())
+        .setUid(microVm.getMeta().getUid())
+        .setNodeId(nodeId(microVm).orElseThrow())
+        .setAttempt(microVm.getStatus().getAttempt())
+        .setCreateTime(timestamp(now))
+        .build();
   }
 
   /** The id of the node that it is assigned to. */

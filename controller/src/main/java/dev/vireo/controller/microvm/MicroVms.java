@@ -12,6 +12,7 @@ import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.Write;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.RequestRecord;
+import dev.vireo.proto.store.v1.TombstoneRecord;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -84,6 +85,9 @@ public final class MicroVms implements AutoCloseable {
     record Put(MicroVmRecord record) implements Verdict {}
 
     record Remove() implements Verdict {}
+
+    /** Remove it, and remember that its node may still have it. */
+    record Bury(TombstoneRecord tombstone) implements Verdict {}
   }
 
   /** The outcome of {@link #create}. */
@@ -400,6 +404,12 @@ public final class MicroVms implements AutoCloseable {
       }
       case Verdict.Remove() -> {
         writes.add(new Write.Delete(before.key(), before.version()));
+        await(store.commit(writes));
+        yield before;
+      }
+      case Verdict.Bury(TombstoneRecord tombstone) -> {
+        writes.add(new Write.Delete(before.key(), before.version()));
+        writes.add(Tombstones.write(tombstone));
         await(store.commit(writes));
         yield before;
       }

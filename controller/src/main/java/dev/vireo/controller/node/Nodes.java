@@ -123,6 +123,13 @@ public final class Nodes implements AutoCloseable {
     return time.nanoTime() - startNanos < lease.toNanos() ? Health.HEALTH_UNSPECIFIED : Health.LOST;
   }
 
+  /** Whether nobody has heard of the node for a time after its lease has ended. */
+  public boolean isLostFor(String id, Duration time) {
+    Heard last = heard.get(id);
+    long since = last == null ? startNanos : last.nanos;
+    return this.time.nanoTime() - since >= lease.plus(time).toNanos();
+  }
+
   /**
    * What clients see.
    *

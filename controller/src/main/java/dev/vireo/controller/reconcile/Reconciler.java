@@ -5,6 +5,7 @@ import dev.vireo.controller.lifecycle.NodeLoss;
 import dev.vireo.controller.microvm.MicroVmChange;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.MicroVms.Verdict;
+import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.session.NodeEvents;
 import dev.vireo.controller.session.Sessions;
@@ -41,6 +42,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private final PendingMicroVms pending;
   private final Deadlines deadlines;
   private final Departures departures;
+  private final Burials burials;
   private final TimeSource time;
   private final ReentrantLock roomLock = new ReentrantLock();
   private final Condition roomCondition = roomLock.newCondition();
@@ -49,12 +51,18 @@ public final class Reconciler implements NodeEvents, Runnable {
   private long lastExplanation;
   private volatile boolean closed;
 
+  /**
+   * @param deleteGrace for how long, after its lease has ended, a node is waited for that has what
+   *     is to be deleted
+   */
   public Reconciler(
       MicroVms microVms,
+      Tombstones tombstones,
       Nodes nodes,
       Sessions sessions,
       Reports reports,
       PendingMicroVms pending,
+      Duration deleteGrace,
       TimeSource time) {
     this.microVms = microVms;
     this.nodes = nodes;
@@ -63,6 +71,7 @@ public final class Reconciler implements NodeEvents, Runnable {
     this.pending = pending;
     this.deadlines = new Deadlines(microVms, time);
     this.departures = new Departures(microVms, nodes, reports, time);
+    this.burials = new Burials(microVms, tombstones, nodes, sessions, deleteGrace, time);
     this.time = time;
     this.lastExplanation = time.nanoTime();
     microVms.listen(this::onChange);
@@ -157,6 +166,7 @@ public final class Reconciler implements NodeEvents, Runnable {
     watchLeases();
     deadlines.due().forEach(this::expire);
     departures.round();
+    burials.round();
     boolean explain = time.nanoTime() - lastExplanation >= EXPLAIN_PERIOD.toNanos();
     if (explain) {
       lastExplanation = time.nanoTime();

@@ -5,11 +5,13 @@ import dev.vireo.controller.lifecycle.NodeLoss;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.MicroVms.Verdict;
 import dev.vireo.controller.microvm.StoredMicroVm;
+import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerSession;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
@@ -40,6 +42,7 @@ public final class Reports {
   private static final Duration RETRY_PAUSE = Duration.ofMillis(500);
 
   private final MicroVms microVms;
+  private final Tombstones tombstones;
   private final PendingMicroVms pending;
   private final Sessions sessions;
   private final TimeSource time;
@@ -56,12 +59,14 @@ public final class Reports {
    */
   public Reports(
       MicroVms microVms,
+      Tombstones tombstones,
       PendingMicroVms pending,
       Sessions sessions,
       TimeSource time,
       MeterRegistry meters,
       Executor executor) {
     this.microVms = microVms;
+    this.tombstones = tombstones;
     this.pending = pending;
     this.sessions = sessions;
     this.time = time;
@@ -112,6 +117,8 @@ public final class Reports {
       if (report.getOutcome() != Outcome.REMOVED && report.getOutcome() != Outcome.REJECTED) {
         LOG.infof("stray microvm uid=%s node=%s: told to remove it", uid, nodeId);
         toSession(nodeId, session -> session.remove(uid));
+      } else if (known.isEmpty()) {
+        reaped(uid, nodeId, report);
       }
       return;
     }
@@ -134,15 +141,36 @@ public final class Reports {
     }
   }
 
+  /** The node has nothing left of a microVM that was deleted while the node was gone. */
+  private void reaped(String uid, String nodeId, MicroVmReport report) {
+    tombstones
+        .find(uid)
+        .filter(tombstone -> tombstone.getNodeId().equals(nodeId))
+        .filter(tombstone -> says(report, Outcome.REMOVED, tombstone.getAttempt()))
+        .ifPresent(tombstone -> {
+          tombstones.remove(uid);
+          LOG.infof("reaped microvm=%s uid=%s node=%s", tombstone.getName(), uid, nodeId);
+        });
+  }
+
+  /** Whether it is about this attempt, or, as a node that knows nothing of the uid says, any. */
+  private static boolean says(MicroVmReport report, Outcome outcome, long attempt) {
+    return report.getOutcome() == outcome
+        && (report.getAttempt() == attempt || report.getAttempt() == 0);
+  }
+
   private Verdict verdict(StoredMicroVm microVm, String nodeId, MicroVmReport report) {
-    boolean deleting = Lifecycle.isDeleting(microVm.microVm());
-    boolean nothingLeft =
-        report.getOutcome() == Outcome.REMOVED || report.getOutcome() == Outcome.REJECTED;
-    if (deleting && nothingLeft) {
+    long attempt = microVm.microVm().getStatus().getAttempt();
+    if (Lifecycle.isDeleting(microVm.microVm()) && says(report, Outcome.REMOVED, attempt)) {
       return new Verdict.Remove();
     }
-    if (report.getAttempt() != microVm.microVm().getStatus().getAttempt()) {
+    if (report.getAttempt() != attempt) {
       return new Verdict.Put(microVm.record());
+    }
+    boolean nothingLeft =
+        report.getOutcome() == Outcome.REMOVED || report.getOutcome() == Outcome.REJECTED;
+    if (Lifecycle.isDeleting(microVm.microVm()) && nothingLeft) {
+      return new Verdict.Remove();
     }
     if (Lifecycle.isLeaving(microVm.record()) && nothingLeft) {
       // Of this very attempt: an answer to an earlier Removal would let it run twice.
@@ -184,6 +212,11 @@ public final class Reports {
 
   /** The node is lost for good, and what it ran with it. */
   void lostWithNode(String nodeId, NodeLoss loss) {
+    for (TombstoneRecord tombstone : tombstones.all()) {
+      if (tombstone.getNodeId().equals(nodeId)) {
+        tombstones.remove(tombstone.getUid());
+      }
+    }
     for (StoredMicroVm lost : microVms.on(nodeId)) {
       microVms.update(lost.uid(), microVm -> lostWithNode(nodeId, microVm, loss));
       pending.settle(lost.uid());

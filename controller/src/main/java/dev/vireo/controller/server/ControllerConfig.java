@@ -45,6 +45,13 @@ interface ControllerConfig {
     /** Without a heartbeat for this long a node is LOST. */
     @WithDefault("15S")
     Duration lease();
+
+    /**
+     * For how long a node that is LOST is waited for that has what is to be deleted. Then the
+     * deletion ends without it, and the node removes what it still runs when it comes back.
+     */
+    @WithDefault("5M")
+    Duration deleteGrace();
   }
 
   Scheduler scheduler();

@@ -5,6 +5,7 @@ import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.event.Events;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.quota.Quotas;
@@ -114,6 +115,12 @@ class Wiring {
 
   @Produces
   @Singleton
+  Tombstones tombstones(Store store) {
+    return Tombstones.open(store);
+  }
+
+  @Produces
+  @Singleton
   Nodes nodes(Store store) {
     return Nodes.open(store, time, config.node().lease(), uuids);
   }
@@ -152,12 +159,15 @@ class Wiring {
   @Singleton
   Reconciler reconciler(
       MicroVms microVms,
+      Tombstones tombstones,
       Nodes nodes,
       Sessions sessions,
       PendingMicroVms pending,
       MeterRegistry meters) {
-    Reports reports = new Reports(microVms, pending, sessions, time, meters, virtualThreads);
-    return new Reconciler(microVms, nodes, sessions, reports, pending, time);
+    Reports reports =
+        new Reports(microVms, tombstones, pending, sessions, time, meters, virtualThreads);
+    return new Reconciler(
+        microVms, tombstones, nodes, sessions, reports, pending, config.node().deleteGrace(), time);
   }
 
   @Produces

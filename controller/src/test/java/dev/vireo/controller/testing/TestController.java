@@ -8,6 +8,7 @@ import dev.vireo.controller.api.QuotaGrpcService;
 import dev.vireo.controller.event.Events;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.quota.Quotas;
@@ -44,12 +45,14 @@ import java.util.function.UnaryOperator;
 /** All of the controller but Quarkus, over in-process gRPC, on a store of the test's choice. */
 public final class TestController implements AutoCloseable {
   public static final Duration LEASE = Duration.ofSeconds(15);
+  public static final Duration DELETE_GRACE = Duration.ofMinutes(5);
   public static final String PARENT = "projects/test";
   public static final int EVENTS_REMEMBERED = 20;
 
   public final ManualTime time;
   public final SimpleMeterRegistry meters = new SimpleMeterRegistry();
   public final MicroVms microVms;
+  public final Tombstones tombstones;
   public final Nodes nodes;
   public final Quotas quotas;
   public final Reconciler reconciler;
@@ -74,8 +77,10 @@ public final class TestController implements AutoCloseable {
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
-    Reports reports = new Reports(microVms, pending, sessions, time, meters, threads);
-    reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time);
+    tombstones = Tombstones.open(store);
+    Reports reports = new Reports(microVms, tombstones, pending, sessions, time, meters, threads);
+    reconciler =
+        new Reconciler(microVms, tombstones, nodes, sessions, reports, pending, DELETE_GRACE, time);
     PageTokens pageTokens = new PageTokens(new byte[32]);
     String name = UUID.randomUUID().toString();
     server =
@@ -179,6 +184,7 @@ public final class TestController implements AutoCloseable {
       throw new AssertionError(e);
     }
     microVms.close();
+    tombstones.close();
     nodes.close();
     quotas.close();
     threads.close();

@@ -57,6 +57,9 @@ final class Convergence {
     }
     require(guests.isEmpty(), () -> "guests that nobody knows of: %s".formatted(guests.values()));
     checkDirectories(records);
+    require(
+        Records.tombstones(disk).isEmpty(),
+        () -> "tombstones of nodes that are back: %s".formatted(Records.tombstones(disk)));
   }
 
   private void checkOne(MicroVm microVm, @Nullable Guest guest, List<MicroVmRecord> records) {

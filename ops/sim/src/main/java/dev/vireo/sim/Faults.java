@@ -2,6 +2,8 @@ package dev.vireo.sim;
 
 import dev.vireo.proto.v1.Drain;
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.Taint;
+import dev.vireo.proto.v1.TaintEffect;
 import dev.vireo.sim.kernel.Simulation;
 import dev.vireo.sim.node.SimMachine;
 import java.time.Duration;
@@ -44,7 +46,7 @@ final class Faults {
 
   private void strike() {
     SimMachine machine = world.machines().get(random.nextInt(world.machines().size()));
-    switch (random.nextInt(13)) {
+    switch (random.nextInt(14)) {
       case 0 -> killController();
       case 1 -> killWorker(machine);
       case 2 -> powerFails(machine);
@@ -55,6 +57,7 @@ final class Faults {
       case 7, 8 -> drain(machine);
       case 9 -> powerFailsForLong(machine);
       case 10 -> answersAreLost();
+      case 11 -> taint(machine);
       default -> machine.endSomeGuest();
     }
   }
@@ -92,6 +95,16 @@ final class Faults {
   private void drain(SimMachine machine) {
     want(
         machine, NodeSpec.newBuilder().setDrain(Drain.newBuilder().setForce(random.nextBoolean())));
+    after(upTo(40), () -> want(machine, NodeSpec.newBuilder()));
+  }
+
+  /** Some microVMs tolerate it, see SimClient. */
+  private void taint(SimMachine machine) {
+    Taint.Builder taint =
+        Taint.newBuilder()
+            .setKey("unwell")
+            .setEffect(random.nextBoolean() ? TaintEffect.NO_EXECUTE : TaintEffect.NO_SCHEDULE);
+    want(machine, NodeSpec.newBuilder().addTaints(taint));
     after(upTo(40), () -> want(machine, NodeSpec.newBuilder()));
   }
 

@@ -1,6 +1,8 @@
 package dev.vireo.sim;
 
 import dev.vireo.controller.store.Change;
+import dev.vireo.controller.store.Entry;
+import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.sim.client.BrokenPromiseException;
 import dev.vireo.sim.client.Promises;
@@ -19,6 +21,12 @@ final class Invariants {
   private final List<SimMachine> machines;
   private final Promises promises;
   private final Set<String> removed = new HashSet<>();
+
+  /** Of those that were removed while their node was gone: where they may still run, by uid. */
+  private final Map<String, String> mayRunOn = new HashMap<>();
+
+  private int withoutNode;
+  private long changes;
   private long seen;
 
   Invariants(SimDisk disk, List<SimMachine> machines, Promises promises) {
@@ -35,16 +43,38 @@ final class Invariants {
           !promises.holds(uid),
           () -> "%s was promised, and is removed from the store".formatted(uid));
       removed.add(uid);
+      changes++;
     }
+    if (Records.isTombstone(change.key())) {
+      tombstone(change);
+    }
+  }
+
+  private void tombstone(Change change) {
+    changes++;
+    switch (change) {
+      case Change.Updated(Entry entry) -> {
+        TombstoneRecord tombstone = Records.parseTombstone(entry.value());
+        mayRunOn.put(tombstone.getUid(), tombstone.getNodeId());
+        withoutNode++;
+      }
+      case Change.Deleted deleted ->
+          mayRunOn.remove(Records.parseTombstone(deleted.lastValue()).getUid());
+    }
+  }
+
+  /** How many deletions have ended without their node. */
+  int withoutNode() {
+    return withoutNode;
   }
 
   /** Looks at all guests, if anything has changed since it last did. */
   void check() {
-    long changes = removed.size() + machines.stream().mapToLong(SimMachine::changes).sum();
-    if (changes == seen) {
+    long now = changes + machines.stream().mapToLong(SimMachine::changes).sum();
+    if (now == seen) {
       return;
     }
-    seen = changes;
+    seen = now;
     Map<String, Guest> byUid = new HashMap<>();
     for (SimMachine machine : machines) {
       for (Guest guest : machine.guests()) {
@@ -52,7 +82,7 @@ final class Invariants {
         require(
             other == null, () -> "two guests of one microVM: %s and %s".formatted(other, guest));
         require(
-            !removed.contains(guest.uid()),
+            !removed.contains(guest.uid()) || guest.node().equals(mayRunOn.get(guest.uid())),
             () -> "%s runs after its delete has finished".formatted(guest));
       }
       long memoryMib = machine.guests().stream().mapToLong(Guest::memoryMib).sum();

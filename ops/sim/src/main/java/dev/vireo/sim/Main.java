@@ -134,6 +134,7 @@ public final class Main {
     long told = began;
     long turns = 0;
     long microVms = 0;
+    long withoutNode = 0;
     long commits = 0;
     for (long i = 0; i < options.seeds && !interrupted; i++) {
       long seed = options.firstSeed + i;
@@ -141,6 +142,7 @@ public final class Main {
           SeedRun.run(seed, scratch, options.trace ? System.out::println : _ -> {});
       turns += result.turns();
       microVms += result.microVms();
+      withoutNode += result.deletedWithoutNode();
       commits += result.commits();
       if (result.failure().isPresent()) {
         failures.add(result);
@@ -162,12 +164,14 @@ public final class Main {
     double seconds = (System.nanoTime() - began) / 1e9;
     System.out.printf(
         Locale.ROOT,
-        "%d seeds from %d: %d held, %d failed; %d microVMs, %d commits, %d turns in %.1f s%n",
+        "%d seeds from %d: %d held, %d failed; %d microVMs, %d deleted without their node,"
+            + " %d commits, %d turns in %.1f s%n",
         options.seeds,
         options.firstSeed,
         options.seeds - failures.size(),
         failures.size(),
         microVms,
+        withoutNode,
         commits,
         turns,
         seconds);

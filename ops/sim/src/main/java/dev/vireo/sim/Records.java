@@ -4,14 +4,36 @@ import com.google.protobuf.ByteString;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.controller.store.Entry;
 import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.sim.store.SimDisk;
 import java.util.List;
 
 /** The microVMs' records in a store. */
 final class Records {
   private static final String PREFIX = "microvms/";
+  private static final String TOMBSTONES = "tombstones/";
 
   private Records() {}
+
+  /** Whether a key is that of a microVM that was deleted without its node. */
+  static boolean isTombstone(String key) {
+    return key.startsWith(TOMBSTONES);
+  }
+
+  static List<TombstoneRecord> tombstones(SimDisk disk) {
+    return disk.entries(TOMBSTONES).stream()
+        .map(Entry::value)
+        .map(Records::parseTombstone)
+        .toList();
+  }
+
+  static TombstoneRecord parseTombstone(ByteString value) {
+    try {
+      return TombstoneRecord.parseFrom(value);
+    } catch (InvalidProtocolBufferException e) {
+      throw new IllegalStateException("not a tombstone", e);
+    }
+  }
 
   static boolean isMicroVm(String key) {
     return key.startsWith(PREFIX);

@@ -32,6 +32,7 @@ public final class SeedRun {
    * @param failure what was wrong; empty if all held
    * @param last the end of the trace, for a failure
    * @param hash of the whole trace
+   * @param deletedWithoutNode how many of the microVMs were deleted while their node was gone
    */
   public record Result(
       long seed,
@@ -40,6 +41,7 @@ public final class SeedRun {
       long hash,
       long turns,
       int microVms,
+      int deletedWithoutNode,
       long commits) {}
 
   /**
@@ -64,9 +66,10 @@ public final class SeedRun {
     try (LogWatch log = new LogWatch()) {
       Path directory = Files.createTempDirectory(scratch, "seed");
       try (World world = new World(simulation, directory)) {
+        Invariants invariants = new Invariants(world.disk(), world.machines(), world.promises());
         try {
           saboteur.accept(world);
-          go(world);
+          go(world, invariants);
           log.throwIfAny();
         } catch (RuntimeException e) {
           failure = Optional.of(describe(e));
@@ -78,6 +81,7 @@ public final class SeedRun {
             trace.hash(),
             simulation.turns(),
             world.promises().count(),
+            invariants.withoutNode(),
             world.disk().commits());
       } finally {
         StateDirectory.removeTree(directory);
@@ -87,9 +91,8 @@ public final class SeedRun {
     }
   }
 
-  private static void go(World world) {
+  private static void go(World world, Invariants invariants) {
     Simulation simulation = world.simulation();
-    Invariants invariants = new Invariants(world.disk(), world.machines(), world.promises());
     simulation.afterEachTurn(invariants::check);
     Faults faults = new Faults(world);
     faults.supervise();

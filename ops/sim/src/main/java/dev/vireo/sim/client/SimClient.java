@@ -145,6 +145,9 @@ public final class SimClient {
             .setOnNodeLoss(
                 random.nextBoolean() ? NodeLoss.NODE_LOSS_RESCHEDULE : NodeLoss.NODE_LOSS_FAIL);
     spec.getPlacementBuilder().setPriority(random.nextInt(3));
+    if (random.nextInt(3) == 0) {
+      spec.getPlacementBuilder().addTolerationsBuilder().setKey("unwell");
+    }
     if (random.nextInt(8) == 0) {
       lifecycle.setTtl(seconds(5 + random.nextInt(40)));
     }

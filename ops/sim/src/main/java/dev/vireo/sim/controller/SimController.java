@@ -4,6 +4,7 @@ import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.quota.Quotas;
@@ -36,6 +37,9 @@ import org.jspecify.annotations.Nullable;
 /** A controller's process, put together as Quarkus does it from Wiring. */
 public final class SimController {
   private static final Duration REQUEST_LIFETIME = Duration.ofHours(24);
+
+  /** Short, so that nodes are often away for longer. */
+  private static final Duration DELETE_GRACE = Duration.ofSeconds(10);
 
   private final SimProcess process;
   private final SimStore store;
@@ -74,8 +78,10 @@ public final class SimController {
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
-    Reports reports = new Reports(microVms, pending, sessions, time, meters, process);
-    Reconciler reconciler = new Reconciler(microVms, nodes, sessions, reports, pending, time);
+    Tombstones tombstones = Tombstones.open(store);
+    Reports reports = new Reports(microVms, tombstones, pending, sessions, time, meters, process);
+    Reconciler reconciler =
+        new Reconciler(microVms, tombstones, nodes, sessions, reports, pending, DELETE_GRACE, time);
     MicroVmGrpcService api =
         new MicroVmGrpcService(
             microVms,
@@ -112,9 +118,13 @@ public final class SimController {
   /** Sets what is wanted of a node, if it can. */
   public void want(String node, NodeSpec spec) {
     operate(() -> {
-      process.say("operator %s %s".formatted(spec.hasDrain() ? "drains" : "opens", node));
+      process.say("operator wants of %s: %s".formatted(node, brief(spec)));
       var _ = parts().nodes().updateSpec(node, _ -> spec);
     });
+  }
+
+  private static String brief(NodeSpec spec) {
+    return spec.hasDrain() ? "drain" : spec.getTaintsCount() > 0 ? "taint" : "nothing";
   }
 
   /** Gives a node up, if it is lost. */
