@@ -40,6 +40,7 @@ import io.quarkus.grpc.GrpcService;
 import io.smallrye.common.annotation.RunOnVirtualThread;
 import java.time.Duration;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 
 /** {@code vireo.v1.MicroVmService}: from gRPC to the classes beside it, and back. */
@@ -49,6 +50,9 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
   static final int WATCH_CAPACITY = 1_024;
 
   private static final Duration BOOKMARK_PERIOD = Duration.ofSeconds(10);
+
+  /** How long a watch waits for an image that is older than the client. */
+  private static final Duration CATCH_UP = Duration.ofSeconds(2);
 
   private final MicroVms microVms;
   private final Creations creations;
@@ -102,12 +106,21 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
     if (request.getResourceVersion() < 0) {
       throw Violations.invalidField("resource_version", "is negative.");
     }
+    awaitImage(request.getResourceVersion());
     ChangeFeed feed = microVms.feed(selection, request.getResourceVersion(), WATCH_CAPACITY);
     PacedStream<WatchMicroVmsResponse> paced =
         new PacedStream<>((ServerCallStreamObserver<WatchMicroVmsResponse>) client);
     Thread sender =
         Thread.ofVirtual().name("watch").start(new WatchStream(feed, paced, BOOKMARK_PERIOD));
     paced.onGone(sender::interrupt);
+  }
+
+  /** Another controller may have given the client a version that this one will come to. */
+  private void awaitImage(long version) {
+    microVms
+        .reached(version)
+        .completeOnTimeout(null, CATCH_UP.toMillis(), TimeUnit.MILLISECONDS)
+        .join();
   }
 
   @Override

@@ -42,6 +42,7 @@ public class ErrorInterceptor implements ServerInterceptor {
       case StatusRuntimeException gone when gone.getStatus().getCode() == Status.Code.CANCELLED ->
           gone;
       case StoreException.Unavailable e -> Errors.of(ErrorReason.STORE_UNAVAILABLE, e.getMessage());
+      case StoreException.NotLeader e -> Errors.of(ErrorReason.NOT_LEADER, e.getMessage());
       case StoreException.TooLarge e -> Errors.of(ErrorReason.FIELD_INVALID, e.getMessage());
       case StoreException.Compacted e ->
           Errors.of(ErrorReason.WATCH_VERSION_TOO_OLD, e.getMessage());

@@ -66,8 +66,13 @@ public final class MicroVms implements AutoCloseable {
 
   private final List<ChangeFeed> feeds = new ArrayList<>();
   private final Deque<MicroVmChange.Removed> removed = new ArrayDeque<>();
+  private final List<Awaited> awaited = new ArrayList<>();
   private long version;
+  private long changedVersion;
   private long oldestVersion;
+
+  /** Somebody waits for the image to be as new. */
+  private record Awaited(long version, CompletableFuture<Void> reached) {}
 
   private record Waiter(
       Predicate<Optional<StoredMicroVm>> until,
@@ -109,6 +114,7 @@ public final class MicroVms implements AutoCloseable {
         .map(StoredMicroVm::of)
         .forEach(this::remember);
     version = listing.version();
+    changedVersion = listing.entries().stream().mapToLong(Entry::version).max().orElse(0);
     oldestVersion = listing.oldestVersion();
     // From the oldest version, not the listing's, so that recent removals are known too.
     watch = await(store.watch(MicroVmName.KEY_PREFIX, listing.oldestVersion(), new Image()));
@@ -180,6 +186,32 @@ public final class MicroVms implements AutoCloseable {
   public long version() {
     synchronized (feedLock) {
       return version;
+    }
+  }
+
+  /** Of the last change to a microVM that this image shows, as far as it knows of one. */
+  public long changedVersion() {
+    synchronized (feedLock) {
+      return changedVersion;
+    }
+  }
+
+  /** Completes when this image shows everything up to a version, now or later. */
+  public CompletableFuture<Void> reached(long until) {
+    synchronized (feedLock) {
+      if (until <= version) {
+        return CompletableFuture.completedFuture(null);
+      }
+      Awaited one = new Awaited(until, new CompletableFuture<>());
+      awaited.add(one);
+      CompletableFuture<?> _ = one.reached.whenComplete((_, _) -> giveUp(one));
+      return one.reached;
+    }
+  }
+
+  private void giveUp(Awaited one) {
+    synchronized (feedLock) {
+      awaited.remove(one);
     }
   }
 
@@ -432,14 +464,18 @@ public final class MicroVms implements AutoCloseable {
 
   private void apply(List<Change> changes) {
     List<MicroVmChange> seen = new ArrayList<>(changes.size());
+    List<Awaited> reached;
     synchronized (feedLock) {
       for (Change change : changes) {
         MicroVmChange known = apply(change);
         seen.add(known);
         version = Math.max(version, known.version());
+        changedVersion = Math.max(changedVersion, known.version());
         feeds.removeIf(feed -> !feed.offer(known));
       }
+      reached = awaited.stream().filter(one -> one.version <= version).toList();
     }
+    reached.forEach(one -> one.reached.complete(null));
     for (MicroVmChange change : seen) {
       wake(change);
       listeners.forEach(listener -> listener.accept(change));

@@ -47,11 +47,13 @@ public final class Nodes implements AutoCloseable {
   private final TimeSource time;
   private final Duration lease;
   private final Supplier<UUID> uuids;
-  private final long startNanos;
   private final ConcurrentNavigableMap<String, StoredNode> byId = new ConcurrentSkipListMap<>();
   private final ConcurrentHashMap<String, Heard> heard = new ConcurrentHashMap<>();
   private final List<Consumer<StoredNode>> listeners = new CopyOnWriteArrayList<>();
   private final Store.Watch watch;
+
+  /** Since when workers are heard, as this controller leads. */
+  private volatile long startNanos;
 
   /** The last word of a node's worker. */
   private record Heard(long nanos, Instant at, int warmVmms) {}
@@ -87,6 +89,16 @@ public final class Nodes implements AutoCloseable {
   @Override
   public void close() {
     watch.close();
+  }
+
+  /**
+   * This controller leads from now on: what workers have told it when it led before, or never, says
+   * nothing. Each has a lease's time to tell.
+   */
+  public void beginTerm() {
+    startNanos = time.nanoTime();
+    heard.clear();
+    byId.values().forEach(this::tell);
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.vireo.controller.reconcile;
 
+import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.lifecycle.NodeLoss;
 import dev.vireo.controller.microvm.MicroVmChange;
@@ -22,7 +23,7 @@ import org.jboss.logging.Logger;
 
 /**
  * Keeps things going that nobody asks for, or not now: pending microVMs when there may be room for
- * them, times to live, nodes' leases, nodes that are to be empty.
+ * them, times to live, nodes' leases, nodes that are to be empty. Only the leader does.
  *
  * <p>One thread goes round ({@link #run}); a test goes round by itself ({@link #round}).
  */
@@ -40,6 +41,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private final Sessions sessions;
   private final Reports reports;
   private final PendingMicroVms pending;
+  private final Leadership leadership;
   private final Deadlines deadlines;
   private final Departures departures;
   private final Burials burials;
@@ -63,12 +65,14 @@ public final class Reconciler implements NodeEvents, Runnable {
       Reports reports,
       PendingMicroVms pending,
       Duration deleteGrace,
+      Leadership leadership,
       TimeSource time) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.sessions = sessions;
     this.reports = reports;
     this.pending = pending;
+    this.leadership = leadership;
     this.deadlines = new Deadlines(microVms, time);
     this.departures = new Departures(microVms, nodes, reports, time);
     this.burials = new Burials(microVms, tombstones, nodes, sessions, deleteGrace, time);
@@ -114,7 +118,10 @@ public final class Reconciler implements NodeEvents, Runnable {
   public void run() {
     while (!closed) {
       try {
-        round(awaitRoom());
+        boolean room = awaitRoom();
+        if (leadership.leads()) {
+          round(room);
+        }
       } catch (InterruptedException e) {
         return;
       } catch (StoreException e) {

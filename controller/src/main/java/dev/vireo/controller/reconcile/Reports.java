@@ -91,6 +91,10 @@ public final class Reports {
   private void handle(Subject subject, MicroVmReport report) {
     try {
       timer.record(() -> reconcile(subject.uid, subject.nodeId, report));
+    } catch (StoreException.NotLeader _) {
+      LOG.debugf(
+          "report uid=%s node=%s: the worker repeats it to the leader",
+          subject.uid, subject.nodeId);
     } catch (StoreException e) {
       LOG.warnf(
           "cannot record report uid=%s node=%s: %s", subject.uid, subject.nodeId, e.getMessage());

@@ -107,6 +107,25 @@ interface ControllerConfig {
     Duration timeout();
   }
 
+  Leader leader();
+
+  /** One of several controllers leads. With SQLite there is one, and it does. */
+  interface Leader {
+    /** How long a leader that says nothing leads on, before others may. */
+    @WithDefault("6S")
+    Duration lease();
+
+    /**
+     * Where other controllers and workers reach this one, HOST:PORT or unix:PATH. Default: where it
+     * serves gRPC.
+     */
+    Optional<String> address();
+
+    /** How long a call waits for a leader before it is refused. */
+    @WithDefault("5S")
+    Duration patience();
+  }
+
   Request request();
 
   /** Idempotence. */
@@ -114,6 +133,15 @@ interface ControllerConfig {
     /** How long a create can be retried by its request id. */
     @WithDefault("24H")
     Duration lifetime();
+  }
+
+  /** Where others reach it. */
+  default String address() {
+    return leader()
+        .address()
+        .orElseGet(() ->
+            (grpc().host().contains(":") ? "[%s]:%d" : "%s:%d")
+                .formatted(grpc().host(), grpc().port()));
   }
 
   /** Where the controller keeps its own. */

@@ -5,6 +5,8 @@ import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
 import dev.vireo.controller.api.QuotaGrpcService;
 import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.leader.LeaderElection;
+import dev.vireo.controller.leader.LeaderProxy;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.session.WorkerGrpcService;
@@ -13,6 +15,7 @@ import io.quarkus.grpc.runtime.health.GrpcHealthStorage;
 import io.quarkus.runtime.ShutdownEvent;
 import io.quarkus.runtime.StartupEvent;
 import jakarta.enterprise.event.Observes;
+import jakarta.enterprise.inject.Instance;
 import jakarta.inject.Singleton;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -36,6 +39,8 @@ class Startup {
   private final EventGrpcService events;
   private final WorkerGrpcService workers;
   private final ErrorInterceptor errors;
+  private final LeaderProxy leaderProxy;
+  private final Instance<LeaderElection> election;
   private final ListenAddressGuard listenAddresses;
   private final GrpcHealthStorage tcpServerHealth;
   private @Nullable UnixSocketServer unixSocket;
@@ -50,6 +55,8 @@ class Startup {
       @GrpcService EventGrpcService events,
       @GrpcService WorkerGrpcService workers,
       ErrorInterceptor errors,
+      LeaderProxy leaderProxy,
+      Instance<LeaderElection> election,
       ListenAddressGuard listenAddresses,
       GrpcHealthStorage tcpServerHealth) {
     this.config = config;
@@ -61,6 +68,8 @@ class Startup {
     this.events = events;
     this.workers = workers;
     this.errors = errors;
+    this.leaderProxy = leaderProxy;
+    this.election = election;
     this.listenAddresses = listenAddresses;
     this.tcpServerHealth = tcpServerHealth;
   }
@@ -71,8 +80,11 @@ class Startup {
     Path path = config.controllerDirectory().resolve("controller.sock");
     unixSocket =
         UnixSocketServer.start(
-            path, List.of(microVms, nodes, quotas, events, workers), List.of(errors));
+            path, List.of(microVms, nodes, quotas, events, workers), List.of(leaderProxy, errors));
     Thread.ofPlatform().name("reconciler").daemon().start(reconciler);
+    if (config.store() == ControllerConfig.StoreKind.ETCD) {
+      Thread.ofPlatform().name("election").daemon().start(election.get());
+    }
     LOG.infof("listening unix=%s grpc=%s:%d", path, config.grpc().host(), config.grpc().port());
   }
 
@@ -92,6 +104,9 @@ class Startup {
 
   void onStop(@Observes ShutdownEvent event) {
     reconciler.close();
+    if (config.store() == ControllerConfig.StoreKind.ETCD) {
+      election.get().close();
+    }
     microVmImage.endWaits();
     if (unixSocket != null) {
       unixSocket.close();

@@ -4,6 +4,10 @@ import com.google.protobuf.ByteString;
 import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.event.Events;
 import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.leader.LeaderChannels;
+import dev.vireo.controller.leader.LeaderElection;
+import dev.vireo.controller.leader.LeaderProxy;
+import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
@@ -21,7 +25,9 @@ import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.store.v1.LeaderRecord;
 import dev.vireo.scheduler.Scheduler;
+import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.quarkus.grpc.GlobalInterceptor;
 import jakarta.enterprise.inject.Disposes;
@@ -52,6 +58,7 @@ class Wiring {
   private final TimeSource time = TimeSource.system();
   private final Supplier<UUID> uuids = UUID::randomUUID;
   private final Executor virtualThreads = Executors.newVirtualThreadPerTaskExecutor();
+  private final LeaderChannels leaderChannels = LeaderChannels.ofNetwork(virtualThreads);
 
   Wiring(ControllerConfig config) {
     this.config = config;
@@ -109,20 +116,62 @@ class Wiring {
 
   @Produces
   @Singleton
-  MicroVms microVms(Store store) {
-    return MicroVms.open(store, config.request().lifetime());
+  Leadership leadership() {
+    return switch (config.store()) {
+      case SQLITE -> Leadership.sole(time);
+      case ETCD -> Leadership.elected(time);
+    };
+  }
+
+  /** Goes round once it is started. */
+  @Produces
+  @Singleton
+  LeaderElection election(Store store, Leadership leadership) {
+    LeaderRecord self =
+        LeaderRecord.newBuilder()
+            .setId(uuids.get().toString())
+            .setAddress(config.address())
+            .build();
+    return new LeaderElection(store, leadership, self, config.leader().lease(), time);
   }
 
   @Produces
   @Singleton
-  Tombstones tombstones(Store store) {
-    return Tombstones.open(store);
+  @GlobalInterceptor
+  LeaderProxy leaderProxy(Leadership leadership, MicroVms microVms) {
+    return new LeaderProxy(
+        leadership,
+        leaderChannels,
+        microVms,
+        config.address(),
+        config.leader().patience(),
+        time,
+        virtualThreads);
+  }
+
+  void close(@Disposes LeaderProxy proxy) {
+    leaderChannels.close();
   }
 
   @Produces
   @Singleton
-  Nodes nodes(Store store) {
-    return Nodes.open(store, time, config.node().lease(), uuids);
+  Tombstones tombstones(Store store, Leadership leadership) {
+    return Tombstones.open(leadership.fence(store));
+  }
+
+  @Produces
+  @Singleton
+  MicroVms microVms(Store store, Leadership leadership, MeterRegistry meters) {
+    Gauge.builder("vireo.leader", leadership, it -> it.leads() ? 1 : 0)
+        .description("Whether this controller leads")
+        .register(meters);
+    return MicroVms.open(leadership.fence(store), config.request().lifetime());
+  }
+
+  @Produces
+  @Singleton
+  Nodes nodes(Store store, Leadership leadership) {
+    return Nodes.open(leadership.fence(store), time, config.node().lease(), uuids);
   }
 
   @Produces
@@ -145,8 +194,8 @@ class Wiring {
 
   @Produces
   @Singleton
-  Quotas quotas(Store store, MicroVms microVms) {
-    return Quotas.open(store, microVms, time, uuids);
+  Quotas quotas(Store store, Leadership leadership, MicroVms microVms) {
+    return Quotas.open(leadership.fence(store), microVms, time, uuids);
   }
 
   @Produces
@@ -163,11 +212,20 @@ class Wiring {
       Nodes nodes,
       Sessions sessions,
       PendingMicroVms pending,
+      Leadership leadership,
       MeterRegistry meters) {
     Reports reports =
         new Reports(microVms, tombstones, pending, sessions, time, meters, virtualThreads);
     return new Reconciler(
-        microVms, tombstones, nodes, sessions, reports, pending, config.node().deleteGrace(), time);
+        microVms,
+        tombstones,
+        nodes,
+        sessions,
+        reports,
+        pending,
+        config.node().deleteGrace(),
+        leadership,
+        time);
   }
 
   @Produces

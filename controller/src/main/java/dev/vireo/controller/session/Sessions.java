@@ -60,6 +60,11 @@ public final class Sessions {
     }
   }
 
+  /** This controller leads no more: every worker has to go elsewhere. */
+  public void endAll() {
+    byNode.values().forEach(WorkerSession::endWithTerm);
+  }
+
   void close(String nodeId, WorkerSession session) {
     byNode.remove(nodeId, session);
   }

@@ -1,6 +1,7 @@
 package dev.vireo.controller.session;
 
 import dev.vireo.controller.grpc.PacedStream;
+import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.proto.worker.v1.ControllerMessage;
@@ -17,18 +18,33 @@ public class WorkerGrpcService extends WorkerServiceGrpc.WorkerServiceImplBase {
   private final Nodes nodes;
   private final Sessions sessions;
   private final NodeEvents events;
+  private final Leadership leadership;
 
-  public WorkerGrpcService(MicroVms microVms, Nodes nodes, Sessions sessions, NodeEvents events) {
+  public WorkerGrpcService(
+      MicroVms microVms, Nodes nodes, Sessions sessions, NodeEvents events, Leadership leadership) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.sessions = sessions;
     this.events = events;
+    this.leadership = leadership;
+    leadership.listen(
+        new Leadership.Listener() {
+          @Override
+          public void elected() {
+            nodes.beginTerm();
+          }
+
+          @Override
+          public void deposed() {
+            sessions.endAll();
+          }
+        });
   }
 
   @Override
   public StreamObserver<WorkerMessage> session(StreamObserver<ControllerMessage> toWorker) {
     PacedStream<ControllerMessage> out =
         new PacedStream<>((ServerCallStreamObserver<ControllerMessage>) toWorker);
-    return new WorkerSession(microVms, nodes, sessions, events, out);
+    return new WorkerSession(microVms, nodes, sessions, events, leadership, out);
   }
 }

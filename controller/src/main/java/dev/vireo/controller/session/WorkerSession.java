@@ -3,6 +3,7 @@ package dev.vireo.controller.session;
 import com.google.protobuf.Duration;
 import dev.vireo.controller.grpc.ErrorInterceptor;
 import dev.vireo.controller.grpc.PacedStream;
+import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.StoredMicroVm;
@@ -10,6 +11,7 @@ import dev.vireo.controller.node.Nodes;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.worker.v1.Alive;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.DesiredChange;
@@ -45,10 +47,17 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private static final Logger LOG = Logger.getLogger(WorkerSession.class);
   private static final Pattern NODE_ID = Pattern.compile("[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?");
 
+  /** How long a worker waits here to be told who leads; well less than it waits for a Welcome. */
+  private static final java.time.Duration LEADER_WITHIN = java.time.Duration.ofSeconds(10);
+
+  private static final ControllerMessage ALIVE =
+      ControllerMessage.newBuilder().setAlive(Alive.getDefaultInstance()).build();
+
   private final MicroVms microVms;
   private final Nodes nodes;
   private final Sessions sessions;
   private final NodeEvents events;
+  private final Leadership leadership;
   private final PacedStream<ControllerMessage> out;
 
   private final LinkedBlockingQueue<Outgoing> outgoing = new LinkedBlockingQueue<>();
@@ -91,11 +100,13 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
       Nodes nodes,
       Sessions sessions,
       NodeEvents events,
+      Leadership leadership,
       PacedStream<ControllerMessage> out) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.sessions = sessions;
     this.events = events;
+    this.leadership = leadership;
     this.out = out;
   }
 
@@ -174,6 +185,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private void onHeartbeat(String id, Heartbeat heartbeat) {
     sessions.counted(id, heartbeat.getCountersList());
     nodes.heartbeat(id, heartbeat);
+    outgoing.add(new Outgoing.Message(ALIVE));
   }
 
   private void onLogChunk(LogChunk chunk) {
@@ -267,10 +279,37 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     out.fail(unreachable("the worker has opened another session"));
   }
 
+  /** This controller leads no more. */
+  void endWithTerm() {
+    end("this controller leads no more");
+    out.fail(notLeader(leadership));
+  }
+
+  /** What a worker is told that dials a controller which does not lead. */
+  static StatusRuntimeException notLeader(Leadership leadership) {
+    return leadership
+        .leader()
+        .map(address ->
+            Errors.of(
+                ErrorReason.NOT_LEADER,
+                "the controller at %s leads".formatted(address),
+                Map.of("leader", address)))
+        .orElseGet(() -> Errors.of(ErrorReason.NO_LEADER, "no controller leads now"));
+  }
+
   // ---- the sender
 
   private void serve(Hello hello) throws PacedStream.Gone, InterruptedException {
     String id = hello.getNodeId();
+    leadership.await(LEADER_WITHIN);
+    if (over) {
+      return; // The worker did not wait for so long.
+    }
+    if (!leadership.leads()) {
+      LOG.debugf("session refused node=%s: this controller does not lead", id);
+      out.fail(notLeader(leadership));
+      return;
+    }
     switch (nodes.register(hello)) {
       case TAKEN -> {
         LOG.warnf("session refused node=%s worker=%s: id taken", id, hello.getNodeUid());
@@ -291,6 +330,10 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     if (over) {
       // The worker went away while it was registered, and could not be taken out then.
       sessions.close(id, this);
+      return;
+    }
+    if (!leadership.leads()) {
+      endWithTerm(); // Which may have ended before this session was one to be ended.
       return;
     }
     LOG.infof(

@@ -27,7 +27,9 @@ import java.net.URI;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import javax.net.ssl.SSLException;
@@ -57,6 +59,7 @@ final class EtcdClient implements AutoCloseable {
   private final List<ManagedChannel> channels;
   private final Executor executor;
   private final Optional<Token> token;
+  private final Set<Stream> streams = ConcurrentHashMap.newKeySet();
   private volatile int current;
 
   /** What comes by a watch, until it is closed or has ended. */
@@ -169,6 +172,7 @@ final class EtcdClient implements AutoCloseable {
   /** Watches all keys under a prefix from a revision on. */
   Stream watch(ByteString prefix, long fromRevision, Events events) {
     Stream stream = new Stream(current, events);
+    streams.add(stream);
     stream.start(
         WatchCreateRequest.newBuilder()
             .setKey(prefix)
@@ -191,12 +195,24 @@ final class EtcdClient implements AutoCloseable {
       case UNAVAILABLE, DEADLINE_EXCEEDED -> {
         channels.get(member).resetConnectBackoff();
         current = (member + 1) % channels.size();
+        if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {
+          leave(member);
+        }
       }
       case UNAUTHENTICATED -> token.ifPresent(Token::forget);
       default -> {
         // The member is well.
       }
     }
+  }
+
+  /** A member that does not answer, but has hung up on nobody, tells a watch nothing either. */
+  private void leave(int member) {
+    streams.stream()
+        .filter(stream -> stream.member == member)
+        .forEach(stream ->
+            executor.execute(
+                () -> stream.endWith(Status.UNAVAILABLE.withDescription("it does not answer"))));
   }
 
   @Override
@@ -235,7 +251,12 @@ final class EtcdClient implements AutoCloseable {
     @Override
     public void close() {
       ended = true;
+      streams.remove(this);
       call.cancel("closed", null);
+    }
+
+    private void endWith(Status why) {
+      end(() -> events.onEnd(why));
     }
 
     private void end(Runnable told) {
@@ -268,7 +289,7 @@ final class EtcdClient implements AutoCloseable {
       @Override
       public void onClose(Status status, Metadata trailers) {
         failed(member, status);
-        end(() -> events.onEnd(status));
+        endWith(status);
       }
     }
   }

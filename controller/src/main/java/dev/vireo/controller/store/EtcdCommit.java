@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 
@@ -91,20 +92,23 @@ final class EtcdCommit {
       ByteString key = keys.data(write.key());
       txn.addCompare(isAt(key, write.expectedVersion()));
       txn.addFailure(get(key));
-      txn.addSuccess(operation(key, write, leases));
+      operation(key, write, leases).ifPresent(txn::addSuccess);
     }
     txn.addSuccess(put(keys.mark(), ByteString.copyFromUtf8(number + " " + DONE), 0));
     txn.addFailure(put(keys.mark(), ByteString.copyFromUtf8(number + " refused"), 0));
     return txn.build();
   }
 
-  private static RequestOp operation(ByteString key, Write write, Map<Duration, Long> leases) {
+  private static Optional<RequestOp> operation(
+      ByteString key, Write write, Map<Duration, Long> leases) {
     return switch (write) {
-      case Write.Put put -> put(key, put.value(), lease(put.lifetime(), leases));
+      case Write.Put put -> Optional.of(put(key, put.value(), lease(put.lifetime(), leases)));
       case Write.Delete _ ->
-          RequestOp.newBuilder()
-              .setRequestDeleteRange(DeleteRangeRequest.newBuilder().setKey(key))
-              .build();
+          Optional.of(
+              RequestOp.newBuilder()
+                  .setRequestDeleteRange(DeleteRangeRequest.newBuilder().setKey(key))
+                  .build());
+      case Write.Unchanged _ -> Optional.empty();
     };
   }
 

@@ -221,16 +221,18 @@ public final class EtcdStore implements Store {
         () ->
             pass(
                 retried(LeaseGrpc.getLeaseGrantMethod(), request, deadline())
-                    .thenApply(granted -> new Granted(granted.getID())),
+                    .thenApply(granted -> new Granted(granted.getID(), lasting)),
                 answer));
     return answer;
   }
 
   private final class Granted implements Lease {
     private final long id;
+    private final Duration lasting;
 
-    Granted(long id) {
+    Granted(long id, Duration lasting) {
       this.id = id;
+      this.lasting = lasting;
     }
 
     @Override
@@ -241,7 +243,7 @@ public final class EtcdStore implements Store {
     @Override
     public CompletableFuture<Void> keepAlive() {
       CompletableFuture<Void> answer = new CompletableFuture<>();
-      onThread(answer, () -> keepLeaseAlive(id, answer));
+      onThread(answer, () -> keepLeaseAlive(id, lasting.dividedBy(3), answer));
       return answer;
     }
 
@@ -253,11 +255,12 @@ public final class EtcdStore implements Store {
     }
   }
 
-  private void keepLeaseAlive(long lease, CompletableFuture<Void> answer) {
+  private void keepLeaseAlive(long lease, Duration third, CompletableFuture<Void> answer) {
     LeaseKeepAliveRequest request = LeaseKeepAliveRequest.newBuilder().setID(lease).build();
+    Duration patience = third.compareTo(attempt()) < 0 ? third : attempt();
     CompletableFuture<?> _ =
         client
-            .callOnStream(LeaseGrpc.getLeaseKeepAliveMethod(), request, attempt())
+            .callOnStream(LeaseGrpc.getLeaseKeepAliveMethod(), request, patience)
             .whenComplete((alive, error) -> {
               if (error != null) {
                 answer.completeExceptionally(unreachable(Status.fromThrowable(error)));

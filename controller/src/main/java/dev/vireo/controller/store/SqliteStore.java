@@ -316,7 +316,7 @@ public final class SqliteStore implements Store {
           version++;
           long committed = version;
           for (Write write : commit.writes) {
-            changes.add(apply(write));
+            apply(write).ifPresent(changes::add);
           }
           answers.add(() -> {
             commit.writes.forEach(this::bind);
@@ -351,10 +351,11 @@ public final class SqliteStore implements Store {
     return conflicts;
   }
 
-  private Change apply(Write write) throws SQLException {
+  private Optional<Change> apply(Write write) throws SQLException {
     return switch (write) {
-      case Write.Put put -> put(put);
-      case Write.Delete(String key, long _) -> delete(key);
+      case Write.Put put -> Optional.of(put(put));
+      case Write.Delete(String key, long _) -> Optional.of(delete(key));
+      case Write.Unchanged _ -> Optional.empty();
     };
   }
 
@@ -410,6 +411,9 @@ public final class SqliteStore implements Store {
 
   /** Once it is committed. */
   private void bind(Write write) {
+    if (write instanceof Write.Unchanged) {
+      return;
+    }
     Granted before = leaseOfKey.remove(write.key());
     if (before != null) {
       before.keys.remove(write.key());

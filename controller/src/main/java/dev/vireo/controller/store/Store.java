@@ -32,7 +32,8 @@ public interface Store extends AutoCloseable {
    * <p>If the future fails with {@link StoreException.Unavailable}, the commit may have been done,
    * or yet be done before the next that this store answers, but never twice: see there.
    *
-   * @param writes each of another key; 1 to {@link #MAX_WRITES}, of {@link #MAX_COMMIT_BYTES}
+   * @param writes each of another key; 1 to {@link #MAX_WRITES}, of {@link #MAX_COMMIT_BYTES}, not
+   *     counting what is to be unchanged
    * @return the commit's version
    * @throws StoreException.Conflict (in the future) when a key is not at its expected version
    * @throws StoreException.LeaseEnded (in the future) when it has a lease that has ended
@@ -84,7 +85,7 @@ public interface Store extends AutoCloseable {
     long id();
 
     /**
-     * Makes it last its whole time again.
+     * Makes it last its whole time again. Answered, one way or the other, within a third of that.
      *
      * @throws StoreException.LeaseEnded (in the future) when it is too late
      */

@@ -16,6 +16,9 @@ public final class StoreCopy {
   /** Of the keys that go by themselves: how long they stay is not told by any store. */
   private static final String REQUESTS = "requests/";
 
+  /** Says who leads just now, and goes when nobody does: not to be kept. */
+  private static final String ELECTION = "election/";
+
   private final Store from;
   private final Store to;
   private final Duration requestLifetime;
@@ -105,7 +108,9 @@ public final class StoreCopy {
   }
 
   private static List<Entry> list(Store store) {
-    return await(() -> store.list("").join()).entries();
+    return await(() -> store.list("").join()).entries().stream()
+        .filter(entry -> !entry.key().startsWith(ELECTION))
+        .toList();
   }
 
   private static <T> T await(Supplier<T> answer) {

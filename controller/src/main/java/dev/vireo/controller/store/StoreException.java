@@ -30,6 +30,11 @@ public abstract sealed class StoreException extends RuntimeException {
     return new Conflict(keys);
   }
 
+  /** For a store that only the leading controller writes to. */
+  public static NotLeader notLeader() {
+    return new NotLeader();
+  }
+
   /** For a store that does not work, and why. */
   public static Unavailable unavailable(String why) {
     return new Unavailable(why, null);
@@ -69,10 +74,11 @@ public abstract sealed class StoreException extends RuntimeException {
     }
 
     static Optional<TooLarge> check(List<Write> writes) {
-      if (writes.isEmpty() || writes.size() > Store.MAX_WRITES) {
+      long changes = writes.stream().filter(write -> !(write instanceof Write.Unchanged)).count();
+      if (changes == 0 || changes > Store.MAX_WRITES) {
         return Optional.of(
             new TooLarge(
-                "a commit has 1 to %d writes, not %d".formatted(Store.MAX_WRITES, writes.size())));
+                "a commit has 1 to %d writes, not %d".formatted(Store.MAX_WRITES, changes)));
       }
       long bytes = writes.stream().mapToLong(TooLarge::bytes).sum();
       return bytes > Store.MAX_COMMIT_BYTES
@@ -87,7 +93,7 @@ public abstract sealed class StoreException extends RuntimeException {
       long key = ByteString.copyFromUtf8(write.key()).size();
       return switch (write) {
         case Write.Put put -> key + put.value().size();
-        case Write.Delete _ -> key;
+        case Write.Delete _, Write.Unchanged _ -> key;
       };
     }
   }
@@ -96,6 +102,16 @@ public abstract sealed class StoreException extends RuntimeException {
   public static final class LeaseEnded extends StoreException {
     LeaseEnded() {
       super("the lease has ended", null);
+    }
+  }
+
+  /**
+   * The controller that commits does not lead, or no longer: another may have decided otherwise.
+   * Nothing was written.
+   */
+  public static final class NotLeader extends StoreException {
+    NotLeader() {
+      super("this controller does not lead, so it must not write", null);
     }
   }
 

@@ -22,4 +22,7 @@ public sealed interface Write {
 
   /** Removes a key. */
   record Delete(String key, long expectedVersion) implements Write {}
+
+  /** Leaves a key as it is: the others are done only while it is so. Not for a commit by itself. */
+  record Unchanged(String key, long expectedVersion) implements Write {}
 }

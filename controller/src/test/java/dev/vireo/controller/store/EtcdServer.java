@@ -23,7 +23,7 @@ import java.util.stream.Stream;
  * An etcd of one member on loopback, of Debian's package {@code etcd-server}, with its data in
  * memory where that can be had. It ends with this process, however that ends.
  */
-final class EtcdServer implements AutoCloseable {
+public final class EtcdServer implements AutoCloseable {
   /**
    * Ends the program when its own standard input does, and then removes the directory, its first
    * argument, if whoever wanted it is gone.
@@ -62,12 +62,12 @@ final class EtcdServer implements AutoCloseable {
     awaitPort();
   }
 
-  static boolean isInstalled() {
+  public static boolean isInstalled() {
     return Stream.of(System.getenv("PATH").split(":"))
         .anyMatch(directory -> Files.isExecutable(Path.of(directory, "etcd")));
   }
 
-  static EtcdServer start() {
+  public static EtcdServer start() {
     return start("http", List.of());
   }
 
@@ -79,7 +79,7 @@ final class EtcdServer implements AutoCloseable {
     }
   }
 
-  URI endpoint() {
+  public URI endpoint() {
     return URI.create("%s://127.0.0.1:%d".formatted(scheme, port));
   }
 

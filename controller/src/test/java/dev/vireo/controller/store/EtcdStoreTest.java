@@ -243,6 +243,30 @@ final class EtcdStoreTest extends StoreConformance {
   }
 
   @Test
+  void aMemberThatSaysNothingIsLeftForAnotherTheWatchToo() throws IOException {
+    Recorder seen = new Recorder();
+    try (LossyWire wire = new LossyWire(server.endpoint())) {
+      EtcdOptions options =
+          new EtcdOptions(
+              List.of(wire.endpoint(), server.endpoint()),
+              prefix,
+              "ours",
+              Tls.DEFAULT,
+              Optional.empty(),
+              TIMEOUT);
+      try (EtcdStore store = EtcdStore.open(options, TimeSource.system(), REVISIONS)) {
+        join(store.watch("", 0, seen));
+        wire.loseAnswers();
+
+        long version = join(store.commit(List.of(new Write.Put("a", 0, bytes("1")))));
+
+        assertEquals(version, join(current().get("a")).orElseThrow().version());
+        assertEquals(1, seen.changes.size());
+      }
+    }
+  }
+
+  @Test
   void aCommitWhoseAnswerWasLostIsDoneOnceAndItsVersionIsKnown() throws IOException {
     Recorder seen = new Recorder();
     try (LossyWire wire = new LossyWire(server.endpoint());

@@ -115,7 +115,11 @@ record History(List<Call> calls) {
     try {
       long version = store.commit(writes).join();
       for (Write write : writes) {
-        believed.put(write.key(), write instanceof Write.Put ? version : Write.ABSENT);
+        switch (write) {
+          case Write.Put put -> believed.put(put.key(), version);
+          case Write.Delete delete -> believed.put(delete.key(), Write.ABSENT);
+          case Write.Unchanged _ -> {}
+        }
       }
       return new Operation.Done(writes, version);
     } catch (CompletionException e) {

@@ -139,6 +139,7 @@ final class Linearizability {
           after.put(put.key(), new Entry(put.key(), put.value(), version, created));
         }
         case Write.Delete delete -> after.remove(delete.key());
+        case Write.Unchanged _ -> {}
       }
     }
     return after;

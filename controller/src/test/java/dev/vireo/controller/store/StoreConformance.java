@@ -113,6 +113,34 @@ abstract class StoreConformance {
   }
 
   @Test
+  void aCommitCanDemandThatAnotherKeyIsUnchanged() {
+    long leader = put("leader", Write.ABSENT, "me");
+    Recorder seen = new Recorder();
+    watch("", leader, seen);
+
+    long done = commit(new Write.Unchanged("leader", leader), new Write.Put("a", 0, bytes("1")));
+
+    assertEquals(List.of(done), versions(seen.changes), "what is unchanged is no change");
+    long other = put("leader", leader, "another");
+    assertEquals(
+        Set.of("leader"),
+        conflict(new Write.Unchanged("leader", leader), new Write.Put("a", done, bytes("2"))));
+    assertEquals(bytes("1"), get("a").orElseThrow().value());
+    delete("leader", other);
+    assertEquals(
+        Set.of("leader"),
+        conflict(new Write.Unchanged("leader", other), new Write.Delete("a", done)));
+    commit(new Write.Unchanged("leader", Write.ABSENT), new Write.Delete("a", done));
+  }
+
+  @Test
+  void aCommitThatChangesNothingIsNone() {
+    assertInstanceOf(
+        TooLarge.class,
+        failure(store.commit(List.of(new Write.Unchanged("leader", Write.ABSENT)))));
+  }
+
+  @Test
   void aCommitIsDoneWhollyOrNotAtAll() {
     long version = put("a", Write.ABSENT, "1");
 

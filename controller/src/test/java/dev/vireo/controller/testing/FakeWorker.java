@@ -23,6 +23,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +33,7 @@ public final class FakeWorker implements AutoCloseable {
   private static final long PATIENCE_SECONDS = 10;
 
   private final BlockingQueue<ControllerMessage> received = new LinkedBlockingQueue<>();
+  private final AtomicInteger answeredHeartbeats = new AtomicInteger();
   private final CompletableFuture<@Nullable Throwable> ended = new CompletableFuture<>();
   private final StreamObserver<WorkerMessage> out;
 
@@ -42,7 +44,11 @@ public final class FakeWorker implements AutoCloseable {
                 new StreamObserver<>() {
                   @Override
                   public void onNext(ControllerMessage message) {
-                    received.add(message);
+                    if (message.hasAlive()) {
+                      answeredHeartbeats.incrementAndGet();
+                    } else {
+                      received.add(message);
+                    }
                   }
 
                   @Override
@@ -151,6 +157,10 @@ public final class FakeWorker implements AutoCloseable {
       throw new AssertionError("not an assignment: " + message);
     }
     return message.getDesiredChange().getUpsert();
+  }
+
+  public int answeredHeartbeats() {
+    return answeredHeartbeats.get();
   }
 
   /** What has been received and not yet taken. */

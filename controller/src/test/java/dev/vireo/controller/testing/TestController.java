@@ -7,6 +7,9 @@ import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.api.QuotaGrpcService;
 import dev.vireo.controller.event.Events;
 import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.leader.LeaderChannels;
+import dev.vireo.controller.leader.LeaderProxy;
+import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
@@ -18,6 +21,7 @@ import dev.vireo.controller.reconcile.Reports;
 import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.Store;
+import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.EventServiceGrpc;
 import dev.vireo.proto.v1.MicroVm;
@@ -60,6 +64,7 @@ public final class TestController implements AutoCloseable {
 
   private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
   private final Thread reconcilerThread;
+  private final LeaderChannels leaderChannels;
   private final Server server;
   private final ManagedChannel channel;
   private final List<FakeWorker> workers = new ArrayList<>();
@@ -69,7 +74,14 @@ public final class TestController implements AutoCloseable {
   }
 
   public TestController(Store store, ManualTime time) {
+    this(store, time, Leadership.sole(time), UUID.randomUUID().toString(), Duration.ofMillis(200));
+  }
+
+  /** One of several, reached at an in-process address. */
+  public TestController(
+      Store raw, ManualTime time, Leadership leadership, String name, Duration patience) {
     this.time = time;
+    Store store = leadership.fence(raw);
     microVms = MicroVms.open(store, Duration.ofHours(24));
     nodes = Nodes.open(store, time, LEASE, UUID::randomUUID);
     quotas = Quotas.open(store, microVms, time, UUID::randomUUID);
@@ -80,9 +92,23 @@ public final class TestController implements AutoCloseable {
     tombstones = Tombstones.open(store);
     Reports reports = new Reports(microVms, tombstones, pending, sessions, time, meters, threads);
     reconciler =
-        new Reconciler(microVms, tombstones, nodes, sessions, reports, pending, DELETE_GRACE, time);
+        new Reconciler(
+            microVms,
+            tombstones,
+            nodes,
+            sessions,
+            reports,
+            pending,
+            DELETE_GRACE,
+            leadership,
+            time);
     PageTokens pageTokens = new PageTokens(new byte[32]);
-    String name = UUID.randomUUID().toString();
+    leaderChannels =
+        LeaderChannels.by(
+            address -> InProcessChannelBuilder.forName(address).executor(threads).build());
+    LeaderProxy proxy =
+        new LeaderProxy(
+            leadership, leaderChannels, microVms, name, patience, TimeSource.system(), threads);
     server =
         InProcessServerBuilder.forName(name)
             .executor(threads)
@@ -102,7 +128,8 @@ public final class TestController implements AutoCloseable {
             .addService(new QuotaGrpcService(quotas))
             .addService(
                 new EventGrpcService(new Events(microVms, time, EVENTS_REMEMBERED), pageTokens))
-            .addService(new WorkerGrpcService(microVms, nodes, sessions, reconciler))
+            .addService(new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership))
+            .intercept(proxy)
             .intercept(new ErrorInterceptor())
             .build();
     try {
@@ -177,6 +204,7 @@ public final class TestController implements AutoCloseable {
   public void close() {
     channel.shutdownNow();
     server.shutdownNow();
+    leaderChannels.close();
     reconciler.close();
     try {
       reconcilerThread.join();

@@ -74,6 +74,16 @@ public enum ErrorReason {
       "The store could not be read or written.",
       "Retry with back-off; the controller's log names the cause (a full disk, for example).",
       Duration.ofSeconds(2)),
+  NO_LEADER(
+      Code.UNAVAILABLE,
+      "No controller leads now, or the one that did went away before it had answered.",
+      "Retry with back-off, a create with the same request_id; another leads within seconds.",
+      Duration.ofSeconds(1)),
+  NOT_LEADER(
+      Code.UNAVAILABLE,
+      "This controller does not lead, and what it was asked only the leader does.",
+      "Retry; a worker dials the address that the error's metadata names as leader.",
+      Duration.ofSeconds(1)),
   WAIT_TIMED_OUT(
       Code.DEADLINE_EXCEEDED,
       "The microVM did not reach the awaited point in time. It exists and goes on.",

@@ -113,6 +113,24 @@ public final class Errors {
     return Optional.empty();
   }
 
+  /** What the catalogue's reason names, by what it is; empty if the error carries none. */
+  public static Map<String, String> metadataOf(Throwable error) {
+    Status status = StatusProto.fromThrowable(error);
+    if (status == null) {
+      return Map.of();
+    }
+    for (Any detail : status.getDetailsList()) {
+      if (detail.is(ErrorInfo.class)) {
+        try {
+          return detail.unpack(ErrorInfo.class).getMetadataMap();
+        } catch (com.google.protobuf.InvalidProtocolBufferException e) {
+          return Map.of();
+        }
+      }
+    }
+    return Map.of();
+  }
+
   /** After how long a server that sent this error wants to be asked again, if it said so. */
   public static Optional<Duration> retryAfter(Throwable error) {
     Status status = StatusProto.fromThrowable(error);

@@ -72,6 +72,11 @@ record CommandLine(String command, Map<String, List<String>> options, Set<String
     return Optional.ofNullable(options.get(option)).map(List::getLast);
   }
 
+  /** The option's values, in the order in which they were given. */
+  List<String> values(String option) {
+    return options.getOrDefault(option, List.of());
+  }
+
   /** A whole number within the bounds, both inclusive. */
   long number(String option, long otherwise, long least, long most) throws UsageException {
     Optional<String> value = value(option);

@@ -124,16 +124,16 @@ public final class Main {
             options.poolSize(),
             ProcFiles.bootId(),
             version(),
-            ControllerChannel.to(options.controller()));
+            ControllerChannel.to(options.controllers()));
     // The exit code stays the signal's.
     Runtime.getRuntime().addShutdownHook(new Thread(worker::close, "shutdown"));
     worker.start();
     LOG.log(
         Level.INFO,
-        "node {0} in {1}, controller {2}",
+        "node {0} in {1}, controllers {2}",
         options.nodeId(),
         state.root(),
-        options.controller());
+        options.controllers());
     awaitSignal();
     return ExitCode.DONE;
   }

@@ -23,6 +23,7 @@ import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.Backoff;
 import dev.vireo.worker.session.ControlledNode;
 import dev.vireo.worker.session.ControllerSession;
+import dev.vireo.worker.session.Controllers;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
 import dev.vireo.worker.vmm.VmmAdoption;
@@ -30,7 +31,6 @@ import dev.vireo.worker.vmm.VmmHost;
 import dev.vireo.worker.vmm.VmmKind;
 import dev.vireo.worker.vmm.VmmPool;
 import dev.vireo.worker.vmm.VmmProgram;
-import io.grpc.ManagedChannel;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
@@ -85,7 +85,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
    * @param state stays the caller's to close, after this
    * @param bootId of this boot of the machine
    * @param version of this program, for people
-   * @param channel to the controller; this worker's from now on
+   * @param controllers this worker's from now on
    */
   public Worker(
       String nodeId,
@@ -97,7 +97,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
       int poolSize,
       String bootId,
       String version,
-      ManagedChannel channel) {
+      Controllers controllers) {
     this.nodeId = nodeId;
     this.nodeUid = state.nodeUid();
     this.labels = Map.copyOf(labels);
@@ -121,7 +121,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
         new VmmPool(() -> host.spawn(VmmKind.FAST), NONE_IN_RESERVE, parallelSpawns, threads, time);
     this.session =
         new ControllerSession(
-            channel, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
+            controllers, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
     this.launcher = new VmmLauncher(planner, pool, unpooled, threads, VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(

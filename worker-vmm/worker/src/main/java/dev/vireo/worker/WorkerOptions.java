@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * How a worker is run.
  *
+ * @param controllers of which one is dialled at a time
  * @param stateDirectory of this node: {@code <state-dir>/worker/<node-id>}
  * @param vmmHome directory of the runnable VMM
  * @param poolSize idle VMM processes to keep
@@ -25,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  * @param emulated this machine is an emulated node
  */
 record WorkerOptions(
-    ControllerAddress controller,
+    List<ControllerAddress> controllers,
     String nodeId,
     Path stateDirectory,
     ImageDirectory images,
@@ -52,7 +53,8 @@ record WorkerOptions(
 
   static final String HELP =
       """
-        --controller ADDRESS      HOST:PORT or unix:PATH (127.0.0.1:7420)
+        --controller ADDRESS      HOST:PORT or unix:PATH (127.0.0.1:7420); of several controllers
+                                  each: may be repeated, or with commas between
         --node-id ID              this node's name, [a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])? (the host name)
         --state-dir DIR           for all that must outlive this process
                                   ($VIREO_STATE_DIR, or /var/lib/vireo for root, or ~/.local/state/vireo)
@@ -71,7 +73,7 @@ record WorkerOptions(
   static WorkerOptions of(CommandLine line, Map<String, String> environment) throws UsageException {
     String nodeId = nodeId(line);
     return new WorkerOptions(
-        controller(line),
+        controllers(line),
         nodeId,
         stateRoot(line, environment).resolve("worker").resolve(nodeId),
         line.value("--images")
@@ -85,9 +87,14 @@ record WorkerOptions(
         line.has("--emulated"));
   }
 
-  private static ControllerAddress controller(CommandLine line) throws UsageException {
+  private static List<ControllerAddress> controllers(CommandLine line) throws UsageException {
+    List<String> given = line.values("--controller");
     try {
-      return ControllerAddress.parse(line.value("--controller").orElse("127.0.0.1:7420"));
+      return (given.isEmpty() ? List.of("127.0.0.1:7420") : given)
+          .stream()
+              .flatMap(addresses -> Stream.of(addresses.split(",", -1)))
+              .map(ControllerAddress::parse)
+              .toList();
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

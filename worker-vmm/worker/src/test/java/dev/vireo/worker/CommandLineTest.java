@@ -23,7 +23,7 @@ class CommandLineTest {
   @Test
   void hasDefaultsForAll() throws Exception {
     WorkerOptions options = options("--node-id", "n1");
-    assertEquals(new ControllerAddress.Tcp("127.0.0.1", 7420), options.controller());
+    assertEquals(List.of(new ControllerAddress.Tcp("127.0.0.1", 7420)), options.controllers());
     assertEquals(Path.of("/state/worker/n1"), options.stateDirectory());
     assertEquals(2, options.poolSize());
     assertEquals(128, options.cpuOvercommit());
@@ -38,6 +38,7 @@ class CommandLineTest {
             "--node-id=n1",
             "--controller",
             "unix:/run/c.sock",
+            "--controller=one:1,two:2",
             "--state-dir",
             "/elsewhere",
             "--pool=200",
@@ -47,7 +48,12 @@ class CommandLineTest {
             "--emulated",
             "--vmm",
             "/opt/vmm");
-    assertEquals(new ControllerAddress.Unix(Path.of("/run/c.sock")), options.controller());
+    assertEquals(
+        List.of(
+            new ControllerAddress.Unix(Path.of("/run/c.sock")),
+            new ControllerAddress.Tcp("one", 1),
+            new ControllerAddress.Tcp("two", 2)),
+        options.controllers());
     assertEquals(Path.of("/elsewhere/worker/n1"), options.stateDirectory());
     assertEquals(200, options.poolSize());
     assertEquals(Map.of("zone", "a", "disk", "ssd=fast"), options.labels());

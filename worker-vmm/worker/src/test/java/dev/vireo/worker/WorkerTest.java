@@ -78,7 +78,7 @@ class WorkerTest {
             1,
             BOOT,
             "test",
-            ControllerChannel.to(controller.address()));
+            ControllerChannel.to(List.of(controller.address())));
     worker.start();
   }
 

@@ -3,6 +3,7 @@ package dev.vireo.sim.controller;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
@@ -72,6 +73,7 @@ public final class SimController {
     TimeSource time = process.timeSource();
     Supplier<UUID> uuids = () -> new UUID(random.nextLong(), random.nextLong());
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    Leadership leadership = Leadership.sole(time);
     MicroVms microVms = MicroVms.open(store, REQUEST_LIFETIME);
     Nodes nodes = Nodes.open(store, time, lease, uuids);
     Sessions sessions = new Sessions(microVms, meters);
@@ -81,7 +83,16 @@ public final class SimController {
     Tombstones tombstones = Tombstones.open(store);
     Reports reports = new Reports(microVms, tombstones, pending, sessions, time, meters, process);
     Reconciler reconciler =
-        new Reconciler(microVms, tombstones, nodes, sessions, reports, pending, DELETE_GRACE, time);
+        new Reconciler(
+            microVms,
+            tombstones,
+            nodes,
+            sessions,
+            reports,
+            pending,
+            DELETE_GRACE,
+            leadership,
+            time);
     MicroVmGrpcService api =
         new MicroVmGrpcService(
             microVms,
@@ -94,7 +105,9 @@ public final class SimController {
             time,
             uuids,
             meters);
-    parts = new Parts(nodes, api, new WorkerGrpcService(microVms, nodes, sessions, reconciler));
+    parts =
+        new Parts(
+            nodes, api, new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership));
     process.execute(reconciler);
     process.say("controller serves");
   }

@@ -21,10 +21,13 @@ import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
 import dev.vireo.worker.session.Backoff;
 import dev.vireo.worker.session.ControlledNode;
+import dev.vireo.worker.session.ControllerAddress;
 import dev.vireo.worker.session.ControllerSession;
+import dev.vireo.worker.session.Controllers;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.vmm.VmmPool;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -37,6 +40,8 @@ import java.util.random.RandomGenerator;
 final class SimWorker implements ControlledNode {
   /** What every machine can boot. */
   static final String IMAGE = "probe";
+
+  private static final ControllerAddress CONTROLLER = new ControllerAddress.Tcp("controller", 7420);
 
   private static final Duration FIRST_REDIAL = Duration.ofMillis(100);
   private static final Duration LONGEST_REDIAL = Duration.ofSeconds(5);
@@ -63,7 +68,10 @@ final class SimWorker implements ControlledNode {
     }
     this.session =
         new ControllerSession(
-            channel, this, process.time(), new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
+            new Controllers(List.of(CONTROLLER), _ -> channel, () -> {}),
+            this,
+            process.time(),
+            new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
     this.microVms =
         new MicroVms(
             state,

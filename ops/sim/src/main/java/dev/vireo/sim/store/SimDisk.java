@@ -93,13 +93,13 @@ public final class SimDisk {
     }
     version++;
     commits++;
-    List<Change> done = writes.stream().map(this::apply).toList();
+    List<Change> done = writes.stream().map(this::apply).flatMap(Optional::stream).toList();
     changes.addAll(done);
     done.forEach(change -> listeners.forEach(listener -> listener.accept(change)));
     return done;
   }
 
-  private Change apply(Write write) {
+  private Optional<Change> apply(Write write) {
     @Nullable Entry before = entries.get(write.key());
     return switch (write) {
       case Write.Put put -> {
@@ -110,15 +110,16 @@ public final class SimDisk {
                 version,
                 before == null ? version : before.createdVersion());
         entries.put(put.key(), after);
-        yield new Change.Updated(after);
+        yield Optional.of(new Change.Updated(after));
       }
       case Write.Delete delete -> {
         entries.remove(delete.key());
         if (before == null) {
           throw new IllegalArgumentException("deletes what is not there: " + delete.key());
         }
-        yield new Change.Deleted(delete.key(), before.value(), version);
+        yield Optional.of(new Change.Deleted(delete.key(), before.value(), version));
       }
+      case Write.Unchanged _ -> Optional.empty();
     };
   }
 

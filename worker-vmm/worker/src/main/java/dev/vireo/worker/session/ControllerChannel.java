@@ -10,8 +10,10 @@ import io.netty.channel.socket.nio.NioDomainSocketChannel;
 import io.netty.channel.socket.nio.NioSocketChannel;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import java.net.UnixDomainSocketAddress;
+import java.util.List;
+import java.util.concurrent.Future;
 
-/** The transport to a controller: HTTP/2 over TCP or a unix socket, on one event-loop thread. */
+/** The transport to controllers: HTTP/2 over TCP or a unix socket, on one event-loop thread. */
 public final class ControllerChannel {
   /** A controller that vanished without a word is noticed within these two together. */
   private static final int KEEP_ALIVE_SECONDS = 20;
@@ -23,10 +25,32 @@ public final class ControllerChannel {
 
   private ControllerChannel() {}
 
-  /** Makes a channel that dials when it is first used. Its one thread ends with it. */
-  public static ManagedChannel to(ControllerAddress address) {
+  /** Those at these addresses, of which one is dialled at a time. */
+  public static Controllers to(List<ControllerAddress> addresses) {
     EventLoopGroup eventLoop =
         new NioEventLoopGroup(1, new DefaultThreadFactory("controller", true));
+    return new Controllers(
+        addresses,
+        address -> to(address, eventLoop),
+        () -> {
+          Future<?> _ = eventLoop.shutdownGracefully(0, 1, SECONDS);
+        });
+  }
+
+  /** Ends a channel, once what was said last has been sent. */
+  static void close(ManagedChannel channel) {
+    channel.shutdown();
+    try {
+      if (!channel.awaitTermination(1, SECONDS)) {
+        channel.shutdownNow();
+      }
+    } catch (InterruptedException e) {
+      channel.shutdownNow();
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private static ManagedChannel to(ControllerAddress address, EventLoopGroup eventLoop) {
     NettyChannelBuilder builder =
         switch (address) {
           case ControllerAddress.Tcp(String host, int port) ->
@@ -36,16 +60,14 @@ public final class ControllerChannel {
                   .channelType(NioDomainSocketChannel.class)
                   .overrideAuthority("localhost");
         };
-    ManagedChannel channel =
-        builder
-            .eventLoopGroup(eventLoop)
-            .directExecutor()
-            .usePlaintext()
-            .disableRetry()
-            .keepAliveTime(KEEP_ALIVE_SECONDS, SECONDS)
-            .keepAliveTimeout(KEEP_ALIVE_TIMEOUT_SECONDS, SECONDS)
-            .maxInboundMessageSize(LARGEST_MESSAGE_BYTES)
-            .build();
-    return channel;
+    return builder
+        .eventLoopGroup(eventLoop)
+        .directExecutor()
+        .usePlaintext()
+        .disableRetry()
+        .keepAliveTime(KEEP_ALIVE_SECONDS, SECONDS)
+        .keepAliveTimeout(KEEP_ALIVE_TIMEOUT_SECONDS, SECONDS)
+        .maxInboundMessageSize(LARGEST_MESSAGE_BYTES)
+        .build();
   }
 }

@@ -1,7 +1,6 @@
 package dev.vireo.worker.session;
 
-import static java.util.concurrent.TimeUnit.SECONDS;
-
+import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.Welcome;
@@ -9,18 +8,19 @@ import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.time.Time.Alarm;
-import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientResponseObserver;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps one session with the controller: says Hello, hands what comes to the {@link
- * ControlledNode}, sends reports and heartbeats, and dials again, with jittered back-off, whenever
- * the session ends. The node goes on by itself in between.
+ * Keeps one session with the controller that leads: says Hello, hands what comes to the {@link
+ * ControlledNode}, sends reports and heartbeats, and dials again whenever the session ends: at once
+ * the leader that a controller has named, else, with jittered back-off, the next that it knows. The
+ * node goes on by itself in between.
  */
 public final class ControllerSession implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger("session");
@@ -30,21 +30,28 @@ public final class ControllerSession implements AutoCloseable {
 
   private static final Duration SHORTEST_HEARTBEAT = Duration.ofMillis(100);
 
-  private final ManagedChannel channel;
+  /** In the metadata of the error of a controller that does not lead. */
+  private static final String LEADER = "leader";
+
+  private final Controllers controllers;
   private final ControlledNode node;
   private final Time time;
   private final Backoff backoff;
   private @Nullable Connection current;
   private String lastFailure = "";
+
+  /** The last dialling was to a leader that somebody had named. */
+  private boolean redirected;
+
   private boolean closed;
 
   /**
-   * @param channel that this session owns and closes
+   * @param controllers that this session owns and closes
    * @param time for heartbeats and reconnecting
    */
   public ControllerSession(
-      ManagedChannel channel, ControlledNode node, Time time, Backoff backoff) {
-    this.channel = channel;
+      Controllers controllers, ControlledNode node, Time time, Backoff backoff) {
+    this.controllers = controllers;
     this.node = node;
     this.time = time;
     this.backoff = backoff;
@@ -74,16 +81,14 @@ public final class ControllerSession implements AutoCloseable {
         return;
       }
       current = connection;
-      // The transport's own back-off would add itself to ours.
-      channel.resetConnectBackoff();
-      var _ = WorkerServiceGrpc.newStub(channel).session(connection);
+      var _ = WorkerServiceGrpc.newStub(controllers.dial()).session(connection);
     }
     // After `current` is set: a report that comes between the two waits behind the Hello.
     connection.outbox().open(WorkerMessage.newBuilder().setHello(node.hello()).build());
     connection.awaitWelcome();
   }
 
-  private void ended(Connection connection, Status why) {
+  private void ended(Connection connection, Status why, Optional<ControllerAddress> leader) {
     synchronized (this) {
       if (current != connection) {
         return;
@@ -93,24 +98,41 @@ public final class ControllerSession implements AutoCloseable {
       if (closed) {
         return;
       }
-      Duration wait = backoff.next();
+      Duration wait = leader.isPresent() && !redirected ? turnTo(leader.get()) : moveOn();
       logFailure(connection, why);
       var _ = time.after(wait, this::connect);
     }
     node.disconnected();
   }
 
+  private Duration turnTo(ControllerAddress leader) {
+    redirected = true;
+    controllers.turnTo(leader);
+    return Duration.ZERO;
+  }
+
+  private Duration moveOn() {
+    redirected = false;
+    controllers.moveOn();
+    return backoff.next();
+  }
+
   /** Once per kind of failure: a controller that is away for hours is not worth hours of lines. */
   private void logFailure(Connection connection, Status why) {
     String failure = why.getCode() + ": " + why.getDescription();
     if (connection.welcomed || !failure.equals(lastFailure)) {
-      LOG.log(Level.WARNING, "no session with the controller ({0}); dialling again", failure);
+      LOG.log(
+          Level.WARNING,
+          "no session with the controller ({0}); dialling again: {1}",
+          failure,
+          controllers.current());
     }
     lastFailure = failure;
   }
 
   private synchronized void welcomed(Connection connection) {
     connection.welcomed = true;
+    redirected = false;
     backoff.reset();
     lastFailure = "";
   }
@@ -124,15 +146,7 @@ public final class ControllerSession implements AutoCloseable {
         current.hangUp();
       }
     }
-    channel.shutdown();
-    try {
-      if (!channel.awaitTermination(1, SECONDS)) {
-        channel.shutdownNow();
-      }
-    } catch (InterruptedException e) {
-      channel.shutdownNow();
-      Thread.currentThread().interrupt();
-    }
+    controllers.close();
   }
 
   /** One stream, from dialling to its end. gRPC calls it from one thread at a time. */
@@ -146,6 +160,11 @@ public final class ControllerSession implements AutoCloseable {
     private boolean answered;
     private volatile boolean welcomed;
 
+    /** Whether this controller answers heartbeats, and the last one was. */
+    private volatile boolean answersHeartbeats;
+
+    private volatile boolean unanswered;
+
     @Override
     public void beforeStart(ClientCallStreamObserver<WorkerMessage> toController) {
       Outbox messages = new Outbox(toController);
@@ -157,13 +176,14 @@ public final class ControllerSession implements AutoCloseable {
     /** To be called once the Hello is on its way: a slow machine takes long to get there. */
     private synchronized void awaitWelcome() {
       if (!over && !answered) {
-        welcomeTimeout = time.after(WELCOME_WITHIN, this::giveUp);
+        welcomeTimeout =
+            time.after(WELCOME_WITHIN, () -> giveUp("no Welcome within " + WELCOME_WITHIN));
       }
     }
 
-    private void giveUp() {
+    private void giveUp(String why) {
       if (call != null) {
-        call.cancel("no Welcome within " + WELCOME_WITHIN, null);
+        call.cancel(why, null);
       }
     }
 
@@ -181,6 +201,7 @@ public final class ControllerSession implements AutoCloseable {
 
     @Override
     public void onNext(ControllerMessage message) {
+      unanswered = false;
       switch (message.getMessageCase()) {
         case WELCOME -> onWelcome(message.getWelcome());
         case DESIRED_CHANGE -> node.change(message.getDesiredChange());
@@ -199,6 +220,7 @@ public final class ControllerSession implements AutoCloseable {
                 message.getReadTrace(),
                 chunk -> outbox().send(WorkerMessage.newBuilder().setTraceChunk(chunk).build()));
         case CANCEL_TRACE -> node.cancelTrace(message.getCancelTrace().getStreamId());
+        case ALIVE -> answersHeartbeats = true;
         case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "the controller sent what is not known here");
       }
     }
@@ -223,24 +245,44 @@ public final class ControllerSession implements AutoCloseable {
                 () -> {
                   // First, so that one that fails is not the last.
                   beatEvery(period);
-                  outbox().send(WorkerMessage.newBuilder().setHeartbeat(node.heartbeat()).build());
+                  beat(period);
                 });
       }
     }
 
+    private void beat(Duration period) {
+      if (answersHeartbeats && unanswered) {
+        giveUp("no answer to a heartbeat within " + period);
+        return;
+      }
+      unanswered = true;
+      outbox().send(WorkerMessage.newBuilder().setHeartbeat(node.heartbeat()).build());
+    }
+
     @Override
     public void onError(Throwable failure) {
-      end(Status.fromThrowable(failure));
+      end(Status.fromThrowable(failure), leader(failure));
+    }
+
+    private static Optional<ControllerAddress> leader(Throwable failure) {
+      try {
+        return Optional.ofNullable(Errors.metadataOf(failure).get(LEADER))
+            .map(ControllerAddress::parse);
+      } catch (IllegalArgumentException e) {
+        return Optional.empty(); // Of a newer kind.
+      }
     }
 
     @Override
     public void onCompleted() {
-      end(Status.UNAVAILABLE.withDescription("the controller closed the session"));
+      end(
+          Status.UNAVAILABLE.withDescription("the controller closed the session"),
+          Optional.empty());
     }
 
-    private void end(Status why) {
+    private void end(Status why, Optional<ControllerAddress> leader) {
       silence();
-      ended(this, why);
+      ended(this, why, leader);
     }
 
     private void hangUp() {

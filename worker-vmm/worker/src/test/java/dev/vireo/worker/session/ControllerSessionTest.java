@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.CancelLog;
 import dev.vireo.proto.worker.v1.CancelTrace;
@@ -17,9 +19,11 @@ import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.worker.time.ManualTime;
 import dev.vireo.worker.time.SystemTime;
 import dev.vireo.worker.time.Time;
+import io.grpc.StatusRuntimeException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -44,8 +48,12 @@ class ControllerSessionTest {
   }
 
   private ControllerSession session(ControllerAddress address, Time clock) {
+    return session(List.of(address), clock);
+  }
+
+  private ControllerSession session(List<ControllerAddress> addresses, Time clock) {
     return new ControllerSession(
-        ControllerChannel.to(address),
+        ControllerChannel.to(addresses),
         node,
         clock,
         new Backoff(Duration.ofMillis(10), Duration.ofMillis(50), new Random(1)));
@@ -187,6 +195,83 @@ class ControllerSessionTest {
       manual.pass(Duration.ofSeconds(30));
       await().until(() -> node.told.contains("disconnected"));
     }
+  }
+
+  @Test
+  void theLeaderThatAFollowerNamesIsDialled() throws Exception {
+    try (FakeController follower = FakeController.onLoopback();
+        ControllerSession led = session(List.of(follower.address()), time)) {
+      follower.refuse(notLeader(controller.address().toString()));
+      led.start();
+      await().until(led::isWelcome);
+      assertEquals(1, follower.received().size());
+      assertTrue(controller.received().getFirst().hasHello());
+    }
+  }
+
+  @Test
+  void aNamedLeaderThatCannotBeReachedIsNotAllThereIs() throws Exception {
+    FakeController gone = FakeController.onLoopback();
+    String nowhere = gone.address().toString();
+    gone.close();
+    try (FakeController follower = FakeController.onLoopback();
+        ControllerSession led = session(List.of(follower.address(), controller.address()), time)) {
+      follower.refuse(notLeader(nowhere));
+      led.start();
+      await().until(led::isWelcome);
+      assertEquals(1, controller.received().size());
+    }
+  }
+
+  @Test
+  void whenItsControllerIsGoneTheNextIsDialled() throws Exception {
+    try (FakeController other = FakeController.onLoopback();
+        ControllerSession led = session(List.of(controller.address(), other.address()), time)) {
+      led.start();
+      await().until(led::isWelcome);
+      int port = controller.port();
+      controller.close();
+      await().until(() -> !other.received().isEmpty());
+      await().until(led::isWelcome);
+      controller = FakeController.onPort(port);
+      other.hangUp();
+      await().until(() -> !controller.received().isEmpty());
+    }
+  }
+
+  @Test
+  void aControllerThatAnswersHeartbeatsNoLongerIsLeft() throws Exception {
+    ManualTime manual = new ManualTime();
+    controller.answerHeartbeats(true);
+    try (FakeController other = FakeController.onLoopback();
+        ControllerSession led = session(List.of(controller.address(), other.address()), manual)) {
+      led.start();
+      await().until(led::isWelcome);
+      for (int beat = 1; beat <= 3; beat++) {
+        manual.pass(Duration.ofSeconds(10));
+        awaitHeartbeat(beat);
+      }
+      assertTrue(led.isWelcome());
+      controller.answerHeartbeats(false);
+      manual.pass(Duration.ofSeconds(10));
+      await().until(() -> heartbeats() == 4);
+      manual.pass(Duration.ofSeconds(10));
+      await().until(() -> node.told.contains("disconnected"));
+      manual.pass(Duration.ofSeconds(1));
+      await().until(led::isWelcome);
+      assertTrue(other.received().getFirst().hasHello());
+    }
+  }
+
+  /** And what it is answered. */
+  private void awaitHeartbeat(int number) {
+    await().until(() -> heartbeats() == number);
+    controller.assign(Assignment.newBuilder().setUid("after" + number).build());
+    await().until(() -> node.told.contains("change after" + number));
+  }
+
+  private static StatusRuntimeException notLeader(String leader) {
+    return Errors.of(ErrorReason.NOT_LEADER, "another leads", Map.of("leader", leader));
   }
 
   @Test

@@ -1,6 +1,7 @@
 package dev.vireo.worker.session;
 
 import com.google.protobuf.Duration;
+import dev.vireo.proto.worker.v1.Alive;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.DesiredChange;
@@ -10,6 +11,7 @@ import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
 import io.grpc.Server;
+import io.grpc.StatusRuntimeException;
 import io.grpc.netty.NettyServerBuilder;
 import io.grpc.stub.StreamObserver;
 import io.netty.channel.EventLoopGroup;
@@ -38,6 +40,8 @@ public final class FakeController implements AutoCloseable {
   private final Server server;
   private int leaseMillis = 30_000;
   private boolean welcoming = true;
+  private boolean answeringHeartbeats;
+  private @Nullable StatusRuntimeException refusal;
   private @Nullable StreamObserver<ControllerMessage> worker;
 
   private FakeController(SocketAddress address) throws IOException {
@@ -84,6 +88,16 @@ public final class FakeController implements AutoCloseable {
   /** From now on a Hello is left without an answer. */
   public synchronized void withholdWelcome() {
     welcoming = false;
+  }
+
+  /** From now on every Hello is refused so. */
+  public synchronized void refuse(StatusRuntimeException why) {
+    refusal = why;
+  }
+
+  /** Whether heartbeats are answered from now on. */
+  public synchronized void answerHeartbeats(boolean answering) {
+    answeringHeartbeats = answering;
   }
 
   /** Wants this to run, and says so if a worker listens. */
@@ -171,7 +185,13 @@ public final class FakeController implements AutoCloseable {
     public void onNext(WorkerMessage message) {
       received.add(message);
       synchronized (FakeController.this) {
-        if (message.hasHello() && welcoming) {
+        if (message.hasHeartbeat() && answeringHeartbeats) {
+          toWorker.onNext(
+              ControllerMessage.newBuilder().setAlive(Alive.getDefaultInstance()).build());
+        }
+        if (message.hasHello() && refusal != null) {
+          toWorker.onError(refusal);
+        } else if (message.hasHello() && welcoming) {
           worker = toWorker;
           toWorker.onNext(
               ControllerMessage.newBuilder()

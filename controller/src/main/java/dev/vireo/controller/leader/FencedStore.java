@@ -1,0 +1,86 @@
+package dev.vireo.controller.leader;
+
+import dev.vireo.controller.store.Entry;
+import dev.vireo.controller.store.Listing;
+import dev.vireo.controller.store.Store;
+import dev.vireo.controller.store.StoreException;
+import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.StoreException.NotLeader;
+import dev.vireo.controller.store.Write;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A store that only the leader writes to: each commit demands that the leader's key is this term's,
+ * so that one that comes late, when another leads, is refused by the store itself as {@link
+ * NotLeader} and changes nothing. Everybody may read.
+ */
+final class FencedStore implements Store {
+  private final Store store;
+  private final Leadership leadership;
+
+  FencedStore(Store store, Leadership leadership) {
+    this.store = store;
+    this.leadership = leadership;
+  }
+
+  @Override
+  public CompletableFuture<Long> commit(List<Write> writes) {
+    OptionalLong fence = leadership.fence();
+    if (fence.isEmpty()) {
+      return CompletableFuture.failedFuture(StoreException.notLeader());
+    }
+    List<Write> fenced = new ArrayList<>(writes);
+    fenced.add(new Write.Unchanged(LeaderElection.KEY, fence.getAsLong()));
+    CompletableFuture<Long> done = new CompletableFuture<>();
+    CompletableFuture<?> _ =
+        store
+            .commit(fenced)
+            .whenComplete((version, error) -> {
+              if (error == null) {
+                done.complete(version);
+              } else {
+                done.completeExceptionally(told(error));
+              }
+            });
+    return done;
+  }
+
+  private static Throwable told(Throwable error) {
+    @Nullable Throwable cause = error instanceof CompletionException ? error.getCause() : error;
+    return cause instanceof Conflict conflict && conflict.keys().contains(LeaderElection.KEY)
+        ? StoreException.notLeader()
+        : cause == null ? error : cause;
+  }
+
+  @Override
+  public CompletableFuture<Optional<Entry>> get(String key) {
+    return store.get(key);
+  }
+
+  @Override
+  public CompletableFuture<Listing> list(String prefix) {
+    return store.list(prefix);
+  }
+
+  @Override
+  public CompletableFuture<Watch> watch(String prefix, long afterVersion, Watcher watcher) {
+    return store.watch(prefix, afterVersion, watcher);
+  }
+
+  @Override
+  public CompletableFuture<Lease> lease(Duration time) {
+    return store.lease(time);
+  }
+
+  @Override
+  public void close() {
+    store.close();
+  }
+}

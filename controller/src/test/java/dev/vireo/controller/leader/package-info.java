@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.controller.leader;
+
+import org.jspecify.annotations.NullMarked;
