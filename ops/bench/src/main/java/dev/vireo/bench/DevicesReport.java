@@ -8,20 +8,21 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.ToDoubleFunction;
 
 /**
  * The results of one run of the device benchmarks, as tables for people and as JSON for scripts.
  *
  * @param results of each workload on each machine
- * @param vsock Vireo's alone
- * @param idlePssMib a VMM with all devices, whose guest sleeps
+ * @param vsock Vireo's alone; none if it was not asked for
+ * @param idlePssMib a VMM with all devices, whose guest sleeps; none if it was not asked for
  */
 record DevicesReport(
     Map<String, String> conditions,
     Map<Workload, Result> results,
-    VsockEcho.Result vsock,
-    Pair idlePssMib) {
+    Optional<VsockEcho.Result> vsock,
+    Optional<Pair> idlePssMib) {
 
   static final String QEMU_VSOCK =
       QemuMicrovm.HAS_VSOCK
@@ -35,10 +36,15 @@ record DevicesReport(
    *     one compared with QEMU
    * @param strict Vireo in mode strict
    * @param classic Vireo in mode classic
+   * @param fast Vireo in mode lazy, compiled for speed; the others are compiled as AUTO says
    */
-  record Result(Series lazy, Series strict, Series classic, Series qemu) {
+  record Result(Series lazy, Series strict, Series classic, Series fast, Series qemu) {
     List<Series> modes() {
       return List.of(lazy, strict, classic);
+    }
+
+    List<Series> compilers() {
+      return List.of(lazy, fast);
     }
   }
 
@@ -46,12 +52,15 @@ record DevicesReport(
   String toJson() {
     JsonObject json = new JsonObject();
     results.forEach((workload, result) -> add(json, workload, result));
-    JsonObject trips = at(json, "vsock_round_trips_per_second");
-    addSamples(trips, "vireo", vsock.rate(), 1);
-    at(json, "cpu_us_per_io", "vsock").addProperty("vireo", rounded(vsock.cpuMicros()));
-    JsonObject memory = at(json, "idle_all_devices_pss_mib");
-    memory.addProperty("vireo", rounded(idlePssMib.vireo()));
-    memory.addProperty("qemu_microvm", rounded(idlePssMib.qemuMicrovm()));
+    vsock.ifPresent(result -> {
+      addSamples(at(json, "vsock_round_trips_per_second"), "vireo", result.rate(), 1);
+      at(json, "cpu_us_per_io", "vsock").addProperty("vireo", rounded(result.cpuMicros()));
+    });
+    idlePssMib.ifPresent(pss -> {
+      JsonObject memory = at(json, "idle_all_devices_pss_mib");
+      memory.addProperty("vireo", rounded(pss.vireo()));
+      memory.addProperty("qemu_microvm", rounded(pss.qemuMicrovm()));
+    });
     conditions.forEach(at(json, "run")::addProperty);
     return new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().create().toJson(json);
   }
@@ -79,6 +88,9 @@ record DevicesReport(
     modes.addProperty("lazy", rounded(ours.median() * scale));
     modes.addProperty("strict", rounded(result.strict().rate().median() * scale));
     modes.addProperty("classic", rounded(result.classic().rate().median() * scale));
+    JsonObject compilers = at(json, "compiler", key, workload.point());
+    compilers.addProperty("lean", rounded(ours.median() * scale));
+    compilers.addProperty("fast", rounded(result.fast().rate().median() * scale));
   }
 
   private static void addSamples(JsonObject to, String name, Samples samples, int scale) {
@@ -102,6 +114,9 @@ record DevicesReport(
     modes.addProperty("lazy", rounded(measure.applyAsDouble(result.lazy())));
     modes.addProperty("strict", rounded(measure.applyAsDouble(result.strict())));
     modes.addProperty("classic", rounded(measure.applyAsDouble(result.classic())));
+    JsonObject compilers = at(json, "compiler", key, workload.group(), workload.point());
+    compilers.addProperty("lean", rounded(measure.applyAsDouble(result.lazy())));
+    compilers.addProperty("fast", rounded(measure.applyAsDouble(result.fast())));
   }
 
   private static void addUnlessUnknown(JsonObject to, String name, double value) {
@@ -137,17 +152,18 @@ record DevicesReport(
                 "interrupts:",
                 "QEMU");
     results.forEach((workload, result) -> addCompared(compared, workload, result));
-    compared.row(
-        "vsock round trips",
-        spread(vsock.rate()),
-        "",
-        "",
-        show(vsock.cpuMicros()),
-        "",
-        "",
-        "",
-        "",
-        "");
+    vsock.ifPresent(result ->
+        compared.row(
+            "vsock round trips",
+            spread(result.rate()),
+            "",
+            "",
+            show(result.cpuMicros()),
+            "",
+            "",
+            "",
+            "",
+            ""));
     TextTable modes =
         new TextTable()
             .row(
@@ -161,18 +177,23 @@ record DevicesReport(
                 "exits:",
                 "strict",
                 "classic");
+
     results.forEach((workload, result) -> addModes(modes, workload, result));
-    TextTable memory =
-        new TextTable()
-            .row("PSS, MiB", "Vireo", "QEMU microvm", "ratio")
-            .row(
-                "idle, all devices",
-                show(idlePssMib.vireo()),
-                show(idlePssMib.qemuMicrovm()),
-                show(idlePssMib.ratio()));
-    StringBuilder text = new StringBuilder(compared + "\n" + modes + "\n" + memory + "\n");
+    TextTable compilers = new TextTable().row("compiler", "lean", "fast", "CPU µs:", "fast");
+    results.forEach((workload, result) -> addCompilers(compilers, workload, result));
+    StringBuilder text = new StringBuilder(compared + "\n" + modes + "\n" + compilers + "\n");
+    idlePssMib.ifPresent(pss -> text.append(memory(pss) + "\n"));
     conditions.forEach((name, value) -> text.append("  " + name + ": " + value + "\n"));
-    return text.append("  vsock: " + QEMU_VSOCK + "\n").toString();
+    if (vsock.isPresent()) {
+      text.append("  vsock: " + QEMU_VSOCK + "\n");
+    }
+    return text.toString();
+  }
+
+  private static TextTable memory(Pair pss) {
+    return new TextTable()
+        .row("PSS, MiB", "Vireo", "QEMU microvm", "ratio")
+        .row("idle, all devices", show(pss.vireo()), show(pss.qemuMicrovm()), show(pss.ratio()));
   }
 
   private static void addCompared(TextTable table, Workload workload, Result result) {
@@ -196,6 +217,13 @@ record DevicesReport(
     result.modes().forEach(mode -> cells.add(show(mode.rate().median())));
     result.modes().forEach(mode -> cells.add(show(mode.cpuMicrosPerOperation())));
     result.modes().forEach(mode -> cells.add(show(mode.exitsPerRequest())));
+    table.row(cells.toArray(String[]::new));
+  }
+
+  private static void addCompilers(TextTable table, Workload workload, Result result) {
+    List<String> cells = new ArrayList<>(List.of(workload.title()));
+    result.compilers().forEach(kind -> cells.add(show(kind.rate().median())));
+    result.compilers().forEach(kind -> cells.add(show(kind.cpuMicrosPerOperation())));
     table.row(cells.toArray(String[]::new));
   }
 

@@ -5,6 +5,7 @@ import dev.vireo.bench.cluster.Installation;
 import dev.vireo.bench.cluster.LocalCluster;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.Vmm;
+import dev.vireo.proto.v1.VmmCompiler;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
@@ -16,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -40,29 +42,43 @@ final class DevicesRun {
   }
 
   private DevicesReport measure(LocalCluster cluster) throws Exception {
-    VireoMicrovm vireo = vireo(cluster, "lazy", RegisterPageMode.REGISTER_PAGE_LAZY);
+    VireoMicrovm vireo = vireo(cluster, "lazy", page(RegisterPageMode.REGISTER_PAGE_LAZY));
     QemuMicrovm qemu = new QemuMicrovm(installation.probe(), cluster.processes());
     Machines machines =
         new Machines(
             vireo,
-            vireo(cluster, "strict", RegisterPageMode.REGISTER_PAGE_STRICT),
-            vireo(cluster, "classic", RegisterPageMode.REGISTER_PAGE_CLASSIC),
+            vireo(cluster, "strict", page(RegisterPageMode.REGISTER_PAGE_STRICT)),
+            vireo(cluster, "classic", page(RegisterPageMode.REGISTER_PAGE_CLASSIC)),
+            vireo(cluster, "fast", Vmm.newBuilder().setCompiler(VmmCompiler.VMM_COMPILER_FAST)),
             qemu);
     progress.accept("Starting a private controller and worker …");
     cluster.startController();
     cluster.startWorker(BenchRun.NO_POOL);
     Path directory = cluster.processes().directory();
 
+    Map<Workload, DevicesReport.Result> results = measureAll(workloads(directory), machines);
+    Optional<VsockEcho.Result> vsock =
+        plan.wants("vsock")
+            ? Optional.of(new VsockEcho(vireo, plan, progress).measure())
+            : Optional.empty();
+    Optional<Pair> idlePss =
+        plan.wants("idle")
+            ? Optional.of(measureIdle(vireo, qemu, idleGuests(directory)))
+            : Optional.empty();
+    return new DevicesReport(conditions(), results, vsock, idlePss);
+  }
+
+  private Pair measureIdle(VireoMicrovm vireo, QemuMicrovm qemu, List<GuestSetup> guests)
+      throws IOException {
+    return new IdleMemory(vireo, qemu, progress).measure("all devices", guests.size(), guests::get);
+  }
+
+  private List<Workload> workloads(Path directory) throws IOException {
     List<Workload> workloads =
         new ArrayList<>(Workload.ofDisk(BenchDisk.write(directory.resolve("disk.raw"))));
     workloads.addAll(Workload.ofNetwork(BenchNetwork.TAP));
-    Map<Workload, DevicesReport.Result> results =
-        measureAll(plan.everyPoint() ? workloads : firstOfEachGroup(workloads), machines);
-    VsockEcho.Result vsock = new VsockEcho(vireo, plan, progress).measure();
-    List<GuestSetup> idle = idleGuests(directory);
-    Pair idlePss =
-        new IdleMemory(vireo, qemu, progress).measure("all devices", idle.size(), idle::get);
-    return new DevicesReport(conditions(), results, vsock, idlePss);
+    workloads.removeIf(workload -> !plan.wants(workload.group() + "." + workload.point()));
+    return plan.everyPoint() ? workloads : firstOfEachGroup(workloads);
   }
 
   private static List<Workload> firstOfEachGroup(List<Workload> workloads) {
@@ -71,13 +87,22 @@ final class DevicesRun {
   }
 
   /**
-   * Who is to run each workload: three VMMs of ours, by the mode of their register pages, and QEMU.
+   * Who is to run each workload: VMMs of ours, by the mode of their register pages and by how they
+   * are compiled, and QEMU.
    */
   private record Machines(
-      ProbeMachine lazy, ProbeMachine strict, ProbeMachine classic, ProbeMachine qemu) {}
+      ProbeMachine lazy,
+      ProbeMachine strict,
+      ProbeMachine classic,
+      ProbeMachine fast,
+      ProbeMachine qemu) {}
 
-  private static VireoMicrovm vireo(LocalCluster cluster, String name, RegisterPageMode mode) {
-    return new VireoMicrovm(cluster, name, Vmm.newBuilder().setRegisterPage(mode).build());
+  private static Vmm.Builder page(RegisterPageMode mode) {
+    return Vmm.newBuilder().setRegisterPage(mode);
+  }
+
+  private static VireoMicrovm vireo(LocalCluster cluster, String name, Vmm.Builder options) {
+    return new VireoMicrovm(cluster, name, options.build());
   }
 
   private Map<Workload, DevicesReport.Result> measureAll(
@@ -86,7 +111,8 @@ final class DevicesRun {
     for (Workload workload : workloads) {
       results.put(
           workload,
-          new DevicesReport.Result(new Series(), new Series(), new Series(), new Series()));
+          new DevicesReport.Result(
+              new Series(), new Series(), new Series(), new Series(), new Series()));
     }
     for (int round = 1; round <= plan.rounds(); round++) {
       for (Map.Entry<Workload, DevicesReport.Result> entry : results.entrySet()) {
@@ -112,7 +138,8 @@ final class DevicesRun {
         new Turn(machines.lazy(), result.lazy()),
         new Turn(machines.qemu(), result.qemu()),
         new Turn(machines.strict(), result.strict()),
-        new Turn(machines.classic(), result.classic()));
+        new Turn(machines.classic(), result.classic()),
+        new Turn(machines.fast(), result.fast()));
   }
 
   /** Each with every device, a disk and an interface of its own. */

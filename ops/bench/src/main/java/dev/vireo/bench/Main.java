@@ -9,7 +9,9 @@ import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
-/** {@code vireo bench [devices|scheduler|store] [--quick|--smoke] [-o table|json]}. */
+/**
+ * {@code vireo bench [devices|scheduler|store] [--quick|--smoke] [--only NAME] [-o table|json]}.
+ */
 public final class Main {
   private static final int EXIT_FAILED = 1;
   private static final int EXIT_USAGE = 2;
@@ -30,11 +32,12 @@ public final class Main {
   }
 
   /** What the command line asks for. */
-  private record Options(Subject subject, boolean quick, boolean smoke, boolean json) {
+  private record Options(Subject subject, boolean quick, boolean smoke, String only, boolean json) {
     static Options parse(List<String> arguments) {
       Subject subject = Subject.ALL;
       boolean quick = false;
       boolean smoke = false;
+      String only = "";
       boolean json = false;
       for (int i = 0; i < arguments.size(); i++) {
         switch (arguments.get(i)) {
@@ -43,6 +46,7 @@ public final class Main {
           case "store" -> subject = Subject.STORE;
           case "--quick" -> quick = true;
           case "--smoke" -> smoke = true;
+          case "--only" -> only = argument(arguments, ++i);
           case "-ojson", "-o=json", "--output=json" -> json = true;
           case "-otable", "-o=table", "--output=table" -> json = false;
           case "-o", "--output" -> json = parseFormat(arguments, ++i);
@@ -53,11 +57,21 @@ public final class Main {
       if (smoke && subject != Subject.DEVICES) {
         throw new IllegalArgumentException("--smoke is one of 'devices'");
       }
-      return new Options(subject, quick, smoke, json);
+      if (!only.isEmpty() && subject != Subject.DEVICES) {
+        throw new IllegalArgumentException("--only is one of 'devices'");
+      }
+      return new Options(subject, quick, smoke, only, json);
+    }
+
+    private static String argument(List<String> arguments, int index) {
+      if (index >= arguments.size()) {
+        throw new IllegalArgumentException(arguments.getLast() + " of what?");
+      }
+      return arguments.get(index);
     }
 
     private static boolean parseFormat(List<String> arguments, int index) {
-      String format = index < arguments.size() ? arguments.get(index) : "";
+      String format = argument(arguments, index);
       if (!format.equals("json") && !format.equals("table")) {
         throw new IllegalArgumentException("-o takes table or json, not '" + format + "'");
       }
@@ -105,7 +119,8 @@ public final class Main {
         options.smoke()
             ? DevicesPlan.SMOKE
             : options.quick() ? DevicesPlan.QUICK : DevicesPlan.FULL;
-    DevicesReport report = new DevicesRun(plan, Installation.find(), System.err::println).run();
+    DevicesReport report =
+        new DevicesRun(plan.only(options.only()), Installation.find(), System.err::println).run();
     return options.json() ? report.toJson() + "\n" : report.toTable();
   }
 

@@ -11,6 +11,7 @@ import dev.vireo.bench.BenchReport.Pair;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -31,14 +32,18 @@ class DevicesReportTest {
     return new DevicesReport(
         Map.of("load", "none"),
         results,
-        new VsockEcho.Result(Samples.of(7000, 8000, 9000), 12.5),
-        new Pair(15, 20));
+        Optional.of(new VsockEcho.Result(Samples.of(7000, 8000, 9000), 12.5)),
+        Optional.of(new Pair(15, 20)));
   }
 
   /** Of the machine's number n: n thousand a second, n µs and n interrupts each, exits as many. */
   private static DevicesReport.Result result(Workload workload) {
     return new DevicesReport.Result(
-        series(workload, 3, 0), series(workload, 1, 1), series(workload, 2, 2), qemu(workload));
+        series(workload, 3, 0),
+        series(workload, 1, 1),
+        series(workload, 2, 2),
+        series(workload, 5, 0),
+        qemu(workload));
   }
 
   private static Series qemu(Workload workload) {
@@ -74,6 +79,8 @@ class DevicesReportTest {
     "idle_all_devices_pss_mib.qemu_microvm, 20",
     "register_page.blk_4k_read_iops.depth32.lazy, 3000",
     "register_page.blk_4k_read_iops.depth32.strict, 1000",
+    "compiler.blk_4k_read_iops.depth32.lean, 3000",
+    "compiler.cpu_us_per_io.blk_4k_read.depth32.fast, 5",
     "register_page.user_exits_per_io.blk_4k_read.depth32.classic, 2",
   })
   void jsonHasTheNumberAtItsPath(String path, double expected) {
@@ -102,7 +109,9 @@ class DevicesReportTest {
         rows(table, "4K reads, depth 32").getFirst());
     assertEquals(
         "4K reads, depth 32 3,000 1,000 2,000 3.00 1.00 2.00 0.00 1.00 2.00",
-        rows(table, "4K reads, depth 32").getLast());
+        rows(table, "4K reads, depth 32").get(1));
+    assertEquals(
+        "4K reads, depth 32 3,000 5,000 3.00 5.00", rows(table, "4K reads, depth 32").getLast());
     assertTrue(table.contains(DevicesReport.QEMU_VSOCK), table);
   }
 

@@ -111,6 +111,14 @@ final class LauncherCommands {
       private boolean smoke;
 
       @Option(
+          names = "--only",
+          paramLabel = "NAME",
+          description =
+              "Only what is named so or begins so, as in JSON: blk_4k_read.depth1, blk, net, vsock,"
+                  + " idle.")
+      private @Nullable String only;
+
+      @Option(
           names = {"-o", "--output"},
           paramLabel = "FORMAT",
           description = "table, json. Default: table.")

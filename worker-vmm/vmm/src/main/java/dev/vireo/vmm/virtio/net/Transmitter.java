@@ -53,6 +53,12 @@ final class Transmitter implements QueueWorker.Handler {
     return nanos;
   }
 
+  /** A frame's answer comes by the receiver's thread: no more frames, for more processor time. */
+  @Override
+  public boolean isWatched() {
+    return false;
+  }
+
   @Override
   public int handle(DescriptorChain chain) {
     if (chain.defect() != null) {

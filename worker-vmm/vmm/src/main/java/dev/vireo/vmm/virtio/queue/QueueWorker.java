@@ -8,7 +8,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The thread that serves one queue: it sleeps until the driver notifies, hands each chain to the
  * device, returns it, and interrupts once for all it returned quickly. While it is awake the driver
- * need not notify, and while the driver has not looked it need not interrupt.
+ * need not notify, and while the driver has not looked it need not interrupt. For a driver that
+ * comes back quickly it stays awake a little ({@link Lookout}).
  *
  * <p>It outlives resets: {@link #start} and {@link #stop} give it a ring and take it away. Whatever
  * goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread.
@@ -32,6 +33,14 @@ public final class QueueWorker implements AutoCloseable {
     default long waitNanos() {
       return 0;
     }
+
+    /**
+     * Whether watching an empty ring is worth a processor's time: not where the answer to a request
+     * comes by another thread, which it would keep from running.
+     */
+    default boolean isWatched() {
+      return true;
+    }
   }
 
   /**
@@ -48,6 +57,7 @@ public final class QueueWorker implements AutoCloseable {
 
   private final QueueConnection connection;
   private final LongSupplier nanoTime;
+  private final Lookout lookout;
   private final Thread thread;
   // Held while a ring is being served: who gets it knows that nothing is in flight.
   private final Object serving = new Object();
@@ -57,12 +67,13 @@ public final class QueueWorker implements AutoCloseable {
 
   /** Starts the thread, which sleeps until it is given a ring and notified. */
   public QueueWorker(String name, QueueConnection connection) {
-    this(name, connection, MonotonicClock.INSTANCE);
+    this(name, connection, MonotonicClock.INSTANCE, new Lookout(Lookout.USUAL_NANOS));
   }
 
-  QueueWorker(String name, QueueConnection connection, LongSupplier nanoTime) {
+  QueueWorker(String name, QueueConnection connection, LongSupplier nanoTime, Lookout lookout) {
     this.connection = connection;
     this.nanoTime = nanoTime;
+    this.lookout = lookout;
     this.thread = Thread.ofPlatform().name(name).daemon().start(new Loop());
   }
 
@@ -97,7 +108,7 @@ public final class QueueWorker implements AutoCloseable {
     @Override
     public void run() {
       while (true) {
-        connection.notifier().drain();
+        sleep();
         if (closed) {
           return;
         }
@@ -109,6 +120,13 @@ public final class QueueWorker implements AutoCloseable {
         }
       }
     }
+  }
+
+  /** Until the driver notifies, or somebody has news of the ring. */
+  private void sleep() {
+    long sinceNanos = nanoTime.getAsLong();
+    connection.notifier().drain();
+    lookout.slept(nanoTime.getAsLong() - sinceNanos);
   }
 
   private void serve(Service current) {
@@ -136,7 +154,22 @@ public final class QueueWorker implements AutoCloseable {
         }
       }
       interrupt(current);
-    } while (isServed(current) && queue.enableNotifications());
+    } while (isServed(current) && (seesMore(current) || queue.enableNotifications()));
+  }
+
+  /** Watches the empty ring for as long as that may pay. */
+  private boolean seesMore(Service current) {
+    if (!current.handler().isWatched()) {
+      return false;
+    }
+    long untilNanos = nanoTime.getAsLong() + lookout.nanos();
+    while (nanoTime.getAsLong() - untilNanos < 0 && isServed(current)) {
+      if (current.queue().hasMore()) {
+        return true;
+      }
+      Thread.onSpinWait();
+    }
+    return false;
   }
 
   /** Waits until the device may take the next chain; false if this ring is to be left alone. */

@@ -115,7 +115,7 @@ public final class Virtqueue {
    *     any more
    */
   public boolean pop(DescriptorChain chain) {
-    if (seenAvailable == nextAvailable && !lookForMore()) {
+    if (!hasMore()) {
       return false;
     }
     int slot = nextAvailable & (size - 1);
@@ -278,6 +278,15 @@ public final class Virtqueue {
   }
 
   /**
+   * Whether a chain is available.
+   *
+   * @throws VirtqueueException if the driver's index is not legal
+   */
+  public boolean hasMore() {
+    return seenAvailable != nextAvailable || lookForMore();
+  }
+
+  /**
    * Asks the driver for a notification of the next chain.
    *
    * @return true if one became available meanwhile: take it, no notification may come for it
@@ -289,6 +298,6 @@ public final class Virtqueue {
       memory.putShort(used, (short) 0);
     }
     VarHandle.fullFence();
-    return seenAvailable != nextAvailable || lookForMore();
+    return hasMore();
   }
 }

@@ -21,11 +21,12 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 @Timeout(30)
 class QueueWorkerTest {
   private static final int SIZE = 8;
+  private static final long WATCH_NANOS = 50_000;
 
   /** A driver that only remembers what it was told. */
   private static final class Signals implements QueueSignals {
@@ -57,8 +58,18 @@ class QueueWorkerTest {
   private final QueueCounters counters = new QueueCounters();
   private final Signals signals = new Signals();
   private final AtomicLong nanoTime = new AtomicLong();
-  private final QueueWorker worker =
-      new QueueWorker("test", new QueueConnection(notifier, counters), nanoTime::get);
+  private QueueWorker worker = worker(0);
+
+  private QueueWorker worker(long watchNanos) {
+    return new QueueWorker(
+        "test", new QueueConnection(notifier, counters), nanoTime::get, new Lookout(watchNanos));
+  }
+
+  /** Time stands still, so it watches until a test lets it pass. */
+  private void watch() {
+    worker.close();
+    worker = worker(WATCH_NANOS);
+  }
 
   @AfterEach
   void close() {
@@ -124,6 +135,54 @@ class QueueWorkerTest {
   }
 
   @Test
+  void aDriverThatComesBackAtOnceNeedNotNotify() {
+    watch();
+    start(chain -> 0);
+    offer(0);
+    notifier.signal();
+    await().until(ring::hasUsed);
+    offer(1);
+    await().until(() -> ring.usedIndex() == 2);
+    assertFalse(ring.notificationsWanted());
+    assertEquals(2, counters.requests());
+
+    nanoTime.addAndGet(WATCH_NANOS); // Nothing came.
+    await().until(ring::notificationsWanted);
+  }
+
+  @Test
+  void whileItWatchesARingItCanBeTakenAway() {
+    watch();
+    start(chain -> 0);
+    offer(0);
+    notifier.signal();
+    await().until(ring::hasUsed);
+    worker.stop();
+    offer(1);
+    assertEquals(1, ring.usedIndex());
+  }
+
+  @Test
+  void aDeviceMayHaveItNotWatch() {
+    watch();
+    start(
+        new QueueWorker.Handler() {
+          @Override
+          public int handle(DescriptorChain chain) {
+            return 0;
+          }
+
+          @Override
+          public boolean isWatched() {
+            return false;
+          }
+        });
+    offer(0);
+    notifier.signal();
+    await().until(() -> ring.hasUsed() && ring.notificationsWanted());
+  }
+
+  @Test
   void doesNotInterruptADriverThatDoesNotWantIt() {
     ring.noInterrupt(true);
     offer(0);
@@ -139,12 +198,16 @@ class QueueWorkerTest {
    * signal, and both sleep for good.
    */
   @ParameterizedTest
-  @ValueSource(longs = {0, Virtqueue.EVENT_IDX})
-  void losesNoNotificationAndNoInterrupt(long features) throws InterruptedException {
-    boolean eventIndex = features != 0;
+  @CsvSource({"false, false", "false, true", "true, false", "true, true"})
+  void losesNoNotificationAndNoInterrupt(boolean eventIndex, boolean watched)
+      throws InterruptedException {
+    if (watched) {
+      watch();
+    }
+    long features = eventIndex ? Virtqueue.EVENT_IDX : 0;
     worker.start(
         new Virtqueue(ring.memory(), ring.setup(), features), ring.memory(), signals, chain -> 0);
-    int rounds = 50_000;
+    int rounds = watched ? 5_000 : 50_000; // Watching takes a processor from the driver.
     for (int offered = 0; offered < rounds; ) {
       ring.noInterrupt(!eventIndex);
       int before = offered;
@@ -159,9 +222,11 @@ class QueueWorkerTest {
       if (wanted) {
         notifier.signal();
       }
+      nanoTime.addAndGet(watched ? offered % (2 * WATCH_NANOS) : 0);
       awaitUsed(offered, eventIndex);
     }
-    assertTrue(counters.interruptsSuppressed() > 0, "some of them it saw without an interrupt");
+    assertTrue(
+        watched || counters.interruptsSuppressed() > 0, "some of them it saw without an interrupt");
   }
 
   private void awaitUsed(int count, boolean eventIndex) throws InterruptedException {
