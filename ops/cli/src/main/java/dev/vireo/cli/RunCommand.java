@@ -314,8 +314,8 @@ final class RunCommand implements Callable<Integer> {
       paramLabel = "KIND",
       defaultValue = "auto",
       description =
-          "How the VMM compiles itself: ${COMPLETION-CANDIDATES}. fast: a third less CPU time for"
-              + " each I/O, some MiB more memory, a slower start. Default: ${DEFAULT-VALUE}, which"
+          "How the VMM compiles itself: ${COMPLETION-CANDIDATES}. fast: a fifth less CPU time for"
+              + " each I/O of a long-lived guest, some MiB more memory, a slower start. Default: ${DEFAULT-VALUE}, which"
               + " is lean.")
   private CompilerChoice compiler = CompilerChoice.AUTO;
 
