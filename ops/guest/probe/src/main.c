@@ -3,6 +3,7 @@
 #include "console.h"
 #include "disk.h"
 #include "hostile.h"
+#include "memory.h"
 #include "netprograms.h"
 #include "rng.h"
 #include "vsock.h"
@@ -11,7 +12,7 @@
 static const char *const PROGRAMS =
     "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate net-hostile "
     "rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping vsock-hostile "
-    "balloon-follow balloon-report balloon-hostile console-echo console-send console-hostile";
+    "balloon-follow balloon-report balloon-hostile memory-follow memory-hostile console-echo console-send console-hostile";
 
 /* ---- disks ---- */
 
@@ -340,6 +341,8 @@ static bool run(void) {
   if (argument_is("run", "balloon-follow", "hello")) return balloon_follow();
   if (argument_is("run", "balloon-report", "hello")) return balloon_report();
   if (argument_is("run", "balloon-hostile", "hello")) return balloon_hostile();
+  if (argument_is("run", "memory-follow", "hello")) return memory_follow();
+  if (argument_is("run", "memory-hostile", "hello")) return memory_hostile();
   if (argument_is("run", "vsock-echo", "hello")) return vsock_echo();
   if (argument_is("run", "vsock-verify", "hello")) return vsock_verify();
   if (argument_is("run", "vsock-send", "hello")) return vsock_send();

@@ -213,7 +213,7 @@ io_bitmap:
         .byte   0xff
         .set    task_state_size, . - task_state
 
-/* 4 GiB mapped one to one in 2 MiB pages, all of them user-accessible: CPL3 drives the devices too. */
+/* 5 GiB, the last for memory that is plugged, mapped one to one in 2 MiB pages, all of them user-accessible: CPL3 drives the devices too. */
         .section .data.page_tables, "aw"
         .balign 0x1000
 page_map_level_4:
@@ -221,14 +221,14 @@ page_map_level_4:
         .fill   511, 8, 0
 page_directory_pointers:
         .set    n, 0
-        .rept   4
+        .rept   5
         .quad   page_directories + 0x1000 * n + 7
         .set    n, n + 1
         .endr
-        .fill   508, 8, 0
+        .fill   507, 8, 0
 page_directories:
         .set    n, 0
-        .rept   2048
+        .rept   2560
         .quad   0x200000 * n + 0xe7             /* present, writable, user, accessed, dirty, 2 MiB */
         .set    n, n + 1
         .endr

@@ -11,6 +11,7 @@
 #define VIRTIO_ID_ENTROPY 4
 #define VIRTIO_ID_BALLOON 5
 #define VIRTIO_ID_VSOCK 19
+#define VIRTIO_ID_MEMORY 24
 #define VIRTIO_BLK_F_RO (1ull << 5)
 #define VIRTIO_BLK_F_FLUSH (1ull << 9)
 #define VIRTIO_BLK_F_MQ (1ull << 12)

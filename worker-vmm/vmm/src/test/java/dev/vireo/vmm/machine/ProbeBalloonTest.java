@@ -9,7 +9,6 @@ import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.vmm.virtio.balloon.BalloonDevice;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
@@ -26,9 +25,6 @@ final class ProbeBalloonTest {
 
   /** Below it is the probe itself. */
   private static final int MEMORY_MIB = 16 + 32;
-
-  /** This JVM does more than to hold a guest. */
-  private static final long NOISE = 12 * MIB;
 
   private final BalloonDevice balloon = new BalloonDevice("balloon", 0, Duration.ZERO, true, true);
 
@@ -52,26 +48,18 @@ final class ProbeBalloonTest {
         .until(() -> balloon.gauges().getOrDefault(gauge, -1L) == value);
   }
 
-  /** Bytes of a kind, as {@code /proc/self/status} names it. */
-  private static long residentBytes(String kind) throws IOException {
-    for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
-      if (line.startsWith(kind)) {
-        return Long.parseLong(line.replaceAll("\\D", "")) << 10;
-      }
-    }
-    throw new IOException("no " + kind);
-  }
-
   @Test
   void theHostHasMemoryBackThatIsInTheBalloonAndTheGuestGetsItZeroed() throws IOException {
     try (Fd kernel = Fd.open(PROBE, Fd.O_RDONLY);
         TestMachine machine = start("balloon-follow", kernel)) {
       machine.awaitReady();
-      long touched = residentBytes("VmRSS:");
+      long touched = Resident.bytes(Resident.ALL);
       balloon.setTarget(REGION);
       awaitGauge("actual_bytes", REGION);
-      long inflated = residentBytes("VmRSS:");
-      assertTrue(touched - inflated > REGION - NOISE, touched + " before, " + inflated + " after");
+      long inflated = Resident.bytes(Resident.ALL);
+      assertTrue(
+          touched - inflated > REGION - Resident.NOISE,
+          touched + " before, " + inflated + " after");
       awaitGauge("guest_free_bytes", 0);
       balloon.setTarget(0);
       assertEquals(EndCause.END_GUEST_POWER_OFF, machine.awaitEnd().cause(), machine::console);
@@ -90,10 +78,10 @@ final class ProbeBalloonTest {
         TestMachine machine =
             start("balloon-follow", kernel, TestMachine.with().memoryFile(memory, 4096))) {
       machine.awaitReady();
-      long touched = residentBytes("RssShmem:");
+      long touched = Resident.bytes(Resident.OF_FILES);
       balloon.setTarget(REGION);
       awaitGauge("actual_bytes", REGION);
-      long freed = touched - residentBytes("RssShmem:");
+      long freed = touched - Resident.bytes(Resident.OF_FILES);
       // Meanwhile the guest has touched a few pages more of its own.
       assertTrue(freed > REGION - MIB, freed + " bytes were freed");
       balloon.setTarget(0);

@@ -8,6 +8,7 @@ import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import dev.vireo.vmm.kvm.Kvm;
+import dev.vireo.vmm.memory.HotplugLayout;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -49,7 +50,7 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
               builder.vcpus,
               builder.memoryMib * MIB,
               builder.memoryFile,
-              null,
+              builder.hotplug,
               kernel,
               null,
               builder.commandLine,
@@ -82,6 +83,7 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
     private RegisterPageMode registerPage = RegisterPageMode.REGISTER_PAGE_AUTO;
     private @Nullable RegisterPages registerPages;
     private Machine.@Nullable MemoryFile memoryFile;
+    private @Nullable HotplugLayout hotplug;
     private List<VirtioDevice> devices = List.of();
     private boolean prepared;
 
@@ -113,6 +115,12 @@ final class TestMachine implements Machine.Listener, ConsoleFile.Listener, AutoC
     /** Memory that others can map too. */
     Builder memoryFile(Fd fd, long pageBytes) {
       this.memoryFile = new Machine.MemoryFile(fd, pageBytes);
+      return this;
+    }
+
+    /** Where memory can be plugged. */
+    Builder hotplug(HotplugLayout layout) {
+      this.hotplug = layout;
       return this;
     }
 
