@@ -183,6 +183,13 @@ final class LauncherCommands {
             + " line counts what passed, failed and was skipped. Ends with 0 only if none failed."
       })
   private static final class Test extends LauncherCommand {
+    @Option(
+        names = "--full",
+        description =
+            "Tier linux moves gigabytes through the devices and opens thousands of connections:"
+                + " hours on an emulated node.")
+    private boolean full;
+
     @Parameters(arity = "0..*", paramLabel = "TIER", description = "Default: all.")
     private List<String> tiers = List.of();
   }

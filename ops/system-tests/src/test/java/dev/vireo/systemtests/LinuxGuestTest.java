@@ -169,12 +169,16 @@ class LinuxGuestTest {
     guests.start("spoken-to", spec);
     guests.awaitConsole("spoken-to", "vireo: idle");
     assertLine(guests.console("spoken-to"), "vireo: virtio1 +virtio_console .* edge");
-    String terminal = guests.status("spoken-to").getConsolePorts(0).getSocket();
+    var shell =
+        new GuestShell(
+            CLUSTER.cluster(),
+            Architecture.X86_64,
+            guests.status("spoken-to").getConsolePorts(0).getSocket());
     String pipe = guests.status("spoken-to").getConsolePorts(1).getSocket();
 
-    assertEquals("25 80", answerOfShell(terminal, "stty size"));
+    assertEquals("25 80", shell.answer("stty size"));
     guests.resizeConsole("spoken-to", "hvc0", 132, 43);
-    assertEquals("43 132", answerOfShell(terminal, "until stty size | grep 132; do sleep 1; done"));
+    assertEquals("43 132", shell.answer("until stty size | grep 132; do sleep 1; done"));
     String piped =
         CLUSTER
             .cluster()
@@ -185,33 +189,6 @@ class LinuxGuestTest {
     assertTrue(piped.contains("3 connections, 1 at once, 200000 bytes each way"), piped);
     DeviceInspection device = guests.inspect("spoken-to").getDevices(1);
     assertEquals("console/unix", device.getBackEnd());
-  }
-
-  /** Types a command that prints one line into a shell, as somebody who waits for its answer. */
-  private static String answerOfShell(String socket, String command) throws Exception {
-    // The terminal echoes what is typed: there the words are not beside each other.
-    String printed =
-        CLUSTER
-            .cluster()
-            .askNode(
-                Architecture.X86_64,
-                """
-                cd /tmp && rm -f typed shown && mkfifo typed && > shown
-                chroot %s socat - UNIX-CONNECT:%s < typed > shown &
-                exec 4> typed
-                echo 'echo "answer" "is $(%s)"' >&4
-                until grep -q '^answer is .*' shown; do sleep 1; done
-                exec 4>&-
-                wait
-                cat shown\
-                """
-                    .formatted(LinuxCluster.TOOLS, socket, command));
-    return printed
-        .lines()
-        .filter(line -> line.startsWith("answer is "))
-        .map(line -> line.substring("answer is ".length()).strip())
-        .findFirst()
-        .orElseThrow();
   }
 
   /** What the guest has touched is the node's again, first as it is asked for, then by itself. */

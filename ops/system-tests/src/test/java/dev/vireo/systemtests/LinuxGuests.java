@@ -107,8 +107,16 @@ final class LinuxGuests {
     return await("an inspection of " + id)
         .atMost(LinuxCluster.PATIENCE)
         .pollDelay(Duration.ZERO)
-        .ignoreExceptionsMatching(e -> Status.fromThrowable(e).getCode() == Code.UNAVAILABLE)
+        .ignoreExceptionsMatching(LinuxGuests::comesOfHaste)
         .until(() -> api().inspectMicroVm(request).getInspection(), inspection -> true);
+  }
+
+  /** Worker and VMM are given seconds for an answer, of which such a node may have none to give. */
+  private static boolean comesOfHaste(Throwable problem) {
+    Status status = Status.fromThrowable(problem);
+    return status.getCode() == Code.UNAVAILABLE
+        || (status.getCode() == Code.INTERNAL
+            && String.valueOf(status.getDescription()).contains("did not answer within"));
   }
 
   /** What is on the console so far, from an offset on. */

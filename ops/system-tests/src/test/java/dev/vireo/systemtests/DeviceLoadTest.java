@@ -1,0 +1,22 @@
+package dev.vireo.systemtests;
+
+import dev.vireo.proto.v1.Architecture;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/** Debian's own x86-64 kernel, and all devices of its machine under load at once. */
+@Tag("linux")
+class DeviceLoadTest extends DeviceLoad {
+  @RegisterExtension
+  static final LinuxClusterExtension CLUSTER = new LinuxClusterExtension(Architecture.X86_64);
+
+  @Override
+  LinuxCluster cluster() {
+    return CLUSTER.cluster();
+  }
+
+  @Override
+  Architecture architecture() {
+    return Architecture.X86_64;
+  }
+}
