@@ -200,6 +200,24 @@ final class LinuxCluster implements AutoCloseable {
         .findFirst();
   }
 
+  /** The command line, as somebody types it who is at the controller. */
+  Vireo vireo() {
+    return new Vireo(cluster);
+  }
+
+  /** SIGKILL. Nodes and their guests go on, and join again once there is one. */
+  void killController() {
+    cluster.killController();
+  }
+
+  /** Starts the one that was killed, and waits until its nodes have joined. */
+  void startControllerAgain() throws IOException {
+    cluster.startController();
+    for (Architecture architecture : nodes.keySet()) {
+      awaitNode(architecture);
+    }
+  }
+
   LinuxGuests guests() {
     return new LinuxGuests(cluster.channel());
   }

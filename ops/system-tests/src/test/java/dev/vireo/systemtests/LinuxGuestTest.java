@@ -22,6 +22,8 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -48,6 +50,14 @@ class LinuxGuestTest {
         fi
         sleep 1
       done
+      """;
+
+  /** Past the page cache, in requests of 4 KiB. */
+  private static final String READ_EACH_SECOND =
+      """
+      while dd if=/dev/vda of=/dev/null bs=4k count=8 iflag=direct 2> /run/dd; do
+        sleep 1
+      done &
       """;
 
   @RegisterExtension
@@ -135,6 +145,44 @@ class LinuxGuestTest {
     DeviceInspection rng = guests.inspect("random").getDevices(1);
     assertEquals("rng/host", rng.getBackEnd());
     assertTrue(rng.getCountersOrDefault("bytes", 0) >= 10_000, rng::toString);
+  }
+
+  @Test
+  void aTraceShowsTheIoOfALiveGuestAndEndsWithItOrWithItsController() throws Exception {
+    String script = LinuxGuests.compressed(READ_EACH_SECOND);
+    guests.start("traced", LinuxGuests.debian("sh:%s,idle".formatted(script)));
+    Vireo vireo = CLUSTER.cluster().vireo();
+
+    Vireo.Result some = vireo.run("trace", "traced", "--io", "--device", "root", "--limit", "9");
+    assertEquals(0, some.exitCode(), some::err);
+    assertEquals(9, some.out().lines().count(), some::out);
+    String read = " +\\d+\\.\\d{6} +[0-9.]+ [mu]?s  root/0 +read  4\\.0 KiB at 0x[0-7]000";
+    assertTrue(some.out().lines().anyMatch(line -> line.matches(read)), some::out);
+
+    CompletableFuture<Vireo.Result> cut = traceUntilItsEnd(vireo);
+    CLUSTER.cluster().killController();
+    assertEquals(7, cut.get(1, TimeUnit.MINUTES).exitCode(), cut.join()::err);
+    assertTrue(cut.join().err().contains("error: the controller "), cut.join()::err);
+    CLUSTER.cluster().startControllerAgain();
+
+    CompletableFuture<Vireo.Result> whole = traceUntilItsEnd(vireo);
+    guests.stop("traced");
+    guests.awaitEnd("traced");
+    assertEquals(0, whole.get(1, TimeUnit.MINUTES).exitCode(), whole.join()::err);
+    assertTrue(whole.join().out().contains("  root/0 "), whole.join()::out);
+  }
+
+  /** One that has begun: there is no other at the same time, be it left of one before. */
+  private static CompletableFuture<Vireo.Result> traceUntilItsEnd(Vireo vireo) {
+    await("nobody traces it")
+        .atMost(LinuxCluster.PATIENCE)
+        .until(() -> vireo.run("trace", "traced", "--io", "--limit", "1").exitCode() == 0);
+    CompletableFuture<Vireo.Result> trace =
+        CompletableFuture.supplyAsync(() -> vireo.run("trace", "traced", "--io"));
+    await("somebody traces it")
+        .atMost(LinuxCluster.PATIENCE)
+        .until(() -> vireo.run("trace", "traced", "--io", "--limit", "1").exitCode() == 5);
+    return trace;
   }
 
   @Test
