@@ -91,17 +91,12 @@ public final class Leadership {
     return now != null && leads() ? OptionalLong.of(now.fence) : OptionalLong.empty();
   }
 
-  /** Waits until somebody leads, this controller or another. */
-  public void await(Duration patience) throws InterruptedException {
-    await(Optional.empty(), patience);
-  }
-
   /**
-   * The same, of which one is not meant.
+   * Waits until somebody leads, this controller or another.
    *
    * @param shunned an address that did not answer; another is waited for, while there is time
    */
-  void await(Optional<String> shunned, Duration patience) throws InterruptedException {
+  public void await(Optional<String> shunned, Duration patience) throws InterruptedException {
     lock.lockInterruptibly();
     try {
       long left = patience.toNanos();

@@ -301,7 +301,9 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
 
   private void serve(Hello hello) throws PacedStream.Gone, InterruptedException {
     String id = hello.getNodeId();
-    leadership.await(LEADER_WITHIN);
+    leadership.await(
+        Optional.of(hello.getUnreachableLeader()).filter(address -> !address.isEmpty()),
+        LEADER_WITHIN);
     if (over) {
       return; // The worker did not wait for so long.
     }

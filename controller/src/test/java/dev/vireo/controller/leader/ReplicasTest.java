@@ -287,6 +287,17 @@ class ReplicasTest {
   }
 
   @Test
+  void aWorkerThatCannotReachTheLeaderWaitsForAnother() {
+    FakeWorker worker = follower.controller.dial();
+    worker.say(FakeWorker.hello("a").setUnreachableLeader(leader.address).build());
+
+    await().during(Duration.ofMillis(300)).until(worker::hasHeardNothing);
+    leader.close();
+
+    assertTrue(worker.next().hasWelcome(), "it dialled the next one itself");
+  }
+
+  @Test
   void whenTheLeaderStopsTheOtherGoesOnWithAllThatItKnew() {
     FakeWorker worker = leader.controller.join("a");
     Replica third = new Replica(PATIENCE, false);

@@ -2,6 +2,7 @@ package dev.vireo.worker.session;
 
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.worker.v1.ControllerMessage;
+import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.proto.worker.v1.WorkerMessage;
@@ -28,6 +29,9 @@ public final class ControllerSession implements AutoCloseable {
   /** How long a controller may take to answer Hello. */
   private static final Duration WELCOME_WITHIN = Duration.ofSeconds(30);
 
+  /** One that was stopped takes the connection, and says nothing. */
+  private static final Duration CONNECTED_WITHIN = Duration.ofSeconds(10);
+
   private static final Duration SHORTEST_HEARTBEAT = Duration.ofMillis(100);
 
   /** In the metadata of the error of a controller that does not lead. */
@@ -42,6 +46,9 @@ public final class ControllerSession implements AutoCloseable {
 
   /** The last dialling was to a leader that somebody had named. */
   private boolean redirected;
+
+  /** One that led, or was said to, and could not be reached when it was dialled last. */
+  private Optional<ControllerAddress> unreachable = Optional.empty();
 
   private boolean closed;
 
@@ -84,11 +91,24 @@ public final class ControllerSession implements AutoCloseable {
       var _ = WorkerServiceGrpc.newStub(controllers.dial()).session(connection);
     }
     // After `current` is set: a report that comes between the two waits behind the Hello.
-    connection.outbox().open(WorkerMessage.newBuilder().setHello(node.hello()).build());
+    connection.outbox().open(WorkerMessage.newBuilder().setHello(hello()).build());
     connection.awaitWelcome();
   }
 
-  private void ended(Connection connection, Status why, Optional<ControllerAddress> leader) {
+  private Hello hello() {
+    Hello.Builder hello = node.hello().toBuilder();
+    synchronized (this) {
+      unreachable.ifPresent(address -> hello.setUnreachableLeader(address.toString()));
+    }
+    return hello.build();
+  }
+
+  /**
+   * @param failure what the controller has said, or what was said of it
+   */
+  private void ended(Connection connection, Throwable failure) {
+    Status why = Status.fromThrowable(failure);
+    Optional<ControllerAddress> leader = leader(failure);
     synchronized (this) {
       if (current != connection) {
         return;
@@ -98,11 +118,23 @@ public final class ControllerSession implements AutoCloseable {
       if (closed) {
         return;
       }
+      if (Errors.reasonOf(failure).isEmpty() && (redirected || connection.welcomed)) {
+        unreachable = Optional.of(controllers.current());
+      }
       Duration wait = leader.isPresent() && !redirected ? turnTo(leader.get()) : moveOn();
       logFailure(connection, why);
       var _ = time.after(wait, this::connect);
     }
     node.disconnected();
+  }
+
+  private static Optional<ControllerAddress> leader(Throwable failure) {
+    try {
+      return Optional.ofNullable(Errors.metadataOf(failure).get(LEADER))
+          .map(ControllerAddress::parse);
+    } catch (IllegalArgumentException e) {
+      return Optional.empty(); // Of a newer kind.
+    }
   }
 
   private Duration turnTo(ControllerAddress leader) {
@@ -133,6 +165,7 @@ public final class ControllerSession implements AutoCloseable {
   private synchronized void welcomed(Connection connection) {
     connection.welcomed = true;
     redirected = false;
+    unreachable = Optional.empty();
     backoff.reset();
     lastFailure = "";
   }
@@ -156,6 +189,7 @@ public final class ControllerSession implements AutoCloseable {
     private @Nullable ClientCallStreamObserver<WorkerMessage> call;
     private @Nullable Alarm heartbeat;
     private @Nullable Alarm welcomeTimeout;
+    private @Nullable Alarm connectTimeout;
     private boolean over;
     private boolean answered;
     private volatile boolean welcomed;
@@ -178,6 +212,13 @@ public final class ControllerSession implements AutoCloseable {
       if (!over && !answered) {
         welcomeTimeout =
             time.after(WELCOME_WITHIN, () -> giveUp("no Welcome within " + WELCOME_WITHIN));
+        connectTimeout = time.after(CONNECTED_WITHIN, this::giveUpUnlessConnected);
+      }
+    }
+
+    private void giveUpUnlessConnected() {
+      if (!controllers.isConnected()) {
+        giveUp("no connection within " + CONNECTED_WITHIN);
       }
     }
 
@@ -190,6 +231,7 @@ public final class ControllerSession implements AutoCloseable {
     private synchronized void stopWaiting() {
       answered = true;
       cancel(welcomeTimeout);
+      cancel(connectTimeout);
     }
 
     private Outbox outbox() {
@@ -261,28 +303,16 @@ public final class ControllerSession implements AutoCloseable {
 
     @Override
     public void onError(Throwable failure) {
-      end(Status.fromThrowable(failure), leader(failure));
-    }
-
-    private static Optional<ControllerAddress> leader(Throwable failure) {
-      try {
-        return Optional.ofNullable(Errors.metadataOf(failure).get(LEADER))
-            .map(ControllerAddress::parse);
-      } catch (IllegalArgumentException e) {
-        return Optional.empty(); // Of a newer kind.
-      }
+      silence();
+      ended(this, failure);
     }
 
     @Override
     public void onCompleted() {
-      end(
-          Status.UNAVAILABLE.withDescription("the controller closed the session"),
-          Optional.empty());
-    }
-
-    private void end(Status why, Optional<ControllerAddress> leader) {
-      silence();
-      ended(this, why, leader);
+      onError(
+          Status.UNAVAILABLE
+              .withDescription("the controller closed the session")
+              .asRuntimeException());
     }
 
     private void hangUp() {
@@ -296,6 +326,7 @@ public final class ControllerSession implements AutoCloseable {
       over = true;
       cancel(heartbeat);
       cancel(welcomeTimeout);
+      cancel(connectTimeout);
     }
 
     private static void cancel(@Nullable Alarm alarm) {

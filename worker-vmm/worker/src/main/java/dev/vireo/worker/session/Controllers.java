@@ -1,5 +1,6 @@
 package dev.vireo.worker.session;
 
+import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import java.util.List;
 import java.util.function.Function;
@@ -45,10 +46,21 @@ public final class Controllers implements AutoCloseable {
     return present;
   }
 
-  /** The present one does not do. */
+  /** The present one does not do: the next, if there is another. */
   synchronized void moveOn() {
-    turnTo(known.get(next % known.size()));
-    next = next % known.size() + 1;
+    ControllerAddress left = current;
+    for (int tries = 0; tries < known.size(); tries++) {
+      turnTo(known.get(next % known.size()));
+      next = next % known.size() + 1;
+      if (!current.equals(left)) {
+        return;
+      }
+    }
+  }
+
+  /** Whether the present one has answered as far as the transport goes. */
+  synchronized boolean isConnected() {
+    return channel != null && channel.getState(false) == ConnectivityState.READY;
   }
 
   /** This one leads. */

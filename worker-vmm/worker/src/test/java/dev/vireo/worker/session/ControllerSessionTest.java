@@ -220,6 +220,7 @@ class ControllerSessionTest {
       led.start();
       await().until(led::isWelcome);
       assertEquals(1, controller.received().size());
+      assertEquals(nowhere, controller.received().getFirst().getHello().getUnreachableLeader());
     }
   }
 
