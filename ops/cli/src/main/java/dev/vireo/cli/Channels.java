@@ -11,6 +11,7 @@ import io.netty.channel.nio.NioEventLoopGroup;
 import io.netty.channel.socket.nio.NioSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
 import io.netty.util.concurrent.DefaultThreadFactory;
+import java.util.List;
 import java.util.concurrent.ThreadFactory;
 
 /** gRPC channels with as little machinery as one short-lived client needs. */
@@ -28,8 +29,19 @@ final class Channels {
   private Channels() {}
 
   static ManagedChannel open(ServerAddress address) {
+    return switch (address) {
+      case ServerAddress.AnyOf(var addresses) ->
+          new FailoverChannel(addresses.stream().map(Channels::openOne).toList());
+      case ServerAddress.UnixSocket _, ServerAddress.Tcp _ ->
+          new FailoverChannel(List.of(openOne(address)));
+    };
+  }
+
+  private static ManagedChannel openOne(ServerAddress address) {
     NettyChannelBuilder builder =
         switch (address) {
+          case ServerAddress.AnyOf several ->
+              throw new IllegalArgumentException("several addresses: " + several);
           case ServerAddress.UnixSocket(var path) -> {
             EventLoopGroup loop = new EpollEventLoopGroup(1, DAEMON_THREADS);
             yield NettyChannelBuilder.forAddress(new DomainSocketAddress(path.toString()))

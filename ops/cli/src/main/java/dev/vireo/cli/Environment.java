@@ -1,11 +1,15 @@
 package dev.vireo.cli;
 
 import io.grpc.ManagedChannel;
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
  * Everything of the outer world that a command touches, so that a test can hand it another one.
@@ -32,9 +36,21 @@ public record Environment(
     return directory("VIREO_CACHE_DIR", ".cache/vireo");
   }
 
-  /** The socket of the controller that runs on this machine, whether it is there or not. */
-  public Path controllerSocket() {
-    return stateDirectory().resolve("controller/controller.sock");
+  /** The sockets of the controllers of this machine, also of those that were killed. */
+  List<Path> controllerSockets() {
+    try (Stream<Path> files = Files.list(stateDirectory())) {
+      List<Path> all = files.sorted().toList();
+      return Stream.concat(
+              all.stream().filter(path -> path.endsWith("controller")),
+              all.stream()
+                  .filter(path -> path.getFileName().toString().startsWith("controller-"))
+                  .map(path -> path.resolve("controller")))
+          .map(directory -> directory.resolve("controller.sock"))
+          .filter(Files::exists)
+          .toList();
+    } catch (IOException e) {
+      return List.of(); // There is no state directory, or it is another user's.
+    }
   }
 
   private Path directory(String variable, String otherwise) {

@@ -1,9 +1,14 @@
 package dev.vireo.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
-/** Where a controller listens: a unix socket of this machine, or a TCP host and port. */
+/**
+ * Where a controller listens: a unix socket of this machine, or a TCP host and port; or where
+ * several do, any of which will do.
+ */
 public sealed interface ServerAddress {
   /** The controller's default TCP address. */
   ServerAddress LOOPBACK = new Tcp("127.0.0.1", 7420);
@@ -24,8 +29,29 @@ public sealed interface ServerAddress {
     }
   }
 
-  /** Reads {@code unix:PATH}, {@code HOST:PORT} or {@code HOST}. */
+  /** {@code address,address…}. */
+  record AnyOf(List<ServerAddress> addresses) implements ServerAddress {
+    public AnyOf {
+      addresses = List.copyOf(addresses);
+    }
+
+    @Override
+    public String toString() {
+      return addresses.stream().map(ServerAddress::toString).collect(Collectors.joining(","));
+    }
+  }
+
+  /** Any of these, at least one. */
+  static ServerAddress anyOf(List<ServerAddress> addresses) {
+    return addresses.size() == 1 ? addresses.getFirst() : new AnyOf(addresses);
+  }
+
+  /** Reads {@code unix:PATH}, {@code HOST:PORT} or {@code HOST}, or several with commas between. */
   static ServerAddress parse(String text) {
+    return anyOf(Stream.of(text.split(",", -1)).map(ServerAddress::parseOne).toList());
+  }
+
+  private static ServerAddress parseOne(String text) {
     if (text.startsWith("unix:")) {
       return new UnixSocket(Path.of(text.substring("unix:".length())).toAbsolutePath());
     }
@@ -48,8 +74,10 @@ public sealed interface ServerAddress {
     return new Tcp(text.substring(0, colon), port);
   }
 
-  /** The controller that {@code vireo up} starts here: its unix socket if there is one. */
-  static ServerAddress local(Path controllerSocket) {
-    return Files.exists(controllerSocket) ? new UnixSocket(controllerSocket) : LOOPBACK;
+  /** The controllers that {@code vireo up} starts here: their unix sockets, if there are any. */
+  static ServerAddress local(List<Path> controllerSockets) {
+    return controllerSockets.isEmpty()
+        ? LOOPBACK
+        : anyOf(controllerSockets.stream().<ServerAddress>map(UnixSocket::new).toList());
   }
 }

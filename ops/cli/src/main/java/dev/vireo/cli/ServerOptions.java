@@ -9,8 +9,9 @@ public final class ServerOptions {
       names = "--server",
       paramLabel = "ADDRESS",
       description = {
-        "The controller: unix:/path or host:port. Default: $VIREO_SERVER, else the socket of this"
-            + " machine's controller, else 127.0.0.1:7420."
+        "The controller: unix:/path or host:port; of several controllers each, with commas between:"
+            + " when one is gone the next is asked. Default: $VIREO_SERVER, else the sockets of this"
+            + " machine's controllers, else 127.0.0.1:7420."
       })
   private @Nullable String server;
 
@@ -28,7 +29,7 @@ public final class ServerOptions {
   private ServerAddress address(Environment environment) {
     String text = server == null ? environment.variables().get("VIREO_SERVER") : server;
     return text == null || text.isEmpty()
-        ? ServerAddress.local(environment.controllerSocket())
+        ? ServerAddress.local(environment.controllerSockets())
         : ServerAddress.parse(text);
   }
 

@@ -28,8 +28,13 @@ import picocli.CommandLine.Option;
     description = "Run an emulated node that joins a controller on this host's loopback.",
     mixinStandardHelpOptions = true)
 final class NodeCommand implements Callable<Integer> {
-  @Option(names = "--controller-port", required = true, paramLabel = "PORT")
-  private int controllerPort;
+  @Option(
+      names = "--controller-port",
+      required = true,
+      split = ",",
+      paramLabel = "PORT",
+      description = "Of several controllers each, with commas between.")
+  private List<Integer> controllerPorts = List.of();
 
   @Option(names = "--node-id", defaultValue = "emulated-1", paramLabel = "ID")
   private String nodeId = "";
@@ -76,7 +81,7 @@ final class NodeCommand implements Callable<Integer> {
                 Commands.ofHost(),
                 progress)
             .obtain();
-    String script = new NodeScript(nodeId, controllerPort, labels).text();
+    String script = new NodeScript(nodeId, controllerPorts, labels).text();
     var job = new OuterMachine.Job(disk, script, memoryMib);
     progress.step(
         "starting the outer machine; its console: " + state.resolve(OuterMachine.CONSOLE_FILE));

@@ -1,5 +1,6 @@
 package dev.vireo.emulated;
 
+import java.util.List;
 import java.util.Map;
 import java.util.StringJoiner;
 
@@ -8,14 +9,15 @@ import java.util.StringJoiner;
  * host's loopback. One that is killed is started again, as a service manager does: its microVMs go
  * on meanwhile. One that ends by itself ends the node.
  *
- * @param controllerPort on the host
+ * @param controllerPorts on the host
  * @param labels of the node
  */
-record NodeScript(String nodeId, int controllerPort, Map<String, String> labels) {
+record NodeScript(String nodeId, List<Integer> controllerPorts, Map<String, String> labels) {
   /** QEMU's user network: the host's loopback. */
   private static final String HOST = "10.0.2.2";
 
   NodeScript {
+    controllerPorts = List.copyOf(controllerPorts);
     labels = Map.copyOf(labels);
   }
 
@@ -27,7 +29,7 @@ record NodeScript(String nodeId, int controllerPort, Map<String, String> labels)
     // enough.
     worker.add("--emulated --pool 1 --vmm /job/" + NodeDisk.VMM);
     worker.add("--node-id " + quoted(nodeId));
-    worker.add("--controller %s:%d".formatted(HOST, controllerPort));
+    controllerPorts.forEach(port -> worker.add("--controller %s:%d".formatted(HOST, port)));
     labels.forEach((key, value) -> worker.add("--label " + quoted(key + "=" + value)));
     return """
     export VIREO_CACHE_DIR=/job/%s VIREO_STATE_DIR=/var/lib/vireo

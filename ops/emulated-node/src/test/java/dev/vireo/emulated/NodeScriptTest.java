@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -15,18 +16,19 @@ import org.junit.jupiter.api.io.TempDir;
 class NodeScriptTest {
   @Test
   void theWorkerDialsTheHostsLoopback() {
-    String script = new NodeScript("emulated-1", 7420, Map.of()).text();
+    String script = new NodeScript("emulated-1", List.of(7420, 7422), Map.of()).text();
 
-    assertTrue(script.contains(" --controller 10.0.2.2:7420\n"), script);
+    assertTrue(script.contains(" --controller 10.0.2.2:7420 --controller 10.0.2.2:7422\n"), script);
     assertTrue(script.contains(" --node-id 'emulated-1' "), script);
   }
 
   @Test
   void aLabelIsNeverCode() {
-    String script = new NodeScript("n", 1, Map.of("owner", "o'neill; reboot")).text();
+    String script = new NodeScript("n", List.of(1), Map.of("owner", "o'neill; reboot")).text();
 
     assertTrue(script.contains(" --label 'owner=o'\\''neill; reboot'\n"), script);
-    assertEquals(new NodeScript("n", 1, Map.of()).text().lines().count(), script.lines().count());
+    assertEquals(
+        new NodeScript("n", List.of(1), Map.of()).text().lines().count(), script.lines().count());
   }
 
   @Test
@@ -36,7 +38,7 @@ class NodeScriptTest {
     Files.writeString(worker, "#!/bin/sh\n[ -e $0.ran ] && exit 3\n> $0.ran\nkill -9 $$\n");
     Files.setPosixFilePermissions(worker, PosixFilePermissions.fromString("rwx------"));
     ProcessBuilder shell =
-        new ProcessBuilder("sh", "-c", new NodeScript("n", 1, Map.of()).text())
+        new ProcessBuilder("sh", "-c", new NodeScript("n", List.of(1), Map.of()).text())
             .redirectErrorStream(true);
     shell.environment().merge("PATH", directory.toString(), (path, first) -> first + ":" + path);
 

@@ -31,6 +31,8 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -52,8 +54,11 @@ public final class LocalVireo implements AutoCloseable {
   /** The first time, its images are built; always, a machine boots under emulation. */
   private static final Duration EMULATED_START_TIMEOUT = Duration.ofMinutes(6);
 
-  /** After all others, in this order. */
+  /** After all others, in this order: what their names begin with. */
   private static final List<String> LAST_TO_STOP = List.of(CONTROLLER, ETCD);
+
+  /** Between one controller's ports and the next one's. */
+  private static final int PORTS_APART = 2;
 
   private static final Duration MIGRATION_TIMEOUT = Duration.ofMinutes(10);
   private static final Duration STOP_GRACE = Duration.ofSeconds(15);
@@ -69,7 +74,23 @@ public final class LocalVireo implements AutoCloseable {
   private boolean closing;
 
   /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
-  public record Ports(int grpc, int http) {}
+  public record Ports(int grpc, int http) {
+    /** Of the controller of this number; the first has these. */
+    private Ports of(int number) {
+      int further = PORTS_APART * (number - 1);
+      return new Ports(grpc + further, http + further);
+    }
+  }
+
+  /**
+   * What there shall be of the control plane; empty: what there was the last time, at first one
+   * controller on SQLite.
+   */
+  public record ControlPlane(
+      Optional<StoreKind> store, Optional<Integer> controllers, Optional<Integer> etcdMembers) {
+    public static final ControlPlane AS_BEFORE =
+        new ControlPlane(Optional.empty(), Optional.empty(), Optional.empty());
+  }
 
   /**
    * Locks the state directory, which is made if it is missing.
@@ -112,7 +133,7 @@ public final class LocalVireo implements AutoCloseable {
 
   /** A connection to this machine's controller. */
   public Api connect() {
-    ServerAddress address = ServerAddress.parse("127.0.0.1:" + controllerPort());
+    ServerAddress address = ServerAddress.parse(controllerAddresses());
     return new Api(address, "default", environment.connector().apply(address));
   }
 
@@ -121,33 +142,83 @@ public final class LocalVireo implements AutoCloseable {
     return Files.isReadable(KVM) && Files.isWritable(KVM);
   }
 
-  /** The same, with the store of the last time. */
+  /** The same, as it was the last time. */
   public void startController(Ports ports) {
-    startController(ports, Optional.empty());
+    startControlPlane(ports, ControlPlane.AS_BEFORE);
   }
 
-  /**
-   * Starts the controller unless it runs, and waits until it answers.
-   *
-   * @param asked what it is to keep its state in; empty: what it was kept in the last time, which
-   *     at first is SQLite
-   */
-  public void startController(Ports ports, Optional<StoreKind> asked) {
-    Daemon controller = daemon(CONTROLLER);
-    if (controller.isRunning()) {
-      progress.step("the controller is up already");
+  /** Starts the controllers, and etcd, unless they run, and waits until they answer. */
+  public void startControlPlane(Ports ports, ControlPlane asked) {
+    StoreKind store = requireSameStore(asked.store());
+    int count =
+        asked.controllers().orElseGet(() -> store == StoreKind.ETCD ? lastControllers() : 1);
+    requireStoreFor(store, count, asked);
+    List<Integer> missing =
+        IntStream.rangeClosed(1, count).filter(i -> !controller(i).isRunning()).boxed().toList();
+    if (missing.isEmpty()) {
+      progress.step(count == 1 ? "the controller is up already" : "the controllers are up already");
       return;
     }
-    requireFree(ports.grpc(), "--port");
-    requireFree(ports.http(), "--http-port");
-    StoreKind store = requireSameStore(asked);
-    List<String> settings = store == StoreKind.ETCD ? startEtcd() : List.of();
-    progress.step("starting the controller");
-    writeControllerPort(ports.grpc());
-    launch(
-        controller, programs -> programs.controllerCommand(ports.grpc(), ports.http(), settings));
-    awaitReady(controller, START_TIMEOUT, () -> nodes().isPresent());
+    for (int number : missing) {
+      requireFree(ports.of(number).grpc(), "--port");
+      requireFree(ports.of(number).http(), "--http-port");
+    }
+    List<String> settings = store == StoreKind.ETCD ? startEtcd(asked.etcdMembers()) : List.of();
+    progress.step(
+        count == 1 ? "starting the controller" : "starting %d controllers".formatted(count));
+    write(
+        portFile(),
+        IntStream.rangeClosed(1, count)
+            .mapToObj(number -> Integer.toString(ports.of(number).grpc()))
+            .collect(Collectors.joining(",")));
+    for (int number : missing) {
+      launchController(number, ports.of(number), settings);
+    }
+    for (int number : missing) {
+      awaitReady(
+          controller(number),
+          START_TIMEOUT,
+          () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
+    }
     write(storeFile(), store.toString());
+  }
+
+  private void launchController(int number, Ports ports, List<String> settings) {
+    List<String> all = new ArrayList<>(settings);
+    if (number > 1) {
+      all.add("-Dvireo.state-dir=" + state.resolve(controller(number).name()));
+    }
+    launch(
+        controller(number),
+        programs -> programs.controllerCommand(ports.grpc(), ports.http(), all));
+  }
+
+  private static void requireStoreFor(StoreKind store, int controllers, ControlPlane asked) {
+    if (store != StoreKind.ETCD && (controllers > 1 || asked.etcdMembers().isPresent())) {
+      throw new CommandException(
+          ExitCode.USAGE,
+          controllers > 1
+              ? "%d controllers cannot share a file".formatted(controllers)
+              : "there is no etcd to have members",
+          "Keep the state in an etcd: --store etcd");
+    }
+  }
+
+  /** The first is {@code controller}, the next {@code controller-2}. */
+  private Daemon controller(int number) {
+    return numbered(CONTROLLER, number);
+  }
+
+  private Daemon etcd(int number) {
+    return numbered(ETCD, number);
+  }
+
+  private Daemon numbered(String name, int number) {
+    return daemon(number == 1 ? name : name + "-" + number);
+  }
+
+  private int lastControllers() {
+    return Files.exists(portFile()) ? read(portFile()).split(",", -1).length : 1;
   }
 
   /** Another store than the last time would be empty: that is never what was meant. */
@@ -172,32 +243,83 @@ public final class LocalVireo implements AutoCloseable {
         : Optional.empty();
   }
 
-  /** Starts an etcd of our own unless it runs; returns what a controller must know of it. */
-  private List<String> startEtcd() {
-    Daemon etcd = daemon(ETCD);
-    if (!etcd.isRunning()) {
+  /**
+   * Starts an etcd of our own unless it runs; returns what a controller must know of it. Its
+   * members are those of the first time: they know each other by their ports.
+   */
+  private List<String> startEtcd(Optional<Integer> asked) {
+    List<EtcdMember> members = etcdMembers(asked);
+    List<EtcdMember> missing =
+        members.stream().filter(member -> !etcd(member.number).isRunning()).toList();
+    if (!missing.isEmpty()) {
       requireProgram("etcd", "etcd-server");
-      int port = freePort();
-      String endpoint = "http://127.0.0.1:" + port;
-      String peers = "http://127.0.0.1:" + freePort();
-      progress.step("starting etcd");
-      write(etcdFile(), endpoint);
-      List<String> command =
-          List.of(
-              "etcd",
-              "--name=vireo",
-              // A gang of 256 is one commit.
-              "--max-txn-ops=512",
-              "--data-dir=" + state.resolve(ETCD),
-              "--listen-client-urls=" + endpoint,
-              "--advertise-client-urls=" + endpoint,
-              "--listen-peer-urls=" + peers,
-              "--initial-advertise-peer-urls=" + peers,
-              "--initial-cluster=vireo=" + peers);
-      launch(etcd, _ -> command);
-      awaitReady(etcd, START_TIMEOUT, () -> isOpen(port));
+      progress.step(
+          members.size() == 1
+              ? "starting etcd"
+              : "starting etcd, %d members".formatted(members.size()));
     }
-    return List.of("-Dvireo.store=etcd", "-Dvireo.etcd.endpoints=" + read(etcdFile()));
+    for (EtcdMember member : missing) {
+      launch(etcd(member.number), _ -> etcdCommand(member, members));
+    }
+    for (EtcdMember member : missing) {
+      awaitReady(etcd(member.number), START_TIMEOUT, () -> isOpen(member.port));
+    }
+    return List.of(
+        "-Dvireo.store=etcd",
+        "-Dvireo.etcd.endpoints="
+            + members.stream().map(EtcdMember::endpoint).collect(Collectors.joining(",")));
+  }
+
+  /** One process of an etcd of ours. */
+  private record EtcdMember(int number, int port, int peerPort) {
+    String name() {
+      return "vireo-" + number;
+    }
+
+    String endpoint() {
+      return "http://127.0.0.1:" + port;
+    }
+
+    String peer() {
+      return "http://127.0.0.1:" + peerPort;
+    }
+  }
+
+  private List<EtcdMember> etcdMembers(Optional<Integer> asked) {
+    List<String> lines =
+        Files.exists(etcdFile())
+            ? read(etcdFile()).lines().toList()
+            : Stream.generate(() -> freePort() + " " + freePort()).limit(asked.orElse(1)).toList();
+    if (asked.isPresent() && asked.get() != lines.size()) {
+      throw new CommandException(
+          ExitCode.REFUSED,
+          "the etcd in %s has %d members, not %d".formatted(state, lines.size(), asked.get()),
+          "Use another VIREO_STATE_DIR, or etcdctl member add.");
+    }
+    write(etcdFile(), String.join("\n", lines));
+    return IntStream.rangeClosed(1, lines.size())
+        .mapToObj(number -> {
+          String[] ports = lines.get(number - 1).split(" ", -1);
+          return new EtcdMember(number, Integer.parseInt(ports[0]), Integer.parseInt(ports[1]));
+        })
+        .toList();
+  }
+
+  private List<String> etcdCommand(EtcdMember member, List<EtcdMember> all) {
+    return List.of(
+        "etcd",
+        "--name=" + member.name(),
+        // A gang of 256 is one commit.
+        "--max-txn-ops=512",
+        "--data-dir=" + state.resolve(etcd(member.number).name()),
+        "--listen-client-urls=" + member.endpoint(),
+        "--advertise-client-urls=" + member.endpoint(),
+        "--listen-peer-urls=" + member.peer(),
+        "--initial-advertise-peer-urls=" + member.peer(),
+        "--initial-cluster="
+            + all.stream()
+                .map(each -> each.name() + "=" + each.peer())
+                .collect(Collectors.joining(",")));
   }
 
   /**
@@ -209,12 +331,12 @@ public final class LocalVireo implements AutoCloseable {
       throw new CommandException(
           ExitCode.USAGE, "from %s to %s is no move".formatted(from, to), "Name two stores.");
     }
-    if (daemon(CONTROLLER).isRunning()) {
+    if (isControllerUp()) {
       throw new CommandException(
           ExitCode.REFUSED, "the controller is up, and its store in use", "Stop it: vireo down");
     }
     boolean own = !environment.variables().containsKey("VIREO_ETCD_ENDPOINTS");
-    List<String> settings = own ? startEtcd() : List.of();
+    List<String> settings = own ? startEtcd(Optional.empty()) : List.of();
     progress.step("copying from %s to %s".formatted(from, to));
     Daemon migration = daemon("migrate-store");
     try {
@@ -222,7 +344,7 @@ public final class LocalVireo implements AutoCloseable {
       migration.awaitEnd(MIGRATION_TIMEOUT);
     } finally {
       migration.stop(STOP_GRACE);
-      daemon(ETCD).stop(STOP_GRACE);
+      stopEtcd();
     }
     String outcome = migration.lastLine();
     if (!outcome.startsWith("copied ")) {
@@ -235,6 +357,12 @@ public final class LocalVireo implements AutoCloseable {
     }
     write(storeFile(), to.toString());
     return "%s; what was in %s is left there".formatted(outcome, from);
+  }
+
+  private void stopEtcd() {
+    runningDaemons().stream()
+        .filter(daemon -> daemon.name().startsWith(ETCD))
+        .forEach(daemon -> daemon.stop(STOP_GRACE));
   }
 
   /**
@@ -254,7 +382,7 @@ public final class LocalVireo implements AutoCloseable {
         programs ->
             programs.workerCommand(
                 "--controller",
-                "127.0.0.1:" + controllerPort(),
+                controllerAddresses(),
                 "--node-id",
                 LOCAL_NODE,
                 "--pool",
@@ -274,7 +402,7 @@ public final class LocalVireo implements AutoCloseable {
 
   /** Starts an emulated node, which takes a while to become ready. */
   public void launchEmulatedNode(String id, String architecture, Map<String, String> labels) {
-    if (!daemon(CONTROLLER).isRunning()) {
+    if (!isControllerUp()) {
       throw new CommandException(
           ExitCode.UNAVAILABLE, "no controller runs on this machine", "Start one: vireo up");
     }
@@ -290,7 +418,7 @@ public final class LocalVireo implements AutoCloseable {
             List.of(
                 "node",
                 "--controller-port",
-                Integer.toString(controllerPort()),
+                controllerPorts(),
                 "--node-id",
                 id,
                 "--arch",
@@ -360,6 +488,10 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
+  private boolean isControllerUp() {
+    return runningDaemons().stream().anyMatch(daemon -> daemon.name().startsWith(CONTROLLER));
+  }
+
   /** In the order in which they are to be stopped. */
   private List<Daemon> runningDaemons() {
     try (Stream<Path> directories = Files.list(daemons())) {
@@ -367,11 +499,18 @@ public final class LocalVireo implements AutoCloseable {
           .filter(Files::isDirectory)
           .map(directory -> daemon(directory.getFileName().toString()))
           .filter(Daemon::isRunning)
-          .sorted(Comparator.comparingInt(daemon -> LAST_TO_STOP.indexOf(daemon.name())))
+          .sorted(Comparator.comparingInt(LocalVireo::stopsLate))
           .toList();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private static int stopsLate(Daemon daemon) {
+    return IntStream.range(0, LAST_TO_STOP.size())
+        .filter(i -> daemon.name().startsWith(LAST_TO_STOP.get(i)))
+        .findFirst()
+        .orElse(-1);
   }
 
   /** VMMs outlive their worker by design: without one, somebody else has to end them. */
@@ -432,9 +571,14 @@ public final class LocalVireo implements AutoCloseable {
         .anyMatch(condition);
   }
 
-  /** Empty while the controller does not answer. */
+  /** Empty while no controller answers. */
   private Optional<List<Node>> nodes() {
-    try (Api api = connect()) {
+    return nodes(controllerAddresses());
+  }
+
+  private Optional<List<Node>> nodes(String controllers) {
+    ServerAddress address = ServerAddress.parse(controllers);
+    try (Api api = new Api(address, "default", environment.connector().apply(address))) {
       return Optional.of(api.listNodes(CALL_TIMEOUT));
     } catch (StatusRuntimeException notYet) {
       return Optional.empty();
@@ -497,16 +641,18 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
-  private void writeControllerPort(int port) {
-    write(portFile(), Integer.toString(port));
+  /** Of the controllers here, with commas between. */
+  private String controllerPorts() {
+    if (!Files.exists(portFile())) {
+      throw new IllegalStateException("the controller was not started by vireo up");
+    }
+    return read(portFile());
   }
 
-  private int controllerPort() {
-    try {
-      return Integer.parseInt(Files.readString(portFile()));
-    } catch (IOException e) {
-      throw new UncheckedIOException("the controller was not started by vireo up", e);
-    }
+  private String controllerAddresses() {
+    return Stream.of(controllerPorts().split(",", -1))
+        .map(port -> "127.0.0.1:" + port)
+        .collect(Collectors.joining(","));
   }
 
   private Path storeFile() {
@@ -514,7 +660,7 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private Path etcdFile() {
-    return daemons().resolve("etcd-endpoint");
+    return daemons().resolve("etcd-members");
   }
 
   private Path portFile() {

@@ -20,6 +20,9 @@ import picocli.CommandLine.Option;
     name = "up",
     description = "Starts a controller and a worker on this machine; what they keep is kept.")
 public final class UpCommand implements Callable<Integer> {
+  /** Of each, on one machine. */
+  private static final int MOST = 9;
+
   private final Environment environment;
   private final Path sourceTree;
 
@@ -52,6 +55,22 @@ public final class UpCommand implements Callable<Integer> {
               + " that of the last time, at first sqlite.")
   private @Nullable StoreKind store;
 
+  @Option(
+      names = "--controllers",
+      paramLabel = "COUNT",
+      description =
+          "Controllers, of which one leads and any answers; more than one needs --store etcd. Each"
+              + " has ports 2 above the one before. Default: as many as the last time, at first 1.")
+  private @Nullable Integer controllers;
+
+  @Option(
+      names = "--etcd-members",
+      paramLabel = "COUNT",
+      description =
+          "Members of the etcd that is started, an odd number: 3 of them do without any one."
+              + " Default: as many as the first time, 1.")
+  private @Nullable Integer etcdMembers;
+
   @Option(names = "--no-worker", description = "Only the controller.")
   private boolean noWorker;
 
@@ -70,7 +89,12 @@ public final class UpCommand implements Callable<Integer> {
         LocalVireo vireo =
             new LocalVireo(environment, environment.stateDirectory(), sourceTree, progress)) {
       cleanup.addForInterrupt(vireo::abandon);
-      vireo.startController(new LocalVireo.Ports(port, httpPort), Optional.ofNullable(store));
+      vireo.startControlPlane(
+          new LocalVireo.Ports(port, httpPort),
+          new LocalVireo.ControlPlane(
+              Optional.ofNullable(store),
+              count("--controllers", controllers),
+              count("--etcd-members", etcdMembers)));
       if (!noWorker && LocalVireo.canUseKvm()) {
         vireo.startWorker(poolSize);
       } else if (!noWorker) {
@@ -86,5 +110,13 @@ public final class UpCommand implements Callable<Integer> {
       }
       throw e;
     }
+  }
+
+  private static Optional<Integer> count(String option, @Nullable Integer given) {
+    if (given != null && (given < 1 || given > MOST)) {
+      throw new CommandException(
+          ExitCode.USAGE, "%s is %d".formatted(option, given), "1 to %d will do.".formatted(MOST));
+    }
+    return Optional.ofNullable(given);
   }
 }

@@ -81,12 +81,48 @@ class LocalVireoTest {
       CommandException error =
           assertThrows(
               CommandException.class,
-              () -> vireo.startController(freePorts(), Optional.of(StoreKind.SQLITE)));
+              () -> vireo.startControlPlane(freePorts(), asked(StoreKind.SQLITE, 1)));
 
       assertEquals(ExitCode.REFUSED, error.exitCode());
       assertTrue(
           error.remedy().contains("vireo store migrate --from etcd --to sqlite"), error.remedy());
     }
+  }
+
+  @Test
+  void severalControllersNeedAnEtcd() {
+    try (LocalVireo vireo = vireo()) {
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.startControlPlane(freePorts(), asked(StoreKind.SQLITE, 3)));
+
+      assertEquals(ExitCode.USAGE, error.exitCode());
+      assertTrue(error.remedy().contains("--store etcd"), error.remedy());
+    }
+  }
+
+  @Test
+  void anEtcdKeepsItsMembers() throws IOException {
+    try (LocalVireo vireo = vireo()) {
+      Files.writeString(state.resolve("daemons/etcd-members"), "1 2\n3 4\n5 6");
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () ->
+                  vireo.startControlPlane(
+                      freePorts(),
+                      new LocalVireo.ControlPlane(
+                          Optional.of(StoreKind.ETCD), Optional.of(3), Optional.of(1))));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+      assertTrue(error.problem().contains("3 members, not 1"), error.problem());
+    }
+  }
+
+  private static LocalVireo.ControlPlane asked(StoreKind store, int controllers) {
+    return new LocalVireo.ControlPlane(
+        Optional.of(store), Optional.of(controllers), Optional.empty());
   }
 
   @Test

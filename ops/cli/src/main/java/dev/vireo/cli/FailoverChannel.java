@@ -1,0 +1,263 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import io.grpc.CallOptions;
+import io.grpc.ClientCall;
+import io.grpc.ConnectivityState;
+import io.grpc.Context;
+import io.grpc.Deadline;
+import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.ForwardingClientCallListener.SimpleForwardingClientCallListener;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
+import io.grpc.Status;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One channel to several controllers, any of which answers: when one cannot be reached, or there is
+ * no leader just now, a call of one answer is made again, at the next, until its deadline. All of
+ * the API's can be: a create has a request id, and the others say what shall be. A stream is not
+ * made again here, but the next one goes to the next controller.
+ */
+final class FailoverChannel extends ManagedChannel {
+  private static final Duration PAUSE = Duration.ofMillis(300);
+
+  /** A controller that was stopped takes connections, and says nothing. */
+  private static final Duration CONNECTED_WITHIN = Duration.ofSeconds(2);
+
+  private static final Duration PATIENCE_WITHOUT_DEADLINE = Duration.ofSeconds(30);
+
+  private final List<ManagedChannel> channels;
+  private volatile int current;
+
+  /**
+   * @param channels at least one, which are closed with this one
+   */
+  FailoverChannel(List<ManagedChannel> channels) {
+    this.channels = List.copyOf(channels);
+  }
+
+  @Override
+  public <Q, R> ClientCall<Q, R> newCall(MethodDescriptor<Q, R> method, CallOptions options) {
+    if (method.getType() == MethodDescriptor.MethodType.UNARY) {
+      return new Call<>(method, options);
+    }
+    int index = current;
+    return new SimpleForwardingClientCall<>(channels.get(index).newCall(method, options)) {
+      @Override
+      public void start(Listener<R> listener, Metadata headers) {
+        super.start(
+            new SimpleForwardingClientCallListener<>(listener) {
+              @Override
+              public void onClose(Status status, Metadata trailers) {
+                if (isWorthAnother(status, trailers)) {
+                  moveOnFrom(index);
+                }
+                super.onClose(status, trailers);
+              }
+            },
+            headers);
+      }
+    };
+  }
+
+  /** Whether it was the controller that was not there, and not what it was asked for. */
+  private boolean isWorthAnother(Status status, Metadata trailers) {
+    if (status.getCode() != Status.Code.UNAVAILABLE) {
+      return false;
+    }
+    Optional<ErrorReason> reason = Errors.reasonOf(status.asRuntimeException(trailers));
+    return reason.isEmpty()
+        ? channels.size() > 1
+        : reason.get() == ErrorReason.NO_LEADER || reason.get() == ErrorReason.NOT_LEADER;
+  }
+
+  private void moveOnFrom(int index) {
+    if (current == index) {
+      current = (index + 1) % channels.size();
+      channels.get(current).resetConnectBackoff();
+    }
+  }
+
+  /** A call of one request and one answer, over as many attempts as it takes. */
+  private final class Call<Q, R> extends ClientCall<Q, R> {
+    private final MethodDescriptor<Q, R> method;
+    private final CallOptions options;
+    private final Context context = Context.current();
+    private final Deadline patience;
+    private @Nullable Listener<R> listener;
+    private Metadata headers = new Metadata();
+    private @Nullable Q request;
+    private @Nullable ClientCall<Q, R> attempt;
+    private boolean cancelled;
+
+    Call(MethodDescriptor<Q, R> method, CallOptions options) {
+      this.method = method;
+      this.options = options;
+      Deadline given = options.getDeadline();
+      this.patience =
+          given == null
+              ? Deadline.after(PATIENCE_WITHOUT_DEADLINE.toMillis(), TimeUnit.MILLISECONDS)
+              : given;
+    }
+
+    @Override
+    public void start(Listener<R> responseListener, Metadata requestHeaders) {
+      listener = responseListener;
+      headers = requestHeaders;
+    }
+
+    @Override
+    public void request(int messages) {}
+
+    @Override
+    public void sendMessage(Q message) {
+      request = message;
+    }
+
+    @Override
+    public void halfClose() {
+      attempt();
+    }
+
+    private synchronized void attempt() {
+      Q message = request;
+      Listener<R> told = listener;
+      if (message == null || told == null || cancelled) {
+        return;
+      }
+      int index = current;
+      ManagedChannel channel = channels.get(index);
+      ClientCall<Q, R> next = channel.newCall(method, options);
+      attempt = next;
+      Metadata sent = new Metadata();
+      sent.merge(headers);
+      next.start(new Answer<>(told, this, index), sent);
+      next.sendMessage(message);
+      next.halfClose();
+      next.request(2);
+      if (channels.size() > 1) {
+        later(CONNECTED_WITHIN)
+            .execute(() -> {
+              if (channel.getState(false) == ConnectivityState.CONNECTING) {
+                channel.enterIdle();
+                next.cancel(NOT_CONNECTED, null);
+              }
+            });
+      }
+    }
+
+    private boolean hasTimeFor(Duration pause) {
+      return patience.timeRemaining(TimeUnit.MILLISECONDS) > pause.toMillis();
+    }
+
+    private void again() {
+      later(PAUSE).execute(context.wrap(this::attempt));
+    }
+
+    private static Executor later(Duration pause) {
+      return CompletableFuture.delayedExecutor(pause.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    @Override
+    public synchronized void cancel(@Nullable String message, @Nullable Throwable cause) {
+      cancelled = true;
+      if (attempt != null) {
+        attempt.cancel(message, cause);
+      }
+    }
+  }
+
+  private static final String NOT_CONNECTED = "the controller does not answer";
+
+  /** Holds an attempt's answer back until it is known to be the one. */
+  private final class Answer<R> extends ClientCall.Listener<R> {
+    private final ClientCall.Listener<R> listener;
+    private final Call<?, R> call;
+    private final int index;
+    private @Nullable Metadata headers;
+    private @Nullable R message;
+
+    Answer(ClientCall.Listener<R> listener, Call<?, R> call, int index) {
+      this.listener = listener;
+      this.call = call;
+      this.index = index;
+    }
+
+    @Override
+    public void onHeaders(Metadata received) {
+      headers = received;
+    }
+
+    @Override
+    public void onMessage(R received) {
+      message = received;
+    }
+
+    @Override
+    public void onClose(Status status, Metadata trailers) {
+      boolean another =
+          isWorthAnother(status, trailers) || NOT_CONNECTED.equals(status.getDescription());
+      if (another) {
+        moveOnFrom(index);
+        if (call.hasTimeFor(PAUSE)) {
+          call.again();
+          return;
+        }
+      }
+      if (headers != null) {
+        listener.onHeaders(headers);
+      }
+      if (message != null) {
+        listener.onMessage(message);
+      }
+      listener.onClose(status, trailers);
+    }
+  }
+
+  @Override
+  public String authority() {
+    return channels.getFirst().authority();
+  }
+
+  @Override
+  public ManagedChannel shutdown() {
+    channels.forEach(ManagedChannel::shutdown);
+    return this;
+  }
+
+  @Override
+  public ManagedChannel shutdownNow() {
+    channels.forEach(ManagedChannel::shutdownNow);
+    return this;
+  }
+
+  @Override
+  public boolean isShutdown() {
+    return channels.stream().allMatch(ManagedChannel::isShutdown);
+  }
+
+  @Override
+  public boolean isTerminated() {
+    return channels.stream().allMatch(ManagedChannel::isTerminated);
+  }
+
+  @Override
+  public boolean awaitTermination(long timeout, TimeUnit unit) throws InterruptedException {
+    long end = System.nanoTime() + unit.toNanos(timeout);
+    for (ManagedChannel channel : channels) {
+      if (!channel.awaitTermination(end - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+        return false;
+      }
+    }
+    return true;
+  }
+}

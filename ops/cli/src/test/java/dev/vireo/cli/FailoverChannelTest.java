@@ -1,0 +1,129 @@
+package dev.vireo.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.GetMicroVmRequest;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.ResourceMeta;
+import io.grpc.ManagedChannel;
+import io.grpc.Server;
+import io.grpc.StatusRuntimeException;
+import io.grpc.inprocess.InProcessChannelBuilder;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.grpc.stub.StreamObserver;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** A call finds a controller that answers, and what it answers is the answer. */
+class FailoverChannelTest {
+  private final List<Server> servers = new ArrayList<>();
+  private final List<ManagedChannel> channels = new ArrayList<>();
+
+  /** A controller that refuses so many calls, and then answers with its name. */
+  private final class Controller extends MicroVmServiceGrpc.MicroVmServiceImplBase {
+    private final String name;
+    private final ErrorReason reason;
+    private int refusals;
+    private int calls;
+
+    Controller(String name, ErrorReason reason, int refusals) throws IOException {
+      this.name = name;
+      this.reason = reason;
+      this.refusals = refusals;
+      String address = UUID.randomUUID().toString();
+      servers.add(InProcessServerBuilder.forName(address).addService(this).build().start());
+      channels.add(InProcessChannelBuilder.forName(address).build());
+    }
+
+    @Override
+    public synchronized void getMicroVm(GetMicroVmRequest request, StreamObserver<MicroVm> client) {
+      calls++;
+      if (refusals-- > 0) {
+        client.onError(Errors.of(reason, "refused"));
+        return;
+      }
+      client.onNext(MicroVm.newBuilder().setMeta(ResourceMeta.newBuilder().setName(name)).build());
+      client.onCompleted();
+    }
+  }
+
+  private void addDeadController() {
+    channels.add(InProcessChannelBuilder.forName(UUID.randomUUID().toString()).build());
+  }
+
+  @AfterEach
+  void stop() {
+    channels.forEach(ManagedChannel::shutdownNow);
+    servers.forEach(Server::shutdownNow);
+  }
+
+  private String ask(FailoverChannel channel) {
+    return MicroVmServiceGrpc.newBlockingStub(channel)
+        .withDeadlineAfter(3, TimeUnit.SECONDS)
+        .getMicroVm(GetMicroVmRequest.getDefaultInstance())
+        .getMeta()
+        .getName();
+  }
+
+  @Test
+  void whenOneIsGoneTheNextIsAskedAndAskedFirstFromThenOn() throws Exception {
+    addDeadController();
+    Controller alive = new Controller("alive", ErrorReason.INTERNAL, 0);
+    FailoverChannel channel = new FailoverChannel(channels);
+
+    assertEquals("alive", ask(channel));
+    assertEquals("alive", ask(channel));
+    assertEquals(2, alive.calls);
+  }
+
+  @Test
+  void withoutALeaderItAsksAgainAlsoWhereThereIsOneController() throws Exception {
+    Controller one = new Controller("one", ErrorReason.NO_LEADER, 2);
+
+    assertEquals("one", ask(new FailoverChannel(channels)));
+    assertEquals(3, one.calls);
+  }
+
+  @Test
+  void aLeaderIsWaitedForNoLongerThanTheCallMayTake() throws Exception {
+    new Controller("one", ErrorReason.NO_LEADER, 1_000);
+
+    StatusRuntimeException refused =
+        assertThrows(StatusRuntimeException.class, () -> ask(new FailoverChannel(channels)));
+
+    assertEquals(Optional.of(ErrorReason.NO_LEADER), Errors.reasonOf(refused));
+  }
+
+  @Test
+  void whatWasRefusedForAReasonIsNotAskedElsewhere() throws Exception {
+    Controller one = new Controller("one", ErrorReason.NODE_UNREACHABLE, 1);
+    Controller two = new Controller("two", ErrorReason.INTERNAL, 0);
+
+    StatusRuntimeException refused =
+        assertThrows(StatusRuntimeException.class, () -> ask(new FailoverChannel(channels)));
+
+    assertEquals(Optional.of(ErrorReason.NODE_UNREACHABLE), Errors.reasonOf(refused));
+    assertEquals(1, one.calls);
+    assertEquals(0, two.calls);
+  }
+
+  @Test
+  void aLoneControllerThatIsGoneIsToldAtOnce() {
+    addDeadController();
+    long start = System.nanoTime();
+
+    assertThrows(StatusRuntimeException.class, () -> ask(new FailoverChannel(channels)));
+
+    assertEquals(0, TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - start));
+  }
+}
