@@ -50,7 +50,8 @@ public record Installation(Path root) {
     return existing("worker-vmm/vmm/target/vmm");
   }
 
-  List<String> controllerCommand(List<String> properties) throws IOException {
+  /** A controller with these settings, as {@code -Dvireo.…}. */
+  public List<String> controllerCommand(List<String> properties) throws IOException {
     List<String> command = java();
     command.addAll(properties);
     command.addAll(
@@ -58,7 +59,8 @@ public record Installation(Path root) {
     return command;
   }
 
-  List<String> workerCommand(List<String> arguments) throws IOException {
+  /** A worker with these options. */
+  public List<String> workerCommand(List<String> arguments) throws IOException {
     List<String> command = java();
     command.addAll(
         List.of(

@@ -56,7 +56,7 @@ public final class LocalCluster implements AutoCloseable {
   public static LocalCluster create(Installation installation, OwnedProcesses processes)
       throws IOException {
     LocalCluster cluster = new LocalCluster(installation, processes, freePort(), freePort());
-    cluster.installProbeImage();
+    installProbeImage(installation, cluster.cache());
     return cluster;
   }
 
@@ -235,8 +235,9 @@ public final class LocalCluster implements AutoCloseable {
     return processes.directory().resolve("cache");
   }
 
-  private void installProbeImage() throws IOException {
-    Path image = Files.createDirectories(cache().resolve("images").resolve(PROBE_IMAGE));
+  /** Makes the probe an image of the store in a cache directory, where a worker looks for it. */
+  public static void installProbeImage(Installation installation, Path cache) throws IOException {
+    Path image = Files.createDirectories(cache.resolve("images").resolve(PROBE_IMAGE));
     Files.copy(installation.probe(), image.resolve("probe.elf"));
     Files.writeString(
         image.resolve("image.properties"),
