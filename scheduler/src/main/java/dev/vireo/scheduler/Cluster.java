@@ -53,6 +53,9 @@ public final class Cluster {
 
   /** Claims a node's resources for a microVM, in place of what it claimed before. */
   public void reserve(String uid, String nodeId, Resources resources, Peer peer) {
+    if (ledger.has(uid, nodeId, resources, peer.priority()) && peers.has(uid, nodeId, peer)) {
+      return; // As most often: it was reserved when it was decided, and is durable now.
+    }
     release(uid);
     move(nodeId, () -> ledger.reserve(uid, nodeId, resources, peer.priority()));
     peers.add(uid, nodeId, peer);

@@ -69,6 +69,11 @@ public final class Ledger {
     return true;
   }
 
+  /** Whether the microVM's claim is this one. */
+  boolean has(String uid, String nodeId, Resources resources, int priority) {
+    return new Claim(uid, nodeId, resources, priority).equals(claims.get(uid));
+  }
+
   /** The node on which a microVM has a claim. */
   Optional<String> nodeOf(String uid) {
     return Optional.ofNullable(claims.get(uid)).map(Claim::nodeId);

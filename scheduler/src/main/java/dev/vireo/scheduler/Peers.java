@@ -41,8 +41,19 @@ final class Peers {
     this.mostTallies = mostTallies;
   }
 
+  /** Whether this is what is known of the microVM. */
+  boolean has(String uid, String nodeId, Peer peer) {
+    Placed placed = byUid.get(uid);
+    return placed == null ? isNobody(peer) : placed.equals(new Placed(nodeId, peer));
+  }
+
+  /** Nobody's rules can be about it, and it has none. */
+  private static boolean isNobody(Peer peer) {
+    return peer.labels().isEmpty() && peer.rules().isEmpty();
+  }
+
   void add(String uid, String nodeId, Peer peer) {
-    if (peer.labels().isEmpty() && peer.rules().isEmpty()) {
+    if (isNobody(peer)) {
       return;
     }
     byUid.put(uid, new Placed(nodeId, peer));
