@@ -1,6 +1,8 @@
 package dev.vireo.bench;
 
 import dev.vireo.bench.cluster.Installation;
+import dev.vireo.bench.control.ControlReport;
+import dev.vireo.bench.control.ControlRun;
 import dev.vireo.bench.placement.PlacementReport;
 import dev.vireo.bench.placement.PlacementRun;
 import dev.vireo.bench.store.StoreReport;
@@ -10,7 +12,8 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * {@code vireo bench [devices|scheduler|store] [--quick|--smoke] [--only NAME] [-o table|json]}.
+ * {@code vireo bench [devices|scheduler|store|control] [--quick|--smoke] [--only NAME] [-o
+ * table|json]}.
  */
 public final class Main {
   private static final int EXIT_FAILED = 1;
@@ -28,7 +31,8 @@ public final class Main {
     ALL,
     DEVICES,
     SCHEDULER,
-    STORE
+    STORE,
+    CONTROL
   }
 
   /** What the command line asks for. */
@@ -44,6 +48,7 @@ public final class Main {
           case "devices" -> subject = Subject.DEVICES;
           case "scheduler" -> subject = Subject.SCHEDULER;
           case "store" -> subject = Subject.STORE;
+          case "control" -> subject = Subject.CONTROL;
           case "--quick" -> quick = true;
           case "--smoke" -> smoke = true;
           case "--only" -> only = argument(arguments, ++i);
@@ -100,6 +105,7 @@ public final class Main {
             case DEVICES -> devices(options);
             case SCHEDULER -> scheduler(options);
             case STORE -> store(options);
+            case CONTROL -> control(options);
           });
       return 0;
     } catch (Exception e) {
@@ -126,6 +132,12 @@ public final class Main {
 
   private static String store(Options options) throws Exception {
     StoreReport report = new StoreRun(options.quick(), System.err::println).run();
+    return options.json() ? report.toJson() + "\n" : report.toTable();
+  }
+
+  private static String control(Options options) throws Exception {
+    ControlReport report =
+        new ControlRun(Installation.find(), options.quick(), System.err::println).run();
     return options.json() ? report.toJson() + "\n" : report.toTable();
   }
 

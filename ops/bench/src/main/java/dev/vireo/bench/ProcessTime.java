@@ -5,7 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** A process's CPU time as /proc/PID/stat tells it (proc(5)). */
-final class ProcessTime {
+public final class ProcessTime {
   /** USER_HZ, which is the same on every architecture that we know. */
   private static final double TICKS_PER_SECOND = 100;
 
@@ -16,7 +16,7 @@ final class ProcessTime {
   private ProcessTime() {}
 
   /** User and system time of all its threads so far; a vCPU's time in its guest is user time. */
-  static double cpuSeconds(long pid) throws IOException {
+  public static double cpuSeconds(long pid) throws IOException {
     return parse(Files.readString(Path.of("/proc/" + pid + "/stat")));
   }
 

@@ -26,7 +26,8 @@ final class LauncherCommands {
         new CommandLine(new Bench())
             .addSubcommand(new Bench.Devices())
             .addSubcommand(new Bench.Placements())
-            .addSubcommand(new Bench.Stores()),
+            .addSubcommand(new Bench.Stores())
+            .addSubcommand(new Bench.Control()),
         new CommandLine(new Test()),
         new CommandLine(new Sim()),
         new CommandLine(new Fuzz()),
@@ -135,6 +136,26 @@ final class LauncherCommands {
         })
     private static final class Stores extends LauncherCommand {
       @Option(names = "--quick", description = "One short round.")
+      private boolean quick;
+
+      @Option(
+          names = {"-o", "--output"},
+          paramLabel = "FORMAT",
+          description = "table, json. Default: table.")
+      private @Nullable String format;
+    }
+
+    /** {@code vireo bench control}. */
+    @Command(
+        name = "control",
+        description = {
+          "Measures the control plane: creates a second on SQLite and on etcd, beside what these"
+              + " stores do alone; 1,000 clients that watch; memory of microVMs.",
+          "",
+          "A controller of its own, and workers that say of everything at once that it runs."
+        })
+    private static final class Control extends LauncherCommand {
+      @Option(names = "--quick", description = "Shorter rounds: about half a minute.")
       private boolean quick;
 
       @Option(

@@ -6,27 +6,17 @@ import com.google.protobuf.ByteString;
 import dev.vireo.bench.Samples;
 import dev.vireo.bench.cluster.OwnedProcesses;
 import dev.vireo.bench.store.StoreReport.Measured;
-import dev.vireo.controller.store.EtcdOptions;
-import dev.vireo.controller.store.EtcdStore;
-import dev.vireo.controller.store.SqliteStore;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.Write;
-import dev.vireo.controller.time.TimeSource;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
-import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
@@ -41,7 +31,6 @@ public final class StoreRun {
   static final int IN_FLIGHT = 64;
 
   private static final int VALUE_BYTES = 1024;
-  private static final Duration START = Duration.ofSeconds(30);
 
   private final int rounds;
   private final Duration time;
@@ -66,10 +55,11 @@ public final class StoreRun {
     try (OwnedProcesses owned = OwnedProcesses.create("vireo-bench")) {
       double syncs = syncsPerSecond(owned.directory().resolve("syncs"));
       Process server = null;
-      try (Store sqlite = sqlite(owned.directory())) {
-        int port = freePort();
-        server = owned.start(Path.of("etcd.log"), Map.of(), etcd(owned.directory(), port));
-        try (Store etcd = etcd(port)) {
+      try (Store sqlite = PrivateStores.sqlite(owned.directory().resolve("vireo.db"))) {
+        int port = PrivateStores.freePort();
+        server =
+            owned.start(Path.of("etcd.log"), Map.of(), PrivateStores.etcd(owned.directory(), port));
+        try (Store etcd = PrivateStores.etcd(port, "/vireo/")) {
           return new StoreReport(measure(Map.of("sqlite", sqlite, "etcd", etcd)), syncs);
         }
       } finally {
@@ -78,37 +68,6 @@ public final class StoreRun {
         }
       }
     }
-  }
-
-  private static Store sqlite(Path directory) {
-    return SqliteStore.open(
-        directory.resolve("vireo.db"), Clock.systemUTC(), new SimpleMeterRegistry());
-  }
-
-  private static List<String> etcd(Path directory, int port) throws IOException {
-    String client = "http://127.0.0.1:" + port;
-    String peers = "http://127.0.0.1:" + freePort();
-    return List.of(
-        "etcd",
-        "--max-txn-ops=512",
-        "--data-dir=" + directory.resolve("etcd"),
-        "--listen-client-urls=" + client,
-        "--advertise-client-urls=" + client,
-        "--listen-peer-urls=" + peers,
-        "--initial-advertise-peer-urls=" + peers,
-        "--initial-cluster=default=" + peers);
-  }
-
-  private static Store etcd(int port) {
-    EtcdOptions options =
-        new EtcdOptions(
-            List.of(URI.create("http://127.0.0.1:" + port)),
-            "/vireo/",
-            "bench",
-            EtcdOptions.Tls.DEFAULT,
-            Optional.empty(),
-            START);
-    return EtcdStore.open(options, TimeSource.system());
   }
 
   private List<Measured> measure(Map<String, Store> stores) throws InterruptedException {
@@ -191,12 +150,6 @@ public final class StoreRun {
         count++;
       }
       return count / ((System.nanoTime() - start) / 1e9);
-    }
-  }
-
-  private static int freePort() throws IOException {
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      return socket.getLocalPort();
     }
   }
 }

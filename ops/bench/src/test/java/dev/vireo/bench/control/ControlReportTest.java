@@ -1,0 +1,53 @@
+package dev.vireo.bench.control;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import dev.vireo.bench.control.ControlReport.Measured;
+import dev.vireo.bench.control.ControlReport.Watched;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+final class ControlReportTest {
+  private static final Measured SQLITE =
+      new Measured("sqlite", 1_500.4, 30, 90, 2_000, 2, 0.5, 20_000, 300);
+
+  @Test
+  void itsKeysAreAContract() {
+    ControlReport report =
+        new ControlReport(List.of(SQLITE), new Watched(1_000, 30, 100, 90_000, 0));
+
+    JsonObject json = JsonParser.parseString(report.toJson()).getAsJsonObject();
+    assertEquals(
+        Set.of(
+            "creates_per_second",
+            "create_p50_ms",
+            "create_p99_ms",
+            "store_alone_creates_per_second",
+            "percent_of_store",
+            "durable_writes_per_create",
+            "controller_cpu_ms_per_create",
+            "heap_mib_per_100k_microvms"),
+        json.getAsJsonObject("sqlite").keySet());
+    assertEquals(1_500, json.getAsJsonObject("sqlite").get("creates_per_second").getAsInt());
+    assertEquals(
+        75.02, json.getAsJsonObject("sqlite").get("percent_of_store").getAsDouble(), 0.001);
+    assertEquals(
+        Set.of("clients", "latency_p50_ms", "latency_p99_ms", "events_per_second", "cut_off"),
+        json.getAsJsonObject("watch").keySet());
+  }
+
+  @Test
+  void peopleSeeARowForEachStoreAndWhoWatches() {
+    String all =
+        new ControlReport(List.of(SQLITE), new Watched(1_000, 30, 100, 90_000, 2)).toTable();
+
+    assertTrue(all.contains("1,500") && all.contains("75 %"), all);
+    assertTrue(all.contains("1,000 clients watch") && all.contains("2 cut off"), all);
+    assertFalse(new ControlReport(List.of(SQLITE), null).toTable().contains("watch"));
+  }
+}
