@@ -34,6 +34,7 @@ final class HelpLayout {
                   "logs",
                   "inspect",
                   "trace",
+                  "top",
                   "explain",
                   "events",
                   "stop",

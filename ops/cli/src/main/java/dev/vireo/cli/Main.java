@@ -61,6 +61,7 @@ public final class Main implements Runnable {
     root.addSubcommand(new LogsCommand(environment));
     root.addSubcommand(new InspectCommand(environment));
     root.addSubcommand(new TraceCommand(environment));
+    root.addSubcommand(new TopCommand(environment));
     root.addSubcommand(new ExplainCommand(environment));
     root.addSubcommand(new EventsCommand(environment));
     for (SteerCommand.Verb verb : SteerCommand.Verb.values()) {

@@ -168,6 +168,26 @@ public final class NodeView {
     }
   }
 
+  /** What nodes have promised of what they may. */
+  static void printTop(List<Node> nodes, PrintStream out) {
+    Table table = new Table("NODE", "HEALTH", "CPU", "MEMORY", "MICROVMS", "WARM");
+    for (Node node : nodes) {
+      NodeStatus status = node.getStatus();
+      table.add(
+          Api.id(node.getMeta().getName()),
+          health(node),
+          usedOf(
+              Text.cpus(status.getAllocated().getCpuMilli()),
+              Text.cpus(promisable(status).getCpuMilli())),
+          usedOf(
+              Text.mebibytes(status.getAllocated().getMemoryMib()),
+              Text.mebibytes(promisable(status).getMemoryMib())),
+          status.getMicrovmCount(),
+          status.getWarmVmms());
+    }
+    table.print(out);
+  }
+
   private static String health(Node node) {
     return node.getStatus().getHealth() + suffix(node);
   }

@@ -1,0 +1,139 @@
+package dev.vireo.cli;
+
+import com.google.common.util.concurrent.ListenableFuture;
+import dev.vireo.cli.TopView.Look;
+import dev.vireo.proto.v1.InspectMicroVmRequest;
+import dev.vireo.proto.v1.InspectMicroVmResponse;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmState;
+import io.grpc.StatusRuntimeException;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code vireo top}. */
+@Command(
+    name = "top",
+    description = "Shows what nodes have promised, and what microVMs use, the busiest first.",
+    footer = {
+      "MEMORY is the proportional set size of the VMM, of which the guest's touched memory is a part;",
+      "I/O are requests of all devices; EXITS are those to user space. Each running microVM is asked",
+      "at each look, by way of its node."
+    })
+final class TopCommand implements Callable<Integer> {
+  private static final Duration PATIENCE = Duration.ofSeconds(10);
+
+  /** Asked at once. */
+  private static final int CHUNK = 32;
+
+  /** Moves to the top left and clears what is below (ECMA-48). */
+  private static final String CLEAR = "\u001b[H\u001b[J";
+
+  private final Environment environment;
+
+  @Mixin private final ServerOptions server = new ServerOptions();
+
+  @Option(names = "--once", description = "One look, as long as the interval, and the end.")
+  private boolean once;
+
+  @Option(
+      names = "--interval",
+      paramLabel = "TIME",
+      converter = Converters.Time.class,
+      description = "Between two looks. Default: ${DEFAULT-VALUE}.")
+  private Duration interval = Duration.ofSeconds(2);
+
+  @Option(
+      names = "--rows",
+      paramLabel = "N",
+      description = "At most so many microVMs. Default: ${DEFAULT-VALUE}.")
+  private int rows = 30;
+
+  TopCommand(Environment environment) {
+    this.environment = environment;
+  }
+
+  @Override
+  public Integer call() throws InterruptedException {
+    try (Api api = server.connect(environment)) {
+      Map<String, Look> before = byUid(look(api));
+      long at = System.nanoTime();
+      do {
+        Thread.sleep(interval);
+        List<Look> after = look(api);
+        long now = System.nanoTime();
+        show(api, before, after, Duration.ofNanos(now - at));
+        before = byUid(after);
+        at = now;
+      } while (!once);
+      return ExitCode.OK;
+    }
+  }
+
+  /** In one piece, so that a terminal does not flicker. */
+  private void show(Api api, Map<String, Look> before, List<Look> after, Duration elapsed) {
+    ByteArrayOutputStream screen = new ByteArrayOutputStream();
+    PrintStream out = new PrintStream(screen, true, StandardCharsets.UTF_8);
+    if (!once && environment.terminal()) {
+      out.print(CLEAR);
+    }
+    NodeView.printTop(api.listNodes(), out);
+    out.println();
+    TopView.print(before, after, elapsed, rows, out);
+    environment.out().print(screen.toString(StandardCharsets.UTF_8));
+    environment.out().flush();
+  }
+
+  private static Map<String, Look> byUid(List<Look> looks) {
+    Map<String, Look> byUid = new HashMap<>();
+    looks.forEach(look -> byUid.put(TopView.uid(look.microVm()), look));
+    return byUid;
+  }
+
+  private static List<Look> look(Api api) throws InterruptedException {
+    List<MicroVm> running =
+        api.listMicroVms("").getMicrovmsList().stream()
+            .filter(microVm ->
+                microVm.getStatus().getState() == MicroVmState.RUNNING
+                    || microVm.getStatus().getState() == MicroVmState.PAUSED)
+            .toList();
+    List<Look> looks = new ArrayList<>();
+    for (int i = 0; i < running.size(); i += CHUNK) {
+      List<ListenableFuture<InspectMicroVmResponse>> answers =
+          running.subList(i, Math.min(running.size(), i + CHUNK)).stream()
+              .map(microVm ->
+                  api.microVmFutures(PATIENCE)
+                      .inspectMicroVm(
+                          InspectMicroVmRequest.newBuilder()
+                              .setName(microVm.getMeta().getName())
+                              .build()))
+              .toList();
+      for (ListenableFuture<InspectMicroVmResponse> answer : answers) {
+        add(answer, looks);
+      }
+    }
+    return looks;
+  }
+
+  /** One that has ended meanwhile, or whose node does not answer, is left out. */
+  private static void add(ListenableFuture<InspectMicroVmResponse> answer, List<Look> looks)
+      throws InterruptedException {
+    try {
+      looks.add(new Look(answer.get().getMicrovm(), answer.get().getInspection()));
+    } catch (ExecutionException e) {
+      if (!(e.getCause() instanceof StatusRuntimeException)) {
+        throw new IllegalStateException(e.getCause());
+      }
+    }
+  }
+}
