@@ -34,6 +34,7 @@ import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
+import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.quarkus.grpc.GrpcService;
@@ -58,6 +59,8 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
   private final Creations creations;
   private final Operations operations;
   private final Consoles consoles;
+  private final Counter watchEvents;
+  private final Counter watchesCutOff;
 
   public MicroVmGrpcService(
       MicroVms microVms,
@@ -77,6 +80,14 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
     Gauge.builder("vireo.watch.clients", microVms, MicroVms::feeds)
         .description("Clients that watch")
         .register(meters);
+    this.watchEvents =
+        Counter.builder("vireo.watch.events")
+            .description("Events sent to clients that watch")
+            .register(meters);
+    this.watchesCutOff =
+        Counter.builder("vireo.watch.cut.off")
+            .description("Watches that were ended because their client was too slow")
+            .register(meters);
   }
 
   @Override
@@ -111,7 +122,9 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
     PacedStream<WatchMicroVmsResponse> paced =
         new PacedStream<>((ServerCallStreamObserver<WatchMicroVmsResponse>) client);
     Thread sender =
-        Thread.ofVirtual().name("watch").start(new WatchStream(feed, paced, BOOKMARK_PERIOD));
+        Thread.ofVirtual()
+            .name("watch")
+            .start(new WatchStream(feed, paced, BOOKMARK_PERIOD, watchEvents, watchesCutOff));
     paced.onGone(sender::interrupt);
   }
 

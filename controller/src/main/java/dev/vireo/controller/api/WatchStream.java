@@ -9,6 +9,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
+import io.micrometer.core.instrument.Counter;
 import java.time.Duration;
 import java.util.Optional;
 
@@ -17,11 +18,24 @@ final class WatchStream implements Runnable {
   private final ChangeFeed feed;
   private final PacedStream<WatchMicroVmsResponse> client;
   private final Duration bookmarkPeriod;
+  private final Counter events;
+  private final Counter cutOff;
 
-  WatchStream(ChangeFeed feed, PacedStream<WatchMicroVmsResponse> client, Duration bookmarkPeriod) {
+  /**
+   * @param events counts what is sent, bookmarks apart
+   * @param cutOff counts clients that are too slow
+   */
+  WatchStream(
+      ChangeFeed feed,
+      PacedStream<WatchMicroVmsResponse> client,
+      Duration bookmarkPeriod,
+      Counter events,
+      Counter cutOff) {
     this.feed = feed;
     this.client = client;
     this.bookmarkPeriod = bookmarkPeriod;
+    this.events = events;
+    this.cutOff = cutOff;
   }
 
   /** Returns when the client has gone or was cut off. */
@@ -35,6 +49,7 @@ final class WatchStream implements Runnable {
     } catch (InterruptedException e) {
       client.fail(Errors.of(ErrorReason.STORE_UNAVAILABLE, "the controller is stopping"));
     } catch (ChangeFeed.Overrun e) {
+      cutOff.increment();
       client.fail(
           Errors.of(
               ErrorReason.WATCH_TOO_SLOW, "more changes waited for this client than are kept"));
@@ -48,6 +63,7 @@ final class WatchStream implements Runnable {
         missed.isPresent();
         missed = feed.nextMissed()) {
       client.send(event(missed.get()));
+      events.increment();
     }
     bookmark(feed.startVersion());
   }
@@ -59,6 +75,7 @@ final class WatchStream implements Runnable {
       Optional<MicroVmChange> change = feed.next(bookmarkPeriod);
       if (change.isPresent()) {
         client.send(event(change.get()));
+        events.increment();
       } else if (offered > bookmarked) {
         bookmark(offered);
         bookmarked = offered;

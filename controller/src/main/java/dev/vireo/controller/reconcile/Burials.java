@@ -78,6 +78,11 @@ final class Burials {
     }
   }
 
+  /** How many are to be deleted and are not yet. */
+  int waiting() {
+    return deleting.size();
+  }
+
   /** Does what is due. Blocks until that is durable. */
   void round() {
     for (String uid : deleting) {

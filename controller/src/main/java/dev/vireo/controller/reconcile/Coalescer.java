@@ -57,6 +57,16 @@ final class Coalescer<K, V> {
     this.executor = executor;
   }
 
+  /** How many keys have words that are handled or wait. */
+  int size() {
+    lock.lock();
+    try {
+      return rows.size();
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Hands a word in. Does not block. */
   void submit(K key, V word) {
     lock.lock();

@@ -14,6 +14,9 @@ import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.proto.worker.v1.MicroVmReport;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
@@ -51,6 +54,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private boolean roomChanged;
   private final Set<String> lostNodes = new HashSet<>();
   private long lastExplanation;
+  private final Timer roundTimer;
   private volatile boolean closed;
 
   /**
@@ -66,7 +70,8 @@ public final class Reconciler implements NodeEvents, Runnable {
       PendingMicroVms pending,
       Duration deleteGrace,
       Leadership leadership,
-      TimeSource time) {
+      TimeSource time,
+      MeterRegistry meters) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.sessions = sessions;
@@ -78,6 +83,20 @@ public final class Reconciler implements NodeEvents, Runnable {
     this.burials = new Burials(microVms, tombstones, nodes, sessions, deleteGrace, time);
     this.time = time;
     this.lastExplanation = time.nanoTime();
+    this.roundTimer =
+        Timer.builder("vireo.reconcile.round")
+            .description("Leases, times to live, departures, deletions, and who is pending: once")
+            .publishPercentileHistogram()
+            .register(meters);
+    Gauge.builder("vireo.leader", leadership, it -> it.leads() ? 1 : 0)
+        .description("Whether this controller leads")
+        .register(meters);
+    Gauge.builder("vireo.deletions", burials, Burials::waiting)
+        .description("MicroVMs that are to be deleted, and wait for their node")
+        .register(meters);
+    Gauge.builder("vireo.tombstones", tombstones, Tombstones::size)
+        .description("MicroVMs that were deleted without their node, which may still run them")
+        .register(meters);
     microVms.listen(this::onChange);
     nodes.listen(node -> nodeChanged(node.id()));
   }
@@ -170,6 +189,10 @@ public final class Reconciler implements NodeEvents, Runnable {
    * @param room whether there may be room for what is pending
    */
   void round(boolean room) {
+    roundTimer.record(() -> doRound(room));
+  }
+
+  private void doRound(boolean room) {
     watchLeases();
     deadlines.due().forEach(this::expire);
     departures.round();

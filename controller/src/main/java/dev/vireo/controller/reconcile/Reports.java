@@ -15,6 +15,7 @@ import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.time.Duration;
@@ -77,6 +78,9 @@ public final class Reports {
             .register(meters);
     this.coalescer =
         new Coalescer<>(this::handle, Reports::isProgressOnly, PATIENCE, time, executor);
+    Gauge.builder("vireo.reconcile.reports", coalescer, Coalescer::size)
+        .description("MicroVMs with a report that is not yet durable")
+        .register(meters);
   }
 
   /** Takes a report. Does not block. */

@@ -27,7 +27,6 @@ import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.LeaderRecord;
 import dev.vireo.scheduler.Scheduler;
-import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.quarkus.grpc.GlobalInterceptor;
 import jakarta.enterprise.inject.Disposes;
@@ -161,10 +160,7 @@ class Wiring {
 
   @Produces
   @Singleton
-  MicroVms microVms(Store store, Leadership leadership, MeterRegistry meters) {
-    Gauge.builder("vireo.leader", leadership, it -> it.leads() ? 1 : 0)
-        .description("Whether this controller leads")
-        .register(meters);
+  MicroVms microVms(Store store, Leadership leadership) {
     return MicroVms.open(leadership.fence(store), config.request().lifetime());
   }
 
@@ -225,7 +221,8 @@ class Wiring {
         pending,
         config.node().deleteGrace(),
         leadership,
-        time);
+        time,
+        meters);
   }
 
   @Produces

@@ -34,8 +34,12 @@ final class DeleteWithoutNodeTest extends ControllerTest {
     controller.time.advance(LEASE.plus(DELETE_GRACE).minusMillis(1));
     Thread.sleep(ROUNDS);
     assertTrue(exists("vm"));
+    assertEquals(1, gauge("vireo.deletions"));
+    assertEquals(0, gauge("vireo.tombstones"));
     controller.time.advance(Duration.ofMillis(1));
     awaitGone("vm");
+    assertEquals(0, gauge("vireo.deletions"));
+    assertEquals(1, gauge("vireo.tombstones"));
 
     TombstoneRecord tombstone = controller.tombstones.find(assignment.getUid()).orElseThrow();
     assertEquals(name("vm"), tombstone.getName());
@@ -139,6 +143,10 @@ final class DeleteWithoutNodeTest extends ControllerTest {
   }
 
   // ---- words
+
+  private double gauge(String name) {
+    return controller.meters.get(name).gauge().value();
+  }
 
   private Assignment deletedOnLostNode(String id) {
     FakeWorker a = controller.join("a");

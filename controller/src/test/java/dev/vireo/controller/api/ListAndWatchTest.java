@@ -238,6 +238,8 @@ final class ListAndWatchTest extends ControllerTest {
         () -> {
           throw slow.awaitFailure();
         });
+    assertEquals(1, controller.meters.counter("vireo.watch.cut.off").count());
+    assertTrue(controller.meters.counter("vireo.watch.events").count() >= changes);
     await().until(() -> controller.microVms.feeds() == 1);
   }
 

@@ -101,7 +101,8 @@ public final class TestController implements AutoCloseable {
             pending,
             DELETE_GRACE,
             leadership,
-            time);
+            time,
+            meters);
     PageTokens pageTokens = new PageTokens(new byte[32]);
     leaderChannels =
         LeaderChannels.by(

@@ -92,7 +92,8 @@ public final class SimController {
             pending,
             DELETE_GRACE,
             leadership,
-            time);
+            time,
+            meters);
     MicroVmGrpcService api =
         new MicroVmGrpcService(
             microVms,
