@@ -113,7 +113,7 @@ abstract class DeviceLoad {
         tail -n 6 $name
       }
       iperf() {
-        chroot "$tools" iperf3 -c 192.0.2.2 -n "$each" "$@"
+        timeout "$seconds" chroot "$tools" iperf3 -c 192.0.2.2 -n "$each" "$@"
       }
       lines() {
         type_and_wait
@@ -122,17 +122,17 @@ abstract class DeviceLoad {
       }
       ip address add 192.0.2.1/24 dev "$tap" && ip link set "$tap" up || exit 1
       PATH=$tools/bin:$PATH
-      job net streams connect tcp 192.0.2.2 1000 1 1 "$bytes" &
+      job net timeout "$seconds" streams connect tcp 192.0.2.2 1000 1 1 "$bytes" &
       job iperf-to-guest iperf -p 5201 &
       job iperf-from-guest iperf -p 5202 -R &
-      job vsock streams connect hybrid "$vsock" 1000 $vsock_streams &
-      job pipe streams connect unix "$pipe" $pipe_streams &
+      job vsock timeout "$seconds" streams connect hybrid "$vsock" 1000 $vsock_streams &
+      job pipe timeout "$seconds" streams connect unix "$pipe" $pipe_streams &
       job console lines &
       wait
       rm -r /tmp/load
       """;
 
-  private final Scale scale = Scale.asked();
+  private final Scale scale = Scale.of(architecture());
   private final ExecutorService nodesWork = Executors.newSingleThreadExecutor();
 
   abstract LinuxCluster cluster();
@@ -162,6 +162,10 @@ abstract class DeviceLoad {
     static final Scale SMALL =
         new Scale(4, 2_000_000, 1, "100 20 20000", "3 1 100000", 32, 1000, LinuxCluster.PATIENCE);
 
+    /** A tenth of the speed, or less. */
+    static final Scale SMALL_ARM64 =
+        new Scale(4, 500_000, 1, "20 5 20000", "3 1 50000", 32, 500, LinuxCluster.PATIENCE);
+
     static final Scale FULL =
         new Scale(
             128,
@@ -174,8 +178,11 @@ abstract class DeviceLoad {
             Duration.ofHours(1));
 
     /** The full one by {@code ./vireo test --full}. */
-    static Scale asked() {
-      return Boolean.getBoolean("vireo.test.full") ? FULL : SMALL;
+    static Scale of(Architecture architecture) {
+      if (Boolean.getBoolean("vireo.test.full")) {
+        return FULL;
+      }
+      return architecture == Architecture.ARM64 ? SMALL_ARM64 : SMALL;
     }
   }
 
@@ -275,7 +282,7 @@ abstract class DeviceLoad {
     bytes=%d each=%dM
     vsock=%s vsock_streams='%s'
     pipe=%s pipe_streams='%s'
-    lines=%d
+    lines=%d seconds=%d
     type_and_wait() {
     %s
     }
@@ -290,7 +297,8 @@ abstract class DeviceLoad {
                 status().getConsolePorts(1).getSocket(),
                 scale.pipeStreams(),
                 scale.consoleLines(),
-                GuestShell.typing(shell().socket(), numbers, "end of lines"))
+                scale.patience().toSeconds(),
+                GuestShell.typing(shell().socket(), numbers, "end of lines", scale.patience()))
         + NODE;
   }
 

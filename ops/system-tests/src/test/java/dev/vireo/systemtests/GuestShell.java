@@ -2,6 +2,7 @@ package dev.vireo.systemtests;
 
 import dev.vireo.proto.v1.Architecture;
 import java.io.IOException;
+import java.time.Duration;
 
 /**
  * The shell that a guest's init offers on its virtio console, as somebody has it who comes to the
@@ -20,7 +21,11 @@ record GuestShell(LinuxCluster cluster, Architecture architecture, String socket
             architecture,
             "cd /tmp && { %s; cat shown; }"
                 .formatted(
-                    typing(socket, "echo \"answer\" \"is $(%s)\"".formatted(command), ANSWER)));
+                    typing(
+                        socket,
+                        "echo \"answer\" \"is $(%s)\"".formatted(command),
+                        ANSWER,
+                        LinuxCluster.PATIENCE)));
     return printed
         .lines()
         .filter(line -> line.startsWith(ANSWER))
@@ -31,18 +36,18 @@ record GuestShell(LinuxCluster cluster, Architecture architecture, String socket
 
   /**
    * What a shell of the node runs to type a command, and to wait until a line begins with {@code
-   * last}; what was shown is then in the file {@code shown}.
+   * last}, or nobody is there any more; what was shown is then in the file {@code shown}.
    */
-  static String typing(String socket, String command, String last) {
+  static String typing(String socket, String command, String last, Duration patience) {
     return """
     rm -f typed shown && mkfifo typed && > shown
-    chroot %s socat - UNIX-CONNECT:%s < typed > shown &
+    timeout %d chroot %s socat - UNIX-CONNECT:%s < typed > shown &
     exec 4> typed
     echo '%s' >&4
-    until grep -q '^%s' shown; do sleep 1; done
+    until grep -q '^%s' shown || ! kill -0 $!; do sleep 1; done
     exec 4>&-
     wait $!\
     """
-        .formatted(LinuxCluster.TOOLS, socket, command, last);
+        .formatted(patience.toSeconds(), LinuxCluster.TOOLS, socket, command, last);
   }
 }
