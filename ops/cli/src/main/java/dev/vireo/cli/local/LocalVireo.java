@@ -155,17 +155,22 @@ public final class LocalVireo implements AutoCloseable {
     requireStoreFor(store, count, asked);
     List<Integer> missing =
         IntStream.rangeClosed(1, count).filter(i -> !controller(i).isRunning()).boxed().toList();
-    if (missing.isEmpty()) {
-      progress.step(count == 1 ? "the controller is up already" : "the controllers are up already");
-      return;
+    if (!missing.isEmpty() && missing.size() < count) {
+      requireSamePorts(ports);
     }
     for (int number : missing) {
       requireFree(ports.of(number).grpc(), "--port");
       requireFree(ports.of(number).http(), "--http-port");
     }
     List<String> settings = store == StoreKind.ETCD ? startEtcd(asked.etcdMembers()) : List.of();
+    if (missing.isEmpty()) {
+      progress.step(count == 1 ? "the controller is up already" : "the controllers are up already");
+      return;
+    }
     progress.step(
-        count == 1 ? "starting the controller" : "starting %d controllers".formatted(count));
+        count == 1
+            ? "starting the controller"
+            : "starting %d of %d controllers".formatted(missing.size(), count));
     write(
         portFile(),
         IntStream.rangeClosed(1, count)
@@ -181,6 +186,17 @@ public final class LocalVireo implements AutoCloseable {
           () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
     }
     write(storeFile(), store.toString());
+  }
+
+  /** Those that run know each other by them, and so does the worker. */
+  private void requireSamePorts(Ports ports) {
+    String first = controllerPorts().split(",", -1)[0];
+    if (!first.equals(Integer.toString(ports.grpc()))) {
+      throw new CommandException(
+          ExitCode.REFUSED,
+          "the controllers that run were started with --port " + first,
+          "Give the same ports again, or stop them: vireo down");
+    }
   }
 
   private void launchController(int number, Ports ports, List<String> settings) {

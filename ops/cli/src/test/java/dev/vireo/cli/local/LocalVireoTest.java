@@ -103,6 +103,23 @@ class LocalVireoTest {
   }
 
   @Test
+  void aControllerThatIsMissingComesBackBesideTheOthers() throws IOException {
+    pretendToRun("controller");
+    try (LocalVireo vireo = vireo()) {
+      Files.writeString(state.resolve("daemons/store"), "etcd");
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.startControlPlane(freePorts(), asked(StoreKind.ETCD, 2)));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+      assertTrue(error.problem().contains("--port 7420"), error.problem());
+    } finally {
+      Leftovers.of(state).forEach(ProcessHandle::destroyForcibly);
+    }
+  }
+
+  @Test
   void anEtcdKeepsItsMembers() throws IOException {
     try (LocalVireo vireo = vireo()) {
       Files.writeString(state.resolve("daemons/etcd-members"), "1 2\n3 4\n5 6");
