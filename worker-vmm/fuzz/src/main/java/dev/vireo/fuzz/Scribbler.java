@@ -27,6 +27,10 @@ final class Scribbler {
     }
   }
 
+  boolean isBeside() {
+    return beside;
+  }
+
   private void work() {
     while (true) {
       try {
