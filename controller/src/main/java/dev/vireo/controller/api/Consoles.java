@@ -30,7 +30,8 @@ import java.util.concurrent.TimeoutException;
 
 /** What only the node knows: a microVM's console, its VMM's view of itself, and what that does. */
 final class Consoles {
-  private static final Duration INSPECT_PATIENCE = Duration.ofSeconds(10);
+  /** A worker gives its VMM 15 s. */
+  private static final Duration INSPECT_PATIENCE = Duration.ofSeconds(20);
 
   private final MicroVms microVms;
   private final Nodes nodes;

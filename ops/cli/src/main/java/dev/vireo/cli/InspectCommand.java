@@ -2,6 +2,7 @@ package dev.vireo.cli;
 
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
+import java.time.Duration;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -17,6 +18,9 @@ final class InspectCommand implements Callable<Integer> {
   @Mixin private final ServerOptions server = new ServerOptions();
   @Mixin private final OutputOptions output = new OutputOptions();
 
+  /** Node and controller give a VMM 15 to 20 s, and then say what is wrong. */
+  private static final Duration TIMEOUT = Duration.ofSeconds(25);
+
   @Parameters(paramLabel = "NAME")
   private String name = "";
 
@@ -28,7 +32,7 @@ final class InspectCommand implements Callable<Integer> {
   public Integer call() {
     try (Api api = server.connect(environment)) {
       InspectMicroVmResponse answer =
-          api.microVms()
+          api.microVms(TIMEOUT)
               .inspectMicroVm(
                   InspectMicroVmRequest.newBuilder().setName(api.microVmName(name)).build());
       switch (output.format()) {

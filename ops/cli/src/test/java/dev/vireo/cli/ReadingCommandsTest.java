@@ -204,6 +204,16 @@ class ReadingCommandsTest {
   }
 
   @Test
+  void aVmmThatDoesNotAnswerMayBeInspectedAgain() {
+    controller.failures.add(
+        Errors.of(ErrorReason.VMM_UNRESPONSIVE, "its VMM did not answer within 15 s"));
+
+    assertEquals(ExitCode.UNAVAILABLE, cli.run("inspect", "web-1"));
+    assertTrue(cli.err().startsWith("error: its VMM did not answer within 15 s\n"), cli.err());
+    assertTrue(cli.err().endsWith(" Try again in 2s.\n"), cli.err());
+  }
+
+  @Test
   void inspectsDevicesQueuesExitsAndTimes() {
     controller.put(running(WEB));
     controller.inspection(

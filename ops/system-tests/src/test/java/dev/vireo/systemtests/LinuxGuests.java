@@ -113,10 +113,7 @@ final class LinuxGuests {
 
   /** Worker and VMM are given seconds for an answer, of which such a node may have none to give. */
   private static boolean comesOfHaste(Throwable problem) {
-    Status status = Status.fromThrowable(problem);
-    return status.getCode() == Code.UNAVAILABLE
-        || (status.getCode() == Code.INTERNAL
-            && String.valueOf(status.getDescription()).contains("did not answer within"));
+    return Status.fromThrowable(problem).getCode() == Code.UNAVAILABLE;
   }
 
   /** What is on the console so far, from an offset on. */

@@ -162,6 +162,11 @@ public enum ErrorReason {
       "The node's /dev/kvm is missing or refused.",
       "Run vireo doctor on the node.",
       Duration.ofSeconds(60)),
+  VMM_UNRESPONSIVE(
+      Code.UNAVAILABLE,
+      "The microVM's VMM did not answer in time.",
+      "Retry with back-off; a node that is short of CPU (vireo top) is slow to answer.",
+      Duration.ofSeconds(2)),
   VMM_FAILED(
       Code.INTERNAL,
       "The VMM process could not be started or ended unexpectedly.",

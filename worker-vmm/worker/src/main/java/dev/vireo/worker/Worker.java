@@ -126,7 +126,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.microVms =
         new MicroVms(
             state, launcher, new Reservations(facts.capacity()), time, threads, session::report);
-    this.inspector = new Inspector(microVms);
+    this.inspector = new Inspector(microVms, time);
     this.logs = new LogStreams(microVms::console, time, threads);
     this.traces = new TraceStreams(microVms, time);
   }

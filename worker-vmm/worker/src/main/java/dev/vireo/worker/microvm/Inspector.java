@@ -18,39 +18,46 @@ import dev.vireo.proto.vmm.v1.VmmTimings;
 import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.worker.node.ProcFiles;
+import dev.vireo.worker.time.Time;
+import dev.vireo.worker.time.Time.Alarm;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmGoneException;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /** Asks a microVM's VMM what it knows, and adds what only the host sees. */
 public final class Inspector {
-  private static final long ANSWER_WITHIN_SECONDS = 5;
+  static final Duration ANSWER_WITHIN = Duration.ofSeconds(15);
 
-  private final MicroVms microVms;
+  private final VmmSource vmms;
+  private final Time time;
 
-  public Inspector(MicroVms microVms) {
-    this.microVms = microVms;
+  public Inspector(MicroVms microVms, Time time) {
+    this(uid -> microVms.find(uid).map(MicroVm::vmm), time);
+  }
+
+  Inspector(VmmSource vmms, Time time) {
+    this.vmms = vmms;
+    this.time = time;
   }
 
   /** Never fails: what went wrong is in the result. */
   public CompletableFuture<InspectResult> inspect(Inspect request) {
     InspectResult.Builder result = InspectResult.newBuilder().setRequestId(request.getRequestId());
-    Optional<MicroVm> microVm = microVms.find(request.getUid());
-    if (microVm.isEmpty()) {
+    Optional<CompletableFuture<Optional<Vmm>>> found = vmms.vmmOf(request.getUid());
+    if (found.isEmpty()) {
       return CompletableFuture.completedFuture(
           failure(
               result,
               ErrorReason.MICROVM_NOT_FOUND,
               "no microVM " + request.getUid() + " is on this node"));
     }
-    return microVm
+    return found
         .get()
-        .vmm()
         .thenCompose(vmm ->
             vmm.map(running -> ask(running, result))
                 .orElseGet(() ->
@@ -59,24 +66,32 @@ public final class Inspector {
                             result,
                             ErrorReason.STATE_CONFLICT,
                             "the microVM has no VMM at this moment"))))
-        .exceptionally(error -> failure(result, ErrorReason.VMM_FAILED, sentenceOf(error)));
+        .exceptionally(error -> failure(result, error));
   }
 
-  private static String sentenceOf(Throwable error) {
+  private static InspectResult failure(InspectResult.Builder result, Throwable error) {
     Throwable cause =
         error instanceof CompletionException && error.getCause() != null ? error.getCause() : error;
     return switch (cause) {
       case TimeoutException _ ->
-          "its VMM did not answer within %d s".formatted(ANSWER_WITHIN_SECONDS);
-      case VmmGoneException gone -> String.valueOf(gone.getMessage());
-      default -> "its VMM did not answer: " + cause;
+          failure(
+              result,
+              ErrorReason.VMM_UNRESPONSIVE,
+              "its VMM did not answer within %d s".formatted(ANSWER_WITHIN.toSeconds()));
+      case VmmGoneException gone ->
+          failure(result, ErrorReason.VMM_FAILED, String.valueOf(gone.getMessage()));
+      default -> failure(result, ErrorReason.VMM_FAILED, "its VMM did not answer: " + cause);
     };
   }
 
-  private static CompletableFuture<InspectResult> ask(Vmm vmm, InspectResult.Builder result) {
-    return vmm.request(
-            VmmRequest.newBuilder().setInspect(InspectRequest.getDefaultInstance()), List.of())
-        .orTimeout(ANSWER_WITHIN_SECONDS, TimeUnit.SECONDS)
+  private CompletableFuture<InspectResult> ask(Vmm vmm, InspectResult.Builder result) {
+    CompletableFuture<VmmResponse> answer =
+        vmm.request(
+            VmmRequest.newBuilder().setInspect(InspectRequest.getDefaultInstance()), List.of());
+    Alarm late =
+        time.after(ANSWER_WITHIN, () -> answer.completeExceptionally(new TimeoutException()));
+    return answer
+        .whenComplete((_, _) -> late.cancel())
         .thenApply(response -> answer(vmm, response, result));
   }
 

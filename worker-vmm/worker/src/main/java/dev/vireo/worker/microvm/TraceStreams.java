@@ -38,7 +38,7 @@ public final class TraceStreams {
   /** Of a chunk: some 30 KiB. */
   static final int MOST_RECORDS = 256;
 
-  private static final Duration ANSWER_WITHIN = Duration.ofSeconds(5);
+  static final Duration ANSWER_WITHIN = Duration.ofSeconds(15);
 
   private final VmmSource vmms;
   private final Time time;
@@ -222,7 +222,7 @@ public final class TraceStreams {
               ANSWER_WITHIN,
               () ->
                   fail(
-                      ErrorReason.VMM_FAILED,
+                      ErrorReason.VMM_UNRESPONSIVE,
                       "",
                       "its VMM did not answer within %d s".formatted(ANSWER_WITHIN.toSeconds())));
       var _ =

@@ -97,8 +97,8 @@ class TraceStreamsTest {
   @Test
   void aVmmThatBeginsTooLateIsToldToEnd() {
     begin(2, TraceFilter.newBuilder());
-    time.pass(java.time.Duration.ofSeconds(5));
-    assertEquals("VMM_FAILED", end().getReason());
+    time.pass(TraceStreams.ANSWER_WITHIN);
+    assertEquals("VMM_UNRESPONSIVE", end().getReason());
 
     vmm.answer(BEGIN_TRACE);
 
