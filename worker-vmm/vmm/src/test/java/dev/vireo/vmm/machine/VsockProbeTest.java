@@ -162,7 +162,7 @@ final class VsockProbeTest {
         assertEquals(3, counters.get("errors_malformed"), counters::toString);
         assertEquals(2, counters.get("errors_cid"), counters::toString);
         assertEquals(1, counters.get("errors_type"), counters::toString);
-        assertEquals(3, counters.get("errors_no_connection"), counters::toString);
+        assertEquals(2, counters.get("errors_no_connection"), counters::toString);
         assertEquals(1, counters.get("errors_credit"), counters::toString);
         assertEquals(2, counters.get("errors_operation"), counters::toString);
       }

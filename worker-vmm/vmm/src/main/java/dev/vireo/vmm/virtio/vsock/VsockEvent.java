@@ -38,7 +38,7 @@ enum VsockEvent {
   ERRORS_TYPE,
   /** A packet with an unknown operation, or one that has no place in its connection's state. */
   ERRORS_OPERATION,
-  /** A packet of no connection that there is. */
+  /** A packet of no connection that there is, and no RST: that may come after each end. */
   ERRORS_NO_CONNECTION,
   /** More data than the guest had credit for. */
   ERRORS_CREDIT

@@ -421,7 +421,9 @@ final class VsockService {
       wake(connection);
     } else if (in.operation == PacketHeader.OP_REQUEST) {
       open();
-    } else {
+    } else if (in.operation != PacketHeader.OP_RST) {
+      // Linux sends an RST for each end of the host's: one as its answer, and one more when its
+      // process closes the socket. The second is of no connection, and no error.
       counters.increment(VsockEvent.ERRORS_NO_CONNECTION);
       answerReset();
     }
