@@ -5,6 +5,7 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 
 import io.grpc.ManagedChannel;
 import io.grpc.netty.NettyChannelBuilder;
+import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.nio.NioEventLoopGroup;
 import io.netty.channel.socket.nio.NioDomainSocketChannel;
@@ -107,6 +108,8 @@ public final class LeaderChannels implements AutoCloseable {
           NettyChannelBuilder.forAddress(
                   UnixDomainSocketAddress.of(address.substring("unix:".length())))
               .channelType(NioDomainSocketChannel.class)
+              // As in UnixSocketServer.
+              .withOption(ChannelOption.SO_KEEPALIVE, null)
               .overrideAuthority("localhost");
     } else {
       int colon = address.lastIndexOf(':');

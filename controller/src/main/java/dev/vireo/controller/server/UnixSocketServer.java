@@ -6,6 +6,7 @@ import io.grpc.ServerInterceptor;
 import io.grpc.netty.NettyServerBuilder;
 import io.grpc.protobuf.services.HealthStatusManager;
 import io.grpc.protobuf.services.ProtoReflectionServiceV1;
+import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.nio.NioEventLoopGroup;
 import io.netty.channel.socket.nio.NioServerDomainSocketChannel;
@@ -66,6 +67,8 @@ public final class UnixSocketServer implements AutoCloseable {
             .bossEventLoopGroup(eventLoop)
             .workerEventLoopGroup(eventLoop)
             .executor(calls)
+            // Which gRPC asks of every socket, and Netty warns that this kind has no such option.
+            .withChildOption(ChannelOption.SO_KEEPALIVE, null)
             .permitKeepAliveTime(LEAST_KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
             .addService(health.getHealthService())
             .addService(ProtoReflectionServiceV1.newInstance());

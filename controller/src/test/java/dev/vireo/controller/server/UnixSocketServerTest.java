@@ -25,8 +25,13 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -55,6 +60,45 @@ final class UnixSocketServerTest {
       connect().close();
     }
     assertFalse(Files.exists(path()));
+  }
+
+  @Test
+  void aClientIsNoReasonForAWarning() throws Exception {
+    List<LogRecord> warnings = new CopyOnWriteArrayList<>();
+    Handler listener = new Warnings(warnings);
+    Logger netty = Logger.getLogger("io.netty.bootstrap.ServerBootstrap");
+    netty.addHandler(listener);
+    var nodes = new SlowNodes();
+    nodes.mayAnswer.countDown();
+    ManagedChannel channel = channel();
+    try (UnixSocketServer _ = UnixSocketServer.start(path(), List.of(nodes), List.of())) {
+      Node _ =
+          NodeServiceGrpc.newBlockingStub(channel).getNode(GetNodeRequest.getDefaultInstance());
+    } finally {
+      channel.shutdownNow();
+      netty.removeHandler(listener);
+    }
+    assertEquals(List.of(), warnings.stream().map(LogRecord::getMessage).toList());
+  }
+
+  private static final class Warnings extends Handler {
+    private final List<LogRecord> heard;
+
+    Warnings(List<LogRecord> heard) {
+      this.heard = heard;
+      setLevel(Level.WARNING);
+    }
+
+    @Override
+    public void publish(LogRecord record) {
+      heard.add(record);
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public void close() {}
   }
 
   @Test
