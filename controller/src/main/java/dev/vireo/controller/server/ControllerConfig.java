@@ -16,7 +16,7 @@ interface ControllerConfig {
 
   Grpc grpc();
 
-  /** The public API and workers' sessions. */
+  /** The public API and workers' sessions; see {@link ListenAddress}. */
   interface Grpc {
     /** Another than a loopback address needs TLS. */
     @WithDefault("127.0.0.1")
@@ -133,15 +133,6 @@ interface ControllerConfig {
     /** How long a create can be retried by its request id. */
     @WithDefault("24H")
     Duration lifetime();
-  }
-
-  /** Where others reach it. */
-  default String address() {
-    return leader()
-        .address()
-        .orElseGet(() ->
-            (grpc().host().contains(":") ? "[%s]:%d" : "%s:%d")
-                .formatted(grpc().host(), grpc().port()));
   }
 
   /** Where the controller keeps its own. */

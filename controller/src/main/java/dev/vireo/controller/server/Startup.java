@@ -22,6 +22,7 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.util.List;
+import org.eclipse.microprofile.config.Config;
 import org.jboss.logging.Logger;
 import org.jspecify.annotations.Nullable;
 
@@ -31,6 +32,7 @@ class Startup {
   private static final Logger LOG = Logger.getLogger(Startup.class);
 
   private final ControllerConfig config;
+  private final ListenAddress grpc;
   private final Reconciler reconciler;
   private final MicroVms microVmImage;
   private final MicroVmGrpcService microVms;
@@ -47,6 +49,7 @@ class Startup {
 
   Startup(
       ControllerConfig config,
+      Config settings,
       Reconciler reconciler,
       MicroVms microVmImage,
       @GrpcService MicroVmGrpcService microVms,
@@ -60,6 +63,7 @@ class Startup {
       ListenAddressGuard listenAddresses,
       GrpcHealthStorage tcpServerHealth) {
     this.config = config;
+    this.grpc = ListenAddress.ofGrpc(settings);
     this.reconciler = reconciler;
     this.microVmImage = microVmImage;
     this.microVms = microVms;
@@ -76,7 +80,7 @@ class Startup {
 
   void onStart(@Observes StartupEvent event) {
     listenAddresses.check();
-    checkTcpServer(config.grpc().host(), config.grpc().port());
+    checkTcpServer(grpc);
     Path path = config.controllerDirectory().resolve("controller.sock");
     unixSocket =
         UnixSocketServer.start(
@@ -85,19 +89,18 @@ class Startup {
     if (config.store() == ControllerConfig.StoreKind.ETCD) {
       Thread.ofPlatform().name("election").daemon().start(election.get());
     }
-    LOG.infof("listening unix=%s grpc=%s:%d", path, config.grpc().host(), config.grpc().port());
+    LOG.infof("listening unix=%s grpc=%s", path, grpc);
   }
 
   /** Quarkus goes on without its gRPC server if that could not start. */
-  private void checkTcpServer(String host, int port) {
+  private void checkTcpServer(ListenAddress address) {
     if (!tcpServerHealth.getStatuses().isEmpty()) {
       return;
     }
     try (ServerSocket probe = new ServerSocket()) {
-      probe.bind(new InetSocketAddress(host, port));
+      probe.bind(new InetSocketAddress(address.host(), address.port()));
     } catch (IOException e) {
-      throw new StartupException(
-          "cannot listen on %s:%d: %s".formatted(host, port, e.getMessage()), e);
+      throw new StartupException("cannot listen on %s: %s".formatted(address, e.getMessage()), e);
     }
     throw new StartupException("the gRPC server did not start; its log says why");
   }

@@ -46,6 +46,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
 import java.util.function.Supplier;
+import org.eclipse.microprofile.config.Config;
 
 /** Puts the plain classes of the controller together: the one place that knows of all of them. */
 @Singleton
@@ -54,13 +55,20 @@ class Wiring {
   private static final int EVENTS_REMEMBERED = 10_000;
 
   private final ControllerConfig config;
+  private final ListenAddress grpc;
   private final TimeSource time = TimeSource.system();
   private final Supplier<UUID> uuids = UUID::randomUUID;
   private final Executor virtualThreads = Executors.newVirtualThreadPerTaskExecutor();
   private final LeaderChannels leaderChannels = LeaderChannels.ofNetwork(virtualThreads);
 
-  Wiring(ControllerConfig config) {
+  Wiring(ControllerConfig config, Config settings) {
     this.config = config;
+    this.grpc = ListenAddress.ofGrpc(settings);
+  }
+
+  /** Where others reach this controller. */
+  private String address() {
+    return config.leader().address().orElseGet(grpc::toString);
   }
 
   @Produces
@@ -127,10 +135,7 @@ class Wiring {
   @Singleton
   LeaderElection election(Store store, Leadership leadership) {
     LeaderRecord self =
-        LeaderRecord.newBuilder()
-            .setId(uuids.get().toString())
-            .setAddress(config.address())
-            .build();
+        LeaderRecord.newBuilder().setId(uuids.get().toString()).setAddress(address()).build();
     return new LeaderElection(store, leadership, self, config.leader().lease(), time);
   }
 
@@ -142,7 +147,7 @@ class Wiring {
         leadership,
         leaderChannels,
         microVms,
-        config.address(),
+        address(),
         config.leader().patience(),
         time,
         virtualThreads);
