@@ -2,8 +2,11 @@ package dev.vireo.cli;
 
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import io.grpc.Attributes;
 import io.grpc.CallOptions;
 import io.grpc.ClientCall;
+import io.grpc.ClientStreamTracer;
 import io.grpc.ConnectivityState;
 import io.grpc.Context;
 import io.grpc.Deadline;
@@ -24,8 +27,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * One channel to several controllers, any of which answers: when one cannot be reached, or there is
  * no leader just now, a call of one answer is made again, at the next, until its deadline. All of
- * the API's can be: a create has a request id, and the others say what shall be. A stream is not
- * made again here, but the next one goes to the next controller.
+ * the API's can be: a create has a request id, the others say what shall be, and a delete that may
+ * have been done finds nothing left. A stream is not made again here, but the next one goes to the
+ * next controller.
  */
 final class FailoverChannel extends ManagedChannel {
   private static final Duration PAUSE = Duration.ofMillis(300);
@@ -78,6 +82,13 @@ final class FailoverChannel extends ManagedChannel {
     return reason.isEmpty()
         ? channels.size() > 1
         : reason.get() == ErrorReason.NO_LEADER || reason.get() == ErrorReason.NOT_LEADER;
+  }
+
+  /** Who does not lead does nothing. */
+  private static boolean isRefusedByFollower(Status status, Metadata trailers) {
+    return Errors.reasonOf(status.asRuntimeException(trailers))
+        .filter(ErrorReason.NOT_LEADER::equals)
+        .isPresent();
   }
 
   private void moveOnFrom(int index) {
@@ -136,11 +147,12 @@ final class FailoverChannel extends ManagedChannel {
       }
       int index = current;
       ManagedChannel channel = channels.get(index);
-      ClientCall<Q, R> next = channel.newCall(method, options);
+      Sent sent = new Sent();
+      ClientCall<Q, R> next = channel.newCall(method, options.withStreamTracerFactory(sent));
       attempt = next;
-      Metadata sent = new Metadata();
-      sent.merge(headers);
-      next.start(new Answer<>(told, this, index), sent);
+      Metadata itsHeaders = new Metadata();
+      itsHeaders.merge(headers);
+      next.start(new Answer<>(told, this, index, sent), itsHeaders);
       next.sendMessage(message);
       next.halfClose();
       next.request(2);
@@ -159,8 +171,24 @@ final class FailoverChannel extends ManagedChannel {
       return patience.timeRemaining(TimeUnit.MILLISECONDS) > pause.toMillis();
     }
 
-    private void again() {
+    /**
+     * Makes the call once more.
+     *
+     * @param mayBeDone by the attempt before
+     */
+    private void again(boolean mayBeDone) {
+      if (mayBeDone) {
+        allowForItself();
+      }
       later(PAUSE).execute(context.wrap(this::attempt));
+    }
+
+    /** What a delete does not find may be what it has deleted itself. */
+    @SuppressWarnings("unchecked")
+    private synchronized void allowForItself() {
+      if (request instanceof DeleteMicroVmRequest delete) {
+        request = (Q) delete.toBuilder().setAllowMissing(true).build();
+      }
     }
 
     private static Executor later(Duration pause) {
@@ -178,18 +206,36 @@ final class FailoverChannel extends ManagedChannel {
 
   private static final String NOT_CONNECTED = "the controller does not answer";
 
+  /** Whether an attempt has come as far as a connection: what has not was certainly not done. */
+  private static final class Sent extends ClientStreamTracer.Factory {
+    private volatile boolean any;
+
+    @Override
+    public ClientStreamTracer newClientStreamTracer(
+        ClientStreamTracer.StreamInfo info, Metadata headers) {
+      return new ClientStreamTracer() {
+        @Override
+        public void streamCreated(Attributes transportAttributes, Metadata sentHeaders) {
+          any = true;
+        }
+      };
+    }
+  }
+
   /** Holds an attempt's answer back until it is known to be the one. */
   private final class Answer<R> extends ClientCall.Listener<R> {
     private final ClientCall.Listener<R> listener;
     private final Call<?, R> call;
     private final int index;
+    private final Sent sent;
     private @Nullable Metadata headers;
     private @Nullable R message;
 
-    Answer(ClientCall.Listener<R> listener, Call<?, R> call, int index) {
+    Answer(ClientCall.Listener<R> listener, Call<?, R> call, int index, Sent sent) {
       this.listener = listener;
       this.call = call;
       this.index = index;
+      this.sent = sent;
     }
 
     @Override
@@ -209,7 +255,7 @@ final class FailoverChannel extends ManagedChannel {
       if (another) {
         moveOnFrom(index);
         if (call.hasTimeFor(PAUSE)) {
-          call.again();
+          call.again(sent.any && !isRefusedByFollower(status, trailers));
           return;
         }
       }

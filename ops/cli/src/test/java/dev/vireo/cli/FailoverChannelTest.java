@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
@@ -52,6 +53,24 @@ class FailoverChannelTest {
         client.onError(Errors.of(reason, "refused"));
         return;
       }
+      answer(client);
+    }
+
+    /** Nothing is left to delete: either it never was, or a delete before has seen to that. */
+    @Override
+    public synchronized void deleteMicroVm(
+        DeleteMicroVmRequest request, StreamObserver<MicroVm> client) {
+      calls++;
+      if (refusals-- > 0) {
+        client.onError(Errors.of(reason, "refused"));
+      } else if (request.getAllowMissing()) {
+        answer(client);
+      } else {
+        client.onError(Errors.of(ErrorReason.MICROVM_NOT_FOUND, "no such microVM"));
+      }
+    }
+
+    private void answer(StreamObserver<MicroVm> client) {
       client.onNext(MicroVm.newBuilder().setMeta(ResourceMeta.newBuilder().setName(name)).build());
       client.onCompleted();
     }
@@ -115,6 +134,44 @@ class FailoverChannelTest {
     assertEquals(Optional.of(ErrorReason.NODE_UNREACHABLE), Errors.reasonOf(refused));
     assertEquals(1, one.calls);
     assertEquals(0, two.calls);
+  }
+
+  private String delete(FailoverChannel channel) {
+    return MicroVmServiceGrpc.newBlockingStub(channel)
+        .withDeadlineAfter(3, TimeUnit.SECONDS)
+        .deleteMicroVm(DeleteMicroVmRequest.getDefaultInstance())
+        .getMeta()
+        .getName();
+  }
+
+  private void assertFindsNothingToDelete() {
+    StatusRuntimeException refused =
+        assertThrows(StatusRuntimeException.class, () -> delete(new FailoverChannel(channels)));
+    assertEquals(Optional.of(ErrorReason.MICROVM_NOT_FOUND), Errors.reasonOf(refused));
+  }
+
+  @Test
+  void aDeleteThatMayHaveBeenDoneIsDoneWhenNothingIsLeft() throws Exception {
+    Controller one = new Controller("one", ErrorReason.NO_LEADER, 1);
+
+    assertEquals("one", delete(new FailoverChannel(channels)));
+    assertEquals(2, one.calls);
+  }
+
+  @Test
+  void aDeleteThatReachedNobodyBeforeIsToldThatThereIsNothing() throws Exception {
+    addDeadController();
+    new Controller("alive", ErrorReason.INTERNAL, 0);
+
+    assertFindsNothingToDelete();
+  }
+
+  @Test
+  void soIsOneThatOnlyAFollowerHasSeen() throws Exception {
+    new Controller("follower", ErrorReason.NOT_LEADER, 1);
+    new Controller("leader", ErrorReason.INTERNAL, 0);
+
+    assertFindsNothingToDelete();
   }
 
   @Test
