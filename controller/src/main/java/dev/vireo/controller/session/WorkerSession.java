@@ -30,6 +30,7 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.StreamObserver;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -41,6 +42,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.jboss.logging.Logger;
+import org.jspecify.annotations.Nullable;
 
 /** One worker's stream, from its Hello to its end. */
 public final class WorkerSession implements StreamObserver<WorkerMessage> {
@@ -70,6 +72,16 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private final ConcurrentHashMap<Long, CompletableFuture<InspectResult>> inspections =
       new ConcurrentHashMap<>();
   private final AtomicLong ids = new AtomicLong();
+
+  /**
+   * What came after the Hello while the worker was not welcome yet: the last word about each
+   * microVM, to be heard after those of the Hello. Null before the Hello, and once it has been
+   * heard. Guarded by {@link #earlyLock}.
+   */
+  private @Nullable Map<String, MicroVmReport> early;
+
+  private final Object earlyLock = new Object();
+  private boolean saidHello; // Of the thread that hears the worker.
   private volatile Optional<String> nodeId = Optional.empty();
   private volatile boolean over;
 
@@ -117,7 +129,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     switch (message.getMessageCase()) {
       case HELLO -> onHello(message.getHello());
       case HEARTBEAT -> nodeId.ifPresent(id -> onHeartbeat(id, message.getHeartbeat()));
-      case REPORT -> nodeId.ifPresent(id -> events.reported(id, message.getReport()));
+      case REPORT -> onReport(message.getReport());
       case LOG_CHUNK -> onLogChunk(message.getLogChunk());
       case INSPECT_RESULT -> onInspectResult(message.getInspectResult());
       case TRACE_CHUNK -> onTraceChunk(message.getTraceChunk());
@@ -139,13 +151,38 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     out.complete();
   }
 
+  private void onReport(MicroVmReport report) {
+    synchronized (earlyLock) {
+      if (early != null) {
+        early.remove(report.getUid()); // The last word comes last.
+        early.put(report.getUid(), report);
+        return;
+      }
+    }
+    nodeId.ifPresent(id -> events.reported(id, report));
+  }
+
+  private void hear(String id, List<MicroVmReport> reports) {
+    reports.forEach(report -> events.reported(id, report));
+    synchronized (earlyLock) {
+      if (early != null) {
+        early.values().forEach(report -> events.reported(id, report));
+        early = null;
+      }
+    }
+  }
+
   private void onHello(Hello hello) {
     Optional<StatusRuntimeException> invalid = validate(hello);
-    if (nodeId.isPresent() || invalid.isPresent()) {
+    if (saidHello || invalid.isPresent()) {
       out.fail(
           invalid.orElseGet(
               () -> Errors.of(ErrorReason.FIELD_INVALID, "hello: comes once in a session")));
       return;
+    }
+    saidHello = true;
+    synchronized (earlyLock) {
+      early = new LinkedHashMap<>();
     }
     Thread.ofVirtual()
         .name("session-" + hello.getNodeId())
@@ -366,7 +403,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     for (StoredMicroVm microVm : assigned) {
       changed(microVm.uid());
     }
-    hello.getReportsList().forEach(report -> events.reported(id, report));
+    hear(id, hello.getReportsList());
   }
 
   private void send(Outgoing next) throws PacedStream.Gone, InterruptedException {

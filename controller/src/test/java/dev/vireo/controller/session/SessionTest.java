@@ -11,6 +11,7 @@ import dev.vireo.controller.testing.ControllerTest;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.TestController;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.GetNodeRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
@@ -28,6 +29,7 @@ import io.grpc.Status;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
@@ -56,6 +58,37 @@ final class SessionTest extends ControllerTest {
     assertEquals(hello.getCapacity(), node.getStatus().getCapacity());
     assertEquals("z", node.getMeta().getLabelsOrThrow("zone"));
     assertRefused(ErrorReason.NODE_NOT_FOUND, () -> node("b"));
+  }
+
+  /** Registering it takes a commit, and with several controllers an election. */
+  @Test
+  void whatAWorkerSaysBeforeItIsWelcomeIsHeardAfterItsHello() {
+    FakeWorker before = controller.join("a");
+    create(probe("vm"));
+    Assignment assignment = before.nextAssignment();
+    before.close();
+
+    controller
+        .dial()
+        .say(
+            FakeWorker.hello("a")
+                .addReports(
+                    FakeWorker.about(assignment, Outcome.IN_PROGRESS)
+                        .setState(MicroVmState.STARTING))
+                .build())
+        .report(FakeWorker.running(assignment));
+
+    awaitState("vm", MicroVmState.RUNNING);
+  }
+
+  @Test
+  void aHelloComesOnce() {
+    FakeWorker worker = controller.dial().say(FakeWorker.hello("a").build());
+    worker.say(FakeWorker.hello("a").build());
+
+    assertEquals(
+        Optional.of(ErrorReason.FIELD_INVALID),
+        Errors.reasonOf(Objects.requireNonNull(worker.awaitEnd())));
   }
 
   @Test

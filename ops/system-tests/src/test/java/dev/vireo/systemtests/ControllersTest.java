@@ -60,14 +60,6 @@ class ControllersTest {
   @AfterAll
   static void stop() throws Exception {
     if (started != null) {
-      new ProcessBuilder(
-              "sh",
-              "-c",
-              "rm -rf /tmp/ctl-logs; mkdir -p /tmp/ctl-logs; cp "
-                  + started.processes().directory()
-                  + "/*.log /tmp/ctl-logs")
-          .start()
-          .waitFor();
       started.close();
     }
   }
