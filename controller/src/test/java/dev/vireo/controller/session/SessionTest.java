@@ -81,6 +81,16 @@ final class SessionTest extends ControllerTest {
     awaitState("vm", MicroVmState.RUNNING);
   }
 
+  /** A controller that is stopped right after would otherwise be waited for. */
+  @Test
+  void aWorkerIsToldThatHeartbeatsAreAnsweredBeforeItsFirst() {
+    FakeWorker worker = controller.join("a");
+    await().until(() -> worker.answeredHeartbeats() == 1);
+
+    worker.heartbeat();
+    await().until(() -> worker.answeredHeartbeats() == 2);
+  }
+
   @Test
   void aHelloComesOnce() {
     FakeWorker worker = controller.dial().say(FakeWorker.hello("a").build());

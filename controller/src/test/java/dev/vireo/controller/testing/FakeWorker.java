@@ -159,6 +159,7 @@ public final class FakeWorker implements AutoCloseable {
     return message.getDesiredChange().getUpsert();
   }
 
+  /** How often it was told that it is heard: after its Welcome, and for each heartbeat. */
   public int answeredHeartbeats() {
     return answeredHeartbeats.get();
   }
