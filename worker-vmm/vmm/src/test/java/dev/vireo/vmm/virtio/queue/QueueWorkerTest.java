@@ -146,8 +146,12 @@ class QueueWorkerTest {
     assertFalse(ring.notificationsWanted());
     assertEquals(2, counters.requests());
 
-    nanoTime.addAndGet(WATCH_NANOS); // Nothing came.
-    await().until(ring::notificationsWanted);
+    // Nothing comes; the worker may not have begun to watch when time first passes.
+    await()
+        .until(() -> {
+          nanoTime.addAndGet(WATCH_NANOS);
+          return ring.notificationsWanted();
+        });
   }
 
   @Test
