@@ -400,7 +400,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
       }
     }
     out.send(ControllerMessage.newBuilder().setWelcome(welcome).build());
-    //    out.send(ALIVE); // So that the worker counts on answers from its first heartbeat on.
+    out.send(ALIVE); // So that the worker counts on answers from its first heartbeat on.
     for (StoredMicroVm microVm : assigned) {
       changed(microVm.uid());
     }
