@@ -1,16 +1,13 @@
 package dev.vireo.controller.leader;
 
-import dev.vireo.controller.store.Entry;
-import dev.vireo.controller.store.Listing;
+import dev.vireo.controller.store.ForwardingStore;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.StoreException.NotLeader;
 import dev.vireo.controller.store.Write;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -21,12 +18,11 @@ import org.jspecify.annotations.Nullable;
  * so that one that comes late, when another leads, is refused by the store itself as {@link
  * NotLeader} and changes nothing. Everybody may read.
  */
-final class FencedStore implements Store {
-  private final Store store;
+final class FencedStore extends ForwardingStore {
   private final Leadership leadership;
 
   FencedStore(Store store, Leadership leadership) {
-    this.store = store;
+    super(store);
     this.leadership = leadership;
   }
 
@@ -40,8 +36,7 @@ final class FencedStore implements Store {
     fenced.add(new Write.Unchanged(LeaderElection.KEY, fence.getAsLong()));
     CompletableFuture<Long> done = new CompletableFuture<>();
     CompletableFuture<?> _ =
-        store
-            .commit(fenced)
+        super.commit(fenced)
             .whenComplete((version, error) -> {
               if (error == null) {
                 done.complete(version);
@@ -57,30 +52,5 @@ final class FencedStore implements Store {
     return cause instanceof Conflict conflict && conflict.keys().contains(LeaderElection.KEY)
         ? StoreException.notLeader()
         : cause == null ? error : cause;
-  }
-
-  @Override
-  public CompletableFuture<Optional<Entry>> get(String key) {
-    return store.get(key);
-  }
-
-  @Override
-  public CompletableFuture<Listing> list(String prefix) {
-    return store.list(prefix);
-  }
-
-  @Override
-  public CompletableFuture<Watch> watch(String prefix, long afterVersion, Watcher watcher) {
-    return store.watch(prefix, afterVersion, watcher);
-  }
-
-  @Override
-  public CompletableFuture<Lease> lease(Duration time) {
-    return store.lease(time);
-  }
-
-  @Override
-  public void close() {
-    store.close();
   }
 }

@@ -1,5 +1,7 @@
 package dev.vireo.controller.leader;
 
+import static dev.vireo.controller.store.Store.await;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Entry;
@@ -15,7 +17,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
@@ -281,17 +282,5 @@ public final class LeaderElection implements Runnable, AutoCloseable {
       Thread.currentThread().interrupt();
     }
     watch.close();
-  }
-
-  /** Waits for the store. Its errors come as they are, not wrapped. */
-  private static <T> T await(CompletableFuture<T> future) {
-    try {
-      return future.join();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof StoreException cause) {
-        throw cause;
-      }
-      throw e;
-    }
   }
 }

@@ -1,5 +1,7 @@
 package dev.vireo.controller.microvm;
 
+import static dev.vireo.controller.store.Store.await;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.store.Change;
@@ -24,7 +26,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentNavigableMap;
 import java.util.concurrent.ConcurrentSkipListMap;
@@ -549,18 +550,6 @@ public final class MicroVms implements AutoCloseable {
       return RequestRecord.parseFrom(entry.value());
     } catch (InvalidProtocolBufferException e) {
       throw new IllegalStateException("not a request's record: " + entry.key(), e);
-    }
-  }
-
-  /** Waits for the store. Its errors come as they are, not wrapped. */
-  private static <T> T await(CompletableFuture<T> future) {
-    try {
-      return future.join();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof StoreException cause) {
-        throw cause;
-      }
-      throw e;
     }
   }
 }

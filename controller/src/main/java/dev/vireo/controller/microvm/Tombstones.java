@@ -1,20 +1,17 @@
 package dev.vireo.controller.microvm;
 
+import static dev.vireo.controller.store.Store.await;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Entry;
 import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
-import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.Write;
 import dev.vireo.proto.store.v1.TombstoneRecord;
-import java.util.Collection;
-import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentNavigableMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 
@@ -49,10 +46,9 @@ public final class Tombstones implements AutoCloseable {
     return new Write.Put(KEY_PREFIX + tombstone.getUid(), Write.ABSENT, tombstone.toByteString());
   }
 
-  /** All of them, by uid, as they are while they are gone through. */
-  public Collection<TombstoneRecord> all() {
-    return Collections.unmodifiableCollection(
-        byKey.values().stream().map(Tombstones::record).toList());
+  /** All of them, by uid. */
+  public List<TombstoneRecord> all() {
+    return byKey.values().stream().map(Tombstones::record).toList();
   }
 
   public boolean isEmpty() {
@@ -108,18 +104,6 @@ public final class Tombstones implements AutoCloseable {
         case Change.Updated(Entry entry) -> byKey.put(entry.key(), entry);
         case Change.Deleted deleted -> byKey.remove(deleted.key());
       }
-    }
-  }
-
-  /** Waits for the store. Its errors come as they are, not wrapped. */
-  private static <T> T await(CompletableFuture<T> future) {
-    try {
-      return future.join();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof StoreException cause) {
-        throw cause;
-      }
-      throw e;
     }
   }
 }

@@ -1,10 +1,11 @@
 package dev.vireo.controller.node;
 
+import static dev.vireo.controller.store.Store.await;
+
 import com.google.protobuf.Timestamp;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
-import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
@@ -25,7 +26,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentNavigableMap;
 import java.util.concurrent.ConcurrentSkipListMap;
@@ -390,17 +390,5 @@ public final class Nodes implements AutoCloseable {
         .setSeconds(instant.getEpochSecond())
         .setNanos(instant.getNano())
         .build();
-  }
-
-  /** Waits for the store. Its errors come as they are, not wrapped. */
-  private static <T> T await(CompletableFuture<T> future) {
-    try {
-      return future.join();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof StoreException cause) {
-        throw cause;
-      }
-      throw e;
-    }
   }
 }

@@ -1,5 +1,7 @@
 package dev.vireo.controller.quota;
 
+import static dev.vireo.controller.store.Store.await;
+
 import com.google.protobuf.Timestamp;
 import dev.vireo.controller.microvm.MicroVmChange;
 import dev.vireo.controller.microvm.MicroVmName;
@@ -8,7 +10,6 @@ import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
-import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
@@ -22,8 +23,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -232,18 +231,6 @@ public final class Quotas implements AutoCloseable {
               byProject.remove(deleted.key().substring(StoredQuota.KEY_PREFIX.length()));
         }
       }
-    }
-  }
-
-  /** Waits for the store. Its errors come as they are, not wrapped. */
-  private static <T> T await(CompletableFuture<T> future) {
-    try {
-      return future.join();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof StoreException cause) {
-        throw cause;
-      }
-      throw e;
     }
   }
 }

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 
 /**
  * A small, ordered, versioned key-value store: the only thing in the control plane that outlives
@@ -21,6 +22,18 @@ public interface Store extends AutoCloseable {
 
   /** The most bytes of a commit's keys and values: etcd takes requests of 1.5 MiB. */
   int MAX_COMMIT_BYTES = 1 << 20;
+
+  /** Waits for an answer. Errors of the store come as they are, not wrapped. */
+  static <T> T await(CompletableFuture<T> answer) {
+    try {
+      return answer.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof StoreException cause) {
+        throw cause;
+      }
+      throw e;
+    }
+  }
 
   /**
    * Does all the writes, or none of them.

@@ -119,37 +119,19 @@ final class StoreCopyTest {
   }
 
   /** Somebody writes to the source with each commit to the target. */
-  private record Busy(Store store, Store source) implements Store {
+  private static final class Busy extends ForwardingStore {
+    private final Store source;
+
+    Busy(Store target, Store source) {
+      super(target);
+      this.source = source;
+    }
+
     @Override
     public CompletableFuture<Long> commit(List<Write> writes) {
       String key = "late" + System.identityHashCode(writes);
       join(source.commit(List.of(new Write.Put(key, 0, bytes("1")))));
-      return store.commit(writes);
-    }
-
-    @Override
-    public CompletableFuture<Optional<Entry>> get(String key) {
-      return store.get(key);
-    }
-
-    @Override
-    public CompletableFuture<Listing> list(String prefix) {
-      return store.list(prefix);
-    }
-
-    @Override
-    public CompletableFuture<Watch> watch(String prefix, long afterVersion, Watcher watcher) {
-      return store.watch(prefix, afterVersion, watcher);
-    }
-
-    @Override
-    public CompletableFuture<Lease> lease(Duration time) {
-      return store.lease(time);
-    }
-
-    @Override
-    public void close() {
-      store.close();
+      return super.commit(writes);
     }
   }
 }

@@ -12,7 +12,8 @@ package dev.vireo.vmm.virtio.queue;
 final class Lookout {
   /**
    * What falling asleep and being woken take two threads and a vCPU, where the processors are
-   * virtual themselves; measured, 50 µs a read became 17.
+   * virtual themselves: there a read of 4 KiB at depth 1 took 45 µs, and 16 once it was watched for
+   * ({@code vireo bench devices}, 22,374 and 61,289 a second).
    */
   static final long USUAL_NANOS = 50_000;
 
