@@ -741,7 +741,7 @@ public final class EtcdStore implements Store {
 
     Subscription(String prefix, Watcher watcher, CompletableFuture<Watch> begun) {
       this.prefix = prefix;
-      this.watcher = watcher;
+      this.watcher = new GuardedWatcher(prefix, watcher);
       this.begun = begun;
     }
 

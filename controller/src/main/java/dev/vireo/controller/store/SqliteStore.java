@@ -59,7 +59,7 @@ public final class SqliteStore implements Store {
   private static final int EXPIRY_BATCH = 1_000;
 
   private final LinkedBlockingQueue<Command> commands = new LinkedBlockingQueue<>();
-  private final List<Subscription> subscriptions = new CopyOnWriteArrayList<>();
+  private final List<GuardedWatcher> subscriptions = new CopyOnWriteArrayList<>();
   private final SqliteFile file;
   private final Clock clock;
   private final int tombstonesKept;
@@ -86,8 +86,6 @@ public final class SqliteStore implements Store {
 
     CompletableFuture<?> done();
   }
-
-  private record Subscription(String prefix, Watcher watcher) {}
 
   private SqliteStore(SqliteFile file, Clock clock, int tombstonesKept, MeterRegistry meters)
       throws SQLException {
@@ -155,10 +153,10 @@ public final class SqliteStore implements Store {
         throw new Compacted(afterVersion, oldestVersion);
       }
       List<Change> missed = changes(prefix, afterVersion);
+      GuardedWatcher subscription = new GuardedWatcher(prefix, watcher);
       if (!missed.isEmpty()) {
-        watcher.onChanges(missed);
+        subscription.onChanges(missed);
       }
-      Subscription subscription = new Subscription(prefix, watcher);
       subscriptions.add(subscription);
       return () -> subscriptions.remove(subscription);
     });
@@ -543,11 +541,13 @@ public final class SqliteStore implements Store {
   }
 
   private void publish(List<Change> changes) {
-    for (Subscription subscription : subscriptions) {
+    for (GuardedWatcher subscription : subscriptions) {
       List<Change> seen =
-          changes.stream().filter(change -> change.key().startsWith(subscription.prefix)).toList();
+          changes.stream()
+              .filter(change -> change.key().startsWith(subscription.prefix()))
+              .toList();
       if (!seen.isEmpty()) {
-        subscription.watcher.onChanges(seen);
+        subscription.onChanges(seen);
       }
     }
   }

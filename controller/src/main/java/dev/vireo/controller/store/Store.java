@@ -80,7 +80,10 @@ public interface Store extends AutoCloseable {
   @Override
   void close();
 
-  /** Is told of changes, on the store's thread: it must be quick and must not block or throw. */
+  /**
+   * Is told of changes, on the store's thread: it must be quick and must not block. It must not
+   * throw either; if it does that is logged, and commits and other watchers do not suffer from it.
+   */
   interface Watcher {
     /** The changes of one commit, or several, by version. */
     void onChanges(List<Change> changes);

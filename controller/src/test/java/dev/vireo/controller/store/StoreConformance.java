@@ -288,6 +288,34 @@ abstract class StoreConformance {
   }
 
   @Test
+  void aWatcherThatThrowsLeavesNoCommitUnansweredAndNoOtherWatcherUntold() {
+    long before = put("a", Write.ABSENT, "1");
+    Recorder seen = new Recorder();
+
+    CompletableFuture<Store.Watch> watch = store.watch("", 0, new Throwing());
+    await().until(watch::isDone);
+    watch("", 0, seen);
+    CompletableFuture<Long> commit =
+        store.commit(List.of(new Write.Put("b", Write.ABSENT, bytes("1"))));
+    await().until(commit::isDone);
+
+    assertEquals(List.of(before, join(commit)), versions(seen.changes));
+    put("c", Write.ABSENT, "1");
+  }
+
+  private static final class Throwing implements Store.Watcher {
+    @Override
+    public void onChanges(List<Change> changes) {
+      throw new IllegalStateException("thrown by this test, as it should be");
+    }
+
+    @Override
+    public void onListing(Listing listing) {
+      throw new IllegalStateException("thrown by this test, as it should be");
+    }
+  }
+
+  @Test
   void aClosedWatchIsSilent() {
     Recorder seen = new Recorder();
     Store.Watch watch = join(store.watch("", 0, seen));
