@@ -62,8 +62,8 @@ public final class Main {
       if (smoke && subject != Subject.DEVICES) {
         throw new IllegalArgumentException("--smoke is one of 'devices'");
       }
-      if (!only.isEmpty() && subject != Subject.DEVICES) {
-        throw new IllegalArgumentException("--only is one of 'devices'");
+      if (!only.isEmpty() && subject != Subject.DEVICES && subject != Subject.CONTROL) {
+        throw new IllegalArgumentException("--only is one of 'devices' and 'control'");
       }
       return new Options(subject, quick, smoke, only, json);
     }
@@ -137,7 +137,8 @@ public final class Main {
 
   private static String control(Options options) throws Exception {
     ControlReport report =
-        new ControlRun(Installation.find(), options.quick(), System.err::println).run();
+        new ControlRun(Installation.find(), options.quick(), options.only(), System.err::println)
+            .run();
     return options.json() ? report.toJson() + "\n" : report.toTable();
   }
 

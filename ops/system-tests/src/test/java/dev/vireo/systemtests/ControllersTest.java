@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.vireo.bench.cluster.MicroVms;
 import dev.vireo.bench.cluster.ProbeSpec;
+import dev.vireo.bench.cluster.ReplicatedControlPlane;
+import dev.vireo.bench.cluster.ReplicatedControlPlane.Member;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
@@ -15,7 +17,6 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceBlockingStub;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
-import dev.vireo.systemtests.ReplicatedCluster.Member;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.time.Duration;
@@ -53,7 +54,7 @@ class ControllersTest {
 
   @BeforeAll
   static void start() throws Exception {
-    assumeTrue(ReplicatedCluster.hasEtcd(), "etcd is not installed (Debian: etcd-server)");
+    assumeTrue(ReplicatedControlPlane.hasEtcd(), "etcd is not installed (Debian: etcd-server)");
     started = ReplicatedCluster.start(POOL);
   }
 
@@ -80,13 +81,7 @@ class ControllersTest {
 
   private Remedy kill(Member member) {
     member.kill();
-    return () -> {
-      if (cluster.etcd.contains(member)) {
-        cluster.startEtcd(member);
-      } else {
-        cluster.startController(member);
-      }
-    };
+    return () -> cluster.controlPlane.restart(member);
   }
 
   private static Remedy freeze(Member member) throws Exception {
@@ -96,7 +91,7 @@ class ControllersTest {
 
   private Remedy restart(Member controller) throws Exception {
     controller.stop();
-    cluster.startController(controller);
+    cluster.controlPlane.restart(controller);
     return () -> {};
   }
 
@@ -104,10 +99,10 @@ class ControllersTest {
   void whatWasAnsweredHoldsWhoeverIsKilledOrStopped() throws Exception {
     withstand(
         List.of(
-            new Fault("kill -9 of the leader", () -> kill(cluster.leader())),
-            new Fault("SIGSTOP of the leader", () -> freeze(cluster.leader())),
-            new Fault("kill -9 of a follower", () -> kill(cluster.follower())),
-            new Fault("SIGSTOP of a follower", () -> freeze(cluster.follower())),
+            new Fault("kill -9 of the leader", () -> kill(cluster.controlPlane.leader())),
+            new Fault("SIGSTOP of the leader", () -> freeze(cluster.controlPlane.leader())),
+            new Fault("kill -9 of a follower", () -> kill(cluster.controlPlane.follower())),
+            new Fault("SIGSTOP of a follower", () -> freeze(cluster.controlPlane.follower())),
             new Fault("kill -9 of an etcd member", () -> kill(cluster.etcd.get(0))),
             new Fault("SIGSTOP of an etcd member", () -> freeze(cluster.etcd.get(1)))));
   }
@@ -116,8 +111,8 @@ class ControllersTest {
   void aRollingRestartLosesNothing() throws Exception {
     withstand(
         cluster.controllers.stream()
-            .map(
-                controller -> new Fault("restart of " + controller.name, () -> restart(controller)))
+            .map(controller ->
+                new Fault("restart of " + controller.name(), () -> restart(controller)))
             .toList());
   }
 
@@ -146,7 +141,7 @@ class ControllersTest {
   private void assertAgreement(Map<String, String> uidsByName) throws Exception {
     for (Member controller : cluster.controllers) {
       MicroVms microVms = new MicroVms(controller.channel(), "default");
-      await(controller.name)
+      await(controller.name())
           .atMost(ReplicatedCluster.PATIENCE)
           .ignoreExceptions()
           .untilAsserted(() -> {

@@ -2,12 +2,14 @@ package dev.vireo.bench.control;
 
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonObject;
+import dev.vireo.bench.Samples;
 import dev.vireo.bench.TextTable;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** What the control plane did, as a table for people and as JSON for scripts. */
-public record ControlReport(List<Measured> points, @Nullable Watched watched) {
+public record ControlReport(
+    List<Measured> points, @Nullable Watched watched, @Nullable Failover failover) {
   /**
    * On one store.
    *
@@ -45,6 +47,25 @@ public record ControlReport(List<Measured> points, @Nullable Watched watched) {
   record Watched(
       int clients, double p50Millis, double p99Millis, double eventsPerSecond, int cutOff) {}
 
+  /**
+   * Of three controllers on an etcd of three members.
+   *
+   * @param leaderMillis from {@code kill -9} of the leader to the answer of a create that was
+   *     called after it, for each time; and so on
+   * @param answered creates, whose microVM ran
+   * @param lost of these, in the end
+   * @param retried creates that took more than one attempt
+   * @param failed creates that no further attempt would have helped
+   */
+  record Failover(
+      Samples leaderMillis,
+      Samples followerMillis,
+      Samples etcdMemberMillis,
+      int answered,
+      int lost,
+      int retried,
+      int failed) {}
+
   public ControlReport {
     points = List.copyOf(points);
   }
@@ -73,10 +94,30 @@ public record ControlReport(List<Measured> points, @Nullable Watched watched) {
       watch.addProperty("cut_off", watched.cutOff);
       json.add("watch", watch);
     }
+    if (failover != null) {
+      json.add("failover", json(failover));
+    }
     return new GsonBuilder().setPrettyPrinting().create().toJson(json);
   }
 
-  /** A row for each store, and a line about who watches. */
+  private static JsonObject json(Failover failover) {
+    JsonObject json = new JsonObject();
+    add(json, "leader_killed", failover.leaderMillis);
+    add(json, "follower_killed", failover.followerMillis);
+    add(json, "etcd_member_killed", failover.etcdMemberMillis);
+    json.addProperty("creates_answered", failover.answered);
+    json.addProperty("creates_lost", failover.lost);
+    json.addProperty("creates_retried", failover.retried);
+    json.addProperty("creates_failed", failover.failed);
+    return json;
+  }
+
+  private static void add(JsonObject json, String what, Samples millis) {
+    json.addProperty(what + "_to_placement_p50_ms", millis.median());
+    json.addProperty(what + "_to_placement_max_ms", millis.sorted().getLast());
+  }
+
+  /** A row for each store, and lines about who watches and what happens when one is killed. */
   public String toTable() {
     TextTable table =
         new TextTable()
@@ -102,15 +143,35 @@ public record ControlReport(List<Measured> points, @Nullable Watched watched) {
           "%.2f".formatted(point.cpuMillis),
           "%.0f".formatted(point.mibPer100k));
     }
+    return (points.isEmpty() ? "" : table.toString()) + watchedLine() + failoverLines();
+  }
+
+  private String watchedLine() {
     return watched == null
-        ? table.toString()
-        : table
-            + "%n%,d clients watch: an event %.1f ms after the call (p99 %.1f), %,.0f events/s, %d cut off%n"
+        ? ""
+        : "%n%,d clients watch: an event %.1f ms after the call (p99 %.1f), %,.0f events/s, %d cut off%n"
+            .formatted(
+                watched.clients,
+                watched.p50Millis,
+                watched.p99Millis,
+                watched.eventsPerSecond,
+                watched.cutOff);
+  }
+
+  private String failoverLines() {
+    return failover == null
+        ? ""
+        : "%n3 controllers, 3 etcd members, from kill -9 to the next placement: %s; %s; %s%n"
                 .formatted(
-                    watched.clients,
-                    watched.p50Millis,
-                    watched.p99Millis,
-                    watched.eventsPerSecond,
-                    watched.cutOff);
+                    line("the leader", failover.leaderMillis),
+                    line("a follower", failover.followerMillis),
+                    line("an etcd member", failover.etcdMemberMillis))
+            + "creates meanwhile: %,d answered, of which %d lost; %d took several attempts, %d failed%n"
+                .formatted(failover.answered, failover.lost, failover.retried, failover.failed);
+  }
+
+  private static String line(String what, Samples millis) {
+    return "%s %,.0f ms (at most %,.0f)"
+        .formatted(what, millis.median(), millis.sorted().getLast());
   }
 }

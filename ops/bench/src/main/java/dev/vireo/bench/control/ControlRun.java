@@ -3,6 +3,7 @@ package dev.vireo.bench.control;
 import dev.vireo.bench.ProcessTime;
 import dev.vireo.bench.cluster.Installation;
 import dev.vireo.bench.cluster.OwnedProcesses;
+import dev.vireo.bench.control.ControlReport.Failover;
 import dev.vireo.bench.control.ControlReport.Measured;
 import dev.vireo.bench.control.ControlReport.Watched;
 import dev.vireo.bench.store.PrivateStores;
@@ -15,15 +16,21 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Creates through the API of a controller process, with workers that answer at once, on SQLite and
- * on an etcd of one member, each beside what the same store does without a controller.
+ * on an etcd of one member, each beside what the same store does without a controller; and then
+ * what three controllers do when one is killed.
  */
 public final class ControlRun {
   /** As many clients that wait. */
   static final int IN_FLIGHT = 64;
+
+  private static final String SQLITE = "sqlite";
+  private static final String ETCD = "etcd";
+  private static final String FAILOVER = "failover";
 
   private static final int WORKERS = 20;
   private static final int WATCH_CLIENTS = 1_000;
@@ -33,44 +40,66 @@ public final class ControlRun {
 
   private final Installation installation;
   private final boolean quick;
+  private final String only;
   private final Consumer<String> progress;
 
   /**
    * @param quick fewer and shorter rounds
+   * @param only sqlite, etcd or failover, or what one of these begins with; empty: all
    * @param progress is told what happens
    */
-  public ControlRun(Installation installation, boolean quick, Consumer<String> progress) {
+  public ControlRun(
+      Installation installation, boolean quick, String only, Consumer<String> progress) {
     this.installation = installation;
     this.quick = quick;
+    this.only = only;
     this.progress = progress;
   }
 
   /** Measures; leaves nothing. */
   public ControlReport run() throws IOException, InterruptedException {
+    if (Stream.of(SQLITE, ETCD, FAILOVER).noneMatch(this::isWanted)) {
+      throw new IOException("there is no '%s': sqlite, etcd, failover".formatted(only));
+    }
     try (OwnedProcesses owned = OwnedProcesses.create("vireo-bench")) {
       List<Measured> measured = new ArrayList<>();
-      Path file = owned.directory().resolve("alone.db");
-      OnStore sqlite;
-      try (Store alone = PrivateStores.sqlite(file)) {
-        sqlite = measure(owned, "sqlite", List.of(), alone, true);
+      @Nullable Watched watched = null;
+      if (isWanted(SQLITE)) {
+        OnStore sqlite = onSqlite(owned);
+        measured.add(sqlite.measured);
+        watched = sqlite.watched;
       }
-      measured.add(sqlite.measured);
-      Process server = null;
-      try {
-        int port = ControllerProcess.freePort();
-        server =
-            owned.start(Path.of("etcd.log"), Map.of(), PrivateStores.etcd(owned.directory(), port));
-        try (Store alone = PrivateStores.etcd(port, "/alone/")) {
-          List<String> settings =
-              List.of("-Dvireo.store=etcd", "-Dvireo.etcd.endpoints=http://127.0.0.1:" + port);
-          measured.add(measure(owned, "etcd", settings, alone, false).measured);
-        }
-      } finally {
-        if (server != null) {
-          OwnedProcesses.stop(server);
-        }
+      if (isWanted(ETCD)) {
+        measured.add(onEtcd(owned));
       }
-      return new ControlReport(measured, sqlite.watched);
+      @Nullable Failover failover =
+          isWanted(FAILOVER)
+              ? new FailoverRun(installation, quick ? 1 : 3, progress).run(owned)
+              : null;
+      return new ControlReport(measured, watched, failover);
+    }
+  }
+
+  private boolean isWanted(String name) {
+    return name.startsWith(only);
+  }
+
+  private OnStore onSqlite(OwnedProcesses owned) throws IOException, InterruptedException {
+    try (Store alone = PrivateStores.sqlite(owned.directory().resolve("alone.db"))) {
+      return measure(owned, SQLITE, List.of(), alone, true);
+    }
+  }
+
+  private Measured onEtcd(OwnedProcesses owned) throws IOException, InterruptedException {
+    int port = ControllerProcess.freePort();
+    Process server =
+        owned.start(Path.of("etcd.log"), Map.of(), PrivateStores.etcd(owned.directory(), port));
+    try (Store alone = PrivateStores.etcd(port, "/alone/")) {
+      List<String> settings =
+          List.of("-Dvireo.store=etcd", "-Dvireo.etcd.endpoints=http://127.0.0.1:" + port);
+      return measure(owned, ETCD, settings, alone, false).measured;
+    } finally {
+      OwnedProcesses.stop(server);
     }
   }
 
@@ -82,7 +111,7 @@ public final class ControlRun {
     progress.accept(name + ": the controller starts");
     try (ControllerProcess controller =
             ControllerProcess.start(installation, owned, "controller-" + name, settings);
-        SimulatedWorkers _ = SimulatedWorkers.join(controller, WORKERS);
+        SimulatedWorkers _ = SimulatedWorkers.join(List.of(controller.channel()), WORKERS);
         CreateLoad load = new CreateLoad(controller)) {
       double heapBefore = controller.heapMib();
       progress.accept(name + ": warming");

@@ -1,5 +1,6 @@
 package dev.vireo.bench.control;
 
+import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.MicroVmState;
@@ -16,57 +17,66 @@ import dev.vireo.proto.worker.v1.Removal;
 import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
 import io.grpc.ManagedChannel;
+import io.grpc.Status;
 import io.grpc.stub.StreamObserver;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 
-/** Workers without VMMs: what they are told to run is said to run at once. */
+/**
+ * Workers without VMMs: what they are told to run is said to run at once. As real ones do, they
+ * dial again when a controller goes away, and say of everything that it runs on.
+ */
 final class SimulatedWorkers implements AutoCloseable {
   private static final int HEARTBEAT_SECONDS = 3;
   private static final int START_SECONDS = 30;
+  private static final int REDIAL_MILLIS = 200;
 
-  private final ManagedChannel channel;
+  /** In the metadata of the error of a controller that does not lead. */
+  private static final String LEADER = "leader";
+
+  private final List<ManagedChannel> controllers;
   private final List<Worker> workers = new ArrayList<>();
-  private final ScheduledExecutorService heartbeats =
+  private final ScheduledExecutorService clock =
       Executors.newSingleThreadScheduledExecutor(
-          Thread.ofPlatform().name("heartbeats").daemon().factory());
+          Thread.ofPlatform().name("workers").daemon().factory());
+  private volatile boolean closed;
 
-  private SimulatedWorkers(ManagedChannel channel) {
-    this.channel = channel;
+  private SimulatedWorkers(List<ManagedChannel> controllers) {
+    this.controllers = List.copyOf(controllers);
   }
 
-  /** Has so many join; returns when all are welcome. */
-  static SimulatedWorkers join(ControllerProcess controller, int count)
+  /**
+   * Has so many join; returns when all are welcome.
+   *
+   * @param controllers of one control plane, which are closed with this
+   */
+  static SimulatedWorkers join(List<ManagedChannel> controllers, int count)
       throws InterruptedException {
-    SimulatedWorkers all = new SimulatedWorkers(controller.channel());
+    SimulatedWorkers all = new SimulatedWorkers(controllers);
     CountDownLatch welcome = new CountDownLatch(count);
     for (int i = 0; i < count; i++) {
-      Worker worker = new Worker(welcome);
-      worker.out = WorkerServiceGrpc.newStub(all.channel).session(worker);
-      worker.say(WorkerMessage.newBuilder().setHello(hello("node-" + i)));
+      Worker worker = all.new Worker("node-" + i, welcome);
       all.workers.add(worker);
+      worker.dial();
     }
     if (!welcome.await(START_SECONDS, TimeUnit.SECONDS)) {
       all.close();
       throw new IllegalStateException("the controller did not welcome all workers");
     }
     var _ =
-        all.heartbeats.scheduleAtFixedRate(
-            () ->
-                all.workers.forEach(worker ->
-                    worker.say(
-                        WorkerMessage.newBuilder().setHeartbeat(Heartbeat.getDefaultInstance()))),
-            0,
-            HEARTBEAT_SECONDS,
-            TimeUnit.SECONDS);
+        all.clock.scheduleAtFixedRate(
+            () -> all.workers.forEach(Worker::beat), 0, HEARTBEAT_SECONDS, TimeUnit.SECONDS);
     return all;
   }
 
-  private static Hello hello(String id) {
+  private static Hello.Builder hello(String id) {
     return Hello.newBuilder()
         .setNodeId(id)
         .setNodeUid("uid-of-" + id)
@@ -87,32 +97,93 @@ final class SimulatedWorkers implements AutoCloseable {
                         .setArchitecture(Architecture.X86_64)
                         .addAnnouncements(Announcement.CMDLINE)
                         .setGuestKind("bare-metal")
-                        .setMinMemoryMib(16)))
-        .build();
+                        .setMinMemoryMib(16)));
   }
 
-  /** One session. */
-  private static final class Worker implements StreamObserver<ControllerMessage> {
+  /** One node, over all its sessions. */
+  private final class Worker {
+    private final String id;
     private final CountDownLatch welcome;
-    private StreamObserver<WorkerMessage> out = new Silent();
 
-    Worker(CountDownLatch welcome) {
+    /** What runs here, by uid. */
+    private final Map<String, MicroVmReport> running = new HashMap<>();
+
+    private int controller;
+    private boolean redirected;
+    private String unreachable = "";
+    private @Nullable Session session;
+
+    Worker(String id, CountDownLatch welcome) {
+      this.id = id;
       this.welcome = welcome;
     }
 
-    synchronized void say(WorkerMessage.Builder message) {
-      out.onNext(message.build());
+    private synchronized void dial() {
+      if (closed) {
+        return;
+      }
+      Session next = new Session(this);
+      session = next;
+      next.out = WorkerServiceGrpc.newStub(controllers.get(controller)).session(next);
+      next.out.onNext(
+          WorkerMessage.newBuilder()
+              .setHello(hello(id).addAllReports(running.values()).setUnreachableLeader(unreachable))
+              .build());
     }
 
-    @Override
-    public void onNext(ControllerMessage message) {
+    private synchronized void beat() {
+      if (session != null) {
+        session.say(WorkerMessage.newBuilder().setHeartbeat(Heartbeat.getDefaultInstance()));
+      }
+    }
+
+    private synchronized void told(Session by, ControllerMessage message) {
+      if (by != session) {
+        return;
+      }
       if (message.hasWelcome()) {
+        by.welcomed = true;
+        redirected = false;
+        unreachable = "";
+        message.getWelcome().getAssignmentsList().stream()
+            .filter(assignment -> !running.containsKey(assignment.getUid()))
+            .forEach(assignment -> run(by, assignment));
         welcome.countDown();
       } else if (message.getDesiredChange().hasUpsert()) {
-        say(WorkerMessage.newBuilder().setReport(running(message.getDesiredChange().getUpsert())));
+        run(by, message.getDesiredChange().getUpsert());
       } else if (message.getDesiredChange().hasRemove()) {
-        say(WorkerMessage.newBuilder().setReport(removed(message.getDesiredChange().getRemove())));
+        Removal removal = message.getDesiredChange().getRemove();
+        running.remove(removal.getUid());
+        by.say(WorkerMessage.newBuilder().setReport(removed(removal)));
       }
+    }
+
+    private void run(Session session, Assignment assignment) {
+      MicroVmReport report = running(assignment);
+      running.put(assignment.getUid(), report);
+      session.say(WorkerMessage.newBuilder().setReport(report));
+    }
+
+    /** Dials the leader, if one was named, else the next controller, a moment later. */
+    private synchronized void ended(Session ended, Throwable failure) {
+      if (ended != session) {
+        return;
+      }
+      session = null;
+      if (Errors.reasonOf(failure).isEmpty() && (ended.welcomed || redirected)) {
+        unreachable = controllers.get(controller).authority();
+      }
+      int leader = indexOf(Errors.metadataOf(failure).get(LEADER));
+      redirected = leader >= 0 && !redirected;
+      controller = redirected ? leader : (controller + 1) % controllers.size();
+      controllers.get(controller).resetConnectBackoff();
+      if (!closed) {
+        var _ = clock.schedule(this::dial, redirected ? 0 : REDIAL_MILLIS, TimeUnit.MILLISECONDS);
+      }
+    }
+
+    private int indexOf(@Nullable String address) {
+      return controllers.stream().map(ManagedChannel::authority).toList().indexOf(address);
     }
 
     private static MicroVmReport running(Assignment assignment) {
@@ -137,29 +208,44 @@ final class SimulatedWorkers implements AutoCloseable {
           .setState(MicroVmState.STOPPED)
           .build();
     }
-
-    @Override
-    public void onError(Throwable error) {}
-
-    @Override
-    public void onCompleted() {}
   }
 
-  /** Before there is a session. */
-  private static final class Silent implements StreamObserver<WorkerMessage> {
-    @Override
-    public void onNext(WorkerMessage message) {}
+  /** One session, from dialling to its end. */
+  private static final class Session implements StreamObserver<ControllerMessage> {
+    private final Worker worker;
+    private @Nullable StreamObserver<WorkerMessage> out;
+    private boolean welcomed;
+
+    Session(Worker worker) {
+      this.worker = worker;
+    }
+
+    private void say(WorkerMessage.Builder message) {
+      if (out != null) {
+        out.onNext(message.build());
+      }
+    }
 
     @Override
-    public void onError(Throwable error) {}
+    public void onNext(ControllerMessage message) {
+      worker.told(this, message);
+    }
 
     @Override
-    public void onCompleted() {}
+    public void onError(Throwable error) {
+      worker.ended(this, error);
+    }
+
+    @Override
+    public void onCompleted() {
+      worker.ended(this, Status.UNAVAILABLE.asRuntimeException());
+    }
   }
 
   @Override
   public void close() {
-    heartbeats.shutdownNow();
-    channel.shutdownNow();
+    closed = true;
+    clock.shutdownNow();
+    controllers.forEach(ManagedChannel::shutdownNow);
   }
 }
