@@ -35,6 +35,8 @@ final class ArchitectureTest {
           .definedBy("..controller.microvm..")
           .layer("node")
           .definedBy("..controller.node..")
+          .layer("tracing")
+          .definedBy("..controller.tracing..")
           .layer("leader")
           .definedBy("..controller.leader..")
           .layer("lifecycle")
@@ -55,6 +57,8 @@ final class ArchitectureTest {
           .mayOnlyBeAccessedByLayers("server", "api")
           .whereLayer("event")
           .mayOnlyBeAccessedByLayers("server", "api")
+          .whereLayer("tracing")
+          .mayOnlyBeAccessedByLayers("server", "api", "reconcile", "session")
           .whereLayer("leader")
           .mayOnlyBeAccessedByLayers("server", "reconcile", "session")
           .whereLayer("lifecycle")
@@ -74,6 +78,16 @@ final class ArchitectureTest {
           .callMethod(java.time.Instant.class, "now")
           .orShould()
           .callMethod(System.class, "nanoTime");
+
+  /** Which loads nothing of it while tracing is off. */
+  @ArchTest
+  static final ArchRule OPENTELEMETRY_STAYS_IN_ITS_PACKAGE =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("..tracing..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("io.opentelemetry..");
 
   @ArchTest
   static final ArchRule QUARKUS_STAYS_AT_THE_EDGE =

@@ -14,6 +14,7 @@ import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.store.v1.MicroVmRecord;
@@ -53,6 +54,7 @@ final class Creations {
   private final TimeSource time;
   private final Supplier<UUID> uuids;
   private final MeterRegistry meters;
+  private final CreateTraces traces;
 
   Creations(
       MicroVms microVms,
@@ -61,7 +63,8 @@ final class Creations {
       Quotas quotas,
       TimeSource time,
       Supplier<UUID> uuids,
-      MeterRegistry meters) {
+      MeterRegistry meters,
+      CreateTraces traces) {
     this.microVms = microVms;
     this.pending = pending;
     this.quotas = quotas;
@@ -70,6 +73,7 @@ final class Creations {
     this.time = time;
     this.uuids = uuids;
     this.meters = meters;
+    this.traces = traces;
   }
 
   /** Blocks until the microVM is durable and, if asked to, has come as far as {@code wait} says. */
@@ -186,6 +190,7 @@ final class Creations {
     if (!exceeded.isEmpty()) {
       return beyondQuota(request, digest, name, exceeded);
     }
+    traces.begin(uid, name.toString());
     Creation creation;
     try {
       MicroVmRecord placed = pending.decide(record(request, name, uid, now));
@@ -201,6 +206,7 @@ final class Creations {
       // After a commit this changes nothing: the record says what was reserved.
       pending.settle(uid);
       quotas.settle(uid);
+      traces.settle(uid);
     }
     return switch (creation) {
       case Creation.Created(StoredMicroVm created) -> {

@@ -12,6 +12,7 @@ import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.ExplainPlacementRequest;
@@ -72,9 +73,10 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
       PageTokens pageTokens,
       TimeSource time,
       Supplier<UUID> uuids,
-      MeterRegistry meters) {
+      MeterRegistry meters,
+      CreateTraces traces) {
     this.microVms = microVms;
-    this.creations = new Creations(microVms, nodes, pending, quotas, time, uuids, meters);
+    this.creations = new Creations(microVms, nodes, pending, quotas, time, uuids, meters, traces);
     this.operations = new Operations(microVms, pending, placer, pageTokens, time);
     this.consoles = new Consoles(microVms, nodes, sessions);
     Gauge.builder("vireo.watch.clients", microVms, MicroVms::feeds)

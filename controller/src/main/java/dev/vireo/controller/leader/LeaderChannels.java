@@ -3,6 +3,7 @@ package dev.vireo.controller.leader;
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
 import static java.util.concurrent.TimeUnit.SECONDS;
 
+import io.grpc.ClientInterceptor;
 import io.grpc.ManagedChannel;
 import io.grpc.netty.NettyChannelBuilder;
 import io.netty.channel.ChannelOption;
@@ -13,6 +14,7 @@ import io.netty.channel.socket.nio.NioSocketChannel;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import java.net.UnixDomainSocketAddress;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Future;
@@ -51,11 +53,15 @@ public final class LeaderChannels implements AutoCloseable {
     return new LeaderChannels(open, () -> {});
   }
 
-  /** Over TCP and unix sockets. */
-  public static LeaderChannels ofNetwork(Executor threads) {
+  /**
+   * Over TCP and unix sockets.
+   *
+   * @param interceptors of the calls
+   */
+  public static LeaderChannels ofNetwork(Executor threads, List<ClientInterceptor> interceptors) {
     EventLoopGroup eventLoop = new NioEventLoopGroup(1, new DefaultThreadFactory("leader", true));
     return new LeaderChannels(
-        address -> open(address, eventLoop, threads),
+        address -> open(address, eventLoop, threads, interceptors),
         () -> {
           Future<?> _ = eventLoop.shutdownGracefully(0, 1, SECONDS);
         });
@@ -101,7 +107,11 @@ public final class LeaderChannels implements AutoCloseable {
     channel.shutdownNow();
   }
 
-  private static ManagedChannel open(String address, EventLoopGroup eventLoop, Executor threads) {
+  private static ManagedChannel open(
+      String address,
+      EventLoopGroup eventLoop,
+      Executor threads,
+      List<ClientInterceptor> interceptors) {
     NettyChannelBuilder builder;
     if (address.startsWith("unix:")) {
       builder =
@@ -121,6 +131,7 @@ public final class LeaderChannels implements AutoCloseable {
     return builder
         .eventLoopGroup(eventLoop)
         .executor(threads)
+        .intercept(interceptors)
         .usePlaintext()
         .disableRetry()
         .keepAliveTime(KEEP_ALIVE_SECONDS, SECONDS)

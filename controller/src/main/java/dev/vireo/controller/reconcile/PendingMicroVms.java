@@ -8,6 +8,7 @@ import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.Placement;
 import dev.vireo.scheduler.Decision;
@@ -43,6 +44,7 @@ public final class PendingMicroVms {
   private final MicroVms microVms;
   private final Placer placer;
   private final TimeSource time;
+  private final CreateTraces traces;
   private final Gangs gangs;
 
   /** By uid and node. */
@@ -56,10 +58,11 @@ public final class PendingMicroVms {
    */
   private record Refusal(long untilNanos, String why) {}
 
-  public PendingMicroVms(MicroVms microVms, Placer placer, TimeSource time) {
+  public PendingMicroVms(MicroVms microVms, Placer placer, TimeSource time, CreateTraces traces) {
     this.microVms = microVms;
     this.placer = placer;
     this.time = time;
+    this.traces = traces;
     this.gangs = new Gangs(microVms, placer, time);
   }
 
@@ -73,7 +76,10 @@ public final class PendingMicroVms {
     }
     String uid = record.getMicrovm().getMeta().getUid();
     Map<String, Refusal> refused = refusals(uid);
-    return switch (placer.place(record.getMicrovm(), refused.keySet())) {
+    Decision decision =
+        traces.decision(
+            record.getMicrovm(), () -> placer.place(record.getMicrovm(), refused.keySet()));
+    return switch (decision) {
       case Decision.Placed placed -> Lifecycle.assigned(record, placed.nodeId(), time.now());
       case Decision.Unplaceable unplaceable ->
           Lifecycle.unplaceable(
@@ -151,13 +157,16 @@ public final class PendingMicroVms {
   private void place(String uid, boolean explain) {
     try {
       Optional<StoredMicroVm> placed =
-          microVms.update(
+          traces.retry(
               uid,
-              microVm ->
-                  new Verdict.Put(
-                      Lifecycle.wantsPlacement(microVm.microVm())
-                          ? decideAgain(microVm.record(), explain)
-                          : microVm.record()));
+              () ->
+                  microVms.update(
+                      uid,
+                      microVm ->
+                          new Verdict.Put(
+                              Lifecycle.wantsPlacement(microVm.microVm())
+                                  ? decideAgain(microVm.record(), explain)
+                                  : microVm.record())));
       placed
           .filter(microVm -> Lifecycle.nodeId(microVm.microVm()).isPresent())
           .ifPresent(microVm ->

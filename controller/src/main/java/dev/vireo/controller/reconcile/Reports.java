@@ -10,6 +10,7 @@ import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerSession;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.proto.v1.MicroVmState;
@@ -47,6 +48,7 @@ public final class Reports {
   private final PendingMicroVms pending;
   private final Sessions sessions;
   private final TimeSource time;
+  private final CreateTraces traces;
   private final Timer timer;
   private final Coalescer<Subject, MicroVmReport> coalescer;
 
@@ -65,12 +67,14 @@ public final class Reports {
       Sessions sessions,
       TimeSource time,
       MeterRegistry meters,
+      CreateTraces traces,
       Executor executor) {
     this.microVms = microVms;
     this.tombstones = tombstones;
     this.pending = pending;
     this.sessions = sessions;
     this.time = time;
+    this.traces = traces;
     this.timer =
         Timer.builder("vireo.reconcile.report")
             .description("A worker's report made durable")
@@ -94,7 +98,10 @@ public final class Reports {
 
   private void handle(Subject subject, MicroVmReport report) {
     try {
-      timer.record(() -> reconcile(subject.uid, subject.nodeId, report));
+      traces.report(
+          subject.nodeId,
+          report,
+          () -> timer.record(() -> reconcile(subject.uid, subject.nodeId, report)));
     } catch (StoreException.NotLeader _) {
       LOG.debugf(
           "report uid=%s node=%s: the worker repeats it to the leader",

@@ -42,6 +42,7 @@ class Startup {
   private final WorkerGrpcService workers;
   private final ErrorInterceptor errors;
   private final LeaderProxy leaderProxy;
+  private final FirstInterceptor callTracer;
   private final Instance<LeaderElection> election;
   private final ListenAddressGuard listenAddresses;
   private final GrpcHealthStorage tcpServerHealth;
@@ -59,6 +60,7 @@ class Startup {
       @GrpcService WorkerGrpcService workers,
       ErrorInterceptor errors,
       LeaderProxy leaderProxy,
+      FirstInterceptor callTracer,
       Instance<LeaderElection> election,
       ListenAddressGuard listenAddresses,
       GrpcHealthStorage tcpServerHealth) {
@@ -73,6 +75,7 @@ class Startup {
     this.workers = workers;
     this.errors = errors;
     this.leaderProxy = leaderProxy;
+    this.callTracer = callTracer;
     this.election = election;
     this.listenAddresses = listenAddresses;
     this.tcpServerHealth = tcpServerHealth;
@@ -84,7 +87,9 @@ class Startup {
     Path path = config.controllerDirectory().resolve("controller.sock");
     unixSocket =
         UnixSocketServer.start(
-            path, List.of(microVms, nodes, quotas, events, workers), List.of(leaderProxy, errors));
+            path,
+            List.of(microVms, nodes, quotas, events, workers),
+            List.of(leaderProxy, errors, callTracer));
     Thread.ofPlatform().name("reconciler").daemon().start(reconciler);
     if (config.store() == ControllerConfig.StoreKind.ETCD) {
       Thread.ofPlatform().name("election").daemon().start(election.get());

@@ -25,6 +25,8 @@ import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.controller.tracing.CreateTraces;
+import dev.vireo.controller.tracing.Tracing;
 import dev.vireo.proto.store.v1.LeaderRecord;
 import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -59,11 +61,22 @@ class Wiring {
   private final TimeSource time = TimeSource.system();
   private final Supplier<UUID> uuids = UUID::randomUUID;
   private final Executor virtualThreads = Executors.newVirtualThreadPerTaskExecutor();
-  private final LeaderChannels leaderChannels = LeaderChannels.ofNetwork(virtualThreads);
+  private final Tracing tracing;
+  private final LeaderChannels leaderChannels;
 
   Wiring(ControllerConfig config, Config settings) {
     this.config = config;
     this.grpc = ListenAddress.ofGrpc(settings);
+    this.tracing = tracing(settings);
+    this.leaderChannels = LeaderChannels.ofNetwork(virtualThreads, tracing.ofLeaderChannels());
+  }
+
+  private static Tracing tracing(Config settings) {
+    try {
+      return Tracing.configured(name -> settings.getOptionalValue(name, String.class));
+    } catch (IllegalArgumentException e) {
+      throw new StartupException(String.valueOf(e.getMessage()), e);
+    }
   }
 
   /** Where others reach this controller. */
@@ -91,7 +104,8 @@ class Wiring {
           case SQLITE -> sqlite(meters);
           case ETCD -> etcd();
         };
-    return new MeteredStore(store, config.store().name().toLowerCase(Locale.ROOT), meters);
+    String name = config.store().name().toLowerCase(Locale.ROOT);
+    return tracing.of(new MeteredStore(store, name, meters), name);
   }
 
   private Store sqlite(MeterRegistry meters) {
@@ -171,6 +185,24 @@ class Wiring {
 
   @Produces
   @Singleton
+  CreateTraces traces(MicroVms microVms) {
+    return tracing.of(microVms);
+  }
+
+  /** Sends what is left, once nothing follows microVMs any more. */
+  void close(@Disposes CreateTraces traces) {
+    tracing.close();
+  }
+
+  @Produces
+  @Singleton
+  @GlobalInterceptor
+  FirstInterceptor callTracer() {
+    return new FirstInterceptor(tracing.ofServer());
+  }
+
+  @Produces
+  @Singleton
   Nodes nodes(Store store, Leadership leadership) {
     return Nodes.open(leadership.fence(store), time, config.node().lease(), uuids);
   }
@@ -189,8 +221,8 @@ class Wiring {
 
   @Produces
   @Singleton
-  PendingMicroVms pending(MicroVms microVms, Placer placer) {
-    return new PendingMicroVms(microVms, placer, time);
+  PendingMicroVms pending(MicroVms microVms, Placer placer, CreateTraces traces) {
+    return new PendingMicroVms(microVms, placer, time, traces);
   }
 
   @Produces
@@ -214,9 +246,10 @@ class Wiring {
       Sessions sessions,
       PendingMicroVms pending,
       Leadership leadership,
-      MeterRegistry meters) {
+      MeterRegistry meters,
+      CreateTraces traces) {
     Reports reports =
-        new Reports(microVms, tombstones, pending, sessions, time, meters, virtualThreads);
+        new Reports(microVms, tombstones, pending, sessions, time, meters, traces, virtualThreads);
     return new Reconciler(
         microVms,
         tombstones,

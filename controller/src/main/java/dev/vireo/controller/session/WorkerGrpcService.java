@@ -4,6 +4,7 @@ import dev.vireo.controller.grpc.PacedStream;
 import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
@@ -19,14 +20,21 @@ public class WorkerGrpcService extends WorkerServiceGrpc.WorkerServiceImplBase {
   private final Sessions sessions;
   private final NodeEvents events;
   private final Leadership leadership;
+  private final CreateTraces traces;
 
   public WorkerGrpcService(
-      MicroVms microVms, Nodes nodes, Sessions sessions, NodeEvents events, Leadership leadership) {
+      MicroVms microVms,
+      Nodes nodes,
+      Sessions sessions,
+      NodeEvents events,
+      Leadership leadership,
+      CreateTraces traces) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.sessions = sessions;
     this.events = events;
     this.leadership = leadership;
+    this.traces = traces;
     leadership.listen(
         new Leadership.Listener() {
           @Override
@@ -45,6 +53,6 @@ public class WorkerGrpcService extends WorkerServiceGrpc.WorkerServiceImplBase {
   public StreamObserver<WorkerMessage> session(StreamObserver<ControllerMessage> toWorker) {
     PacedStream<ControllerMessage> out =
         new PacedStream<>((ServerCallStreamObserver<ControllerMessage>) toWorker);
-    return new WorkerSession(microVms, nodes, sessions, events, leadership, out);
+    return new WorkerSession(microVms, nodes, sessions, events, leadership, traces, out);
   }
 }

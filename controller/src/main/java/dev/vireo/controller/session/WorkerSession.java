@@ -8,6 +8,7 @@ import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
+import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.MicroVm;
@@ -60,6 +61,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private final Sessions sessions;
   private final NodeEvents events;
   private final Leadership leadership;
+  private final CreateTraces createTraces;
   private final PacedStream<ControllerMessage> out;
 
   private final LinkedBlockingQueue<Outgoing> outgoing = new LinkedBlockingQueue<>();
@@ -113,12 +115,14 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
       Sessions sessions,
       NodeEvents events,
       Leadership leadership,
+      CreateTraces createTraces,
       PacedStream<ControllerMessage> out) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.sessions = sessions;
     this.events = events;
     this.leadership = leadership;
+    this.createTraces = createTraces;
     this.out = out;
   }
 
@@ -473,7 +477,8 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
             .setName(microVm.getMeta().getName())
             .setAttempt(microVm.getStatus().getAttempt())
             .setGeneration(microVm.getMeta().getGeneration())
-            .setSpec(microVm.getSpec());
+            .setSpec(microVm.getSpec())
+            .setTraceparent(createTraces.assign(microVm, id));
     nodes.find(id).ifPresent(node -> assignment.setPromisable(node.promisable()));
     return assignment.build();
   }

@@ -22,6 +22,8 @@ import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.controller.tracing.CreateTraces;
+import dev.vireo.controller.tracing.Tracing;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.EventServiceGrpc;
 import dev.vireo.proto.v1.MicroVm;
@@ -80,17 +82,30 @@ public final class TestController implements AutoCloseable {
   /** One of several, reached at an in-process address. */
   public TestController(
       Store raw, ManualTime time, Leadership leadership, String name, Duration patience) {
+    this(raw, time, leadership, name, patience, Tracing.OFF);
+  }
+
+  /** One that is traced. */
+  public TestController(
+      Store raw,
+      ManualTime time,
+      Leadership leadership,
+      String name,
+      Duration patience,
+      Tracing tracing) {
     this.time = time;
-    Store store = leadership.fence(raw);
+    Store store = leadership.fence(tracing.of(raw, "test"));
     microVms = MicroVms.open(store, Duration.ofHours(24));
+    CreateTraces traces = tracing.of(microVms);
     nodes = Nodes.open(store, time, LEASE, UUID::randomUUID);
     quotas = Quotas.open(store, microVms, time, UUID::randomUUID);
     sessions = new Sessions(microVms, meters);
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
-    PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
+    PendingMicroVms pending = new PendingMicroVms(microVms, placer, time, traces);
     tombstones = Tombstones.open(store);
-    Reports reports = new Reports(microVms, tombstones, pending, sessions, time, meters, threads);
+    Reports reports =
+        new Reports(microVms, tombstones, pending, sessions, time, meters, traces, threads);
     reconciler =
         new Reconciler(
             microVms,
@@ -105,8 +120,11 @@ public final class TestController implements AutoCloseable {
             meters);
     PageTokens pageTokens = new PageTokens(new byte[32]);
     leaderChannels =
-        LeaderChannels.by(
-            address -> InProcessChannelBuilder.forName(address).executor(threads).build());
+        LeaderChannels.by(address ->
+            InProcessChannelBuilder.forName(address)
+                .executor(threads)
+                .intercept(tracing.ofLeaderChannels())
+                .build());
     LeaderProxy proxy =
         new LeaderProxy(
             leadership, leaderChannels, microVms, name, patience, TimeSource.system(), threads);
@@ -124,14 +142,17 @@ public final class TestController implements AutoCloseable {
                     pageTokens,
                     time,
                     UUID::randomUUID,
-                    meters))
+                    meters,
+                    traces))
             .addService(new NodeGrpcService(nodes, placer, pageTokens))
             .addService(new QuotaGrpcService(quotas))
             .addService(
                 new EventGrpcService(new Events(microVms, time, EVENTS_REMEMBERED), pageTokens))
-            .addService(new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership))
+            .addService(
+                new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership, traces))
             .intercept(proxy)
             .intercept(new ErrorInterceptor())
+            .intercept(tracing.ofServer())
             .build();
     try {
       server.start();

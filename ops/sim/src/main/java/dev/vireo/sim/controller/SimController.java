@@ -16,6 +16,7 @@ import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
@@ -79,9 +80,11 @@ public final class SimController {
     Sessions sessions = new Sessions(microVms, meters);
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
-    PendingMicroVms pending = new PendingMicroVms(microVms, placer, time);
+    PendingMicroVms pending = new PendingMicroVms(microVms, placer, time, CreateTraces.NONE);
     Tombstones tombstones = Tombstones.open(store);
-    Reports reports = new Reports(microVms, tombstones, pending, sessions, time, meters, process);
+    Reports reports =
+        new Reports(
+            microVms, tombstones, pending, sessions, time, meters, CreateTraces.NONE, process);
     Reconciler reconciler =
         new Reconciler(
             microVms,
@@ -105,10 +108,14 @@ public final class SimController {
             new PageTokens(new byte[32]),
             time,
             uuids,
-            meters);
+            meters,
+            CreateTraces.NONE);
     parts =
         new Parts(
-            nodes, api, new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership));
+            nodes,
+            api,
+            new WorkerGrpcService(
+                microVms, nodes, sessions, reconciler, leadership, CreateTraces.NONE));
     process.execute(reconciler);
     process.say("controller serves");
   }
