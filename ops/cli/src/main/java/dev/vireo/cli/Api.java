@@ -15,6 +15,7 @@ import dev.vireo.proto.v1.NodeServiceGrpc;
 import dev.vireo.proto.v1.NodeServiceGrpc.NodeServiceBlockingStub;
 import dev.vireo.proto.v1.QuotaServiceGrpc;
 import dev.vireo.proto.v1.QuotaServiceGrpc.QuotaServiceBlockingStub;
+import io.grpc.Channel;
 import io.grpc.ManagedChannel;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -31,10 +32,22 @@ public final class Api implements AutoCloseable {
   private final String project;
   private final ManagedChannel channel;
 
+  /** What calls are made on. */
+  private final Channel calls;
+
   public Api(ServerAddress address, String project, ManagedChannel channel) {
+    this(address, project, channel, channel);
+  }
+
+  /**
+   * @param channel closed with this
+   * @param calls the same, with what goes with each call
+   */
+  Api(ServerAddress address, String project, ManagedChannel channel, Channel calls) {
     this.address = address;
     this.project = project;
     this.channel = channel;
+    this.calls = calls;
   }
 
   public ServerAddress address() {
@@ -53,12 +66,12 @@ public final class Api implements AutoCloseable {
 
   /** For a call that ends when it ends: a watch, a console. */
   public MicroVmServiceBlockingStub microVmStreams() {
-    return MicroVmServiceGrpc.newBlockingStub(channel);
+    return MicroVmServiceGrpc.newBlockingStub(calls);
   }
 
   /** For a call whose answer is awaited elsewhere, within {@code timeout}. */
   public MicroVmServiceFutureStub microVmFutures(Duration timeout) {
-    return MicroVmServiceGrpc.newFutureStub(channel).withDeadlineAfter(timeout);
+    return MicroVmServiceGrpc.newFutureStub(calls).withDeadlineAfter(timeout);
   }
 
   public NodeServiceBlockingStub nodes() {
@@ -66,15 +79,15 @@ public final class Api implements AutoCloseable {
   }
 
   private NodeServiceBlockingStub nodes(Duration timeout) {
-    return NodeServiceGrpc.newBlockingStub(channel).withDeadlineAfter(timeout);
+    return NodeServiceGrpc.newBlockingStub(calls).withDeadlineAfter(timeout);
   }
 
   EventServiceBlockingStub events() {
-    return EventServiceGrpc.newBlockingStub(channel).withDeadlineAfter(CALL_TIMEOUT);
+    return EventServiceGrpc.newBlockingStub(calls).withDeadlineAfter(CALL_TIMEOUT);
   }
 
   QuotaServiceBlockingStub quotas() {
-    return QuotaServiceGrpc.newBlockingStub(channel).withDeadlineAfter(CALL_TIMEOUT);
+    return QuotaServiceGrpc.newBlockingStub(calls).withDeadlineAfter(CALL_TIMEOUT);
   }
 
   /** {@code projects/{project}}. */

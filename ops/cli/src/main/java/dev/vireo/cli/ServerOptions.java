@@ -1,5 +1,6 @@
 package dev.vireo.cli;
 
+import io.grpc.ManagedChannel;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -23,7 +24,9 @@ public final class ServerOptions {
 
   public Api connect(Environment environment) {
     ServerAddress address = address(environment);
-    return new Api(address, project(environment), environment.connector().apply(address));
+    ManagedChannel channel = environment.connector().apply(address);
+    return new Api(
+        address, project(environment), channel, TraceContext.of(channel, environment.variables()));
   }
 
   private ServerAddress address(Environment environment) {

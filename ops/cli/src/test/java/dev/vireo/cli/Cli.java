@@ -27,6 +27,11 @@ final class Cli {
     return this;
   }
 
+  Cli with(String variable, String value) {
+    variables.put(variable, value);
+    return this;
+  }
+
   /** Returns the exit code. What an earlier run printed is forgotten. */
   int run(String[]... arguments) {
     return run(Arrays.stream(arguments).flatMap(Arrays::stream).toArray(String[]::new));

@@ -44,7 +44,11 @@ import dev.vireo.proto.v1.UpdateNodeRequest;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
+import io.grpc.Metadata;
 import io.grpc.Server;
+import io.grpc.ServerCall;
+import io.grpc.ServerCallHandler;
+import io.grpc.ServerInterceptor;
 import io.grpc.Status;
 import io.grpc.inprocess.InProcessServerBuilder;
 import io.grpc.stub.ServerCallStreamObserver;
@@ -89,6 +93,9 @@ final class FakeController implements AutoCloseable {
   /** Every trace that was asked for. */
   final List<TraceMicroVmRequest> traces = new ArrayList<>();
 
+  /** The {@code traceparent} of each call that had one. */
+  final List<String> traceparents = new ArrayList<>();
+
   /** Where each console read began. */
   final List<Long> logOffsets = new ArrayList<>();
 
@@ -122,11 +129,27 @@ final class FakeController implements AutoCloseable {
             .addService(new Nodes())
             .addService(new Quotas())
             .addService(new Events())
+            .intercept(new TraceparentReader())
             .build();
     try {
       server.start();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    }
+  }
+
+  private final class TraceparentReader implements ServerInterceptor {
+    private static final Metadata.Key<String> TRACEPARENT =
+        Metadata.Key.of("traceparent", Metadata.ASCII_STRING_MARSHALLER);
+
+    @Override
+    public <Q, R> ServerCall.Listener<Q> interceptCall(
+        ServerCall<Q, R> call, Metadata headers, ServerCallHandler<Q, R> next) {
+      String traceparent = headers.get(TRACEPARENT);
+      if (traceparent != null) {
+        traceparents.add(traceparent);
+      }
+      return next.startCall(call, headers);
     }
   }
 
