@@ -13,6 +13,7 @@ import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.node.ProcFiles;
 import dev.vireo.worker.session.ControllerChannel;
 import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.VmmProgram;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -98,7 +99,8 @@ public final class Main {
   }
 
   private static ExitCode work(WorkerOptions options)
-      throws IOException, StateDirectory.UnusableException {
+      throws IOException, UsageException, StateDirectory.UnusableException {
+    LaunchTracer tracer = tracer(options.nodeId());
     VmmProgram program = VmmProgram.of(options.vmmHome());
     if (!Files.isExecutable(program.executable())) {
       System.err.println(
@@ -124,7 +126,8 @@ public final class Main {
             options.poolSize(),
             ProcFiles.bootId(),
             version(),
-            ControllerChannel.to(options.controllers()));
+            ControllerChannel.to(options.controllers()),
+            tracer);
     // The exit code stays the signal's.
     Runtime.getRuntime().addShutdownHook(new Thread(worker::close, "shutdown"));
     worker.start();
@@ -136,6 +139,14 @@ public final class Main {
         options.controllers());
     awaitSignal();
     return ExitCode.DONE;
+  }
+
+  private static LaunchTracer tracer(String nodeId) throws UsageException {
+    try {
+      return LaunchTracer.configured(nodeId, System.getenv());
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
   }
 
   private static Optional<KvmProbe> kvm() {

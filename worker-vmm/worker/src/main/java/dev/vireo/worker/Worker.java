@@ -26,6 +26,7 @@ import dev.vireo.worker.session.ControllerSession;
 import dev.vireo.worker.session.Controllers;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
+import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.VmmAdoption;
 import dev.vireo.worker.vmm.VmmHost;
 import dev.vireo.worker.vmm.VmmKind;
@@ -68,6 +69,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final Map<String, String> labels;
   private final NodeFacts facts;
   private final SystemTime time = new SystemTime();
+  private final LaunchTracer tracer;
   private final ExecutorService threads;
   private final VmmHost host;
   private final VmmPool pool;
@@ -86,6 +88,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
    * @param bootId of this boot of the machine
    * @param version of this program, for people
    * @param controllers this worker's from now on
+   * @param tracer this worker's from now on
    */
   public Worker(
       String nodeId,
@@ -97,12 +100,14 @@ public final class Worker implements ControlledNode, AutoCloseable {
       int poolSize,
       String bootId,
       String version,
-      Controllers controllers) {
+      Controllers controllers,
+      LaunchTracer tracer) {
     this.nodeId = nodeId;
     this.nodeUid = state.nodeUid();
     this.labels = Map.copyOf(labels);
     this.version = version;
     this.facts = facts;
+    this.tracer = tracer;
     SecureRandom random = new SecureRandom();
     AtomicInteger count = new AtomicInteger();
     this.threads =
@@ -125,7 +130,13 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.launcher = new VmmLauncher(planner, pool, unpooled, threads, VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
-            state, launcher, new Reservations(facts.capacity()), time, threads, session::report);
+            state,
+            launcher,
+            new Reservations(facts.capacity()),
+            tracer,
+            time,
+            threads,
+            session::report);
     this.inspector = new Inspector(microVms, time);
     this.logs = new LogStreams(microVms::console, time, threads);
     this.traces = new TraceStreams(microVms, time);
@@ -247,5 +258,6 @@ public final class Worker implements ControlledNode, AutoCloseable {
     time.close();
     threads.shutdown();
     host.close();
+    tracer.close();
   }
 }

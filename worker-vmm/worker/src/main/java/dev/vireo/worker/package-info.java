@@ -4,7 +4,8 @@
  *
  * <p>From top to bottom: {@code session} speaks with the controller; {@code microvm} holds one
  * state machine per microVM; {@code boot} turns a spec into open files; {@code vmm} owns the VMM
- * processes, which outlive the worker; {@code state} is what remains on disk between two workers:
+ * processes, which outlive the worker; {@code tracing} is told how a launch comes on; {@code state}
+ * is what remains on disk between two workers:
  *
  * <pre>
  * &lt;state-dir&gt;/worker/&lt;node-id&gt;/

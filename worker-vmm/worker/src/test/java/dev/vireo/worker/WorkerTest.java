@@ -27,6 +27,7 @@ import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.ControllerChannel;
 import dev.vireo.worker.session.FakeController;
 import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.ScriptedVmm;
 import dev.vireo.worker.vmm.VmmProgram;
 import java.nio.charset.StandardCharsets;
@@ -78,7 +79,8 @@ class WorkerTest {
             1,
             BOOT,
             "test",
-            ControllerChannel.to(List.of(controller.address())));
+            ControllerChannel.to(List.of(controller.address())),
+            LaunchTracer.OFF);
     worker.start();
   }
 

@@ -12,6 +12,7 @@ import dev.vireo.sim.kernel.SimProcess;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.microvm.Launcher;
+import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmListener;
 import java.nio.file.Path;
@@ -48,7 +49,11 @@ final class SimLauncher implements Launcher {
 
   @Override
   public CompletableFuture<VmmResponse> launch(
-      Assignment assignment, BootFiles files, Path directory, Function<Vmm, VmmListener> listener) {
+      Assignment assignment,
+      BootFiles files,
+      Path directory,
+      LaunchTrace trace,
+      Function<Vmm, VmmListener> listener) {
     files.close();
     SimVmm vmm = machine.spawn(worker);
     return CompletableFuture.completedFuture(vmm)

@@ -25,6 +25,7 @@ import dev.vireo.worker.session.ControllerAddress;
 import dev.vireo.worker.session.ControllerSession;
 import dev.vireo.worker.session.Controllers;
 import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.VmmPool;
 import java.time.Duration;
 import java.util.List;
@@ -77,6 +78,7 @@ final class SimWorker implements ControlledNode {
             state,
             new SimLauncher(machine, process),
             new Reservations(machine.capacity()),
+            LaunchTracer.OFF,
             process.time(),
             process,
             session::report);

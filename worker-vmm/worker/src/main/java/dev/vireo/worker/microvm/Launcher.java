@@ -5,6 +5,7 @@ import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmListener;
 import java.nio.file.Path;
@@ -21,11 +22,16 @@ public interface Launcher {
    *
    * @param files closed when this is done
    * @param directory of the microVM; exists
+   * @param trace is told how far it has come
    * @param listener asked for with the VMM before that is given its orders; hears its events
    * @return the VMM's answer, which may be a refusal. Fails with an IOException or a {@link
    *     dev.vireo.worker.vmm.VmmGoneException}; if the listener was asked for by then, the VMM's
    *     end will be told there
    */
   CompletableFuture<VmmResponse> launch(
-      Assignment assignment, BootFiles files, Path directory, Function<Vmm, VmmListener> listener);
+      Assignment assignment,
+      BootFiles files,
+      Path directory,
+      LaunchTrace trace,
+      Function<Vmm, VmmListener> listener);
 }

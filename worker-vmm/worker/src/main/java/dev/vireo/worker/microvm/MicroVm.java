@@ -33,6 +33,8 @@ import dev.vireo.worker.boot.VsockSocket;
 import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time.Alarm;
+import dev.vireo.worker.tracing.LaunchTrace;
+import dev.vireo.worker.tracing.LaunchTrace.Milestone;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmExit;
 import dev.vireo.worker.vmm.VmmListener;
@@ -87,6 +89,10 @@ final class MicroVm {
   private Phase phase = new Phase.Absent();
   private MicroVmRecord record = MicroVmRecord.getDefaultInstance();
   private @Nullable RejectedException refusal;
+
+  /** Of what is wanted; kept here alone, and for its first run. */
+  private String traceparent = "";
+
   private boolean removing;
   private boolean removeByForce;
 
@@ -151,7 +157,7 @@ final class MicroVm {
   CompletableFuture<Void> recoverRunning(MicroVmRecord found, Vmm vmm, VmmStatus status) {
     return inMailbox(() -> {
       record = found;
-      Run run = new Run(node.time().nanos());
+      Run run = new Run(node.time().nanos(), LaunchTrace.NONE);
       run.vmm = vmm;
       run.status = status;
       node.reservations().count(uid, found.getAssignment().getSpec());
@@ -239,10 +245,17 @@ final class MicroVm {
       removeByForce = false;
     }
     if (attempt > wanted.getAttempt() || assignment.getGeneration() >= wanted.getGeneration()) {
-      wanted = assignment;
+      wanted = withoutTrace(assignment);
+      traceparent = assignment.getTraceparent();
     }
     step();
     report();
+  }
+
+  private static Assignment withoutTrace(Assignment assignment) {
+    return assignment.getTraceparent().isEmpty()
+        ? assignment
+        : assignment.toBuilder().clearTraceparent().build();
   }
 
   private VmmListener listenerOf(Run run) {
@@ -270,6 +283,7 @@ final class MicroVm {
     if (startsToRun) {
       record = record.toBuilder().setStartTime(timestamp(node.time().instant())).build();
     }
+    tell(run.trace, status);
     if (status.getState() == VmmState.VMM_ENDED) {
       release(run);
     }
@@ -277,6 +291,15 @@ final class MicroVm {
     report();
     if (startsToRun) {
       save(record.toBuilder());
+    }
+  }
+
+  private static void tell(LaunchTrace trace, VmmStatus status) {
+    if (status.getState() == VmmState.VMM_RUNNING) {
+      trace.reached(Milestone.RUNNING);
+      if (status.getConsoleReady()) {
+        trace.reached(Milestone.READY);
+      }
     }
   }
 
@@ -308,6 +331,7 @@ final class MicroVm {
       node.tally().forget(vmm);
     }
     Termination termination = terminationOf(run, exit);
+    run.trace.ended(termination.getMessage());
     LOG.log(
         termination.getCause() == Termination.Cause.VMM_LOST ? Level.WARNING : Level.INFO,
         "{0}: run ended, {1} {2}",
@@ -346,7 +370,7 @@ final class MicroVm {
   private void startAgain() {
     if (phase instanceof Phase.Waiting) {
       save(record.toBuilder().setRestarts(record.getRestarts() + 1));
-      launch();
+      launch(LaunchTrace.NONE);
       report();
     }
   }
@@ -538,29 +562,34 @@ final class MicroVm {
             .build();
     refusal = null;
     consoleMayGrow = true;
-    launch();
+    LaunchTrace trace = node.tracer().follow(wanted, traceparent);
+    traceparent = "";
+    launch(trace);
   }
 
   private boolean wasHereBefore() {
     return record.hasAssignment();
   }
 
-  private void launch() {
-    Run run = new Run(node.time().nanos());
+  private void launch(LaunchTrace trace) {
+    Run run = new Run(node.time().nanos(), trace);
     run.consoleSizes = ConsoleSizes.of(wanted.getSpec());
     BootFiles files;
     try {
       node.reservations().reserve(wanted);
       files = node.launcher().open(specWithContextId());
     } catch (RejectedException e) {
+      trace.ended(e.sentence());
       refused(e);
       return;
     }
+    trace.reached(Milestone.FILES_OPEN);
     phase = new Phase.Launching(run);
     try {
       writeFirstRecord();
     } catch (IOException e) {
       files.close();
+      trace.ended("cannot write " + directory);
       refused(new RejectedException(VMM_FAILED, "", "cannot write " + directory + ": " + e));
       return;
     }
@@ -571,6 +600,7 @@ final class MicroVm {
                 wanted,
                 files,
                 directory,
+                trace,
                 vmm -> {
                   run.vmm = vmm;
                   return listenerOf(run);
@@ -619,6 +649,7 @@ final class MicroVm {
       return;
     }
     if (response == null && run.vmm == null) {
+      run.trace.ended("no VMM: " + cause(failure));
       refused(new RejectedException(VMM_FAILED, "", "no VMM: " + cause(failure)));
       return;
     }

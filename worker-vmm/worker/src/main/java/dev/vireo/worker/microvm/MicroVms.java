@@ -15,6 +15,7 @@ import dev.vireo.worker.console.ConsoleFile;
 import dev.vireo.worker.console.ConsoleSource;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
+import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmAdoption.Found;
 import dev.vireo.worker.vmm.VmmPool;
@@ -55,6 +56,7 @@ public final class MicroVms {
   private final AtomicBoolean tallying = new AtomicBoolean();
 
   /**
+   * @param tracer stays the caller's to close
    * @param executor threads that all microVMs share; may be blocked by copying disks
    * @param reports to the controller
    */
@@ -62,13 +64,14 @@ public final class MicroVms {
       StateDirectory state,
       Launcher launcher,
       Reservations reservations,
+      LaunchTracer tracer,
       Time time,
       Executor executor,
       Consumer<MicroVmReport> reports) {
     this.state = state;
     this.time = time;
     this.reports = reports;
-    this.surroundings = new Around(launcher, reservations, executor);
+    this.surroundings = new Around(launcher, reservations, tracer, executor);
   }
 
   /** Makes this the desired state of this node, as a whole. */
@@ -286,11 +289,13 @@ public final class MicroVms {
     private final Launcher launcher;
     private final Reservations reservations;
     private final ContextIds contextIds = new ContextIds();
+    private final LaunchTracer tracer;
     private final Executor executor;
 
-    Around(Launcher launcher, Reservations reservations, Executor executor) {
+    Around(Launcher launcher, Reservations reservations, LaunchTracer tracer, Executor executor) {
       this.launcher = launcher;
       this.reservations = reservations;
+      this.tracer = tracer;
       this.executor = executor;
     }
 
@@ -317,6 +322,11 @@ public final class MicroVms {
     @Override
     public Tally tally() {
       return tally;
+    }
+
+    @Override
+    public LaunchTracer tracer() {
+      return tracer;
     }
 
     @Override

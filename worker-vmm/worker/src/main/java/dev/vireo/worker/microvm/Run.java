@@ -5,6 +5,7 @@ import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.time.Time.Alarm;
+import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.vmm.Vmm;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -13,6 +14,9 @@ import org.jspecify.annotations.Nullable;
 final class Run {
   /** When this run was asked for, on the monotonic clock. */
   final long startNanos;
+
+  /** Of its launch; of none if that was an earlier worker's doing. */
+  final LaunchTrace trace;
 
   /** Null until the pool has given one, on a thread of its own. */
   volatile @Nullable Vmm vmm;
@@ -48,8 +52,9 @@ final class Run {
   /** When patience ends and the process is killed. */
   @Nullable Alarm killAlarm;
 
-  Run(long startNanos) {
+  Run(long startNanos, LaunchTrace trace) {
     this.startNanos = startNanos;
+    this.trace = trace;
   }
 
   void kill() {

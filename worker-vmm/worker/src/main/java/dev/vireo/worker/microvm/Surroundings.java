@@ -4,6 +4,7 @@ import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
+import dev.vireo.worker.tracing.LaunchTracer;
 import java.util.concurrent.Executor;
 
 /** What a {@link MicroVm} has around it. */
@@ -17,6 +18,8 @@ interface Surroundings {
   ContextIds contextIds();
 
   Tally tally();
+
+  LaunchTracer tracer();
 
   Time time();
 

@@ -14,6 +14,8 @@ import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.console.ConsoleFile;
+import dev.vireo.worker.tracing.LaunchTrace;
+import dev.vireo.worker.tracing.LaunchTrace.Milestone;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmListener;
 import dev.vireo.worker.vmm.VmmPool;
@@ -77,7 +79,11 @@ public final class VmmLauncher implements Launcher {
 
   @Override
   public CompletableFuture<VmmResponse> launch(
-      Assignment assignment, BootFiles files, Path directory, Function<Vmm, VmmListener> listener) {
+      Assignment assignment,
+      BootFiles files,
+      Path directory,
+      LaunchTrace trace,
+      Function<Vmm, VmmListener> listener) {
     BootFiles own;
     try {
       own = files.withPrivateFiles(directory);
@@ -85,9 +91,15 @@ public final class VmmLauncher implements Launcher {
       files.close();
       return CompletableFuture.failedFuture(e);
     }
+    trace.reached(Milestone.DISKS_PREPARED);
     return poolFor(assignment.getSpec())
         .take()
-        .thenComposeAsync(vmm -> create(vmm, assignment, own, directory, listener), executor)
+        .thenComposeAsync(
+            vmm -> {
+              trace.reached(Milestone.VMM_TAKEN);
+              return create(vmm, assignment, own, directory, listener);
+            },
+            executor)
         .whenComplete((response, failure) -> own.close());
   }
 

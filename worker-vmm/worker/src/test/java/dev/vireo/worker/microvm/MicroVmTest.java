@@ -44,20 +44,29 @@ import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.ManualTime;
+import dev.vireo.worker.tracing.LaunchSpans;
+import dev.vireo.worker.tracing.LaunchTrace;
+import dev.vireo.worker.tracing.LaunchTrace.Milestone;
+import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.FakeVmm;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmAdoption.Found;
 import dev.vireo.worker.vmm.VmmGoneException;
 import dev.vireo.worker.vmm.VmmListener;
 import dev.vireo.worker.vmm.VmmPool;
+import io.opentelemetry.api.trace.StatusCode;
+import io.opentelemetry.sdk.trace.data.SpanData;
+import io.opentelemetry.sdk.trace.data.StatusData;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -74,6 +83,7 @@ class MicroVmTest {
   private final ManualTime time = new ManualTime();
   private final List<MicroVmReport> reports = new ArrayList<>();
   private final FakeLauncher launcher = new FakeLauncher();
+  private final LaunchSpans spans = new LaunchSpans("node-1");
   private StateDirectory state;
   private MicroVms microVms;
 
@@ -85,11 +95,18 @@ class MicroVmTest {
 
   private MicroVms newSet() {
     return new MicroVms(
-        state, launcher, new Reservations(CAPACITY), time, Runnable::run, reports::add);
+        state,
+        launcher,
+        new Reservations(CAPACITY),
+        spans.tracer(),
+        time,
+        Runnable::run,
+        reports::add);
   }
 
   @AfterEach
   void closeNode() {
+    spans.close();
     state.close();
   }
 
@@ -109,6 +126,85 @@ class MicroVmTest {
     vmm.becomes(running().toBuilder().setConsoleReady(true).build());
     assertTrue(last().getReady());
     assertEquals(1, last().getAttempt());
+  }
+
+  @Test
+  void aLaunchIsASpanWithItsStagesBelowTheOneThatItWasAssignedIn() {
+    microVms.change(traced(1));
+    FakeVmm vmm = launcher.vmm();
+    vmm.becomes(VmmState.VMM_RUNNING);
+    vmm.answer(CREATE);
+    List<String> stages = List.of("open files", "prepare disks", "take VMM", "create machine");
+    assertEquals(Stream.concat(stages.stream(), Stream.of("reconcile")).toList(), spans.names());
+    vmm.becomes(running().toBuilder().setConsoleReady(true).build());
+    assertEquals("boot guest", spans.names().getLast());
+
+    SpanData launch = spans.one("reconcile");
+    assertEquals(LaunchSpans.TRACE, launch.getTraceId());
+    assertEquals(LaunchSpans.PARENT, launch.getParentSpanId());
+    for (String stage : Stream.concat(stages.stream(), Stream.of("boot guest")).toList()) {
+      assertEquals(LaunchSpans.TRACE, spans.one(stage).getTraceId());
+      assertEquals(launch.getSpanId(), spans.one(stage).getParentSpanId());
+      assertEquals(launch.getAttributes(), spans.one(stage).getAttributes());
+    }
+    assertEquals(
+        Map.of(
+            "vireo.microvm", "projects/p/microvms/vm", "vireo.node", "node-1", "vireo.attempt", 1L),
+        LaunchSpans.attributes(launch));
+  }
+
+  @Test
+  void aLaunchThatIsRefusedEndsItsSpansInError() {
+    launcher.refuse =
+        new RejectedException(ErrorReason.DISK_INVALID, "spec.disks[0].source", "it is a cat");
+    microVms.change(traced(1));
+    assertEquals(List.of("open files", "reconcile"), spans.names());
+    for (String span : spans.names()) {
+      assertEquals(StatusData.create(StatusCode.ERROR, "it is a cat"), spans.one(span).getStatus());
+    }
+  }
+
+  @Test
+  void withoutAVmmALaunchEndsItsSpansInError() {
+    launcher.noVmm = new VmmGoneException("no such program");
+    microVms.change(traced(1));
+    assertEquals(List.of("open files", "prepare disks", "reconcile"), spans.names());
+    assertEquals(StatusCode.ERROR, spans.one("reconcile").getStatus().getStatusCode());
+  }
+
+  @Test
+  void aGuestThatEndsBeforeItIsReadyHasNotBooted() {
+    microVms.change(traced(1));
+    FakeVmm vmm = launcher.vmm();
+    start(vmm);
+    vmm.dies();
+    assertEquals(StatusCode.UNSET, spans.one("reconcile").getStatus().getStatusCode());
+    assertEquals(StatusCode.ERROR, spans.one("boot guest").getStatus().getStatusCode());
+  }
+
+  @Test
+  void aTraceIsOfTheFirstRunAndIsNotKept() throws Exception {
+    DesiredChange.Builder traced = traced(1).toBuilder();
+    traced
+        .getUpsertBuilder()
+        .getSpecBuilder()
+        .getLifecycleBuilder()
+        .setRestartPolicy(RestartPolicy.ALWAYS);
+    microVms.change(traced.build());
+    assertEquals("", record().getAssignment().getTraceparent());
+    start(launcher.vmm());
+    launcher.vmm().dies();
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(2, launcher.launches);
+    start(launcher.vmm());
+    assertEquals(1, spans.names().stream().filter("reconcile"::equals).count());
+  }
+
+  private static DesiredChange traced(long attempt) {
+    DesiredChange.Builder change = upsert(UID, attempt, 1, spec()).toBuilder();
+    change.getUpsertBuilder().setName("projects/p/microvms/vm");
+    change.getUpsertBuilder().setTraceparent(LaunchSpans.TRACEPARENT);
+    return change.build();
   }
 
   /** Before the process may go: nobody could ask it afterwards. */
@@ -679,7 +775,14 @@ class MicroVmTest {
   void aSocketThatNobodyCouldNameIsRefused() throws Exception {
     StateDirectory deep = StateDirectory.open(temporary.resolve("x".repeat(100)));
     microVms =
-        new MicroVms(deep, launcher, new Reservations(CAPACITY), time, Runnable::run, reports::add);
+        new MicroVms(
+            deep,
+            launcher,
+            new Reservations(CAPACITY),
+            LaunchTracer.OFF,
+            time,
+            Runnable::run,
+            reports::add);
     assign(spec());
     assertEquals(1, launcher.launches);
     microVms.change(upsert("uid-2", 1, 1, vsock(0)));
@@ -746,7 +849,14 @@ class MicroVmTest {
   void aConsolesSocketThatNobodyCouldNameIsRefused() throws Exception {
     StateDirectory deep = StateDirectory.open(temporary.resolve("x".repeat(100)));
     microVms =
-        new MicroVms(deep, launcher, new Reservations(CAPACITY), time, Runnable::run, reports::add);
+        new MicroVms(
+            deep,
+            launcher,
+            new Reservations(CAPACITY),
+            LaunchTracer.OFF,
+            time,
+            Runnable::run,
+            reports::add);
     microVms.change(upsert("uid-2", 1, 1, consoles(0)));
     assertEquals("SOCKET_PATH_TOO_LONG", last().getReason());
     assertEquals("spec.virtio_console.ports[0]", last().getField());
@@ -816,6 +926,7 @@ class MicroVmTest {
             state,
             launcher,
             new Reservations(CAPACITY),
+            LaunchTracer.OFF,
             time,
             task -> CompletableFuture.delayedExecutor(50, TimeUnit.MILLISECONDS).execute(task),
             reports::add);
@@ -1046,6 +1157,7 @@ class MicroVmTest {
         Assignment assignment,
         BootFiles files,
         Path directory,
+        LaunchTrace trace,
         Function<Vmm, VmmListener> listener) {
       launches++;
       files.close();
@@ -1055,6 +1167,8 @@ class MicroVmTest {
       if (noVmm != null) {
         return CompletableFuture.failedFuture(noVmm);
       }
+      trace.reached(Milestone.DISKS_PREPARED);
+      trace.reached(Milestone.VMM_TAKEN);
       FakeVmm vmm = new FakeVmm();
       vmms.add(vmm);
       vmm.listen(listener.apply(vmm));

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.tracing;
+
+import org.jspecify.annotations.NullMarked;
