@@ -10,9 +10,14 @@ import dev.vireo.images.Architecture;
  * @param options machine and CPU
  * @param serialDevice for serial ports beyond the one of the kernel's console
  * @param kernelArguments that name that console, and whatever helps on this machine
+ * @param guestKernelArguments for the kernels of the node's guests; may be empty
  */
 record EmulatedMachine(
-    String program, String options, String serialDevice, String kernelArguments) {
+    String program,
+    String options,
+    String serialDevice,
+    String kernelArguments,
+    String guestKernelArguments) {
   /** With nested SVM. TCG does not emulate the features left out, and would say so line by line. */
   private static final EmulatedMachine X86_64 =
       new EmulatedMachine(
@@ -20,7 +25,10 @@ record EmulatedMachine(
           "-M q35 -cpu EPYC,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,"
               + "-nrip-save,-xsavec",
           "isa-serial",
-          "console=ttyS0 reboot=t tsc=reliable no_timer_check");
+          "console=ttyS0 reboot=t tsc=reliable no_timer_check",
+          // A guest may sleep through an interrupt (see the README), then until its next timer:
+          // there is always one.
+          "nohz=off");
 
   /** With EL2 and VHE, in which KVM is built into the kernel. */
   private static final EmulatedMachine ARM64 =
@@ -28,7 +36,8 @@ record EmulatedMachine(
           "qemu-system-aarch64",
           "-M virt,virtualization=on,gic-version=3 -cpu neoverse-n1",
           "pci-serial",
-          "console=ttyAMA0");
+          "console=ttyAMA0",
+          "");
 
   static EmulatedMachine of(Architecture architecture) {
     return switch (architecture) {

@@ -1,6 +1,7 @@
 package dev.vireo.emulated;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -15,12 +16,19 @@ final class ExecCommand implements Callable<Integer> {
   @Option(names = "--state-dir", required = true, paramLabel = "DIR", description = "The node's.")
   private Path stateDirectory = Path.of("");
 
+  @Option(
+      names = "--timeout",
+      paramLabel = "SECONDS",
+      description = "Then it is killed: status 137. Default: ${DEFAULT-VALUE}.")
+  private int timeoutSeconds = 600;
+
   @Parameters(paramLabel = "COMMAND")
   private String command = "";
 
   @Override
   public Integer call() throws Exception {
-    ShellClient.Result result = new ShellClient(stateDirectory).run(command);
+    ShellClient.Result result =
+        new ShellClient(stateDirectory).run(command, Duration.ofSeconds(timeoutSeconds));
     System.out.print(result.output());
     return result.status();
   }

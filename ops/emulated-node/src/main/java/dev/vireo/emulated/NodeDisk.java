@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /**
  * The job disk of a node: worker, VMM and guest images, as built. Made again whenever one of them
@@ -22,13 +23,15 @@ final class NodeDisk {
   private static final String FILE = "node.ext4";
 
   /** Counts changes of this class and of {@link WorkerProgram} that change the disk. */
-  private static final int RECIPE = 4;
+  private static final int RECIPE = 5;
 
   /** Where a node's disk, which is mounted at {@code /job}, has what it is made of. */
   static final String WORKER = "worker";
 
   static final String VMM = "vmm";
   static final String CACHE = "cache";
+
+  private static final Pattern COMMAND_LINE = Pattern.compile("(?m)^command_line=.*");
 
   private final Path cache;
   private final OuterImage outer;
@@ -107,11 +110,20 @@ final class NodeDisk {
       new ForeignVmm(contents.resolve(VMM), outer.architecture()).adapt(contents.resolve(WORKER));
     }
     for (GuestImage image : images) {
-      FileTrees.copy(
-          image.directory(), contents.resolve(CACHE).resolve("images").resolve(image.name()));
+      Path copy = contents.resolve(CACHE).resolve("images").resolve(image.name());
+      FileTrees.copy(image.directory(), copy);
+      addKernelArguments(
+          copy.resolve(GuestImage.PROPERTIES_FILE),
+          EmulatedMachine.of(outer.architecture()).guestKernelArguments());
     }
     progress.step("making the node's disk");
     JobDisk.make(contents, directory.resolve(FILE), commands);
     FileTrees.delete(contents);
+  }
+
+  /** An image's own arguments stay before them. */
+  static void addKernelArguments(Path properties, String arguments) throws IOException {
+    String text = Files.readString(properties);
+    Files.writeString(properties, COMMAND_LINE.matcher(text).replaceFirst("$0 " + arguments));
   }
 }

@@ -11,6 +11,7 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Base64;
 import java.util.UUID;
 import java.util.regex.Matcher;
@@ -18,10 +19,14 @@ import java.util.regex.Pattern;
 
 /**
  * Runs commands in an outer machine that is up, through the shell that its init serves on a serial
- * port, which QEMU offers as a unix socket. Line by line: a token and the command in base64 go in;
- * the command's output, an end of line, the token and the status come out.
+ * port, which QEMU offers as a unix socket. Line by line: a token, the seconds that the command may
+ * take and the command in base64 go in; its output, an end of line, the token and the status come
+ * out.
  */
 final class ShellClient {
+  /** As shells say of what SIGKILL has ended. */
+  static final int KILLED = 128 + 9;
+
   private final Path socket;
 
   /**
@@ -38,12 +43,20 @@ final class ShellClient {
    */
   record Result(int status, String output) {}
 
-  /** Runs a shell command, when those before it have ended. */
-  Result run(String command) throws IOException, EmulatedNodeException {
+  /**
+   * Runs a shell command, when those before it have ended.
+   *
+   * @param limit from its start on; then it is killed, and its status is {@value #KILLED}
+   */
+  Result run(String command, Duration limit) throws IOException, EmulatedNodeException {
     String token = UUID.randomUUID().toString();
     try (SocketChannel channel = connect()) {
       String line =
-          token + " " + Base64.getEncoder().encodeToString(command.getBytes(UTF_8)) + "\n";
+          "%s %d %s\n"
+              .formatted(
+                  token,
+                  limit.toSeconds(),
+                  Base64.getEncoder().encodeToString(command.getBytes(UTF_8)));
       ByteBuffer request = ByteBuffer.wrap(line.getBytes(US_ASCII));
       while (request.hasRemaining()) {
         channel.write(request);

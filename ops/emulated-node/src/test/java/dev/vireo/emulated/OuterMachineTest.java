@@ -11,6 +11,7 @@ import dev.vireo.images.Commands;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -18,6 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** The outer machine is there for its job, offers KVM to it, and is gone with its owner. */
 class OuterMachineTest {
   private static final int PATIENCE_SECONDS = 120;
+  private static final Duration LIMIT = Duration.ofSeconds(PATIENCE_SECONDS);
+  private static final Duration ONE_SECOND = Duration.ofSeconds(1);
 
   @TempDir Path directory;
 
@@ -57,12 +60,16 @@ class OuterMachineTest {
 
       assertEquals(
           new ShellClient.Result(5, "äöü\nwith 'quotes'\n"),
-          shell.run("echo äöü\necho \"with 'quotes'\"\nexit 5"));
-      assertEquals(new ShellClient.Result(0, ""), shell.run("touch /tmp/done"));
+          shell.run("echo äöü\necho \"with 'quotes'\"\nexit 5", LIMIT));
+      assertEquals(
+          new ShellClient.Result(ShellClient.KILLED, "begun\nKilled\n"),
+          shell.run("echo begun; mkfifo /tmp/fifo; echo nobody reads > /tmp/fifo", ONE_SECOND));
+      assertEquals(new ShellClient.Result(0, ""), shell.run("touch /tmp/done", LIMIT));
       assertTrue(machine.await(PATIENCE_SECONDS));
     }
     var refusal =
-        assertThrows(EmulatedNodeException.class, () -> new ShellClient(directory).run("true"));
+        assertThrows(
+            EmulatedNodeException.class, () -> new ShellClient(directory).run("true", LIMIT));
     assertEquals(EmulatedNodeException.Reason.NOT_RUNNING, refusal.reason());
   }
 
