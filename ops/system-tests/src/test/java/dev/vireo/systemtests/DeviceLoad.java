@@ -121,6 +121,8 @@ abstract class DeviceLoad {
         seq 1 "$lines" | cmp - come
       }
       ip address add 192.0.2.1/24 dev "$tap" && ip link set "$tap" up || exit 1
+      # Three seconds are too few for a busy emulated guest to say who it is.
+      echo "$seconds" > /proc/sys/net/ipv4/neigh/$tap/mcast_solicit
       PATH=$tools/bin:$PATH
       job net timeout "$seconds" streams connect tcp 192.0.2.2 1000 1 1 "$bytes" &
       job iperf-to-guest iperf -p 5201 &
@@ -205,7 +207,7 @@ abstract class DeviceLoad {
     assertDrivers();
     String process = onNode(listener() + " > /dev/null & echo $!");
 
-    Future<String> work = nodesWork.submit(() -> onNode(nodesPart()));
+    Future<String> work = nodesWork.submit(this::doNodesPart);
     resizeMemoryUntilDone(work);
     String nodes = work.get();
     awaitConsole("load: disk ");
@@ -367,6 +369,10 @@ abstract class DeviceLoad {
 
   private LinuxGuests guests() {
     return cluster().guests();
+  }
+
+  private String doNodesPart() throws IOException {
+    return cluster().askNode(architecture(), nodesPart(), scale.patience().multipliedBy(3));
   }
 
   private String onNode(String command) throws IOException {

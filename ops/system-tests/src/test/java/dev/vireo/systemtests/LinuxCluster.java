@@ -1,5 +1,6 @@
 package dev.vireo.systemtests;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -12,6 +13,7 @@ import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
 import dev.vireo.proto.v1.NodeStatus.Health;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -23,9 +25,12 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+import org.awaitility.core.ConditionTimeoutException;
 
 /**
  * A controller and emulated nodes with the real worker in them, one of each architecture that is
@@ -38,6 +43,9 @@ final class LinuxCluster implements AutoCloseable {
 
   /** A fresh machine first fetches packages, and makes of them what nodes and guests start from. */
   private static final Duration START_PATIENCE = Duration.ofMinutes(15);
+
+  /** For the way to a node's shell and back, and a command before it. */
+  private static final Duration SHELL_PATIENCE = Duration.ofMinutes(1);
 
   private static final List<String> PROGRAMS =
       List.of(
@@ -53,6 +61,8 @@ final class LinuxCluster implements AutoCloseable {
   private final OwnedProcesses processes;
   private final LocalCluster cluster;
   private final Map<Architecture, Process> nodes = new EnumMap<>(Architecture.class);
+  // Waited for once, not by each command that follows.
+  private final Set<Architecture> standingStill = ConcurrentHashMap.newKeySet();
   private final AtomicInteger commands = new AtomicInteger();
 
   private LinuxCluster(Installation installation, OwnedProcesses processes, LocalCluster cluster) {
@@ -112,6 +122,42 @@ final class LinuxCluster implements AutoCloseable {
     for (Architecture architecture : architectures) {
       awaitNode(architecture);
     }
+  }
+
+  /**
+   * Puts another in the place of a node that stands still, so that it fails one test and not all.
+   */
+  void replaceNodesThatStandStill() throws IOException {
+    for (Architecture architecture : List.copyOf(nodes.keySet())) {
+      if (!answers(architecture)) {
+        System.out.printf(
+            "%s stands still; another takes its place. Its console:%n%s%n",
+            nameOf(architecture),
+            Files.readString(nodeState(architecture).resolve("console.log"), ISO_8859_1));
+        replaceNode(architecture);
+      }
+    }
+  }
+
+  private boolean answers(Architecture architecture) {
+    try {
+      var _ = askNode(architecture, "true", SHELL_PATIENCE);
+      await(nameOf(architecture) + " is ready").atMost(PATIENCE).until(() -> isReady(architecture));
+      return true;
+    } catch (IOException | ConditionTimeoutException e) {
+      System.out.println(nameOf(architecture) + " does not answer: " + e.getMessage());
+      return false;
+    }
+  }
+
+  private void replaceNode(Architecture architecture) throws IOException {
+    OwnedProcesses.stop(Objects.requireNonNull(nodes.get(architecture)));
+    await(nameOf(architecture) + " is known to be gone")
+        .atMost(PATIENCE)
+        .until(() -> !isReady(architecture));
+    standingStill.remove(architecture);
+    nodes.put(architecture, startNode(architecture));
+    awaitNode(architecture);
   }
 
   private Process startNode(Architecture architecture) throws IOException {
@@ -233,24 +279,55 @@ final class LinuxCluster implements AutoCloseable {
     var _ = askNode(architecture, command);
   }
 
+  /** The same; what it prints is the answer. It is killed when it takes {@link #PATIENCE}. */
+  String askNode(Architecture architecture, String command) throws IOException {
+    return askNode(architecture, command, PATIENCE);
+  }
+
   /**
-   * The same; what it prints is the answer.
+   * The same.
    *
+   * @param limit then it is killed
    * @throws IOException with all that was printed, unless its status is 0
    */
-  String askNode(Architecture architecture, String command) throws IOException {
+  String askNode(Architecture architecture, String command, Duration limit) throws IOException {
+    if (standingStill.contains(architecture)) {
+      throw new IOException(nameOf(architecture) + " stands still");
+    }
     Path output = Path.of("shell-" + commands.incrementAndGet() + ".log");
     Process shell =
         processes.start(
             output,
             Map.of(),
-            emulatedNode("exec", "--state-dir", nodeState(architecture).toString(), command));
-    int status = shell.onExit().join().exitValue();
+            emulatedNode(
+                "exec",
+                "--timeout",
+                Long.toString(limit.toSeconds()),
+                "--state-dir",
+                nodeState(architecture).toString(),
+                command));
+    boolean ended = ends(shell, limit.plus(SHELL_PATIENCE));
     String printed = Files.readString(processes.directory().resolve(output));
-    if (status != 0) {
-      throw new IOException("status %d of: %s\n%s".formatted(status, command, printed));
+    if (!ended) {
+      standingStill.add(architecture);
+      throw new IOException("no answer of %s: %s".formatted(nameOf(architecture), command));
+    }
+    if (shell.exitValue() != 0) {
+      throw new IOException("status %d of: %s\n%s".formatted(shell.exitValue(), command, printed));
     }
     return printed;
+  }
+
+  /** One that does not end in time is ended. */
+  private static boolean ends(Process process, Duration limit) throws IOException {
+    try {
+      return process.waitFor(limit);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new InterruptedIOException();
+    } finally {
+      process.destroyForcibly();
+    }
   }
 
   /**

@@ -3,6 +3,7 @@ package dev.vireo.systemtests;
 import static org.awaitility.Awaitility.await;
 
 import dev.vireo.proto.v1.Architecture;
+import java.io.IOException;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -42,7 +43,10 @@ final class LinuxClusterExtension implements BeforeAllCallback, AfterEachCallbac
   }
 
   @Override
-  public void afterEach(ExtensionContext context) {
+  public void afterEach(ExtensionContext context) throws IOException {
+    if (context.getExecutionException().isPresent()) {
+      cluster().replaceNodesThatStandStill();
+    }
     LinuxGuests guests = cluster().guests();
     guests.deleteAll();
     await().atMost(LinuxCluster.PATIENCE).until(() -> guests.list().isEmpty());

@@ -247,7 +247,11 @@ class LinuxGuestTest {
     guests.start("elastic", spec);
     guests.awaitConsole("elastic", "vireo: idle");
     assertLine(guests.console("elastic"), "vireo: virtio1 +virtio_balloon .* edge");
-    long touched = guests.inspect("elastic").getPssBytes();
+    // While a VMM changes its mappings, Linux 6.1 may leave one out of their sum (smaps_rollup).
+    long touched =
+        await("what it has touched")
+            .atMost(LinuxCluster.PATIENCE)
+            .until(() -> guests.inspect("elastic").getPssBytes(), pss -> pss > 96 << 20);
 
     guests.setBalloon("elastic", 128);
     awaitBalloon("elastic", 128);
@@ -278,11 +282,15 @@ class LinuxGuestTest {
     guests.awaitConsole("tidy", "vireo: idle");
     assertLine(guests.console("tidy"), "vireo: touched 200 MiB");
 
-    await("the node has less of it than the guest has touched")
-        .atMost(LinuxCluster.PATIENCE)
-        .until(() -> guests.inspect("tidy").getPssBytes(), pss -> pss < 200 << 20);
-    DeviceInspection balloon = guests.inspect("tidy").getDevices(1);
-    assertTrue(balloon.getCountersOrDefault("bytes_reported", 0) > 100 << 20, balloon::toString);
+    var _ =
+        await("the node has less of it than the guest has touched")
+            .atMost(LinuxCluster.PATIENCE)
+            .until(
+                () -> guests.inspect("tidy"),
+                tidy ->
+                    tidy.getPssBytes() < 200 << 20
+                        && tidy.getDevices(1).getCountersOrDefault("bytes_reported", 0)
+                            > 100 << 20);
   }
 
   /** It uses what it was given, and what it has given back is the node's again. */

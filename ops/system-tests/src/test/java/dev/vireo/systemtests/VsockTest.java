@@ -87,14 +87,17 @@ class VsockTest {
     assertEquals(0, guests.status("lasting").getRestarts());
   }
 
-  /** A connection to the guest's port 1000 that lasts until it is closed. */
+  /**
+   * A connection to the guest's port 1000 that lasts until it is closed. Its fifo has a reader in
+   * any case: who writes to it when the connection has ended must not wait for one.
+   */
   private Closeable holdConnection(String socket) throws IOException {
     String processes =
         onNode(
             """
             cd /tmp && rm -f said heard && mkfifo said && > heard &&
             { chroot %s socat -t 9 - UNIX-CONNECT:%s < said > heard & echo $!; } &&
-            { sleep 99999 > said & echo $!; } &&
+            { sleep 99999 <> said & echo $!; } &&
             echo 'CONNECT 1000' > said\
             """
                 .formatted(LinuxCluster.TOOLS, socket));
