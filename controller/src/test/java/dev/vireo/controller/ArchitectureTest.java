@@ -79,16 +79,6 @@ final class ArchitectureTest {
           .orShould()
           .callMethod(System.class, "nanoTime");
 
-  /** Which loads nothing of it while tracing is off. */
-  @ArchTest
-  static final ArchRule OPENTELEMETRY_STAYS_IN_ITS_PACKAGE =
-      noClasses()
-          .that()
-          .resideOutsideOfPackage("..tracing..")
-          .should()
-          .dependOnClassesThat()
-          .resideInAnyPackage("io.opentelemetry..");
-
   @ArchTest
   static final ArchRule QUARKUS_STAYS_AT_THE_EDGE =
       noClasses()

@@ -100,7 +100,9 @@ class ArchitectureTest {
                   "virtio.input",
                   "virtio.mmio")));
 
-  private static final String[] RPC_AND_FRAMEWORKS = {"io.grpc..", "io.netty..", "io.quarkus.."};
+  private static final String[] RPC_AND_FRAMEWORKS = {
+    "io.grpc..", "io.netty..", "io.quarkus..", "io.opentelemetry.."
+  };
 
   private static JavaClasses classes;
 
@@ -182,6 +184,18 @@ class ArchitectureTest {
         .check(classes);
   }
 
+  /** So that nothing of it is loaded while tracing is off. */
+  @Test
+  void onlyThePackagesOfTracingKnowOpenTelemetry() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackages("dev.vireo.controller.tracing..", "dev.vireo.worker.tracing..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("io.opentelemetry..")
+        .check(classes);
+  }
+
   @Test
   void theVmmKnowsNoRpcStackAndNoFramework() {
     noClasses()
@@ -203,7 +217,8 @@ class ArchitectureTest {
         try (JarFile entries = new JarFile(jar.toFile())) {
           entries.stream()
               .map(entry -> entry.getName())
-              .filter(name -> name.matches("io/(grpc|netty|quarkus|vertx)/.*\\.class"))
+              .filter(
+                  name -> name.matches("io/(grpc|netty|quarkus|vertx|opentelemetry)/.*\\.class"))
               .forEach(foreign::add);
         }
       }

@@ -27,7 +27,7 @@ import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.ControllerChannel;
 import dev.vireo.worker.session.FakeController;
 import dev.vireo.worker.state.StateDirectory;
-import dev.vireo.worker.tracing.LaunchTracer;
+import dev.vireo.worker.tracing.LaunchSpans;
 import dev.vireo.worker.vmm.ScriptedVmm;
 import dev.vireo.worker.vmm.VmmProgram;
 import java.nio.charset.StandardCharsets;
@@ -53,6 +53,7 @@ class WorkerTest {
   private VmmProgram program;
   private Path kernel;
   private StateDirectory state;
+  private LaunchSpans spans;
   private Worker worker;
 
   @BeforeEach
@@ -65,6 +66,7 @@ class WorkerTest {
 
   private void startWorker() throws Exception {
     state = StateDirectory.open(temporary.resolve("node"));
+    spans = new LaunchSpans("n1");
     ImageDirectory images = new ImageDirectory(temporary.resolve("images"));
     KvmProbe kvm = new KvmProbe(12, "kvm_pvm", false, 8, 32, true, true, true, true, true, true);
     NodeFacts facts = new NodeFacts(images, kvm, BackEnd.allAvailable(), false, 2, 4, 4096, 1024);
@@ -80,7 +82,7 @@ class WorkerTest {
             BOOT,
             "test",
             ControllerChannel.to(List.of(controller.address())),
-            LaunchTracer.OFF);
+            spans.tracer());
     worker.start();
   }
 
@@ -109,6 +111,19 @@ class WorkerTest {
         BackEnd.allAvailable().stream().map(BackEnd::qualifiedName).toList(),
         hello.getCapabilities().getBackEndsList());
     assertFalse(hello.getNodeUid().isEmpty());
+  }
+
+  @Test
+  void aLaunchIsTracedUntilItsGuestIsReady() {
+    controller.assign(
+        assignment("hello", RestartPolicy.NEVER).toBuilder()
+            .setTraceparent(LaunchSpans.TRACEPARENT)
+            .build());
+    List<String> stages =
+        List.of(
+            "open files", "prepare disks", "take VMM", "create machine", "reconcile", "boot guest");
+    await().untilAsserted(() -> assertEquals(stages, spans.names()));
+    assertEquals(LaunchSpans.PARENT, spans.one("reconcile").getParentSpanId());
   }
 
   @Test
