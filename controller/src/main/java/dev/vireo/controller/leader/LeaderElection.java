@@ -17,8 +17,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jboss.logging.Logger;
@@ -62,7 +60,7 @@ public final class LeaderElection implements Runnable, AutoCloseable {
   private final Store.Watch watch;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition news = lock.newCondition();
-  private final CountDownLatch ended = new CountDownLatch(1);
+  private final CompletableFuture<Void> ended = new CompletableFuture<>();
   private boolean isNews;
   private volatile boolean closed;
 
@@ -157,10 +155,19 @@ public final class LeaderElection implements Runnable, AutoCloseable {
     } finally {
       if (term != null) {
         stepDown(term, "it stops");
-        await(resigned);
+        awaitAtMost(resigned);
       }
-      ended.countDown();
+      ended.complete(null);
     }
+  }
+
+  private boolean awaitAtMost(CompletableFuture<?> future) {
+    try {
+      time.await(future, CLOSE);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return future.isDone();
   }
 
   /** Does once what is due. Waits for the store only while another leads, or nobody. */
@@ -240,7 +247,7 @@ public final class LeaderElection implements Runnable, AutoCloseable {
     term = null;
     leadership.depose();
     // Others need not wait for it.
-    resigned = mine.lease.end().completeOnTimeout(null, CLOSE.toMillis(), TimeUnit.MILLISECONDS);
+    resigned = mine.lease.end();
   }
 
   private void awaitNews() throws InterruptedException {
@@ -274,12 +281,8 @@ public final class LeaderElection implements Runnable, AutoCloseable {
   public void close() {
     closed = true;
     tellNews();
-    try {
-      if (!ended.await(CLOSE.toMillis(), TimeUnit.MILLISECONDS)) {
-        LOG.warn("the election did not end in time: others wait for the lease to end");
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
+    if (!awaitAtMost(ended)) {
+      LOG.warn("the election did not end in time: others wait for the lease to end");
     }
     watch.close();
   }

@@ -23,7 +23,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -137,6 +136,17 @@ public final class LeaderProxy implements ServerInterceptor {
     public void close(Status status, Metadata trailers) {
       trailers.put(IMAGE_VERSION, Long.toString(microVms.changedVersion()));
       super.close(status, trailers);
+    }
+  }
+
+  private void awaitImage(long version) {
+    CompletableFuture<Void> reached = microVms.reached(version);
+    try {
+      time.await(reached, CATCH_UP);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } finally {
+      reached.complete(null); // Nobody waits for it any more.
     }
   }
 
@@ -304,14 +314,12 @@ public final class LeaderProxy implements ServerInterceptor {
     private void catchUp(Metadata trailers, Runnable then) {
       String version = trailers.get(IMAGE_VERSION);
       trailers.discardAll(IMAGE_VERSION);
-      CompletableFuture<Void> reached =
-          version == null
-              ? CompletableFuture.completedFuture(null)
-              : microVms.reached(Long.parseLong(version));
-      CompletableFuture<?> _ =
-          reached
-              .completeOnTimeout(null, CATCH_UP.toMillis(), TimeUnit.MILLISECONDS)
-              .thenRunAsync(then, threads);
+      threads.execute(() -> {
+        if (version != null) {
+          awaitImage(Long.parseLong(version));
+        }
+        then.run();
+      });
     }
 
     private void finish(Status status, Metadata trailers) {

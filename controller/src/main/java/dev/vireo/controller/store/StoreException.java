@@ -30,6 +30,11 @@ public abstract sealed class StoreException extends RuntimeException {
     return new Conflict(keys);
   }
 
+  /** For a store that has ended the lease, or never granted it. */
+  public static LeaseEnded leaseEnded() {
+    return new LeaseEnded();
+  }
+
   /** For a store that only the leading controller writes to. */
   public static NotLeader notLeader() {
     return new NotLeader();

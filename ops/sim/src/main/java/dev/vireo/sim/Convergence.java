@@ -23,13 +23,15 @@ import org.jspecify.annotations.Nullable;
 /** What must have become true some time after the last fault: what is wanted is what is. */
 final class Convergence {
   private final SimDisk disk;
+  private final List<Seat> seats;
   private final List<SimMachine> machines;
   private final Promises promises;
 
-  Convergence(SimDisk disk, List<SimMachine> machines, Promises promises) {
-    this.disk = disk;
-    this.machines = machines;
-    this.promises = promises;
+  Convergence(World world) {
+    this.disk = world.disk();
+    this.seats = world.seats();
+    this.machines = world.machines();
+    this.promises = world.promises();
   }
 
   /** Why it is not so yet; empty if it is. */
@@ -46,6 +48,7 @@ final class Convergence {
     require(
         promises.unfinished() == 0,
         () -> "%s operations have no end".formatted(promises.unfinished()));
+    checkControllers();
     for (SimMachine machine : machines) {
       require(machine.isWelcome(), () -> machine.name() + " has no session");
     }
@@ -60,6 +63,18 @@ final class Convergence {
     require(
         Records.tombstones(disk).isEmpty(),
         () -> "tombstones of nodes that are back: %s".formatted(Records.tombstones(disk)));
+  }
+
+  private void checkControllers() {
+    long leaders = seats.stream().filter(seat -> seat.controller().leads()).count();
+    require(leaders == 1, () -> "%d controllers lead".formatted(leaders));
+    Map<String, Long> stored = Records.versions(disk);
+    for (Seat seat : seats) {
+      Map<String, Long> image = seat.controller().serves() ? seat.controller().image() : Map.of();
+      require(
+          image.equals(stored),
+          () -> "%s shows %s, and the store has %s".formatted(seat.name(), image, stored));
+    }
   }
 
   private void checkOne(MicroVm microVm, @Nullable Guest guest, List<MicroVmRecord> records) {

@@ -4,9 +4,13 @@ import dev.vireo.proto.v1.Drain;
 import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.proto.v1.Taint;
 import dev.vireo.proto.v1.TaintEffect;
+import dev.vireo.sim.kernel.SimProcess;
 import dev.vireo.sim.kernel.Simulation;
+import dev.vireo.sim.network.Cable;
 import dev.vireo.sim.node.SimMachine;
+import dev.vireo.sim.store.SimEtcd;
 import java.time.Duration;
+import java.util.List;
 import java.util.random.RandomGenerator;
 
 /**
@@ -45,6 +49,10 @@ final class Faults {
   }
 
   private void strike() {
+    if (world.etcd().isPresent() && random.nextInt(5) < 2) {
+      strikeControllers(world.etcd().get());
+      return;
+    }
     SimMachine machine = world.machines().get(random.nextInt(world.machines().size()));
     switch (random.nextInt(14)) {
       case 0 -> killController();
@@ -53,7 +61,7 @@ final class Faults {
       case 3 -> machine.cutConnections();
       case 4 -> linkGoesDown(machine);
       case 5 -> diskIsFull();
-      case 6 -> world.disk().compact();
+      case 6 -> world.compact();
       case 7, 8 -> drain(machine);
       case 9 -> powerFailsForLong(machine);
       case 10 -> answersAreLost();
@@ -62,16 +70,80 @@ final class Faults {
     }
   }
 
-  private void killController() {
-    world.killController();
-    after(upTo(8), this::startController);
-  }
+  // ---- controllers
 
-  private void startController() {
-    if (!world.hasController()) {
-      world.startController();
+  /** What can go wrong with several, and with what they have in common. */
+  private void strikeControllers(SimEtcd etcd) {
+    Seat seat = someSeat();
+    switch (random.nextInt(9)) {
+      case 0, 1 -> stopForAWhile(seat);
+      case 2, 3 -> seat.beforeNextCommit(() -> stopForAWhile(seat));
+      case 4 -> endInOrder(seat);
+      case 5 -> {
+        say(seat.name() + " cannot reach etcd");
+        unplug(seat.toStore());
+      }
+      case 6 -> {
+        say(seat.name() + " is cut off from all but etcd");
+        unplug(seat.cable());
+      }
+      case 7 -> lag(seat);
+      default -> loseMajority(etcd);
     }
   }
+
+  /** The leader more often than others: most of what can go wrong does so with it. */
+  private Seat someSeat() {
+    List<Seat> seats = world.seats();
+    Seat any = seats.get(random.nextInt(seats.size()));
+    return random.nextBoolean()
+        ? seats.stream().filter(seat -> seat.controller().leads()).findFirst().orElse(any)
+        : any;
+  }
+
+  /** For longer than its lease, or not. */
+  private void stopForAWhile(Seat seat) {
+    SimProcess process = seat.controller().process();
+    if (!over) {
+      process.pause();
+      after(upTo(20), process::resume);
+    }
+  }
+
+  private void endInOrder(Seat seat) {
+    seat.stop();
+    after(upTo(8), () -> start(seat));
+  }
+
+  private void unplug(Cable cable) {
+    cable.pull();
+    after(upTo(25), cable::plugIn);
+  }
+
+  private void lag(Seat seat) {
+    Duration lag = upTo(8);
+    say("%s hears of changes %d ms late".formatted(seat.name(), lag.toMillis()));
+    seat.setLag(lag);
+    after(upTo(20), () -> seat.setLag(Duration.ZERO));
+  }
+
+  private void loseMajority(SimEtcd etcd) {
+    say("etcd has no majority");
+    etcd.setMajority(false);
+    after(upTo(20), () -> etcd.setMajority(true));
+  }
+
+  private void killController() {
+    Seat seat = world.etcd().isPresent() ? someSeat() : world.seats().getFirst();
+    seat.kill();
+    after(upTo(8), () -> start(seat));
+  }
+
+  private static void start(Seat seat) {
+    seat.startIfDead();
+  }
+
+  // ---- machines
 
   private void killWorker(SimMachine machine) {
     machine.killWorker();
@@ -109,9 +181,7 @@ final class Faults {
   }
 
   private void want(SimMachine machine, NodeSpec.Builder spec) {
-    if (world.hasController()) {
-      world.want(machine.name(), spec.build());
-    }
+    world.want(machine.name(), spec.build());
   }
 
   /** So that an operator may say that it is off, as it is. */
@@ -122,7 +192,7 @@ final class Faults {
   }
 
   private void fence(SimMachine machine) {
-    if (machine.isOff() && world.hasController()) {
+    if (machine.isOff()) {
       world.fence(machine.name());
     }
   }
@@ -164,7 +234,14 @@ final class Faults {
     say("faults are over");
     world.disk().setFull(false);
     world.disk().setAnswersLost(0);
-    startController();
+    world.etcd().ifPresent(etcd -> etcd.setMajority(true));
+    for (Seat seat : world.seats()) {
+      seat.cable().plugIn();
+      seat.toStore().plugIn();
+      seat.setLag(Duration.ZERO);
+      seat.controller().process().resume();
+      start(seat);
+    }
     for (SimMachine machine : world.machines()) {
       machine.link().setUp(true);
       machine.setMayRefuse(false);
@@ -184,7 +261,10 @@ final class Faults {
     after(
         Duration.ofSeconds(1),
         () -> {
-          startController();
+          // With several, one that was killed is missed for a while: the others go on.
+          world.seats().stream()
+              .filter(seat -> world.etcd().isEmpty() || !seat.isDown())
+              .forEach(Faults::start);
           supervise();
         });
   }

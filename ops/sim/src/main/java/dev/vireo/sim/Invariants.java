@@ -1,23 +1,35 @@
 package dev.vireo.sim;
 
+import dev.vireo.controller.leader.LeaderElection;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Entry;
 import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.sim.client.BrokenPromiseException;
 import dev.vireo.sim.client.Promises;
+import dev.vireo.sim.controller.SimController;
+import dev.vireo.sim.kernel.Simulation;
 import dev.vireo.sim.node.SimMachine;
 import dev.vireo.sim.node.SimMachine.Guest;
 import dev.vireo.sim.store.SimDisk;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
 
 /** What must be true at every moment, whatever fails. */
 final class Invariants {
+  /** A node's lease and the grace of deletions, by the fastest clock. */
+  private static final Duration GONE =
+      World.LEASE.plus(SimController.DELETE_GRACE).multipliedBy(98).dividedBy(100);
+
+  private final Simulation simulation;
+  private final SimDisk disk;
+  private final List<Seat> seats;
   private final List<SimMachine> machines;
   private final Promises promises;
   private final Set<String> removed = new HashSet<>();
@@ -25,14 +37,35 @@ final class Invariants {
   /** Of those that were removed while their node was gone: where they may still run, by uid. */
   private final Map<String, String> mayRunOn = new HashMap<>();
 
+  /** When the present leader was elected; -1: none ever was. */
+  private long leaderSinceNanos = -1;
+
   private int withoutNode;
   private long changes;
   private long seen;
 
-  Invariants(SimDisk disk, List<SimMachine> machines, Promises promises) {
-    this.machines = machines;
-    this.promises = promises;
+  Invariants(World world) {
+    this.simulation = world.simulation();
+    this.disk = world.disk();
+    this.seats = world.seats();
+    this.machines = world.machines();
+    this.promises = world.promises();
     disk.listen(this::committed);
+    world.etcd().ifPresent(etcd -> etcd.listen(this::committed));
+  }
+
+  /** What a controller has decided is done only while it leads. */
+  private void committed(String controller, List<Change> changes) {
+    boolean election = changes.stream().allMatch(change -> change.key().equals(LeaderElection.KEY));
+    Optional<String> leader = Records.leader(disk);
+    require(
+        election || leader.filter(controller::equals).isPresent(),
+        () ->
+            "%s changes %s, and %s leads"
+                .formatted(
+                    controller,
+                    changes.stream().map(Change::key).toList(),
+                    leader.orElse("nobody")));
   }
 
   private void committed(Change change) {
@@ -45,6 +78,9 @@ final class Invariants {
       removed.add(uid);
       changes++;
     }
+    if (change instanceof Change.Updated && change.key().equals(LeaderElection.KEY)) {
+      leaderSinceNanos = simulation.nanos();
+    }
     if (Records.isTombstone(change.key())) {
       tombstone(change);
     }
@@ -54,6 +90,9 @@ final class Invariants {
     changes++;
     switch (change) {
       case Change.Updated(Entry entry) -> {
+        require(
+            leaderSinceNanos < 0 || simulation.nanos() - leaderSinceNanos >= GONE.toNanos(),
+            () -> "a deletion ends without its node, which had no time to come to this leader");
         TombstoneRecord tombstone = Records.parseTombstone(entry.value());
         mayRunOn.put(tombstone.getUid(), tombstone.getNodeId());
         withoutNode++;
@@ -68,8 +107,9 @@ final class Invariants {
     return withoutNode;
   }
 
-  /** Looks at all guests, if anything has changed since it last did. */
+  /** Looks at who leads, and at all guests, if anything has changed since it last did. */
   void check() {
+    checkLeaders();
     long now = changes + machines.stream().mapToLong(SimMachine::changes).sum();
     if (now == seen) {
       return;
@@ -91,6 +131,15 @@ final class Invariants {
           () ->
               "%s runs guests of %d MiB in all, and has less".formatted(machine.name(), memoryMib));
     }
+  }
+
+  /** By their own clocks, whether they get turns or not. */
+  private void checkLeaders() {
+    int leaders = 0;
+    for (Seat seat : seats) {
+      leaders += seat.controller().leads() ? 1 : 0;
+    }
+    require(leaders <= 1, () -> "two controllers lead");
   }
 
   static void require(boolean holds, Supplier<String> otherwise) {

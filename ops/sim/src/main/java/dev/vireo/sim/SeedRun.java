@@ -66,7 +66,7 @@ public final class SeedRun {
     try (LogWatch log = new LogWatch()) {
       Path directory = Files.createTempDirectory(scratch, "seed");
       try (World world = new World(simulation, directory)) {
-        Invariants invariants = new Invariants(world.disk(), world.machines(), world.promises());
+        Invariants invariants = new Invariants(world);
         try {
           saboteur.accept(world);
           go(world, invariants);
@@ -99,7 +99,7 @@ public final class SeedRun {
     simulation.run(TURBULENCE, () -> false);
     faults.end();
     world.clients().forEach(SimClient::stop);
-    Convergence convergence = new Convergence(world.disk(), world.machines(), world.promises());
+    Convergence convergence = new Convergence(world);
     long end = simulation.nanos() + REST_WITHIN.toNanos();
     simulation.run(AT_REST_FOR, () -> false);
     while (convergence.missing().isPresent() && simulation.nanos() < end) {

@@ -1,5 +1,6 @@
 package dev.vireo.sim;
 
+import dev.vireo.controller.store.Change;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.sim.client.Promises;
@@ -7,34 +8,46 @@ import dev.vireo.sim.client.SimClient;
 import dev.vireo.sim.controller.SimController;
 import dev.vireo.sim.kernel.SimProcess;
 import dev.vireo.sim.kernel.Simulation;
+import dev.vireo.sim.network.Cable;
 import dev.vireo.sim.network.Link;
 import dev.vireo.sim.network.SessionServer;
 import dev.vireo.sim.node.SimMachine;
 import dev.vireo.sim.store.SimDisk;
+import dev.vireo.sim.store.SimEtcd;
+import dev.vireo.sim.store.SimEtcdStore;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
-import org.jspecify.annotations.Nullable;
 
-/** A cluster with its clients: one controller, some machines, as many as the seed says. */
+/**
+ * A cluster with its clients: some machines, and either one controller with a store of its own or
+ * some with an etcd, as many as the seed says.
+ */
 final class World implements AutoCloseable {
-  private static final Duration LEASE = Duration.ofSeconds(15);
+  /** Of nodes. */
+  static final Duration LEASE = Duration.ofSeconds(15);
+
   private static final int MOST_MACHINES = 4;
   private static final int MOST_CLIENTS = 4;
+  private static final int MOST_CONTROLLERS = 3;
   private static final double MOST_DRIFT = 0.01;
 
   private final Simulation simulation;
   private final RandomGenerator random;
   private final SimDisk disk = new SimDisk();
+  private final Optional<SimEtcd> etcd;
   private final Promises promises = new Promises();
+  private final List<Seat> seats = new ArrayList<>();
   private final List<SimMachine> machines = new ArrayList<>();
   private final List<SimClient> clients = new ArrayList<>();
   private final SimProcess nobody;
-  private @Nullable SimController controller;
+  private long newestMicroVm;
 
   /**
    * @param directory for the machines' own
@@ -44,7 +57,19 @@ final class World implements AutoCloseable {
     this.random = simulation.random();
     this.nobody = new SimProcess(simulation, "nobody", 1, Duration.ZERO);
     nobody.kill();
-    startController();
+    disk.listen(this::changed);
+    RandomGenerator ofControllers = new SplittableRandom(~simulation.seed());
+    this.etcd =
+        ofControllers.nextBoolean()
+            ? Optional.of(new SimEtcd(simulation, disk, simulation.random()))
+            : Optional.empty();
+    int controllers = etcd.isPresent() ? controllers(ofControllers) : 1;
+    for (int i = 0; i < controllers; i++) {
+      Seat seat =
+          new Seat(etcd.isPresent() ? "controller-" + i : "controller", this::startController);
+      seats.add(seat);
+      seat.start();
+    }
     int machineCount = 1 + random.nextInt(MOST_MACHINES);
     for (int i = 0; i < machineCount; i++) {
       String name = "node-" + i;
@@ -54,7 +79,7 @@ final class World implements AutoCloseable {
               name,
               NodeResources.newBuilder().setCpuMilli(16_000).setMemoryMib(2048).build(),
               Files.createDirectory(directory.resolve(name)),
-              this::sessions);
+              controllers());
       machines.add(machine);
       machine.startWorker();
     }
@@ -64,55 +89,118 @@ final class World implements AutoCloseable {
           new SimClient(
               new SimProcess(simulation, "client-" + i, 1, Duration.ZERO),
               new Link(simulation.random()),
-              this::controller,
+              controllersOfClients(),
+              i % controllers,
               promises,
               simulation.random()));
     }
   }
 
-  // ---- the controller
+  /** Two or three most often: one alone has nobody to take over from it, or to forward to. */
+  private static int controllers(RandomGenerator random) {
+    return Math.max(1 + random.nextInt(MOST_CONTROLLERS), 1 + random.nextInt(MOST_CONTROLLERS));
+  }
 
-  private SimController controller() {
-    if (controller == null) {
-      throw new IllegalStateException("a world begins with its controller");
+  private void changed(Change change) {
+    if (Records.isMicroVm(change.key())) {
+      newestMicroVm = change.version();
     }
-    return controller;
   }
 
-  private SessionServer sessions() {
-    SimController now = controller();
-    return now.serves()
-        ? now.sessions()
-        : new SessionServer(
-            nobody,
-            _ -> {
-              throw new IllegalStateException();
-            });
-  }
+  // ---- the controllers
 
-  boolean hasController() {
-    return controller().process().isAlive();
-  }
-
-  void startController() {
+  private SimController startController(Seat seat) {
     double rate = 1 + (random.nextDouble() * 2 - 1) * MOST_DRIFT;
     Duration skew = Duration.ofMillis(random.nextLong(2_000));
-    controller =
-        new SimController(new SimProcess(simulation, "controller", rate, skew), disk, LEASE);
+    SimProcess process = new SimProcess(simulation, seat.name(), rate, skew);
+    if (etcd.isEmpty()) {
+      return SimController.sole(process, seat.cable(), seat.address(), disk, LEASE);
+    }
+    SimEtcdStore store = new SimEtcdStore(etcd.get(), process, seat.toStore(), simulation.random());
+    seat.uses(store);
+    return SimController.replica(
+        process, seat.cable(), seat.address(), store, LEASE, this::controllerAt);
   }
 
-  void killController() {
-    controller().process().kill();
+  private Optional<SimController> controllerAt(String address) {
+    return seats.stream()
+        .filter(seat -> seat.address().equals(address))
+        .findFirst()
+        .map(Seat::controller);
   }
 
-  /** An operator's wish. It comes to nothing if the controller is not there by then. */
+  private SimMachine.Controllers controllers() {
+    return new SimMachine.Controllers() {
+      @Override
+      public List<String> addresses() {
+        return seats.stream().map(Seat::address).toList();
+      }
+
+      @Override
+      public SessionServer at(String address) {
+        return controllerAt(address)
+            .filter(SimController::serves)
+            .map(SimController::sessions)
+            .orElseGet(() ->
+                new SessionServer(
+                    nobody,
+                    new Cable(),
+                    _ -> {
+                      throw new IllegalStateException();
+                    }));
+      }
+    };
+  }
+
+  private SimClient.Controllers controllersOfClients() {
+    return new SimClient.Controllers() {
+      @Override
+      public int count() {
+        return seats.size();
+      }
+
+      @Override
+      public SimController get(int index) {
+        return seats.get(index).controller();
+      }
+
+      @Override
+      public long newest() {
+        return newestMicroVm;
+      }
+    };
+  }
+
+  List<Seat> seats() {
+    return seats;
+  }
+
+  /** The one that takes itself for the leader and gets its turns. */
+  Optional<SimController> leader() {
+    return seats.stream()
+        .map(Seat::controller)
+        .filter(controller -> controller.leads() && !controller.process().isPaused())
+        .findFirst();
+  }
+
+  /** If it is not the store of one controller. */
+  Optional<SimEtcd> etcd() {
+    return etcd;
+  }
+
+  /** Has the store forget what has changed so far. */
+  void compact() {
+    etcd.ifPresentOrElse(SimEtcd::compact, disk::compact);
+  }
+
+  /** An operator's wish. It comes to nothing if nobody leads, or not for long enough. */
   void want(String node, NodeSpec spec) {
-    controller().want(node, spec);
+    leader().ifPresent(controller -> controller.want(node, spec));
   }
 
   /** An operator's word that a machine is off. */
   void fence(String node) {
-    controller().fence(node);
+    leader().ifPresent(controller -> controller.fence(node));
   }
 
   // ---- the rest

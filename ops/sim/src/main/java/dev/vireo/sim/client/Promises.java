@@ -17,6 +17,11 @@ public final class Promises {
     }
   }
 
+  /** Whether some create was answered with this uid. */
+  boolean isKnown(String uid) {
+    return created.contains(uid);
+  }
+
   /** A delete is about to be asked for. */
   void mayGo(String uid) {
     mayGo.add(uid);

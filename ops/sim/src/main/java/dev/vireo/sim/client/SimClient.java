@@ -1,7 +1,6 @@
 package dev.vireo.sim.client;
 
 import com.google.protobuf.Duration;
-import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
@@ -12,20 +11,23 @@ import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.Lifecycle.NodeLoss;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
 import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.sim.controller.SimController;
 import dev.vireo.sim.kernel.SimProcess;
 import dev.vireo.sim.network.Link;
+import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A client with a few names of its own, which it creates, steers and deletes for as long as it is
@@ -38,6 +40,9 @@ public final class SimClient {
   private static final long DEADLINE_SECONDS = 60;
   private static final double LOST = 0.02;
 
+  /** How long a controller holds an answer back until it shows what that says, by any clock. */
+  private static final java.time.Duration CATCH_UP = java.time.Duration.ofMillis(1_900);
+
   /** Deadlines that pass before it stops to wait: what it waits for may need others to go first. */
   private static final int MOST_LATE = 2;
 
@@ -45,17 +50,43 @@ public final class SimClient {
 
   private final SimProcess process;
   private final Link link;
-  private final Supplier<SimController> controller;
+  private final Controllers controllers;
   private final Promises promises;
   private final RandomGenerator random;
   private final List<Name> names;
   private boolean stopping;
+
+  /** The controller that has answered last, what it showed then, and how long it took. */
+  private @Nullable SimController lastAsked;
+
+  private long lastImageVersion;
+  private java.time.Duration lastTook = java.time.Duration.ZERO;
+
+  /** The controller that it asks, until that does not answer. */
+  private int asked;
+
+  /** Whom it can ask. */
+  public interface Controllers {
+    /** How many there are. */
+    int count();
+
+    SimController get(int index);
+
+    /** Version of the last change to a microVM that the store has. */
+    long newest();
+  }
 
   /** A name, and what is known of what it stands for. */
   private static final class Name {
     private final String id;
     private Optional<MicroVm> present = Optional.empty();
     private boolean deleted;
+
+    /** As of the last answer about it: what is older is of no use to this client. */
+    private long version;
+
+    /** Who has answered for it, and is to show it. */
+    private @Nullable SimController shownBy;
 
     Name(String id) {
       this.id = id;
@@ -66,15 +97,20 @@ public final class SimClient {
     }
   }
 
+  /**
+   * @param first the controller that it asks first
+   */
   public SimClient(
       SimProcess process,
       Link link,
-      Supplier<SimController> controller,
+      Controllers controllers,
+      int first,
       Promises promises,
       RandomGenerator random) {
     this.process = process;
     this.link = link;
-    this.controller = controller;
+    this.controllers = controllers;
+    this.asked = first;
     this.promises = promises;
     this.random = random;
     this.names =
@@ -117,8 +153,15 @@ public final class SimClient {
             .setMicrovm(MicroVm.newBuilder().setSpec(spec()))
             .build();
     try {
-      MicroVm created = persistently(request, MicroVmGrpcService::createMicroVm, "CreateMicroVm");
+      MicroVm created =
+          persistently(request, MicroVmServiceGrpc.getCreateMicroVmMethod(), "CreateMicroVm");
+      if (promises.isKnown(created.getMeta().getUid())) {
+        throw broken("%s was made anew, and is answered to be an old one".formatted(name.id));
+      }
       know(name, created);
+      if (controllers.count() > 1 && random.nextBoolean()) {
+        look(name, created);
+      }
     } catch (StatusRuntimeException e) {
       ErrorReason reason =
           isLate(e) ? ErrorReason.WAIT_TIMED_OUT : Errors.reasonOf(e).orElse(ErrorReason.INTERNAL);
@@ -161,35 +204,65 @@ public final class SimClient {
   private void know(Name name, MicroVm microVm) {
     promises.created(microVm.getMeta().getUid(), microVm.getSpec().getLifecycle().hasTtl());
     name.present = Optional.of(microVm);
+    name.shownBy = lastTook.compareTo(CATCH_UP) < 0 ? lastAsked : null;
+    name.version = controllers.newest();
   }
 
   private void learn(Name name) {
+    name.version = controllers.newest();
     Optional<MicroVm> found = get(name);
     found.ifPresent(microVm -> know(name, microVm));
   }
 
+  /**
+   * What there is of a name, from a controller that shows as much as is known of it here: one that
+   * does not lead may be behind, and the next is asked.
+   */
   private Optional<MicroVm> get(Name name) {
+    while (true) {
+      Seen seen = see(name);
+      if (controllers.count() == 1 || seen.imageVersion >= name.version) {
+        return seen.microVm;
+      }
+      if (seen.microVm.isEmpty() && Objects.equals(lastAsked, name.shownBy) && holds(name)) {
+        throw broken(name.id + " is not shown by the controller that has answered for it");
+      }
+      process.say("%s shows %s as of %d".formatted(asked, name.id, seen.imageVersion));
+      moveOn();
+      process.sleep(java.time.Duration.ofMillis(100 + random.nextLong(2_000)));
+    }
+  }
+
+  private boolean holds(Name name) {
+    return name.present.filter(known -> promises.holds(known.getMeta().getUid())).isPresent();
+  }
+
+  /** What one controller shows. */
+  private record Seen(Optional<MicroVm> microVm, long imageVersion) {}
+
+  private Seen see(Name name) {
     try {
-      return Optional.of(
+      MicroVm found =
           persistently(
               GetMicroVmRequest.newBuilder().setName(name.full()).build(),
-              MicroVmGrpcService::getMicroVm,
-              "GetMicroVm"));
+              MicroVmServiceGrpc.getGetMicroVmMethod(),
+              "GetMicroVm");
+      return new Seen(Optional.of(found), lastImageVersion);
     } catch (StatusRuntimeException e) {
       if (Errors.reasonOf(e).filter(ErrorReason.MICROVM_NOT_FOUND::equals).isEmpty()) {
         throw broken("a get was answered " + e);
       }
-      return Optional.empty();
+      return new Seen(Optional.empty(), lastImageVersion);
     }
   }
 
   private void change(Name name, MicroVm known) {
     switch (random.nextInt(8)) {
       case 0, 1 -> look(name, known);
-      case 2 -> steer(name, MicroVmGrpcService::stopMicroVm);
-      case 3 -> steer(name, MicroVmGrpcService::startMicroVm);
-      case 4 -> steer(name, MicroVmGrpcService::pauseMicroVm);
-      case 5 -> steer(name, MicroVmGrpcService::resumeMicroVm);
+      case 2 -> steer(name, MicroVmServiceGrpc.getStopMicroVmMethod());
+      case 3 -> steer(name, MicroVmServiceGrpc.getStartMicroVmMethod());
+      case 4 -> steer(name, MicroVmServiceGrpc.getPauseMicroVmMethod());
+      case 5 -> steer(name, MicroVmServiceGrpc.getResumeMicroVmMethod());
       default -> delete(name, known);
     }
   }
@@ -207,7 +280,7 @@ public final class SimClient {
     }
   }
 
-  private void steer(Name name, SimController.Method<SteerMicroVmRequest, MicroVm> how) {
+  private void steer(Name name, MethodDescriptor<SteerMicroVmRequest, MicroVm> how) {
     try {
       var _ =
           persistently(SteerMicroVmRequest.newBuilder().setName(name.full()).build(), how, "Steer");
@@ -232,13 +305,14 @@ public final class SimClient {
                   .setName(name.full())
                   .setForce(random.nextBoolean())
                   .build(),
-              MicroVmGrpcService::deleteMicroVm,
+              MicroVmServiceGrpc.getDeleteMicroVmMethod(),
               "DeleteMicroVm");
     } catch (StatusRuntimeException e) {
       if (Errors.reasonOf(e).filter(ErrorReason.MICROVM_NOT_FOUND::equals).isEmpty()) {
         throw broken("a delete was answered " + e);
       }
     }
+    name.version = controllers.newest();
   }
 
   private void lookWhetherGone(Name name) {
@@ -255,7 +329,7 @@ public final class SimClient {
   // ---- how it calls
 
   /** Until there is an answer that repeating would not change. */
-  private <Q, R> R persistently(Q request, SimController.Method<Q, R> method, String name) {
+  private <Q, R> R persistently(Q request, MethodDescriptor<Q, R> method, String name) {
     int late = 0;
     while (true) {
       try {
@@ -266,9 +340,14 @@ public final class SimClient {
           process.say(name + " answered " + e.getStatus());
           throw e;
         }
+        moveOn();
         process.sleep(java.time.Duration.ofMillis(100 + random.nextLong(2_000)));
       }
     }
+  }
+
+  private void moveOn() {
+    asked = (asked + 1) % controllers.count();
   }
 
   private static boolean waits(Object request) {
@@ -285,24 +364,26 @@ public final class SimClient {
     return e.getStatus().getCode() == Status.Code.DEADLINE_EXCEEDED && Errors.reasonOf(e).isEmpty();
   }
 
-  private <Q, R> R once(Q request, SimController.Method<Q, R> method, String name) {
+  private <Q, R> R once(Q request, MethodDescriptor<Q, R> method, String name) {
     process.sleep(link.delay());
-    SimController server = controller.get();
-    if (random.nextDouble() < LOST || !server.serves()) {
+    SimController server = controllers.get(asked);
+    if (random.nextDouble() < LOST || !server.serves() || !server.cable().isUp()) {
       process.sleep(link.untilNoticed());
       throw Status.UNAVAILABLE.asRuntimeException();
     }
     process.say("calls " + name + " " + brief(request));
-    CompletableFuture<R> answer = new CompletableFuture<>();
-    server.process().onKill(() -> later(() -> answer.completeExceptionally(unavailable())));
+    CompletableFuture<SimController.Answer<R>> answer = new CompletableFuture<>();
+    Runnable cut = () -> later(() -> answer.completeExceptionally(unavailable()));
+    server.process().onKill(cut);
+    server.cable().carry(cut);
     boolean lost = random.nextDouble() < LOST;
-    SimController.Call<R> call = server.call(request, method, name);
+    SimController.Call<R> call = server.call(request, method);
     var _ =
         call.answer()
-            .whenComplete((value, error) -> {
+            .whenComplete((value, _) -> {
+              server.cable().drop(cut);
               if (!lost) {
-                var _ =
-                    process.simulation().after(link.delay(), () -> complete(answer, value, error));
+                var _ = process.simulation().after(link.delay(), () -> complete(answer, value));
               }
             });
     var _ =
@@ -317,17 +398,32 @@ public final class SimClient {
                         call.cancel().run();
                       }
                     }));
-    return join(answer);
+    return valueOf(server, join(answer));
   }
 
-  private <R> void complete(CompletableFuture<R> answer, R value, Throwable error) {
-    process.execute(() -> {
-      if (error == null) {
-        answer.complete(value);
-      } else {
-        answer.completeExceptionally(error);
-      }
-    });
+  private <R> void complete(CompletableFuture<R> answer, R value) {
+    process.execute(() -> answer.complete(value));
+  }
+
+  private <R> R valueOf(SimController server, SimController.Answer<R> answer) {
+    lastAsked = server;
+    lastImageVersion = answer.imageVersion();
+    lastTook = answer.took();
+    R value = answer.value();
+    if (!answer.status().isOk() || value == null) {
+      throw answer.status().asRuntimeException(answer.trailers());
+    }
+    if (value instanceof MicroVm microVm
+        && microVm.getMeta().getResourceVersion() > answer.imageVersion()
+        && answer.took().compareTo(CATCH_UP) < 0) {
+      throw broken(
+          "%s was answered as of version %d by a controller that shows %d"
+              .formatted(
+                  microVm.getMeta().getName(),
+                  microVm.getMeta().getResourceVersion(),
+                  answer.imageVersion()));
+    }
+    return value;
   }
 
   private void later(Runnable action) {

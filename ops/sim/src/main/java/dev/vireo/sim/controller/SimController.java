@@ -3,8 +3,12 @@ package dev.vireo.sim.controller;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.leader.LeaderChannels;
+import dev.vireo.controller.leader.LeaderElection;
+import dev.vireo.controller.leader.LeaderProxy;
 import dev.vireo.controller.leader.Leadership;
 import dev.vireo.controller.microvm.MicroVms;
+import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.microvm.Tombstones;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.placement.Placer;
@@ -14,26 +18,41 @@ import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
 import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.WorkerGrpcService;
+import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.controller.tracing.CreateTraces;
+import dev.vireo.proto.store.v1.LeaderRecord;
 import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
 import dev.vireo.sim.kernel.SimProcess;
+import dev.vireo.sim.network.Cable;
+import dev.vireo.sim.network.Link;
 import dev.vireo.sim.network.SessionServer;
 import dev.vireo.sim.store.SimDisk;
+import dev.vireo.sim.store.SimEtcdStore;
 import dev.vireo.sim.store.SimStore;
 import io.grpc.Context;
-import io.grpc.StatusRuntimeException;
-import io.grpc.stub.StreamObserver;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
+import io.grpc.ServerCall;
+import io.grpc.ServerInterceptors;
+import io.grpc.ServerMethodDefinition;
+import io.grpc.ServerServiceDefinition;
+import io.grpc.Status;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** A controller's process, put together as Quarkus does it from Wiring. */
@@ -41,23 +60,90 @@ public final class SimController {
   private static final Duration REQUEST_LIFETIME = Duration.ofHours(24);
 
   /** Short, so that nodes are often away for longer. */
-  private static final Duration DELETE_GRACE = Duration.ofSeconds(10);
+  public static final Duration DELETE_GRACE = Duration.ofSeconds(10);
+
+  private static final Duration LEADER_LEASE = Duration.ofSeconds(6);
+  private static final Duration LEADER_PATIENCE = Duration.ofSeconds(5);
 
   private final SimProcess process;
-  private final SimStore store;
+  private final Cable cable;
+  private final Cluster cluster;
+  private final String address;
   private final RandomGenerator random;
   private final Duration lease;
   private @Nullable Parts parts;
 
-  /** What there is once the store has been read. */
-  private record Parts(Nodes nodes, MicroVmGrpcService api, WorkerGrpcService workers) {}
+  /**
+   * What makes a controller one of several, or the only one.
+   *
+   * @param leadership of a controller with these clocks
+   * @param opens its store, on a thread of its process
+   * @param peers the controllers by their addresses
+   * @param links what ways to other controllers are like
+   */
+  private record Cluster(
+      Leadership leadership,
+      Supplier<Store> opens,
+      Function<String, Optional<SimController>> peers,
+      Supplier<Link> links) {}
 
-  public SimController(SimProcess process, SimDisk disk, Duration lease) {
+  /** What there is once the store has been read. */
+  private record Parts(
+      MicroVms microVms,
+      Nodes nodes,
+      ServerServiceDefinition api,
+      WorkerGrpcService workers,
+      Reconciler reconciler,
+      Optional<LeaderElection> election) {}
+
+  private SimController(
+      SimProcess process, Cable cable, String address, Duration lease, Cluster cluster) {
     this.process = process;
-    this.store = new SimStore(disk, process, process.simulation().random());
-    this.random = process.simulation().random();
+    this.cable = cable;
+    this.address = address;
     this.lease = lease;
+    this.cluster = cluster;
+    this.random = process.simulation().random();
     process.execute(this::startOrExit);
+  }
+
+  /** The only one, with a store of its own. */
+  public static SimController sole(
+      SimProcess process, Cable cable, String address, SimDisk disk, Duration lease) {
+    Store store = new SimStore(disk, process, process.simulation().random());
+    Cluster alone =
+        new Cluster(
+            Leadership.sole(process.timeSource()),
+            () -> store,
+            _ -> Optional.empty(),
+            () -> new Link(process.simulation().random()));
+    return new SimController(process, cable, address, lease, alone);
+  }
+
+  /**
+   * One of several on one etcd.
+   *
+   * @param cable what connects it with workers, clients and the others
+   * @param store which has not been opened
+   * @param peers the others by their addresses
+   */
+  public static SimController replica(
+      SimProcess process,
+      Cable cable,
+      String address,
+      SimEtcdStore store,
+      Duration lease,
+      Function<String, Optional<SimController>> peers) {
+    Cluster several =
+        new Cluster(
+            Leadership.elected(process.timeSource()),
+            () -> {
+              store.open();
+              return store;
+            },
+            peers,
+            () -> new Link(process.simulation().random()));
+    return new SimController(process, cable, address, lease, several);
   }
 
   private void startOrExit() {
@@ -74,7 +160,10 @@ public final class SimController {
     TimeSource time = process.timeSource();
     Supplier<UUID> uuids = () -> new UUID(random.nextLong(), random.nextLong());
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
-    Leadership leadership = Leadership.sole(time);
+    Leadership leadership = cluster.leadership;
+    leadership.listen(new Told());
+    Store raw = cluster.opens.get();
+    Store store = leadership.fence(raw);
     MicroVms microVms = MicroVms.open(store, REQUEST_LIFETIME);
     Nodes nodes = Nodes.open(store, time, lease, uuids);
     Sessions sessions = new Sessions(microVms, meters);
@@ -110,23 +199,82 @@ public final class SimController {
             uuids,
             meters,
             CreateTraces.NONE);
+    LeaderProxy proxy =
+        new LeaderProxy(
+            leadership,
+            LeaderChannels.by(this::channelTo),
+            microVms,
+            address,
+            LEADER_PATIENCE,
+            time,
+            process);
+    WorkerGrpcService workers =
+        new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership, CreateTraces.NONE);
+    Optional<LeaderElection> election =
+        leadership.leads() ? Optional.empty() : Optional.of(election(raw, uuids.get(), time));
     parts =
         new Parts(
+            microVms,
             nodes,
-            api,
-            new WorkerGrpcService(
-                microVms, nodes, sessions, reconciler, leadership, CreateTraces.NONE));
+            ServerInterceptors.intercept(api, proxy, new ErrorInterceptor()),
+            workers,
+            reconciler,
+            election);
     process.execute(reconciler);
+    election.ifPresent(process::execute);
     process.say("controller serves");
+  }
+
+  /** Has the trace tell of terms. */
+  private final class Told implements Leadership.Listener {
+    @Override
+    public void elected() {
+      process.say("is elected");
+    }
+
+    @Override
+    public void deposed() {
+      process.say("leads no more");
+    }
+  }
+
+  private LeaderElection election(Store raw, UUID id, TimeSource time) {
+    LeaderRecord self = LeaderRecord.newBuilder().setId(id.toString()).setAddress(address).build();
+    return new LeaderElection(raw, cluster.leadership, self, LEADER_LEASE, time);
+  }
+
+  private ManagedChannel channelTo(String other) {
+    return new PeerChannel(process, cable, cluster.links.get(), () -> cluster.peers.apply(other));
   }
 
   public SimProcess process() {
     return process;
   }
 
+  /** What connects it with workers, clients and other controllers. */
+  public Cable cable() {
+    return cable;
+  }
+
   /** Whether it has come so far as to answer. */
   public boolean serves() {
     return process.isAlive() && parts != null;
+  }
+
+  /** Whether it takes itself for the leader. */
+  public boolean leads() {
+    return serves() && cluster.leadership.leads();
+  }
+
+  /** Of the last change to a microVM that it shows. */
+  public long imageVersion() {
+    return parts().microVms.version();
+  }
+
+  /** The microVMs that it shows: each one's version by its uid. */
+  public Map<String, Long> image() {
+    return parts().microVms.all().stream()
+        .collect(Collectors.toMap(StoredMicroVm::uid, StoredMicroVm::version));
   }
 
   private Parts parts() {
@@ -136,11 +284,24 @@ public final class SimController {
     return parts;
   }
 
+  /** SIGTERM: it does what is to be done before it ends. */
+  public void stop() {
+    process.say("is told to stop");
+    process.execute(() -> {
+      if (serves()) {
+        parts().reconciler.close();
+        parts().election.ifPresent(LeaderElection::close);
+        parts().microVms.endWaits();
+      }
+      process.kill();
+    });
+  }
+
   /** Sets what is wanted of a node, if it can. */
   public void want(String node, NodeSpec spec) {
     operate(() -> {
       process.say("operator wants of %s: %s".formatted(node, brief(spec)));
-      var _ = parts().nodes().updateSpec(node, _ -> spec);
+      var _ = parts().nodes.updateSpec(node, _ -> spec);
     });
   }
 
@@ -154,7 +315,7 @@ public final class SimController {
         process.say(
             "operator fences %s: %s"
                 .formatted(
-                    node, parts().nodes().fence(node, _ -> {}).isPresent() ? "done" : "refused")));
+                    node, parts().nodes.fence(node, _ -> {}).isPresent() ? "done" : "refused")));
   }
 
   private void operate(Runnable operation) {
@@ -171,50 +332,73 @@ public final class SimController {
 
   /** Where workers dial. */
   public SessionServer sessions() {
-    return new SessionServer(process, toWorker -> parts().workers().session(toWorker));
+    return new SessionServer(process, cable, toWorker -> parts().workers.session(toWorker));
   }
+
+  /**
+   * Serves a call of the API, on a thread of this process.
+   *
+   * @param onAnswer is told of its end there
+   * @return what gRPC does when the client no longer waits
+   */
+  @SuppressWarnings("unchecked") // A method's handler is of its types.
+  <Q, R> Runnable call(
+      MethodDescriptor<Q, R> method,
+      Metadata headers,
+      Q request,
+      Consumer<ApiCall.Answer<R>> onAnswer) {
+    ApiCall<Q, R> call = new ApiCall<>(method, onAnswer);
+    Context.CancellableContext context = Context.ROOT.withCancellation();
+    process.execute(() ->
+        context.run(() -> {
+          ServerMethodDefinition<Q, R> definition =
+              (ServerMethodDefinition<Q, R>) parts().api.getMethod(method.getFullMethodName());
+          ServerCall.Listener<Q> listener =
+              definition.getServerCallHandler().startCall(call, headers);
+          listener.onMessage(request);
+          listener.onHalfClose();
+        }));
+    return () ->
+        process.execute(() -> {
+          call.cancel();
+          context.cancel(null);
+        });
+  }
+
+  /**
+   * An answer of the API.
+   *
+   * @param value none if it is an error
+   * @param imageVersion of what the controller showed when it gave it
+   * @param took from the call's arrival to the answer
+   */
+  public record Answer<R>(
+      @Nullable R value, Status status, Metadata trailers, long imageVersion, Duration took) {}
 
   /**
    * A call of the API.
    *
    * @param cancel what gRPC does when the client no longer waits
    */
-  public record Call<R>(CompletableFuture<R> answer, Runnable cancel) {}
+  public record Call<R>(CompletableFuture<Answer<R>> answer, Runnable cancel) {}
 
-  /** Calls a method of the API on a thread of this process. */
-  public <Q, R> Call<R> call(Q request, Method<Q, R> method, String name) {
-    CompletableFuture<R> answer = new CompletableFuture<>();
-    Context.CancellableContext context = Context.ROOT.withCancellation();
-    process.execute(() -> {
-      try {
-        context.run(() -> method.call(parts().api(), request, into(answer)));
-      } catch (StoreException | StatusRuntimeException | CancellationException e) {
-        answer.completeExceptionally(ErrorInterceptor.typed(e, name));
-      }
-    });
-    return new Call<>(answer, () -> process.execute(() -> context.cancel(null)));
-  }
-
-  /** One of the service's methods. */
-  @FunctionalInterface
-  public interface Method<Q, R> {
-    void call(MicroVmGrpcService api, Q request, StreamObserver<R> answer);
-  }
-
-  private static <R> StreamObserver<R> into(CompletableFuture<R> answer) {
-    return new StreamObserver<>() {
-      @Override
-      public void onNext(R value) {
-        answer.complete(value);
-      }
-
-      @Override
-      public void onError(Throwable error) {
-        answer.completeExceptionally(error);
-      }
-
-      @Override
-      public void onCompleted() {}
-    };
+  /** Calls a method of the API. */
+  public <Q, R> Call<R> call(Q request, MethodDescriptor<Q, R> method) {
+    CompletableFuture<Answer<R>> answer = new CompletableFuture<>();
+    long began = process.simulation().nanos();
+    Runnable cancel =
+        call(
+            method,
+            new Metadata(),
+            request,
+            end ->
+                answer.complete(
+                    new Answer<>(
+                        end.message(),
+                        end.status(),
+                        end.trailers(),
+                        imageVersion(),
+                        Duration.ofNanos(process.simulation().nanos() - began))));
+    return new Call<>(answer, cancel);
   }
 }

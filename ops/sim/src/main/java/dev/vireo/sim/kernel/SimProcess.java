@@ -29,7 +29,9 @@ public final class SimProcess implements Executor {
   private final double rate;
   private final Duration skew;
   private final List<Runnable> onKill = new ArrayList<>();
+  private final List<Runnable> held = new ArrayList<>();
   private boolean alive = true;
+  private boolean paused;
 
   /**
    * @param rate seconds of its clocks in a second of the world
@@ -64,7 +66,9 @@ public final class SimProcess implements Executor {
   }
 
   private void takeTurn(Runnable turn) {
-    if (alive) {
+    if (alive && paused) {
+      held.add(turn);
+    } else if (alive) {
       turn.run();
     }
   }
@@ -97,9 +101,32 @@ public final class SimProcess implements Executor {
   public void kill() {
     if (alive) {
       alive = false;
+      held.clear();
       say("killed");
       onKill.forEach(Runnable::run);
     }
+  }
+
+  /** SIGSTOP: no thread of it gets a turn for now. Its clocks go on. */
+  public void pause() {
+    if (alive && !paused) {
+      paused = true;
+      say("stopped");
+    }
+  }
+
+  /** SIGCONT. */
+  public void resume() {
+    if (alive && paused) {
+      paused = false;
+      say("goes on");
+      List.copyOf(held).forEach(turn -> simulation.ready(() -> takeTurn(turn)));
+      held.clear();
+    }
+  }
+
+  public boolean isPaused() {
+    return paused;
   }
 
   /** What the world does when this process ends. */

@@ -19,6 +19,7 @@ public final class Simulation {
   /** More than any real exchange takes. */
   private static final int MOST_TURNS_AT_ONE_TIME = 1_000_000;
 
+  private final long seed;
   private final SplittableRandom seeds;
   private final RandomGenerator order;
   private final Trace trace;
@@ -42,9 +43,14 @@ public final class Simulation {
   }
 
   public Simulation(long seed, Trace trace) {
+    this.seed = seed;
     this.seeds = new SplittableRandom(seed);
     this.order = seeds.split();
     this.trace = trace;
+  }
+
+  public long seed() {
+    return seed;
   }
 
   /** A source of randomness for one part of the world, which others do not disturb. */

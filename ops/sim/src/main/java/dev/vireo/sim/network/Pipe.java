@@ -1,8 +1,8 @@
 package dev.vireo.sim.network;
 
 import dev.vireo.sim.kernel.SimProcess;
+import dev.vireo.sim.kernel.TaskQueue;
 import java.time.Duration;
-import java.util.ArrayDeque;
 
 /**
  * One direction of a connection: what is sent arrives in order, each message when it gets there, at
@@ -13,14 +13,14 @@ final class Pipe {
 
   private final SimProcess receiver;
   private final Link link;
-  private final ArrayDeque<Runnable> arrived = new ArrayDeque<>();
+  private final TaskQueue arrived;
   private long lastArrivalNanos;
   private int underWay;
-  private boolean pumping;
   private boolean cut;
 
   Pipe(SimProcess receiver, Link link) {
     this.receiver = receiver;
+    this.arrived = new TaskQueue(receiver);
     this.link = link;
   }
 
@@ -43,7 +43,7 @@ final class Pipe {
   private void arrive(Runnable delivery) {
     underWay--;
     if (!cut) {
-      hand(delivery);
+      arrived.execute(delivery);
     }
   }
 
@@ -51,7 +51,7 @@ final class Pipe {
   void cut(Runnable end) {
     if (!cut) {
       cut = true;
-      var _ = receiver.simulation().after(link.untilNoticed(), () -> hand(end));
+      var _ = receiver.simulation().after(link.untilNoticed(), () -> arrived.execute(end));
     }
   }
 
@@ -62,21 +62,5 @@ final class Pipe {
 
   boolean isCut() {
     return cut;
-  }
-
-  /** To the receiver's thread for this connection. */
-  private void hand(Runnable delivery) {
-    arrived.add(delivery);
-    if (!pumping) {
-      pumping = true;
-      receiver.execute(this::pump);
-    }
-  }
-
-  private void pump() {
-    for (Runnable next = arrived.poll(); next != null; next = arrived.poll()) {
-      next.run();
-    }
-    pumping = false;
   }
 }

@@ -9,9 +9,10 @@ import io.grpc.stub.StreamObserver;
  * A controller that workers can dial.
  *
  * @param process of the controller
+ * @param cable what connects it with workers
  * @param sessions what it makes of a stream
  */
-public record SessionServer(SimProcess process, Sessions sessions) {
+public record SessionServer(SimProcess process, Cable cable, Sessions sessions) {
   /** The service's one method. */
   @FunctionalInterface
   public interface Sessions {

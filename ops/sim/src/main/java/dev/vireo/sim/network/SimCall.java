@@ -20,6 +20,8 @@ final class SimCall extends ClientCall<WorkerMessage, ControllerMessage> {
   private final Link link;
   private final Supplier<SessionServer> servers;
   private final Pipe toWorker;
+  private final Runnable cut = this::cut;
+  private @Nullable Cable cable;
   private @Nullable Pipe toController;
   private @Nullable Listener<ControllerMessage> listener;
   private @Nullable StreamObserver<WorkerMessage> controllerSide;
@@ -31,7 +33,7 @@ final class SimCall extends ClientCall<WorkerMessage, ControllerMessage> {
     this.link = link;
     this.servers = servers;
     this.toWorker = new Pipe(worker, link);
-    worker.onKill(this::cut);
+    worker.onKill(cut);
   }
 
   boolean isOver() {
@@ -44,7 +46,7 @@ final class SimCall extends ClientCall<WorkerMessage, ControllerMessage> {
   public void start(Listener<ControllerMessage> responses, Metadata headers) {
     listener = responses;
     SessionServer server = servers.get();
-    if (!link.isUp() || !server.process().isAlive()) {
+    if (!link.isUp() || !server.cable().isUp() || !server.process().isAlive()) {
       toWorker.cut(() -> close(Status.UNAVAILABLE.withDescription("nobody answers")));
       return;
     }
@@ -52,7 +54,9 @@ final class SimCall extends ClientCall<WorkerMessage, ControllerMessage> {
     toController = pipe;
     ServerStream stream = new ServerStream(server.process());
     serverStream = stream;
-    server.process().onKill(this::cut);
+    server.process().onKill(cut);
+    server.cable().carry(cut);
+    cable = server.cable();
     pipe.send(() -> controllerSide = server.sessions().open(stream));
     // The way back exists once the way there was found.
     worker.execute(responses::onReady);
@@ -119,6 +123,7 @@ final class SimCall extends ClientCall<WorkerMessage, ControllerMessage> {
 
   private void close(Status status) {
     toWorker.close();
+    leaveCable();
     if (!workerKnowsTheEnd && listener != null) {
       workerKnowsTheEnd = true;
       listener.onClose(status, new Metadata());
@@ -134,10 +139,17 @@ final class SimCall extends ClientCall<WorkerMessage, ControllerMessage> {
 
   /** Both ends hear of it, each in its time. */
   void cut() {
+    leaveCable();
     toWorker.cut(() -> close(Status.UNAVAILABLE.withDescription("the connection is gone")));
     ServerStream stream = serverStream;
     if (toController != null && stream != null) {
       toController.cut(stream::onGone);
+    }
+  }
+
+  private void leaveCable() {
+    if (cable != null) {
+      cable.drop(cut);
     }
   }
 

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 
-/** A worker's channel to whoever is the controller when it dials. */
+/** A worker's channel to whoever is the controller at an address when it dials. */
 public final class SimChannel extends ManagedChannel {
   private final SimProcess worker;
   private final Link link;
@@ -34,6 +34,7 @@ public final class SimChannel extends ManagedChannel {
   @Override
   @SuppressWarnings("unchecked") // The worker has one call, Session.
   public <Q, R> ClientCall<Q, R> newCall(MethodDescriptor<Q, R> method, CallOptions options) {
+    shutdown = false;
     calls.removeIf(SimCall::isOver);
     SimCall call = new SimCall(worker, link, server);
     calls.add(call);

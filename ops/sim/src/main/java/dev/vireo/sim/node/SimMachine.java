@@ -15,7 +15,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
@@ -33,7 +32,7 @@ public final class SimMachine {
   private final NodeResources capacity;
   private final Path directory;
   private final Link link;
-  private final Supplier<SessionServer> controller;
+  private final Controllers controllers;
   private final RandomGenerator random;
   private final List<SimVmm> vmms = new ArrayList<>();
   private @Nullable SimWorker worker;
@@ -43,6 +42,15 @@ public final class SimMachine {
   private int lastPid;
   private int lastUid;
 
+  /** The controllers that its worker can dial. */
+  public interface Controllers {
+    /** Those that the worker is given. */
+    List<String> addresses();
+
+    /** Who is there now. */
+    SessionServer at(String address);
+  }
+
   /**
    * @param directory of the worker's state, which exists
    */
@@ -51,12 +59,12 @@ public final class SimMachine {
       String name,
       NodeResources capacity,
       Path directory,
-      Supplier<SessionServer> controller) {
+      Controllers controllers) {
     this.simulation = simulation;
     this.name = name;
     this.capacity = capacity;
     this.directory = directory;
-    this.controller = controller;
+    this.controllers = controllers;
     this.random = simulation.random();
     this.link = new Link(simulation.random());
     writeUid();
@@ -104,7 +112,7 @@ public final class SimMachine {
     double rate = 1 + (random.nextDouble() * 2 - 1) * MOST_DRIFT;
     Duration skew = Duration.ofSeconds(random.nextLong(-MOST_SKEW_SECONDS, MOST_SKEW_SECONDS + 1));
     SimProcess process = new SimProcess(simulation, name, rate, skew);
-    SimWorker started = new SimWorker(this, process, simulation.random(), controller);
+    SimWorker started = new SimWorker(this, process, simulation.random(), controllers);
     worker = started;
     off = false;
     process.execute(started::run);
@@ -121,7 +129,7 @@ public final class SimMachine {
   /** Ends its connections. */
   public void cutConnections() {
     if (worker != null) {
-      worker.channel().cutAll();
+      worker.cutConnections();
     }
   }
 

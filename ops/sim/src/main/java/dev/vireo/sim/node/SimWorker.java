@@ -15,7 +15,6 @@ import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.sim.kernel.SimProcess;
-import dev.vireo.sim.network.SessionServer;
 import dev.vireo.sim.network.SimChannel;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
@@ -28,10 +27,10 @@ import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.VmmPool;
 import java.time.Duration;
-import java.util.List;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
-import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 
 /**
@@ -42,14 +41,12 @@ final class SimWorker implements ControlledNode {
   /** What every machine can boot. */
   static final String IMAGE = "probe";
 
-  private static final ControllerAddress CONTROLLER = new ControllerAddress.Tcp("controller", 7420);
-
   private static final Duration FIRST_REDIAL = Duration.ofMillis(100);
   private static final Duration LONGEST_REDIAL = Duration.ofSeconds(5);
 
   private final SimMachine machine;
   private final SimProcess process;
-  private final SimChannel channel;
+  private final Map<String, SimChannel> channels = new LinkedHashMap<>();
   private final StateDirectory state;
   private final MicroVms microVms;
   private final ControllerSession session;
@@ -58,10 +55,9 @@ final class SimWorker implements ControlledNode {
       SimMachine machine,
       SimProcess process,
       RandomGenerator random,
-      Supplier<SessionServer> controller) {
+      SimMachine.Controllers controllers) {
     this.machine = machine;
     this.process = process;
-    this.channel = new SimChannel(process, machine.link(), controller);
     try {
       this.state = StateDirectory.open(machine.directory());
     } catch (StateDirectory.UnusableException e) {
@@ -69,7 +65,10 @@ final class SimWorker implements ControlledNode {
     }
     this.session =
         new ControllerSession(
-            new Controllers(List.of(CONTROLLER), _ -> channel, () -> {}),
+            new Controllers(
+                controllers.addresses().stream().map(ControllerAddress::parse).toList(),
+                address -> channelTo(address.toString(), controllers),
+                () -> {}),
             this,
             process.time(),
             new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
@@ -82,6 +81,11 @@ final class SimWorker implements ControlledNode {
             process.time(),
             process,
             session::report);
+  }
+
+  private SimChannel channelTo(String address, SimMachine.Controllers controllers) {
+    return channels.computeIfAbsent(
+        address, _ -> new SimChannel(process, machine.link(), () -> controllers.at(address)));
   }
 
   /** What its main thread does. */
@@ -107,8 +111,8 @@ final class SimWorker implements ControlledNode {
     return session.isWelcome();
   }
 
-  SimChannel channel() {
-    return channel;
+  void cutConnections() {
+    channels.values().forEach(SimChannel::cutAll);
   }
 
   @Override

@@ -35,6 +35,14 @@ public final class SimDisk {
     this.answersLost = share;
   }
 
+  boolean isFull() {
+    return full;
+  }
+
+  long version() {
+    return version;
+  }
+
   double answersLost() {
     return answersLost;
   }
@@ -94,9 +102,27 @@ public final class SimDisk {
     version++;
     commits++;
     List<Change> done = writes.stream().map(this::apply).flatMap(Optional::stream).toList();
+    publish(done);
+    return done;
+  }
+
+  /** Removes keys whose time is over, in one version, be the disk as full as it is. */
+  List<Change> expire(List<String> keys) {
+    version++;
+    List<Change> done =
+        keys.stream()
+            .map(this::get)
+            .flatMap(Optional::stream)
+            .map(entry -> apply(new Write.Delete(entry.key(), entry.version())))
+            .flatMap(Optional::stream)
+            .toList();
+    publish(done);
+    return done;
+  }
+
+  private void publish(List<Change> done) {
     changes.addAll(done);
     done.forEach(change -> listeners.forEach(listener -> listener.accept(change)));
-    return done;
   }
 
   private Optional<Change> apply(Write write) {

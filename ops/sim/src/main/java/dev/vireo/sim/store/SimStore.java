@@ -16,9 +16,9 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.random.RandomGenerator;
 
 /**
- * One process's store, on a disk that others had before it. As SQLite's, it does one thing after
- * the other; a kill finds a commit before, in or after the disk, and what waits for its answer
- * gone.
+ * The only process's store, on a disk that others had before it. As SQLite's, it does one thing
+ * after the other; a kill finds a commit before, in or after the disk, and what waits for its
+ * answer gone.
  */
 public final class SimStore implements Store {
   private static final long QUICK_NANOS = 2_000_000;
@@ -126,7 +126,7 @@ public final class SimStore implements Store {
     return answer;
   }
 
-  /** No controller asks for one. */
+  /** The only controller needs none. */
   @Override
   public CompletableFuture<Lease> lease(Duration time) {
     throw new UnsupportedOperationException();

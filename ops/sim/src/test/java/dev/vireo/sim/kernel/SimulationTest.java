@@ -181,4 +181,23 @@ class SimulationTest {
     assertEquals(1, refused.size());
     assertTrue(process.isAlive());
   }
+
+  @Test
+  void aStoppedProcessGoesOnWhereItWasAndItsClockHasGoneOn() {
+    Simulation simulation = simulation(1);
+    SimProcess process = process(simulation);
+    process.execute(() -> {
+      process.sleep(Duration.ofMinutes(1));
+      happened.add("at " + process.timeSource().nanoTime() / 60_000_000_000L);
+    });
+    process.pause();
+    process.execute(() -> happened.add("told meanwhile"));
+    simulation.run(Duration.ofMinutes(10), () -> false);
+    assertEquals(List.of(), happened);
+
+    process.resume();
+    simulation.run(LONG, () -> false);
+
+    assertEquals(List.of("told meanwhile", "at 11"), happened);
+  }
 }

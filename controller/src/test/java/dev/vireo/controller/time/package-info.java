@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.controller.time;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.sim.store;
+
+import org.jspecify.annotations.NullMarked;
