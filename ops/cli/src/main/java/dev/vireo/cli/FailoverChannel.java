@@ -75,7 +75,7 @@ final class FailoverChannel extends ManagedChannel {
 
   /** Whether it was the controller that was not there, and not what it was asked for. */
   private boolean isWorthAnother(Status status, Metadata trailers) {
-    if (status.getCode() != Status.Code.UNAVAILABLE) {
+    if (!Errors.isConnectionLost(status)) {
       return false;
     }
     Optional<ErrorReason> reason = Errors.reasonOf(status.asRuntimeException(trailers));

@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.ResourceMeta;
 import io.grpc.ManagedChannel;
 import io.grpc.Server;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.inprocess.InProcessChannelBuilder;
 import io.grpc.inprocess.InProcessServerBuilder;
@@ -103,6 +104,34 @@ class FailoverChannelTest {
     assertEquals("alive", ask(channel));
     assertEquals("alive", ask(channel));
     assertEquals(2, alive.calls);
+  }
+
+  /** A controller whose connections close under each call, as of one that was killed. */
+  private void addDyingController() throws IOException {
+    String address = UUID.randomUUID().toString();
+    servers.add(
+        InProcessServerBuilder.forName(address)
+            .addService(
+                new MicroVmServiceGrpc.MicroVmServiceImplBase() {
+                  @Override
+                  public void getMicroVm(
+                      GetMicroVmRequest request, StreamObserver<MicroVm> client) {
+                    client.onError(
+                        Status.UNKNOWN.withDescription("channel closed").asRuntimeException());
+                  }
+                })
+            .build()
+            .start());
+    channels.add(InProcessChannelBuilder.forName(address).build());
+  }
+
+  @Test
+  void whenOneDiesUnderACallTheNextIsAsked() throws Exception {
+    addDyingController();
+    Controller alive = new Controller("alive", ErrorReason.INTERNAL, 0);
+
+    assertEquals("alive", ask(new FailoverChannel(channels)));
+    assertEquals(1, alive.calls);
   }
 
   @Test

@@ -95,6 +95,15 @@ public final class Errors {
             .build());
   }
 
+  /**
+   * Whether a call ended because its server could not be reached, or went away. gRPC calls that
+   * UNKNOWN, too, if the connection closes before anybody has said why; a controller never does.
+   */
+  public static boolean isConnectionLost(io.grpc.Status status) {
+    return status.getCode() == io.grpc.Status.Code.UNAVAILABLE
+        || status.getCode() == io.grpc.Status.Code.UNKNOWN;
+  }
+
   /** The catalogue's reason in an error that a server sent, if it carries one that we know. */
   public static Optional<ErrorReason> reasonOf(Throwable error) {
     Status status = StatusProto.fromThrowable(error);

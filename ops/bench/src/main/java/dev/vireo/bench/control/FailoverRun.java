@@ -98,7 +98,10 @@ final class FailoverRun {
       throws IOException, InterruptedException {
     long killed = System.nanoTime();
     victim.kill();
-    creates.create();
+    if (!creates.create()) {
+      throw new IOException(
+          "after kill -9 of %s a create failed: %s".formatted(what, creates.failure()));
+    }
     double millis = (System.nanoTime() - killed) / 1e6;
     progress.accept(
         "kill -9 of %s (%s): the next create was answered %.0f ms after"

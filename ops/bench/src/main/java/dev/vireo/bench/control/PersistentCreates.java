@@ -3,6 +3,7 @@ package dev.vireo.bench.control;
 import dev.vireo.bench.cluster.MicroVms;
 import dev.vireo.bench.cluster.Patience;
 import dev.vireo.bench.cluster.ProbeSpec;
+import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.MicroVm;
@@ -65,15 +66,15 @@ final class PersistentCreates implements AutoCloseable {
               .name("client-" + i)
               .start(() -> {
                 while (!finishing) {
-                  client.create();
+                  var _ = client.create();
                 }
               }));
     }
   }
 
-  /** One more create, by a client of its own; returns when it is answered. */
-  void create() {
-    new Client(begun.get()).create();
+  /** One more create, by a client of its own; returns whether it was answered, once it was. */
+  boolean create() {
+    return new Client(begun.get()).create();
   }
 
   /** Lets all that is on its way end. */
@@ -125,7 +126,7 @@ final class PersistentCreates implements AutoCloseable {
       controller = first;
     }
 
-    void create() {
+    boolean create() {
       CreateMicroVmRequest request =
           names.request("vm-" + begun.incrementAndGet(), spec).setWait(Wait.WAIT_RUNNING).build();
       long end = System.nanoTime() + PATIENCE.toNanos();
@@ -137,12 +138,12 @@ final class PersistentCreates implements AutoCloseable {
         try {
           MicroVm made = attempt(asked, request);
           uidsByName.put(made.getMeta().getName(), made.getMeta().getUid());
-          return;
+          return true;
         } catch (StatusRuntimeException e) {
           if (!mayHelp(e) || System.nanoTime() > end) {
             failed.incrementAndGet();
             failure.compareAndSet(null, e);
-            return;
+            return false;
           }
           asked.resetConnectBackoff();
           controller++;
@@ -158,8 +159,8 @@ final class PersistentCreates implements AutoCloseable {
     }
 
     private static boolean mayHelp(StatusRuntimeException e) {
-      Status.Code code = e.getStatus().getCode();
-      return code == Status.Code.UNAVAILABLE || code == Status.Code.DEADLINE_EXCEEDED;
+      return Errors.isConnectionLost(e.getStatus())
+          || e.getStatus().getCode() == Status.Code.DEADLINE_EXCEEDED;
     }
   }
 
