@@ -290,7 +290,7 @@ public final class LeaderProxy implements ServerInterceptor {
 
     @Override
     public void onClose(Status status, Metadata trailers) {
-      if (status.getCode() != Status.Code.UNAVAILABLE) {
+      if (!Errors.isConnectionLost(status)) {
         catchUp(trailers, () -> finish(status, trailers));
         return;
       }
