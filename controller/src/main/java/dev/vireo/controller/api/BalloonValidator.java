@@ -17,7 +17,9 @@ final class BalloonValidator {
       violations.invalidIf(
           !isValid(interval),
           "spec.balloon.statistics_interval",
-          "must be %d ms to %d s.".formatted(MIN_INTERVAL_MILLIS, MAX_INTERVAL_MILLIS / 1_000));
+          "must be %d ms to %d s.",
+          MIN_INTERVAL_MILLIS,
+          MAX_INTERVAL_MILLIS / 1_000);
     }
   }
 
@@ -25,8 +27,9 @@ final class BalloonValidator {
     violations.invalidIf(
         Long.compareUnsigned(target, memoryMib) > 0,
         field,
-        "is %s; at most memory_mib, %s."
-            .formatted(Long.toUnsignedString(target), Long.toUnsignedString(memoryMib)));
+        "is %s; at most memory_mib, %s.",
+        Long.toUnsignedString(target),
+        Long.toUnsignedString(memoryMib));
   }
 
   private static boolean isValid(Duration interval) {

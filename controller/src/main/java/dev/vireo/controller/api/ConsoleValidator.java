@@ -28,7 +28,9 @@ final class ConsoleValidator {
     violations.invalidIf(
         ports.isEmpty() || ports.size() > MAX_PORTS,
         field + ".ports",
-        "has %d entries; 1 to %d.".formatted(ports.size(), MAX_PORTS));
+        "has %d entries; 1 to %d.",
+        ports.size(),
+        MAX_PORTS);
     Set<String> names = new HashSet<>();
     for (int i = 0; i < ports.size(); i++) {
       validatePort(field + ".ports[%d]".formatted(i), i, ports.get(i), names, violations);
@@ -66,7 +68,9 @@ final class ConsoleValidator {
     violations.invalidIf(
         characters < 1 || characters > MAX_CHARACTERS,
         field,
-        "is %s; 1 to %d.".formatted(Integer.toUnsignedString(characters), MAX_CHARACTERS));
+        "is %s; 1 to %d.",
+        Integer.toUnsignedString(characters),
+        MAX_CHARACTERS);
   }
 
   /**

@@ -124,7 +124,8 @@ final class Creations {
     violations.invalidIf(
         !request.getMicrovmId().isEmpty() && !MicroVmName.isId(request.getMicrovmId()),
         "microvm_id",
-        "must match %s.".formatted(MicroVmName.ID_PATTERN));
+        "must match %s.",
+        MicroVmName.ID_PATTERN);
     if (!request.getRequestId().isEmpty()) {
       violations.invalidIf(!isUuid(request.getRequestId()), "request_id", "must be a UUID.");
     }
@@ -140,7 +141,8 @@ final class Creations {
     violations.invalidIf(
         annotationBytes(request.getMicrovm().getMeta().getAnnotationsMap()) > MAX_ANNOTATION_BYTES,
         "meta.annotations",
-        "are more than %d bytes in all.".formatted(MAX_ANNOTATION_BYTES));
+        "are more than %d bytes in all.",
+        MAX_ANNOTATION_BYTES);
     SpecValidator.validate(request.getMicrovm().getSpec(), violations);
     return violations;
   }
@@ -152,7 +154,8 @@ final class Creations {
       violations.invalidIf(
           MicroVmName.parseParent(parent).isEmpty(),
           "parent",
-          "must be projects/{project}, the project matching %s.".formatted(MicroVmName.ID_PATTERN));
+          "must be projects/{project}, the project matching %s.",
+          MicroVmName.ID_PATTERN);
     }
   }
 

@@ -8,6 +8,7 @@ import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.NodeImage;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.function.ToLongFunction;
@@ -44,12 +45,15 @@ final class FleetValidator {
     violations.invalidIf(
         spec.getMemoryMib() > most,
         "spec.memory_mib",
-        "is %d; the largest known node has %d MiB in all.".formatted(spec.getMemoryMib(), most));
+        "is %d; the largest known node has %d MiB in all.",
+        spec.getMemoryMib(),
+        most);
     violations.invalidIf(
         spec.getMemoryMib() <= most && SchedulerTerms.memoryMib(spec) > most,
         "spec.memory_hotplug.maximum_mib",
-        "makes %d MiB with memory_mib; the largest known node has %d MiB in all."
-            .formatted(SchedulerTerms.memoryMib(spec), most));
+        "makes %d MiB with memory_mib; the largest known node has %d MiB in all.",
+        SchedulerTerms.memoryMib(spec),
+        most);
   }
 
   private static void validateVcpus(
@@ -58,7 +62,9 @@ final class FleetValidator {
     violations.invalidIf(
         spec.getVcpus() > most,
         "spec.vcpus",
-        "is %d; no known node can give a microVM more than %d.".formatted(spec.getVcpus(), most));
+        "is %d; no known node can give a microVM more than %d.",
+        spec.getVcpus(),
+        most);
   }
 
   private static long most(Collection<StoredNode> known, ToLongFunction<StoredNode> what) {
@@ -68,12 +74,14 @@ final class FleetValidator {
   private static void validateImage(
       MicroVmSpec spec, Collection<StoredNode> known, Violations violations) {
     String name = spec.getBoot().getKernel();
-    List<NodeImage> named =
-        known.stream()
-            .flatMap(node -> node.capabilities().getImagesList().stream())
-            .filter(image -> image.getName().equals(name))
-            .distinct()
-            .toList();
+    List<NodeImage> named = new ArrayList<>();
+    for (StoredNode node : known) {
+      for (NodeImage image : node.capabilities().getImagesList()) {
+        if (image.getName().equals(name)) {
+          named.add(image);
+        }
+      }
+    }
     if (named.isEmpty()) {
       violations.add(
           "spec.boot.kernel",

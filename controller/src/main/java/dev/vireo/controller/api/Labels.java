@@ -26,16 +26,17 @@ final class Labels {
     violations.invalidIf(
         labels.size() > MAX_LABELS,
         field,
-        "has %d entries; at most %d.".formatted(labels.size(), MAX_LABELS));
+        "has %d entries; at most %d.",
+        labels.size(),
+        MAX_LABELS);
     labels.forEach((key, value) -> {
       violations.invalidIf(
-          !KEY.matcher(key).matches(),
-          field,
-          "key \"%s\" must match %s.".formatted(key, KEY.pattern()));
+          !KEY.matcher(key).matches(), field, "key \"%s\" must match %s.", key, KEY.pattern());
       violations.invalidIf(
           !VALUE.matcher(value).matches(),
           "%s[%s]".formatted(field, key),
-          "must match %s.".formatted(VALUE.pattern()));
+          "must match %s.",
+          VALUE.pattern());
     });
   }
 

@@ -21,25 +21,32 @@ final class MemoryHotplugValidator {
     violations.invalidIf(
         !blockIsValid,
         FIELD + "block_mib",
-        "is %d; a power of two from %d to %d (MiB)."
-            .formatted(block, MIN_BLOCK_MIB, MAX_BLOCK_MIB));
+        "is %d; a power of two from %d to %d (MiB).",
+        block,
+        MIN_BLOCK_MIB,
+        MAX_BLOCK_MIB);
     // Without a block that is one, what is a whole number of them cannot be said.
     long step = blockIsValid ? Math.max(STEP_MIB, block) : STEP_MIB;
     long maximum = hotplug.getMaximumMib();
     violations.invalidIf(
         maximum < step || maximum > MAX_MIB || maximum % step != 0,
         FIELD + "maximum_mib",
-        "is %s; a multiple of %d up to %d (MiB)."
-            .formatted(Long.toUnsignedString(maximum), step, MAX_MIB));
+        "is %s; a multiple of %d up to %d (MiB).",
+        Long.toUnsignedString(maximum),
+        step,
+        MAX_MIB);
     long size = hotplug.getSizeMib();
     violations.invalidIf(
         Long.compareUnsigned(size, maximum) > 0,
         FIELD + "size_mib",
-        "is %s; at most maximum_mib, %s."
-            .formatted(Long.toUnsignedString(size), Long.toUnsignedString(maximum)));
+        "is %s; at most maximum_mib, %s.",
+        Long.toUnsignedString(size),
+        Long.toUnsignedString(maximum));
     violations.invalidIf(
         blockIsValid && size % block != 0,
         FIELD + "size_mib",
-        "is %s; a multiple of block_mib, %d.".formatted(Long.toUnsignedString(size), block));
+        "is %s; a multiple of block_mib, %d.",
+        Long.toUnsignedString(size),
+        block);
   }
 }

@@ -73,8 +73,10 @@ final class MemorySizes {
       violations.invalidIf(
           (size - spec.getMemoryMib()) % block != 0,
           SIZE,
-          "is %d; memory_mib, %d, and a multiple of block_mib, %d."
-              .formatted(size, spec.getMemoryMib(), block));
+          "is %d; memory_mib, %d, and a multiple of block_mib, %d.",
+          size,
+          spec.getMemoryMib(),
+          block);
     }
   }
 

@@ -32,7 +32,9 @@ final class NetworkValidator {
     violations.invalidIf(
         networks.size() > MAX_NETWORKS,
         "spec.networks",
-        "has %d entries; at most %d.".formatted(networks.size(), MAX_NETWORKS));
+        "has %d entries; at most %d.",
+        networks.size(),
+        MAX_NETWORKS);
     Set<String> taps = new HashSet<>();
     for (int i = 0; i < networks.size(); i++) {
       Network network = networks.get(i);
@@ -76,13 +78,14 @@ final class NetworkValidator {
   private static void validateNumbers(String field, Network network, Violations violations) {
     long pairs = Integer.toUnsignedLong(network.getQueuePairs());
     violations.invalidIf(
-        pairs > MAX_QUEUE_PAIRS,
-        field + ".queue_pairs",
-        "is %d; 1 to %d.".formatted(pairs, MAX_QUEUE_PAIRS));
+        pairs > MAX_QUEUE_PAIRS, field + ".queue_pairs", "is %d; 1 to %d.", pairs, MAX_QUEUE_PAIRS);
     long mtu = Integer.toUnsignedLong(network.getMtu());
     violations.invalidIf(
         mtu != 0 && (mtu < MIN_MTU || mtu > MAX_MTU),
         field + ".mtu",
-        "is %d; %d to %d.".formatted(mtu, MIN_MTU, MAX_MTU));
+        "is %d; %d to %d.",
+        mtu,
+        MIN_MTU,
+        MAX_MTU);
   }
 }

@@ -71,7 +71,8 @@ final class NodeChange {
         violations.invalidIf(
             Overcommit.parse(value).isEmpty(),
             "node.spec.labels[%s]".formatted(ratio.label()),
-            "is \"%s\"; a decimal number from 0.1 to 100, for example 1.5.".formatted(value));
+            "is \"%s\"; a decimal number from 0.1 to 100, for example 1.5.",
+            value);
       }
     }
     if (fields.contains(Field.TAINTS)) {
@@ -86,7 +87,9 @@ final class NodeChange {
     violations.invalidIf(
         taints.size() > MOST_TAINTS,
         field,
-        "has %d entries; at most %d.".formatted(taints.size(), MOST_TAINTS));
+        "has %d entries; at most %d.",
+        taints.size(),
+        MOST_TAINTS);
     Set<Object> seen = new HashSet<>();
     for (int i = 0; i < taints.size(); i++) {
       Taint taint = taints.get(i);
@@ -94,7 +97,8 @@ final class NodeChange {
       violations.invalidIf(
           !Labels.isKey(taint.getKey()),
           each + ".key",
-          "\"%s\" is no label's key.".formatted(taint.getKey()));
+          "\"%s\" is no label's key.",
+          taint.getKey());
       violations.invalidIf(
           !Labels.isValue(taint.getValue()), each + ".value", "is no label's value.");
       switch (taint.getEffect()) {

@@ -53,26 +53,34 @@ final class PlacementValidator {
     violations.invalidIf(
         Math.abs((long) placement.getPriority()) > MAX_PRIORITY,
         FIELD + "priority",
-        "is %d; -%d to %d.".formatted(placement.getPriority(), MAX_PRIORITY, MAX_PRIORITY));
+        "is %d; -%d to %d.",
+        placement.getPriority(),
+        MAX_PRIORITY,
+        MAX_PRIORITY);
   }
 
   private void validate(Gang gang) {
     violations.invalidIf(
         !MicroVmName.isId(gang.getName()),
         FIELD + "gang.name",
-        "must match %s.".formatted(MicroVmName.ID_PATTERN));
+        "must match %s.",
+        MicroVmName.ID_PATTERN);
     long size = Integer.toUnsignedLong(gang.getSize());
     violations.invalidIf(
         size < 2 || size > MAX_GANG_SIZE,
         FIELD + "gang.size",
-        "is %d; 2 to %d.".formatted(size, MAX_GANG_SIZE));
+        "is %d; 2 to %d.",
+        size,
+        MAX_GANG_SIZE);
   }
 
   private <T> void each(String name, List<T> terms, BiConsumer<String, T> validator) {
     violations.invalidIf(
         terms.size() > MOST_TERMS,
         FIELD + name,
-        "has %d entries; at most %d.".formatted(terms.size(), MOST_TERMS));
+        "has %d entries; at most %d.",
+        terms.size(),
+        MOST_TERMS);
     for (int i = 0; i < Math.min(terms.size(), MOST_TERMS); i++) {
       validator.accept("%s%s[%d]".formatted(FIELD, name, i), terms.get(i));
     }
@@ -86,13 +94,17 @@ final class PlacementValidator {
           violations.invalidIf(
               values == 0 || values > MOST_VALUES,
               field + ".values",
-              "has %d entries; %s takes 1 to %d."
-                  .formatted(values, expression.getOperator(), MOST_VALUES));
+              "has %d entries; %s takes 1 to %d.",
+              values,
+              expression.getOperator(),
+              MOST_VALUES);
       case EXISTS, DOES_NOT_EXIST ->
           violations.invalidIf(
               values > 0,
               field + ".values",
-              "has %d entries; %s takes none.".formatted(values, expression.getOperator()));
+              "has %d entries; %s takes none.",
+              values,
+              expression.getOperator());
       case OPERATOR_UNSPECIFIED -> violations.required(field + ".operator");
       case UNRECOGNIZED ->
           violations.invalid(
@@ -105,9 +117,7 @@ final class PlacementValidator {
         .getValuesList()
         .forEach(value ->
             violations.invalidIf(
-                !Labels.isValue(value),
-                field + ".values",
-                "\"%s\" is no label's value.".formatted(value)));
+                !Labels.isValue(value), field + ".values", "\"%s\" is no label's value.", value));
   }
 
   private void validate(String field, NodePreference preference) {
@@ -116,7 +126,9 @@ final class PlacementValidator {
     violations.invalidIf(
         weight < 1 || weight > MAX_WEIGHT,
         field + ".weight",
-        "is %d; 1 to %d.".formatted(weight, MAX_WEIGHT));
+        "is %d; 1 to %d.",
+        weight,
+        MAX_WEIGHT);
   }
 
   private void validate(String field, Toleration toleration) {
@@ -140,7 +152,8 @@ final class PlacementValidator {
     violations.invalidIf(
         spread.getMaxSkew() < 1,
         field + ".max_skew",
-        "is %s; at least 1.".formatted(Integer.toUnsignedString(spread.getMaxSkew())));
+        "is %s; at least 1.",
+        Integer.toUnsignedString(spread.getMaxSkew()));
   }
 
   private void validatePeers(String field, Map<String, String> labels, String topologyKey) {
@@ -155,7 +168,7 @@ final class PlacementValidator {
     if (key.isEmpty()) {
       violations.required(field);
     } else {
-      violations.invalidIf(!Labels.isKey(key), field, "\"%s\" is no label's key.".formatted(key));
+      violations.invalidIf(!Labels.isKey(key), field, "\"%s\" is no label's key.", key);
     }
   }
 }

@@ -25,7 +25,8 @@ final class RateLimitValidator {
     violations.invalidIf(
         amount < 1,
         field,
-        "is %s; 1 to %d. For no limit leave the bucket out."
-            .formatted(Long.toUnsignedString(amount), Long.MAX_VALUE));
+        "is %s; 1 to %d. For no limit leave the bucket out.",
+        Long.toUnsignedString(amount),
+        Long.MAX_VALUE);
   }
 }

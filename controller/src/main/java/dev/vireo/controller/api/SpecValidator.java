@@ -105,15 +105,15 @@ final class SpecValidator {
   private void validateSize() {
     long vcpus = Integer.toUnsignedLong(spec.getVcpus());
     violations.invalidIf(
-        vcpus < 1 || vcpus > MAX_VCPUS,
-        "spec.vcpus",
-        "is %d; 1 to %d.".formatted(vcpus, MAX_VCPUS));
+        vcpus < 1 || vcpus > MAX_VCPUS, "spec.vcpus", "is %d; 1 to %d.", vcpus, MAX_VCPUS);
     long memory = spec.getMemoryMib();
     violations.invalidIf(
         memory < MIN_MEMORY_MIB || memory > MAX_MEMORY_MIB,
         "spec.memory_mib",
-        "is %s; %d to %d (MiB)."
-            .formatted(Long.toUnsignedString(memory), MIN_MEMORY_MIB, MAX_MEMORY_MIB));
+        "is %s; %d to %d (MiB).",
+        Long.toUnsignedString(memory),
+        MIN_MEMORY_MIB,
+        MAX_MEMORY_MIB);
   }
 
   private void validateMemoryBacking() {
@@ -174,7 +174,9 @@ final class SpecValidator {
     violations.invalidIf(
         spec.getDisksCount() > MAX_DISKS,
         "spec.disks",
-        "has %d entries; at most %d.".formatted(spec.getDisksCount(), MAX_DISKS));
+        "has %d entries; at most %d.",
+        spec.getDisksCount(),
+        MAX_DISKS);
     for (int i = 0; i < spec.getDisksCount(); i++) {
       validateDisk("spec.disks[%d]".formatted(i), spec.getDisks(i), ids);
     }
@@ -183,7 +185,9 @@ final class SpecValidator {
     violations.invalidIf(
         ids.size() > slots,
         "spec",
-        "has %d devices; a machine has room for %d.".formatted(ids.size(), slots));
+        "has %d devices; a machine has room for %d.",
+        ids.size(),
+        slots);
   }
 
   /** Of which a microVM has one at most, so that they are named after their field. */
@@ -238,9 +242,7 @@ final class SpecValidator {
     RateLimitValidator.validate(field + ".rate_limit", disk.getRateLimit(), violations);
     long queues = Integer.toUnsignedLong(disk.getQueues());
     violations.invalidIf(
-        queues > MAX_DISK_QUEUES,
-        field + ".queues",
-        "is %d; 1 to %d.".formatted(queues, MAX_DISK_QUEUES));
+        queues > MAX_DISK_QUEUES, field + ".queues", "is %d; 1 to %d.", queues, MAX_DISK_QUEUES);
   }
 
   /** Empty, "auto" or one of those that the device can have. */
@@ -262,8 +264,8 @@ final class SpecValidator {
     violations.invalidIf(
         cid == 1 || cid == 2 || cid == -1,
         "spec.vsock.cid",
-        "is %s; 3 to 4294967294, or 0 to have the node choose."
-            .formatted(Integer.toUnsignedString(cid)));
+        "is %s; 3 to 4294967294, or 0 to have the node choose.",
+        Integer.toUnsignedString(cid));
   }
 
   private void validateConsole(Console console) {
@@ -271,11 +273,14 @@ final class SpecValidator {
     violations.invalidIf(
         max < 0 || max > MAX_CONSOLE_BYTES,
         "spec.console.max_bytes",
-        "is %s; at most %d.".formatted(Long.toUnsignedString(max), MAX_CONSOLE_BYTES));
+        "is %s; at most %d.",
+        Long.toUnsignedString(max),
+        MAX_CONSOLE_BYTES);
     violations.invalidIf(
         bytes(console.getReadyMarker()) > MAX_READY_MARKER_BYTES,
         "spec.console.ready_marker",
-        "is longer than %d bytes.".formatted(MAX_READY_MARKER_BYTES));
+        "is longer than %d bytes.",
+        MAX_READY_MARKER_BYTES);
   }
 
   private void validateLifecycle(Lifecycle lifecycle) {
@@ -292,13 +297,15 @@ final class SpecValidator {
       violations.invalidIf(
           !isValid(ttl, MAX_TTL_SECONDS) || (ttl.getSeconds() == 0 && ttl.getNanos() == 0),
           "spec.lifecycle.ttl",
-          "must be more than 0 s and at most %d s.".formatted(MAX_TTL_SECONDS));
+          "must be more than 0 s and at most %d s.",
+          MAX_TTL_SECONDS);
     }
     if (lifecycle.hasStopGrace()) {
       violations.invalidIf(
           !isValid(lifecycle.getStopGrace(), MAX_STOP_GRACE_SECONDS),
           "spec.lifecycle.stop_grace",
-          "must be 0 to %d s.".formatted(MAX_STOP_GRACE_SECONDS));
+          "must be 0 to %d s.",
+          MAX_STOP_GRACE_SECONDS);
     }
   }
 
@@ -312,7 +319,7 @@ final class SpecValidator {
   private void validatePath(String field, String path) {
     violations.invalidIf(!path.startsWith("/"), field, "must be an absolute path on the node.");
     violations.invalidIf(
-        bytes(path) > MAX_PATH_BYTES, field, "is longer than %d bytes.".formatted(MAX_PATH_BYTES));
+        bytes(path) > MAX_PATH_BYTES, field, "is longer than %d bytes.", MAX_PATH_BYTES);
     violations.invalidIf(path.indexOf('\0') >= 0, field, "has a NUL character.");
   }
 

@@ -1,5 +1,7 @@
 package dev.vireo.controller.api;
 
+import com.google.errorprone.annotations.FormatMethod;
+import com.google.errorprone.annotations.FormatString;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.errors.Errors.FieldViolation;
@@ -26,6 +28,16 @@ final class Violations {
   void invalidIf(boolean wrong, String field, String description) {
     if (wrong) {
       invalid(field, description);
+    }
+  }
+
+  /**
+   * The description is made only for who needs it: most of what is looked at is as it should be.
+   */
+  @FormatMethod
+  void invalidIf(boolean wrong, String field, @FormatString String format, Object... arguments) {
+    if (wrong) {
+      invalid(field, format.formatted(arguments));
     }
   }
 

@@ -4,6 +4,7 @@ import com.google.protobuf.Timestamp;
 import dev.vireo.proto.v1.Condition;
 import dev.vireo.proto.v1.Condition.Status;
 import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmStatus;
 import java.util.Optional;
 
 /** Reads and sets the conditions of a microVM's status. */
@@ -11,9 +12,12 @@ public final class Conditions {
   private Conditions() {}
 
   public static Optional<Condition> find(MicroVm microVm, ConditionType type) {
-    return microVm.getStatus().getConditionsList().stream()
-        .filter(condition -> condition.getType().equals(type.apiName()))
-        .findFirst();
+    for (Condition condition : microVm.getStatus().getConditionsList()) {
+      if (condition.getType().equals(type.apiName())) {
+        return Optional.of(condition);
+      }
+    }
+    return Optional.empty();
   }
 
   public static boolean isTrue(MicroVm microVm, ConditionType type) {
@@ -40,9 +44,12 @@ public final class Conditions {
   }
 
   private static Condition.Builder builder(MicroVm.Builder microVm, ConditionType type) {
-    return microVm.getStatusBuilder().getConditionsBuilderList().stream()
-        .filter(condition -> condition.getType().equals(type.apiName()))
-        .findFirst()
-        .orElseGet(() -> microVm.getStatusBuilder().addConditionsBuilder().setType(type.apiName()));
+    MicroVmStatus.Builder status = microVm.getStatusBuilder();
+    for (int i = 0; i < status.getConditionsCount(); i++) {
+      if (status.getConditions(i).getType().equals(type.apiName())) {
+        return status.getConditionsBuilder(i);
+      }
+    }
+    return status.addConditionsBuilder().setType(type.apiName());
   }
 }

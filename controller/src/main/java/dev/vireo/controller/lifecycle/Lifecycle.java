@@ -558,7 +558,7 @@ public final class Lifecycle {
       MicroVmRecord.Builder record, MicroVm.Builder microVm, MicroVmState state, Instant now) {
     microVm
         .getStatusBuilder()
-        .setState(isDeleting(microVm.build()) ? MicroVmState.DELETING : state);
+        .setState(microVm.getMeta().hasDeleteTime() ? MicroVmState.DELETING : state);
     if (!microVm.build().equals(record.getMicrovm())) {
       microVm.getMetaBuilder().setUpdateTime(timestamp(now));
     }

@@ -29,7 +29,7 @@ public record StoredQuota(String project, Quota quota, long version) {
   /** One that limits nothing. */
   static StoredQuota unset(String project) {
     Quota.Builder quota = Quota.newBuilder();
-    quota.getMetaBuilder().setName("projects/%s/quota".formatted(project));
+    quota.getMetaBuilder().setName("projects/" + project + "/quota");
     return new StoredQuota(project, quota.build(), Write.ABSENT);
   }
 
