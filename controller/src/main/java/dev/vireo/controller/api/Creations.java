@@ -22,6 +22,7 @@ import dev.vireo.proto.store.v1.RequestRecord;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
 import io.grpc.StatusRuntimeException;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
@@ -189,7 +190,7 @@ final class Creations {
     MicroVmName name = name(request);
     String uid = uuids.get().toString();
     Instant now = time.now();
-    List<String> exceeded = quotas.take(name.project(), uid, request.getMicrovm().getSpec());
+    List<String> exceeded = takeShare(name, uid, request.getMicrovm().getSpec());
     if (!exceeded.isEmpty()) {
       return beyondQuota(request, digest, name, exceeded);
     }
@@ -225,6 +226,14 @@ final class Creations {
         throw alreadyExists(name);
       }
     };
+  }
+
+  /** What is in doubt has its share: nobody is refused for its sake before that is known. */
+  private List<String> takeShare(MicroVmName name, String uid, MicroVmSpec spec) {
+    List<String> exceeded = quotas.take(name.project(), uid, spec);
+    return !exceeded.isEmpty() && microVms.settleDoubts()
+        ? quotas.take(name.project(), uid, spec)
+        : exceeded;
   }
 
   /** What was made by this very request is its answer, and counts already. */

@@ -11,6 +11,8 @@ import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.StoreException.Conflict;
+import dev.vireo.controller.store.StoreException.NotLeader;
+import dev.vireo.controller.store.StoreException.Unavailable;
 import dev.vireo.controller.store.Write;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.RequestRecord;
@@ -46,6 +48,9 @@ import org.jspecify.annotations.Nullable;
 public final class MicroVms implements AutoCloseable {
   private static final String REQUESTS = "requests/";
 
+  /** There is never such a key, and still less one with a version. */
+  private static final Write REFUSED = new Write.Delete(REQUESTS + "none", 1);
+
   /** How many removed microVMs are remembered for watches that resume. */
   private static final int REMOVED_KEPT = 10_000;
 
@@ -59,6 +64,8 @@ public final class MicroVms implements AutoCloseable {
 
   private final ConcurrentHashMap<String, List<Waiter>> waiters = new ConcurrentHashMap<>();
   private final List<Consumer<MicroVmChange>> listeners = new CopyOnWriteArrayList<>();
+  private final List<Consumer<String>> doubtListeners = new CopyOnWriteArrayList<>();
+  private final Doubts doubts = new Doubts();
   private final Store.Watch watch;
   private volatile boolean stopping;
 
@@ -316,6 +323,7 @@ public final class MicroVms implements AutoCloseable {
   /** Makes a microVM, durable on return, unless its name or its request id exists. */
   public Creation create(
       MicroVmName name, MicroVmRecord record, String requestId, RequestRecord request) {
+    String uid = record.getMicrovm().getMeta().getUid();
     List<Write> writes = new ArrayList<>();
     writes.add(new Write.Put(name.key(), Write.ABSENT, record.toByteString()));
     String requestKey = REQUESTS + requestId;
@@ -329,7 +337,7 @@ public final class MicroVms implements AutoCloseable {
     }
     while (true) {
       try {
-        long committed = await(store.commit(writes));
+        long committed = commit(List.of(uid), writes);
         return new Creation.Created(StoredMicroVm.of(record, committed, committed));
       } catch (Conflict conflict) {
         if (!conflict.keys().contains(requestKey)) {
@@ -400,7 +408,7 @@ public final class MicroVms implements AutoCloseable {
         writes.add(new Write.Put(microVm.key(), microVm.version(), after.get(i).toByteString()));
       }
       try {
-        await(store.commit(writes));
+        var _ = commit(before.stream().map(StoredMicroVm::uid).toList(), writes);
         return true;
       } catch (Conflict _) {
         // Somebody else was quicker, and the image shows it already.
@@ -432,21 +440,75 @@ public final class MicroVms implements AutoCloseable {
           yield before;
         }
         writes.add(new Write.Put(before.key(), before.version(), record.toByteString()));
-        long committed = await(store.commit(writes));
+        long committed = commit(List.of(before.uid()), writes);
         yield StoredMicroVm.of(record, committed, before.createdVersion());
       }
       case Verdict.Remove() -> {
         writes.add(new Write.Delete(before.key(), before.version()));
-        await(store.commit(writes));
+        var _ = commit(List.of(before.uid()), writes);
         yield before;
       }
       case Verdict.Bury(TombstoneRecord tombstone) -> {
         writes.add(new Write.Delete(before.key(), before.version()));
         writes.add(Tombstones.write(tombstone));
-        await(store.commit(writes));
+        var _ = commit(List.of(before.uid()), writes);
         yield before;
       }
     };
+  }
+
+  // ---- commits that fail without an answer
+
+  private long commit(List<String> uids, List<Write> writes) {
+    long number = doubts.begin();
+    try {
+      long committed = await(store.commit(writes));
+      answered(number);
+      return committed;
+    } catch (Conflict | NotLeader e) {
+      answered(number);
+      throw e;
+    } catch (Unavailable e) {
+      doubts.add(uids);
+      throw e;
+    }
+  }
+
+  private void answered(long commit) {
+    doubts
+        .answered(commit)
+        .forEach(uid -> doubtListeners.forEach(listener -> listener.accept(uid)));
+  }
+
+  /**
+   * Whether a commit about this microVM has failed and may have been done, or may yet be: what it
+   * was to have must not go to another.
+   */
+  public boolean isInDoubt(String uid) {
+    return doubts.contains(uid);
+  }
+
+  /** Tells of each microVM that is in doubt no more, its uid, on the thread that has found out. */
+  public void listenToDoubts(Consumer<String> listener) {
+    doubtListeners.add(listener);
+  }
+
+  /**
+   * Finds out about all that are in doubt, if any are, by a commit that is refused in any case.
+   *
+   * @return whether there were any
+   * @throws StoreException.Unavailable if the store does not answer this one either
+   */
+  public boolean settleDoubts() {
+    if (doubts.isEmpty()) {
+      return false;
+    }
+    try {
+      var _ = commit(List.of(), List.of(REFUSED));
+    } catch (Conflict _) {
+      // An answer.
+    }
+    return true;
   }
 
   // ---- the image, on the store's thread

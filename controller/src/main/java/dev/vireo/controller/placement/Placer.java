@@ -67,6 +67,7 @@ public final class Placer {
     nodes.listen(node -> lookAt(node.id()));
     nodes.all().forEach(node -> lookAt(node.id()));
     microVms.listen(this::onChange);
+    microVms.listenToDoubts(this::settle);
     microVms.all().forEach(microVm -> settle(microVm.uid()));
   }
 
@@ -249,9 +250,15 @@ public final class Placer {
     }
   }
 
-  /** Makes the books say of a microVM what its record says, after a reservation came to nothing. */
+  /**
+   * Makes the books say of a microVM what its record says, after a reservation came to nothing; not
+   * yet of one that is {@linkplain MicroVms#isInDoubt in doubt}.
+   */
   public void settle(String uid) {
     synchronized (lock) {
+      if (microVms.isInDoubt(uid)) {
+        return;
+      }
       Optional<StoredMicroVm> microVm = microVms.findByUid(uid);
       if (microVm.isPresent() && Lifecycle.holdsResources(microVm.get().microVm())) {
         claim(microVm.get().microVm());

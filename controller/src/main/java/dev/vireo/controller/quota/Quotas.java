@@ -55,6 +55,7 @@ public final class Quotas implements AutoCloseable {
     replace(listing);
     watch = await(store.watch(StoredQuota.KEY_PREFIX, listing.version(), new Image()));
     microVms.listen(this::onChange);
+    microVms.listenToDoubts(this::settle);
     microVms.all().forEach(microVm -> settle(microVm.uid()));
   }
 
@@ -94,9 +95,15 @@ public final class Quotas implements AutoCloseable {
     return used.getOrDefault(project, Share.NONE).exceeded(find(project).limits(), more);
   }
 
-  /** Makes the books say of a microVM what the store says. */
+  /**
+   * Makes the books say of a microVM what the store says; not yet of one that is {@linkplain
+   * MicroVms#isInDoubt in doubt}.
+   */
   public void settle(String uid) {
     synchronized (lock) {
+      if (microVms.isInDoubt(uid)) {
+        return;
+      }
       microVms
           .findByUid(uid)
           .ifPresentOrElse(microVm -> put(uid, taken(microVm)), () -> giveBack(uid));

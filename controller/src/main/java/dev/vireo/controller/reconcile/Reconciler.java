@@ -98,6 +98,7 @@ public final class Reconciler implements NodeEvents, Runnable {
         .description("MicroVMs that were deleted without their node, which may still run them")
         .register(meters);
     microVms.listen(this::onChange);
+    microVms.listenToDoubts(_ -> roomChanged());
     nodes.listen(node -> nodeChanged(node.id()));
   }
 
@@ -194,6 +195,7 @@ public final class Reconciler implements NodeEvents, Runnable {
 
   private void doRound(boolean room) {
     watchLeases();
+    settleDoubts();
     deadlines.due().forEach(this::expire);
     departures.round();
     burials.round();
@@ -203,6 +205,15 @@ public final class Reconciler implements NodeEvents, Runnable {
     }
     if (room || explain) {
       pending.placeAll(explain);
+    }
+  }
+
+  /** While the store does not answer they stay, and so does what is reserved for them. */
+  private void settleDoubts() {
+    try {
+      var _ = microVms.settleDoubts();
+    } catch (StoreException.Unavailable e) {
+      LOG.debugf("in doubt still: %s", e.getMessage());
     }
   }
 

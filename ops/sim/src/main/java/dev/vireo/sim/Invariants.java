@@ -1,8 +1,10 @@
 package dev.vireo.sim;
 
 import dev.vireo.controller.leader.LeaderElection;
+import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Entry;
+import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.TombstoneRecord;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.sim.client.BrokenPromiseException;
@@ -84,6 +86,26 @@ final class Invariants {
     if (Records.isTombstone(change.key())) {
       tombstone(change);
     }
+    if (change instanceof Change.Updated(Entry entry) && Records.isMicroVm(change.key())) {
+      Lifecycle.nodeId(Records.parse(entry.value()).getMicrovm()).ifPresent(this::requireRoom);
+    }
+  }
+
+  /** By the records, whether its guests run or not. */
+  private void requireRoom(String node) {
+    long promisedMib =
+        Records.all(disk).stream()
+            .map(MicroVmRecord::getMicrovm)
+            .filter(Lifecycle::holdsResources)
+            .filter(microVm -> Lifecycle.isOn(node, microVm))
+            .mapToLong(microVm -> microVm.getSpec().getMemoryMib())
+            .sum();
+    machines.stream()
+        .filter(machine -> machine.name().equals(node))
+        .forEach(machine ->
+            require(
+                promisedMib <= machine.capacity().getMemoryMib(),
+                () -> "%s is promised %d MiB, and has less".formatted(node, promisedMib)));
   }
 
   private void tombstone(Change change) {
