@@ -233,7 +233,11 @@ class ReplicasTest {
                     .setResourceVersion(version)
                     .build());
 
-    assertEquals(name("two"), watch.next().getMicrovm().getMeta().getName());
+    WatchMicroVmsResponse first = watch.next();
+    while (!first.hasMicrovm()) { // Nothing yet: this controller hears of changes a moment later.
+      first = watch.next();
+    }
+    assertEquals(name("two"), first.getMicrovm().getMeta().getName());
   }
 
   @Test

@@ -179,7 +179,7 @@ final class ConsoleTest extends ControllerTest {
         ErrorReason.NOT_ON_A_NODE,
         () -> controller.client().streamLogs(logs("vm").build()).hasNext());
     FakeWorker worker = controller.join("a");
-    worker.nextAssignment();
+    await().until(() -> !get("vm").getStatus().getNode().isEmpty()); // Its Welcome may say so.
     worker.close();
     await()
         .untilAsserted(() ->
