@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
-/** CreateTraces made by OpenTelemetry's SDK. */
+/** Traces made by OpenTelemetry's SDK. */
 public final class OpenTelemetryTracing implements Tracing {
   private static final String SCOPE = "dev.vireo.controller";
 

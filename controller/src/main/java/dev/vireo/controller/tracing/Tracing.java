@@ -83,7 +83,7 @@ public interface Tracing extends AutoCloseable {
    */
   Store of(Store store, String name);
 
-  /** CreateTraces of these. */
+  /** Follows these. */
   CreateTraces of(MicroVms microVms);
 
   /** Sends what has not been sent. */
