@@ -96,6 +96,7 @@ public interface Commands {
       case "apt-get", "apt-cache" -> "apt (Vireo's images are made of Debian's packages)";
       case "setpriv" -> "util-linux";
       case "xz" -> "xz-utils";
+      case "tar2sqfs" -> "squashfs-tools-ng";
       case "aarch64-linux-gnu-gcc" -> "gcc-aarch64-linux-gnu";
       case "qemu-system-x86_64" -> "qemu-system-x86";
       case "qemu-system-aarch64" -> "qemu-system-arm";

@@ -21,7 +21,25 @@ public final class ImageException extends Exception {
     /** A program that building runs has failed. */
     TOOL_FAILED,
     /** What the image is made of has not been built yet. */
-    INPUT_MISSING
+    INPUT_MISSING,
+    /** A name of a container image is not written as one. */
+    NAME_INVALID,
+    /** A manifest, index, configuration or archive is not what its format says. */
+    MANIFEST_INVALID,
+    /** A blob is not what its digest or its size says. */
+    DIGEST_MISMATCH,
+    /** A layer cannot be read, or holds what no root file system may. */
+    LAYER_INVALID,
+    /** There is such an image, but not for this architecture. */
+    ARCHITECTURE_MISSING,
+    /** A registry cannot be reached, does not answer in time, or is not able to serve. */
+    REGISTRY_UNAVAILABLE,
+    /** A registry wants other credentials. */
+    REGISTRY_DENIED,
+    /** The image is in use by a microVM, or is just being made. */
+    IMAGE_IN_USE,
+    /** A disk of this host is full. */
+    DISK_FULL
   }
 
   private final Reason reason;

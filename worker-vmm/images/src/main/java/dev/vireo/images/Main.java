@@ -2,6 +2,10 @@ package dev.vireo.images;
 
 import static java.util.stream.Collectors.joining;
 
+import dev.vireo.images.container.ContainerImage;
+import dev.vireo.images.container.ContainerImageCache;
+import dev.vireo.images.container.ImageId;
+import dev.vireo.images.container.ImageName;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -12,8 +16,9 @@ import java.util.Optional;
 /**
  * Builds and lists guest images: {@code build NAME} and {@code list [-o table|json]}, both with
  * {@code --arch ARCH} and {@code --dir STORE}; and Vireo's own kernels: {@code kernel build} and
- * {@code kernel list}, with the same options. Exit status: 0 done, 1 cannot be done, 2 wrong
- * arguments.
+ * {@code kernel list}, with the same options. Of container images, which {@code list} shows too:
+ * {@code rm NAME…} and {@code prune [--keep-free SIZE | --all]}. Exit status: 0 done, 1 cannot be
+ * done, 2 wrong arguments.
  */
 public final class Main {
   private Main() {}
@@ -28,6 +33,8 @@ public final class Main {
       switch (parsed.words().getFirst()) {
         case "build" -> build(parsed, out, err);
         case "list" -> list(parsed, out, err);
+        case "rm" -> remove(parsed, out, err);
+        case "prune" -> prune(parsed, out, err);
         case "kernel" -> kernel(parsed, out, err);
         default -> throw new UsageException(unknown(parsed.words().getFirst()));
       }
@@ -129,14 +136,58 @@ public final class Main {
   }
 
   private static void list(Arguments arguments, PrintStream out, PrintStream err)
-      throws ImageException {
+      throws IOException, ImageException {
     ImageDirectory.Listing listing = arguments.store().list();
+    List<ContainerImageCache.Listed> containers = arguments.containers().list();
     if (arguments.json()) {
-      out.println(json(listing.images()));
+      out.println(json(listing.images(), containers));
     } else {
       printTable(listing.images(), out);
+      if (!containers.isEmpty()) {
+        out.println();
+        ContainerImageForms.printTable(containers, out);
+      }
     }
     listing.broken().forEach(broken -> err.println("unusable: " + broken.getMessage()));
+  }
+
+  private static void remove(Arguments arguments, PrintStream out, PrintStream err)
+      throws IOException, ImageException, UsageException {
+    List<String> names = arguments.words().subList(1, arguments.words().size());
+    if (names.isEmpty()) {
+      throw new UsageException("rm takes names of container images");
+    }
+    ContainerImageCache cache = arguments.containers();
+    for (String name : names) {
+      if (ImageId.isDigest(name)) {
+        cache.remove(ImageId.parse(name));
+      } else if (!cache.remove(ImageName.parse(name))) {
+        err.println("the image of %s stays: it is in use, or has another name".formatted(name));
+      }
+      out.println(name);
+    }
+  }
+
+  private static void prune(Arguments arguments, PrintStream out, PrintStream err)
+      throws IOException, ImageException, UsageException {
+    if (arguments.words().size() != 1) {
+      throw new UsageException("prune takes no names");
+    }
+    long floor = arguments.keepFreeBytes();
+    ContainerImageCache.Pruned pruned = arguments.containers().prune(floor);
+    pruned.removed().forEach(image -> out.println(image.id()));
+    if (floor < Long.MAX_VALUE && pruned.freeBytes() < floor) {
+      throw new ImageException(
+          ImageException.Reason.DISK_FULL,
+          "%s are free, not %s: what is left of images is in use"
+              .formatted(ByteSize.text(pruned.freeBytes()), ByteSize.text(floor)));
+    }
+    err.println(
+        "removed %d images, %s"
+            .formatted(
+                pruned.removed().size(),
+                ByteSize.text(
+                    pruned.removed().stream().mapToLong(ContainerImage::rootBytes).sum())));
   }
 
   private static void printTable(List<GuestImage> images, PrintStream out) {
@@ -154,7 +205,7 @@ public final class Main {
   }
 
   /** Names and labels need no escaping: none may hold a quote, a backslash or a control. */
-  private static String json(List<GuestImage> images) {
+  private static String json(List<GuestImage> images, List<ContainerImageCache.Listed> containers) {
     return images.stream()
         .map(image ->
             """
@@ -168,27 +219,44 @@ public final class Main {
                         .map(announcement -> "\"" + announcement.label() + "\"")
                         .collect(joining(", ")),
                     image.minMemoryMib()))
-        .collect(joining(",\n  ", "{\"images\": [\n  ", "\n]}"));
+        .collect(
+            joining(
+                ",\n  ",
+                "{\"images\": [\n  ",
+                "\n], " + ContainerImageForms.json(containers) + "}"));
   }
 
   private record Arguments(
-      List<String> words, Architecture architecture, ImageDirectory store, boolean json) {
+      List<String> words,
+      Architecture architecture,
+      ImageDirectory store,
+      ContainerImageCache containers,
+      long keepFreeBytes,
+      boolean json) {
     static Arguments parse(List<String> arguments) throws UsageException {
       List<String> words = new ArrayList<>();
       Architecture architecture = Architecture.ofHost();
       Optional<ImageDirectory> store = Optional.empty();
+      Optional<ContainerImageCache> containers = Optional.empty();
+      long keepFreeBytes = 0;
       boolean json = false;
       var rest = arguments.iterator();
       while (rest.hasNext()) {
         String argument = rest.next();
         if (!argument.startsWith("-")) {
           words.add(argument);
+        } else if (argument.equals("--all")) {
+          keepFreeBytes = Long.MAX_VALUE;
         } else if (!rest.hasNext()) {
           throw new UsageException(argument + " needs a value");
         } else if (argument.equals("--arch")) {
           architecture = architecture(rest.next());
         } else if (argument.equals("--dir")) {
           store = Optional.of(new ImageDirectory(Path.of(rest.next()).toAbsolutePath()));
+        } else if (argument.equals("--container-dir")) {
+          containers = Optional.of(ContainerImageCache.of(Path.of(rest.next())));
+        } else if (argument.equals("--keep-free")) {
+          keepFreeBytes = size(rest.next());
         } else if (argument.equals("-o") || argument.equals("--output")) {
           json = parseFormat(rest.next());
         } else {
@@ -199,7 +267,21 @@ public final class Main {
         throw new UsageException("a command is missing");
       }
       ImageDirectory usual = ImageDirectory.ofEnvironment(architecture);
-      return new Arguments(words, architecture, store.orElse(usual), json);
+      ContainerImageCache usualContainers = ContainerImageCache.ofEnvironment(architecture);
+      return new Arguments(
+          words,
+          architecture,
+          store.orElse(usual),
+          containers.orElse(usualContainers),
+          keepFreeBytes,
+          json);
+    }
+
+    private static long size(String text) throws UsageException {
+      return ByteSize.parse(text)
+          .orElseThrow(() ->
+              new UsageException(
+                  "--keep-free takes a size such as 500M or 2G, not '%s'".formatted(text)));
     }
 
     private static Architecture architecture(String label) throws UsageException {

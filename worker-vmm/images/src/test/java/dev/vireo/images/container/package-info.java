@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.images.container;
+
+import org.jspecify.annotations.NullMarked;
