@@ -33,7 +33,10 @@ final class LauncherCommands {
         new CommandLine(new Fuzz()),
         new CommandLine(new Image())
             .addSubcommand(new Image.Build())
-            .addSubcommand(new Image.ListImages()),
+            .addSubcommand(new Image.Pull())
+            .addSubcommand(new Image.ListImages())
+            .addSubcommand(new Image.Remove())
+            .addSubcommand(new Image.Prune()),
         new CommandLine(new Kernel())
             .addSubcommand(new Kernel.Build())
             .addSubcommand(new Kernel.ListKernels()));
@@ -285,8 +288,13 @@ final class LauncherCommands {
   @Command(
       name = "image",
       synopsisSubcommandLabel = "COMMAND",
-      description = "Builds and lists the guest images of this machine.")
+      description = "Guest images of this machine, and the roots of container images.")
   private static final class Image {
+    private static final String CONTAINERS =
+        "The cache of container images. Default: $VIREO_CACHE_DIR/images-oci, else"
+            + " ~/.cache/vireo/images-oci; for an architecture that is not this machine's,"
+            + " images-oci-ARCH beside that.";
+
     /** {@code vireo image build}. */
     @Command(
         name = "build",
@@ -317,8 +325,102 @@ final class LauncherCommands {
       private @Nullable Path store;
     }
 
+    /** {@code vireo image pull}. */
+    @Command(
+        name = "pull",
+        description = {
+          "Makes a root file system of a container image, unless it is there already.",
+          "",
+          "Digests are verified, layers merged into one squashfs, which all microVMs of the node"
+              + " share. What cannot be pulled leaves nothing. Prints the image's ID."
+        })
+    private static final class Pull extends LauncherCommand {
+      @Parameters(
+          paramLabel = "SOURCE",
+          description =
+              "oci:DIRECTORY or oci-archive:FILE, an OCI layout; docker-archive:FILE, of docker"
+                  + " save. Of several images one is chosen by :IMAGE behind it.")
+      private String source = "";
+
+      @Option(
+          names = "--as",
+          paramLabel = "NAME",
+          description = "Its name here. Default: as the source calls it.")
+      private @Nullable String name;
+
+      @Option(
+          names = "--arch",
+          paramLabel = "ARCH",
+          description = "x86_64 or arm64. Default: this machine's.")
+      private @Nullable String architecture;
+
+      @Option(
+          names = "--progress",
+          paramLabel = "FORM",
+          description =
+              "auto, json, none: on stderr a bar, or a line now and then; or JSON lines on stdout."
+                  + " Default: auto.")
+      private @Nullable String progress;
+
+      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
+      private @Nullable Path containers;
+    }
+
+    /** {@code vireo image rm}. */
+    @Command(
+        name = "rm",
+        description = {
+          "Removes names of container images, and an image with its last name.",
+          "",
+          "One that a microVM uses stays until vireo image prune. By its ID, sha256:…, an image is"
+              + " removed with all its names, or refused if it is in use."
+        })
+    private static final class Remove extends LauncherCommand {
+      @Parameters(arity = "1..*", paramLabel = "NAME", description = "Or sha256:…, its ID.")
+      private List<String> names = List.of();
+
+      @Option(
+          names = "--arch",
+          paramLabel = "ARCH",
+          description = "x86_64 or arm64. Default: this machine's.")
+      private @Nullable String architecture;
+
+      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
+      private @Nullable Path containers;
+    }
+
+    /** {@code vireo image prune}. */
+    @Command(
+        name = "prune",
+        description = {
+          "Removes container images that are not in use: those without a name, or more.",
+          "",
+          "Also what killed pulls have left. Prints the IDs of what it removes."
+        })
+    private static final class Prune extends LauncherCommand {
+      @Option(
+          names = "--keep-free",
+          paramLabel = "SIZE",
+          description =
+              "Also those that were not used for the longest, until so much of the disk is free, for"
+                  + " example 2G. Ends with 1 if that cannot be.")
+      private @Nullable String floor;
+
+      @Option(names = "--all", description = "All that are not in use.")
+      private boolean all;
+
+      @Option(
+          names = "--arch",
+          paramLabel = "ARCH",
+          description = "x86_64 or arm64. Default: this machine's.")
+      private @Nullable String architecture;
+
+      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
+      private @Nullable Path containers;
+    }
+
     /** {@code vireo image list}. */
-    @Command(name = "list", description = "Lists the images in the store.")
+    @Command(name = "list", description = "Lists guest images and container images.")
     private static final class ListImages extends LauncherCommand {
       @Option(
           names = {"-o", "--output"},
@@ -338,6 +440,9 @@ final class LauncherCommands {
           description =
               "The image store. Default: $VIREO_CACHE_DIR/images, else ~/.cache/vireo/images.")
       private @Nullable Path store;
+
+      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
+      private @Nullable Path containers;
     }
   }
 

@@ -52,6 +52,7 @@ class LauncherTest {
         "bench devices --help",
         "test -h",
         "image build --help",
+        "image pull --help",
         "kernel build --help",
         "up --help",
         "demo --help",

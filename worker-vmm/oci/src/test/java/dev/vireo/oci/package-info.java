@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.oci;
+
+import org.jspecify.annotations.NullMarked;
