@@ -48,6 +48,43 @@ public enum ErrorReason {
       Code.FAILED_PRECONDITION,
       "Somebody traces this microVM already.",
       "Wait until that trace has ended: there is one at a time."),
+  AGENT_UNAVAILABLE(
+      Code.FAILED_PRECONDITION,
+      "No agent of Vireo's answers in the guest.",
+      "Run an image with an agent (debian-12 with vireo.run=agent on its command line) and --vsock."),
+  AGENT_FAILED(
+      Code.FAILED_PRECONDITION,
+      "The guest's agent ended the conversation, or said what an agent may not say.",
+      "See the guest's console: vireo logs; what had been begun in the guest may have been done."),
+  GUEST_NOT_FOUND(
+      Code.INVALID_ARGUMENT,
+      "The program, file, directory or user does not exist in the guest.",
+      "Name one that does; a program without a slash is looked for in the PATH it is given."),
+  GUEST_NOT_EXECUTABLE(
+      Code.INVALID_ARGUMENT,
+      "What is to be run in the guest is no program, or one for another machine.",
+      "Name a program of the guest's architecture; a script needs a #! line."),
+  GUEST_PERMISSION_DENIED(
+      Code.FAILED_PRECONDITION,
+      "The guest's kernel does not permit it.",
+      "Use a user that may, or change the permissions in the guest."),
+  GUEST_EXHAUSTED(
+      Code.RESOURCE_EXHAUSTED,
+      "The guest has no processes, memory, disk space or descriptors left for it.",
+      "Make room in the guest, or give the microVM more."),
+  GUEST_FAILED(
+      Code.FAILED_PRECONDITION,
+      "The guest's kernel refused it.",
+      "The message has the kernel's word."),
+  PORT_REFUSED(
+      Code.UNAVAILABLE,
+      "Nobody listens on this port of the guest's loopback addresses.",
+      "Start the server in the guest, or name the port that it listens on.",
+      Duration.ofSeconds(1)),
+  TUNNELS_EXHAUSTED(
+      Code.RESOURCE_EXHAUSTED,
+      "The microVM, or its node, has as many calls to guests' agents as it may have at a time.",
+      "End some: commands (vireo exec), copies and forwarded connections that are under way."),
   WATCH_VERSION_TOO_OLD(
       Code.OUT_OF_RANGE,
       "Changes since this resource version are no longer kept.",

@@ -12,6 +12,8 @@ import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
+import dev.vireo.worker.agent.AgentCalls;
+import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.console.LogStreams;
 import dev.vireo.worker.microvm.Inspector;
@@ -79,6 +81,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final Inspector inspector;
   private final LogStreams logs;
   private final TraceStreams traces;
+  private final AgentCalls agents;
   private final ControllerSession session;
   private NodeCapabilities told = NodeCapabilities.getDefaultInstance();
   private List<NodeCounter> countersTold = List.of();
@@ -140,6 +143,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.inspector = new Inspector(microVms, time);
     this.logs = new LogStreams(microVms::console, time, threads);
     this.traces = new TraceStreams(microVms, time);
+    this.agents = new AgentCalls(microVms::report, time);
   }
 
   /** Takes back what runs, then dials. Returns when the first is done. */
@@ -244,15 +248,22 @@ public final class Worker implements ControlledNode, AutoCloseable {
   }
 
   @Override
+  public void serve(String uid, Tunnel tunnel) {
+    agents.serve(uid, tunnel);
+  }
+
+  @Override
   public void disconnected() {
     logs.cancelAll();
     traces.cancelAll();
+    agents.endAll();
   }
 
   /** Ends the session and the idle VMMs. Guests go on. */
   @Override
   public void close() {
     session.close();
+    agents.endAll();
     pool.close();
     unpooled.close();
     time.close();

@@ -2,10 +2,11 @@
  * The node daemon. It dials a controller, makes the desired state that it is told true, and reports
  * what is.
  *
- * <p>From top to bottom: {@code session} speaks with the controller; {@code microvm} holds one
- * state machine per microVM; {@code boot} turns a spec into open files; {@code vmm} owns the VMM
- * processes, which outlive the worker; {@code tracing} is told how a launch comes on; {@code state}
- * is what remains on disk between two workers:
+ * <p>From top to bottom: {@code session} speaks with the controller; {@code agent} with guests'
+ * agents for clients; {@code microvm} holds one state machine per microVM; {@code boot} turns a
+ * spec into open files; {@code vmm} owns the VMM processes, which outlive the worker; {@code
+ * tracing} is told how a launch comes on; {@code state} is what remains on disk between two
+ * workers:
  *
  * <pre>
  * &lt;state-dir&gt;/worker/&lt;node-id&gt;/

@@ -32,7 +32,14 @@ final class Wire {
                   .map(assignment -> assignment.getUid() + "/" + assignment.getAttempt())
                   .toList();
       case DESIRED_CHANGE -> line(message.getDesiredChange());
-      case READ_LOG, CANCEL_LOG, INSPECT, READ_TRACE, CANCEL_TRACE, ALIVE, MESSAGE_NOT_SET ->
+      case READ_LOG,
+          CANCEL_LOG,
+          INSPECT,
+          READ_TRACE,
+          CANCEL_TRACE,
+          OPEN_TUNNEL,
+          ALIVE,
+          MESSAGE_NOT_SET ->
           message.getMessageCase().name().toLowerCase(java.util.Locale.ROOT);
     };
   }

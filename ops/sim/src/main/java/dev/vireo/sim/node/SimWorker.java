@@ -16,6 +16,7 @@ import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.sim.kernel.SimProcess;
 import dev.vireo.sim.network.SimChannel;
+import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
 import dev.vireo.worker.session.Backoff;
@@ -152,6 +153,11 @@ final class SimWorker implements ControlledNode {
   @Override
   public void change(DesiredChange change) {
     microVms.change(change);
+  }
+
+  @Override
+  public void serve(String uid, Tunnel tunnel) {
+    tunnel.cancel(); // Nobody in the simulation calls an agent.
   }
 
   @Override

@@ -124,6 +124,11 @@ public final class MicroVms {
     return byUid.values().stream().map(MicroVm::lastReport).flatMap(Optional::stream).toList();
   }
 
+  /** What is true of this one, if it is here. */
+  public Optional<MicroVmReport> report(String uid) {
+    return find(uid).flatMap(MicroVm::lastReport);
+  }
+
   /** What all of them have counted. */
   public Tally tally() {
     return tally;

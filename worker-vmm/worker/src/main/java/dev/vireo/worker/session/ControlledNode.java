@@ -10,6 +10,7 @@ import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
+import dev.vireo.worker.agent.Tunnel;
 import java.util.function.Consumer;
 
 /**
@@ -44,6 +45,16 @@ public interface ControlledNode {
   /** Ends a trace; unknown ones are ignored. */
   void cancelTrace(long streamId);
 
-  /** The session is gone, and with it every log stream and every trace. What runs goes on. */
+  /**
+   * Serves a client's call to the agent of a microVM's guest.
+   *
+   * @param uid of the microVM
+   */
+  void serve(String uid, Tunnel tunnel);
+
+  /**
+   * The session is gone, and with it every log stream, every trace and every tunnel. What runs goes
+   * on.
+   */
   void disconnected();
 }

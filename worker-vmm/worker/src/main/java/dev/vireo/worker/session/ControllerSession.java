@@ -4,11 +4,13 @@ import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.OpenTunnel;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.time.Time.Alarm;
+import io.grpc.Channel;
 import io.grpc.Status;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientResponseObserver;
@@ -82,13 +84,15 @@ public final class ControllerSession implements AutoCloseable {
   }
 
   private void connect() {
-    Connection connection = new Connection();
+    Connection connection;
     synchronized (this) {
       if (closed) {
         return;
       }
+      Channel channel = controllers.dial();
+      connection = new Connection(channel);
       current = connection;
-      var _ = WorkerServiceGrpc.newStub(controllers.dial()).session(connection);
+      var _ = WorkerServiceGrpc.newStub(channel).session(connection);
     }
     // After `current` is set: a report that comes between the two waits behind the Hello.
     connection.outbox().open(WorkerMessage.newBuilder().setHello(hello()).build());
@@ -185,6 +189,7 @@ public final class ControllerSession implements AutoCloseable {
   /** One stream, from dialling to its end. gRPC calls it from one thread at a time. */
   private final class Connection
       implements ClientResponseObserver<WorkerMessage, ControllerMessage> {
+    private final Channel channel;
     private @Nullable Outbox outbox;
     private @Nullable ClientCallStreamObserver<WorkerMessage> call;
     private @Nullable Alarm heartbeat;
@@ -198,6 +203,10 @@ public final class ControllerSession implements AutoCloseable {
     private volatile boolean answersHeartbeats;
 
     private volatile boolean unanswered;
+
+    Connection(Channel channel) {
+      this.channel = channel;
+    }
 
     @Override
     public void beforeStart(ClientCallStreamObserver<WorkerMessage> toController) {
@@ -262,6 +271,10 @@ public final class ControllerSession implements AutoCloseable {
                 message.getReadTrace(),
                 chunk -> outbox().send(WorkerMessage.newBuilder().setTraceChunk(chunk).build()));
         case CANCEL_TRACE -> node.cancelTrace(message.getCancelTrace().getStreamId());
+        case OPEN_TUNNEL -> {
+          OpenTunnel open = message.getOpenTunnel();
+          node.serve(open.getUid(), TunnelDial.dial(channel, open.getTunnelId()));
+        }
         case ALIVE -> answersHeartbeats = true;
         case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "the controller sent what is not known here");
       }

@@ -7,12 +7,15 @@ import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.DesiredChange;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.Removal;
+import dev.vireo.proto.worker.v1.TunnelDown;
+import dev.vireo.proto.worker.v1.TunnelUp;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.proto.worker.v1.WorkerServiceGrpc;
 import io.grpc.Server;
 import io.grpc.StatusRuntimeException;
 import io.grpc.netty.NettyServerBuilder;
+import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.nio.NioEventLoopGroup;
@@ -36,6 +39,7 @@ import org.jspecify.annotations.Nullable;
 public final class FakeController implements AutoCloseable {
   private final EventLoopGroup eventLoop = new NioEventLoopGroup(1);
   private final List<WorkerMessage> received = new CopyOnWriteArrayList<>();
+  private final List<Tunnel> tunnels = new CopyOnWriteArrayList<>();
   private final Map<String, Assignment> desired = new LinkedHashMap<>();
   private final Server server;
   private int leaseMillis = 30_000;
@@ -144,6 +148,11 @@ public final class FakeController implements AutoCloseable {
     return received;
   }
 
+  /** The tunnels that were dialled. */
+  public List<Tunnel> tunnels() {
+    return tunnels;
+  }
+
   /** The last report about this microVM, in a Hello or by itself. */
   public Optional<MicroVmReport> lastReport(String uid) {
     Optional<MicroVmReport> last = Optional.empty();
@@ -171,6 +180,43 @@ public final class FakeController implements AutoCloseable {
     @Override
     public StreamObserver<WorkerMessage> session(StreamObserver<ControllerMessage> toWorker) {
       return new Receiver(toWorker);
+    }
+
+    @Override
+    public StreamObserver<TunnelUp> tunnel(StreamObserver<TunnelDown> toWorker) {
+      Tunnel tunnel = new Tunnel((ServerCallStreamObserver<TunnelDown>) toWorker);
+      tunnels.add(tunnel);
+      return tunnel;
+    }
+  }
+
+  /** A tunnel, of which as much is taken as a test asks for. */
+  public static final class Tunnel implements StreamObserver<TunnelUp> {
+    public final ServerCallStreamObserver<TunnelDown> worker;
+    public final List<TunnelUp> received = new CopyOnWriteArrayList<>();
+    public volatile String end = "";
+
+    Tunnel(ServerCallStreamObserver<TunnelDown> worker) {
+      this.worker = worker;
+      worker.disableAutoRequest();
+      worker.setOnCancelHandler(() -> end = "cancelled");
+      worker.request(1);
+    }
+
+    @Override
+    public void onNext(TunnelUp message) {
+      received.add(message);
+    }
+
+    @Override
+    public void onError(Throwable failure) {
+      end = "cancelled";
+    }
+
+    @Override
+    public void onCompleted() {
+      end = "completed";
+      worker.onCompleted();
     }
   }
 

@@ -11,6 +11,7 @@ import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
+import dev.vireo.worker.agent.Tunnel;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -20,6 +21,7 @@ import java.util.function.Consumer;
 final class RecordingNode implements ControlledNode {
   final List<String> told = new CopyOnWriteArrayList<>();
   final List<MicroVmReport> reports = new CopyOnWriteArrayList<>();
+  final List<Tunnel> tunnels = new CopyOnWriteArrayList<>();
   final AtomicInteger heartbeatsThatFail = new AtomicInteger();
 
   /** What happens while the node gathers what it has to say. */
@@ -72,6 +74,12 @@ final class RecordingNode implements ControlledNode {
   @Override
   public void cancelTrace(long streamId) {
     told.add("cancel trace " + streamId);
+  }
+
+  @Override
+  public void serve(String uid, Tunnel tunnel) {
+    told.add("serve " + uid);
+    tunnels.add(tunnel);
   }
 
   @Override

@@ -1,0 +1,113 @@
+package dev.vireo.worker.agent;
+
+import com.google.protobuf.ByteString;
+import dev.vireo.proto.agent.v1.AgentMessage;
+import dev.vireo.proto.agent.v1.EndOfData;
+import dev.vireo.proto.agent.v1.Failure;
+import dev.vireo.proto.agent.v1.HostMessage;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.worker.v1.TunnelDown;
+import dev.vireo.proto.worker.v1.TunnelUp;
+import java.util.Optional;
+
+/**
+ * Translates one call of a client's into what is said to an agent, and the agent's words back. Both
+ * directions may be asked at the same time, each by one thread.
+ */
+sealed interface Conversation
+    permits ExecConversation, CopyInConversation, CopyOutConversation, PortForwardConversation {
+  HostMessage END_OF_DATA = HostMessage.newBuilder().setEnd(EndOfData.getDefaultInstance()).build();
+
+  /** Longer messages of agents are cut. */
+  int MAX_FAILURE_CHARACTERS = 500;
+
+  /** That which begins with this message of a client's, which a controller has checked. */
+  static Conversation of(TunnelDown first) throws AgentException {
+    return switch (first.getMessageCase()) {
+      case EXEC -> new ExecConversation(first.getExec().getStart());
+      case COPY_IN -> new CopyInConversation(first.getCopyIn().getStart());
+      case COPY_OUT -> new CopyOutConversation(first.getCopyOut());
+      case PORT_FORWARD -> new PortForwardConversation(first.getPortForward().getStart());
+      case END, MESSAGE_NOT_SET -> throw AgentException.invalid("start", "is not set.");
+    };
+  }
+
+  /** The first message to the agent. */
+  HostMessage opening();
+
+  /** What the agent is told of this. */
+  Optional<HostMessage> fromClient(TunnelDown message) throws AgentException;
+
+  /** What the agent is told when the client sends no more. */
+  Optional<HostMessage> clientEnded() throws AgentException;
+
+  /** Whether nothing may come from the client any more, though it has not ended its call. */
+  default boolean isClientDone() {
+    return false;
+  }
+
+  /** What the client is told of this. */
+  Optional<TunnelUp> fromAgent(AgentMessage message) throws AgentException;
+
+  /** Whether the agent has nothing more to say. */
+  boolean isOver();
+
+  /** Whether the agent says something at once: that it has begun. */
+  boolean answersAtOnce();
+
+  /** Whether what the client sends is of use when the agent has nothing more to say. */
+  boolean outlivesAgentsEnd();
+
+  /** The field that is to blame if the agent refuses the request; or empty. */
+  String field();
+
+  /** What the client is told of an agent's failure. */
+  default AgentException failure(Failure failure) {
+    String message = printable(failure.getMessage());
+    return switch (failure.getCode()) {
+      case INVALID -> refusal(ErrorReason.FIELD_INVALID, message);
+      case NOT_FOUND -> refusal(ErrorReason.GUEST_NOT_FOUND, message);
+      case NOT_EXECUTABLE -> refusal(ErrorReason.GUEST_NOT_EXECUTABLE, message);
+      case UNSUPPORTED -> refusal(ErrorReason.FIELD_UNSUPPORTED, message);
+      case PERMISSION_DENIED ->
+          new AgentException(ErrorReason.GUEST_PERMISSION_DENIED, "", message);
+      case REFUSED -> new AgentException(ErrorReason.PORT_REFUSED, "", message);
+      case EXHAUSTED -> new AgentException(ErrorReason.GUEST_EXHAUSTED, "", message);
+      case FAILED, CODE_UNSPECIFIED, UNRECOGNIZED ->
+          new AgentException(ErrorReason.GUEST_FAILED, "", message);
+    };
+  }
+
+  private AgentException refusal(ErrorReason reason, String message) {
+    return new AgentException(reason, field(), message);
+  }
+
+  /** A guest's words, with nothing in them that a terminal would obey. */
+  static String printable(String words) {
+    String cut =
+        words.length() > MAX_FAILURE_CHARACTERS
+            ? words.substring(0, MAX_FAILURE_CHARACTERS)
+            : words;
+    return cut.codePoints()
+        .map(character -> Character.isISOControl(character) ? '?' : character)
+        .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
+        .toString();
+  }
+
+  static AgentException outOfTurn(AgentMessage message) {
+    return AgentException.broken("said %s out of turn".formatted(message.getMessageCase()));
+  }
+
+  /** For what a controller that checks would not have let pass. */
+  static AgentException outOfTurn(TunnelDown message) {
+    return AgentException.invalid("request", "came out of turn: " + message.getMessageCase());
+  }
+
+  /** Data of an agent's, of a length that it may have. */
+  static ByteString checked(ByteString data) throws AgentException {
+    if (data.size() > AgentConnection.MAX_DATA_BYTES) {
+      throw AgentException.broken("sent %d bytes of data at once".formatted(data.size()));
+    }
+    return data;
+  }
+}

@@ -1,0 +1,91 @@
+package dev.vireo.worker.agent;
+
+import com.google.protobuf.ByteString;
+import dev.vireo.proto.agent.v1.AgentMessage;
+import dev.vireo.proto.agent.v1.HostMessage;
+import dev.vireo.proto.agent.v1.ReadRequest;
+import dev.vireo.proto.v1.CopyOutRequest;
+import dev.vireo.proto.v1.CopyOutResponse;
+import dev.vireo.proto.v1.FileEntry;
+import dev.vireo.proto.worker.v1.TunnelDown;
+import dev.vireo.proto.worker.v1.TunnelUp;
+import java.util.Optional;
+
+/** Files out of the guest: entries and their content up, each checked. */
+final class CopyOutConversation implements Conversation {
+  private final CopyOutRequest request;
+  private final ContentLength content = new ContentLength();
+  private boolean over;
+
+  CopyOutConversation(CopyOutRequest request) {
+    this.request = request;
+  }
+
+  @Override
+  public HostMessage opening() {
+    return HostMessage.newBuilder()
+        .setRead(ReadRequest.newBuilder().setPath(request.getPath()))
+        .build();
+  }
+
+  @Override
+  public Optional<HostMessage> fromClient(TunnelDown message) throws AgentException {
+    throw Conversation.outOfTurn(message);
+  }
+
+  @Override
+  public Optional<HostMessage> clientEnded() {
+    return Optional.empty();
+  }
+
+  @Override
+  public Optional<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
+    CopyOutResponse.Builder response = CopyOutResponse.newBuilder();
+    switch (message.getMessageCase()) {
+      case ENTRY -> {
+        FileEntry entry = FileEntries.fromAgent(message.getEntry());
+        check("an entry that ", content.next(entry.getSize()));
+        response.setEntry(entry);
+      }
+      case DATA -> {
+        ByteString data = Conversation.checked(message.getData());
+        check("data that ", content.add(data.size()));
+        response.setData(data);
+      }
+      case END -> {
+        check("an end that ", content.end());
+        over = true;
+        return Optional.empty();
+      }
+      case STATUS, STARTED, STDOUT, STDERR, EXITED, DONE, FAILURE, MESSAGE_NOT_SET ->
+          throw Conversation.outOfTurn(message);
+    }
+    return Optional.of(TunnelUp.newBuilder().setCopyOut(response).build());
+  }
+
+  private static void check(String what, Optional<String> complaint) throws AgentException {
+    if (complaint.isPresent()) {
+      throw AgentException.broken("sent " + what + complaint.get());
+    }
+  }
+
+  @Override
+  public boolean isOver() {
+    return over;
+  }
+
+  @Override
+  public boolean answersAtOnce() {
+    return true;
+  }
+
+  @Override
+  public boolean outlivesAgentsEnd() {
+    return false;
+  }
+
+  @Override
+  public String field() {
+    return "path";
+  }
+}

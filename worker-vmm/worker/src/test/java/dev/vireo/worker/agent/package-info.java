@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.agent;
+
+import org.jspecify.annotations.NullMarked;
