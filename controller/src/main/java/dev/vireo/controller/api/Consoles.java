@@ -126,7 +126,7 @@ final class Consoles {
     return left.compareTo(INSPECT_PATIENCE) < 0 ? left : INSPECT_PATIENCE;
   }
 
-  private static String nodeId(StoredMicroVm microVm) {
+  static String nodeId(StoredMicroVm microVm) {
     return Lifecycle.nodeId(microVm.microVm())
         .orElseThrow(() ->
             Errors.of(
@@ -142,7 +142,7 @@ final class Consoles {
         .orElseThrow(() -> unreachable(nodeId, "has no session with the controller"));
   }
 
-  private static StatusRuntimeException unreachable(String nodeId, String what) {
+  static StatusRuntimeException unreachable(String nodeId, String what) {
     return Errors.of(
         ErrorReason.NODE_UNREACHABLE,
         "the worker of nodes/%s %s".formatted(nodeId, what),

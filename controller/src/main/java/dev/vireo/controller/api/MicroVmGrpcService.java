@@ -11,10 +11,17 @@ import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.Tunnels;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.controller.tracing.CreateTraces;
+import dev.vireo.proto.v1.CopyInRequest;
+import dev.vireo.proto.v1.CopyInResponse;
+import dev.vireo.proto.v1.CopyOutRequest;
+import dev.vireo.proto.v1.CopyOutResponse;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.ExecRequest;
+import dev.vireo.proto.v1.ExecResponse;
 import dev.vireo.proto.v1.ExplainPlacementRequest;
 import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.GetMicroVmRequest;
@@ -24,6 +31,8 @@ import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import dev.vireo.proto.v1.PortForwardRequest;
+import dev.vireo.proto.v1.PortForwardResponse;
 import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResizeMemoryRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
@@ -60,6 +69,7 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
   private final Creations creations;
   private final Operations operations;
   private final Consoles consoles;
+  private final AgentCalls agents;
   private final Counter watchEvents;
   private final Counter watchesCutOff;
 
@@ -67,6 +77,7 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
       MicroVms microVms,
       Nodes nodes,
       Sessions sessions,
+      Tunnels tunnels,
       Placer placer,
       PendingMicroVms pending,
       Quotas quotas,
@@ -79,6 +90,7 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
     this.creations = new Creations(microVms, nodes, pending, quotas, time, uuids, meters, traces);
     this.operations = new Operations(microVms, pending, placer, pageTokens, time);
     this.consoles = new Consoles(microVms, nodes, sessions);
+    this.agents = new AgentCalls(operations::get, sessions, tunnels);
     Gauge.builder("vireo.watch.clients", microVms, MicroVms::feeds)
         .description("Clients that watch")
         .register(meters);
@@ -217,6 +229,31 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
   public void explainPlacement(
       ExplainPlacementRequest request, StreamObserver<ExplainPlacementResponse> client) {
     answer(client, operations.explain(request.getName()));
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public StreamObserver<ExecRequest> exec(StreamObserver<ExecResponse> client) {
+    return agents.exec(client);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public StreamObserver<CopyInRequest> copyIn(StreamObserver<CopyInResponse> client) {
+    return agents.copyIn(client);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public void copyOut(CopyOutRequest request, StreamObserver<CopyOutResponse> client) {
+    agents.copyOut(request, client);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public StreamObserver<PortForwardRequest> portForward(
+      StreamObserver<PortForwardResponse> client) {
+    return agents.portForward(client);
   }
 
   private static <T> void answer(StreamObserver<T> client, T answer) {

@@ -56,6 +56,12 @@ final class Violations {
     }
   }
 
+  /** The refusal for want of a single field. */
+  static StatusRuntimeException missing(String field) {
+    return Errors.badRequest(
+        List.of(new FieldViolation(field, ErrorReason.FIELD_REQUIRED, "is not set.")));
+  }
+
   /** The refusal of a single field. */
   static StatusRuntimeException invalidField(String field, String description) {
     return Errors.badRequest(

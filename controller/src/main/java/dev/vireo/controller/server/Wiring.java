@@ -17,6 +17,7 @@ import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
 import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.Tunnels;
 import dev.vireo.controller.store.Entry;
 import dev.vireo.controller.store.EtcdStore;
 import dev.vireo.controller.store.MeteredStore;
@@ -40,6 +41,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -55,6 +57,9 @@ import org.eclipse.microprofile.config.Config;
 class Wiring {
   private static final int SECRET_BYTES = 32;
   private static final int EVENTS_REMEMBERED = 10_000;
+
+  /** A worker that is asked to serve a call to an agent dials at once. */
+  private static final Duration TUNNEL_WITHIN = Duration.ofSeconds(10);
 
   private final ControllerConfig config;
   private final ListenAddress grpc;
@@ -211,6 +216,12 @@ class Wiring {
   @Singleton
   Sessions sessions(MicroVms microVms, MeterRegistry meters) {
     return new Sessions(microVms, meters);
+  }
+
+  @Produces
+  @Singleton
+  Tunnels tunnels(MeterRegistry meters) {
+    return new Tunnels(TUNNEL_WITHIN, new SecureRandom(), meters);
   }
 
   @Produces

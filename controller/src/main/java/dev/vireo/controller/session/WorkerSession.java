@@ -22,6 +22,7 @@ import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.InspectResult;
 import dev.vireo.proto.worker.v1.LogChunk;
 import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.proto.worker.v1.OpenTunnel;
 import dev.vireo.proto.worker.v1.Removal;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
@@ -73,6 +74,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private final ConcurrentHashMap<Long, TraceReader> traces = new ConcurrentHashMap<>();
   private final ConcurrentHashMap<Long, CompletableFuture<InspectResult>> inspections =
       new ConcurrentHashMap<>();
+  private final Set<Tunnel<?, ?>> tunnels = ConcurrentHashMap.newKeySet();
   private final AtomicLong ids = new AtomicLong();
 
   /**
@@ -310,6 +312,21 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
         () -> traces.remove(id) != null);
   }
 
+  /** Asks for a call to an agent to be served; the tunnel is told when the session ends first. */
+  void openTunnel(Tunnel<?, ?> tunnel, String id, String uid) {
+    tunnels.add(tunnel);
+    outgoing.add(
+        new Outgoing.Message(
+            ControllerMessage.newBuilder()
+                .setOpenTunnel(OpenTunnel.newBuilder().setTunnelId(id).setUid(uid))
+                .build()));
+  }
+
+  /** The tunnel has ended. */
+  void forget(Tunnel<?, ?> tunnel) {
+    tunnels.remove(tunnel);
+  }
+
   boolean isOver() {
     return over;
   }
@@ -502,6 +519,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     logs.clear();
     traces.values().forEach(TraceReader::onSessionEnd);
     traces.clear();
+    tunnels.forEach(Tunnel::onSessionEnd);
   }
 
   private static StatusRuntimeException unreachable(String message) {

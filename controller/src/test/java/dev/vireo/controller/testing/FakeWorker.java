@@ -80,6 +80,7 @@ public final class FakeWorker implements AutoCloseable {
                 .addAnnouncements(Announcement.CMDLINE)
                 .addBackEnds("blk/file")
                 .addBackEnds("console/unix")
+                .addBackEnds("vsock/unix")
                 .addImages(
                     NodeImage.newBuilder()
                         .setName("debian-12")

@@ -19,6 +19,7 @@ import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
 import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.Tunnels;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.time.TimeSource;
@@ -43,6 +44,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -52,6 +54,7 @@ import java.util.function.UnaryOperator;
 public final class TestController implements AutoCloseable {
   public static final Duration LEASE = Duration.ofSeconds(15);
   public static final Duration DELETE_GRACE = Duration.ofMinutes(5);
+  public static final Duration TUNNEL_WITHIN = Duration.ofMillis(500);
   public static final String PARENT = "projects/test";
   public static final int EVENTS_REMEMBERED = 20;
 
@@ -100,6 +103,7 @@ public final class TestController implements AutoCloseable {
     nodes = Nodes.open(store, time, LEASE, UUID::randomUUID);
     quotas = Quotas.open(store, microVms, time, UUID::randomUUID);
     sessions = new Sessions(microVms, meters);
+    Tunnels tunnels = new Tunnels(TUNNEL_WITHIN, new Random(1), meters);
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time, traces);
@@ -136,6 +140,7 @@ public final class TestController implements AutoCloseable {
                     microVms,
                     nodes,
                     sessions,
+                    tunnels,
                     placer,
                     pending,
                     quotas,
@@ -149,7 +154,8 @@ public final class TestController implements AutoCloseable {
             .addService(
                 new EventGrpcService(new Events(microVms, time, EVENTS_REMEMBERED), pageTokens))
             .addService(
-                new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership, traces))
+                new WorkerGrpcService(
+                    microVms, nodes, sessions, tunnels, reconciler, leadership, traces))
             .intercept(proxy)
             .intercept(new ErrorInterceptor())
             .intercept(tracing.ofServer())

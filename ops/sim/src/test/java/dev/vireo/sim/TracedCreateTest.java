@@ -18,6 +18,7 @@ import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
 import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.Tunnels;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.SqliteStore;
 import dev.vireo.controller.store.Store;
@@ -80,6 +81,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -245,6 +247,7 @@ class TracedCreateTest {
     CreateTraces traces = tracing.of(microVms);
     Nodes nodes = Nodes.open(store, time, Duration.ofMinutes(1), UUID::randomUUID);
     Sessions sessions = new Sessions(microVms, meters);
+    Tunnels tunnels = new Tunnels(Duration.ofSeconds(10), new Random(1), meters);
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time, traces);
@@ -270,6 +273,7 @@ class TracedCreateTest {
                 microVms,
                 nodes,
                 sessions,
+                tunnels,
                 placer,
                 pending,
                 Quotas.open(store, microVms, time, UUID::randomUUID),
@@ -279,7 +283,8 @@ class TracedCreateTest {
                 meters,
                 traces))
         .addService(
-            new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership, traces))
+            new WorkerGrpcService(
+                microVms, nodes, sessions, tunnels, reconciler, leadership, traces))
         .intercept(new ErrorInterceptor())
         .intercept(tracing.ofServer())
         .build()

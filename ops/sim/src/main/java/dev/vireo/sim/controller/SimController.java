@@ -17,6 +17,7 @@ import dev.vireo.controller.reconcile.PendingMicroVms;
 import dev.vireo.controller.reconcile.Reconciler;
 import dev.vireo.controller.reconcile.Reports;
 import dev.vireo.controller.session.Sessions;
+import dev.vireo.controller.session.Tunnels;
 import dev.vireo.controller.session.WorkerGrpcService;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
@@ -167,6 +168,7 @@ public final class SimController {
     MicroVms microVms = MicroVms.open(store, REQUEST_LIFETIME);
     Nodes nodes = Nodes.open(store, time, lease, uuids);
     Sessions sessions = new Sessions(microVms, meters);
+    Tunnels tunnels = new Tunnels(Duration.ofSeconds(10), random, meters);
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time, CreateTraces.NONE);
@@ -191,6 +193,7 @@ public final class SimController {
             microVms,
             nodes,
             sessions,
+            tunnels,
             placer,
             pending,
             Quotas.open(store, microVms, time, uuids),
@@ -209,7 +212,8 @@ public final class SimController {
             time,
             process);
     WorkerGrpcService workers =
-        new WorkerGrpcService(microVms, nodes, sessions, reconciler, leadership, CreateTraces.NONE);
+        new WorkerGrpcService(
+            microVms, nodes, sessions, tunnels, reconciler, leadership, CreateTraces.NONE);
     Optional<LeaderElection> election =
         leadership.leads() ? Optional.empty() : Optional.of(election(raw, uuids.get(), time));
     parts =

@@ -1,0 +1,64 @@
+package dev.vireo.controller.api;
+
+import dev.vireo.controller.grpc.ErrorInterceptor;
+import dev.vireo.controller.session.Tunnel;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.StreamObserver;
+import java.util.function.BiConsumer;
+import java.util.function.BiFunction;
+
+/**
+ * What a client sends in a call to a guest's agent: checked, and put into a tunnel, which the first
+ * message opens. Never blocks.
+ */
+final class AgentCall<Q> implements StreamObserver<Q> {
+  private final Tunnel<Q, ?> tunnel;
+  private final BiFunction<Q, Boolean, Violations> check;
+  private final BiConsumer<Tunnel<Q, ?>, Q> open;
+  private boolean begun;
+
+  /**
+   * @param check finds what is wrong with a message, which is the first or is not
+   * @param open begins the call, by its first message
+   */
+  AgentCall(
+      Tunnel<Q, ?> tunnel,
+      BiFunction<Q, Boolean, Violations> check,
+      BiConsumer<Tunnel<Q, ?>, Q> open) {
+    this.tunnel = tunnel;
+    this.check = check;
+    this.open = open;
+  }
+
+  @Override
+  public void onNext(Q message) {
+    try {
+      check.apply(message, !begun).throwIfAny();
+      if (!begun) {
+        begun = true;
+        open.accept(tunnel, message);
+      }
+      tunnel.fromClient(message);
+    } catch (RuntimeException e) {
+      tunnel.fail(typed(e));
+    }
+  }
+
+  private static StatusRuntimeException typed(RuntimeException error) {
+    return ErrorInterceptor.typed(error, "a call to a guest's agent");
+  }
+
+  @Override
+  public void onError(Throwable error) {
+    // Cancelled, as the tunnel knows.
+  }
+
+  @Override
+  public void onCompleted() {
+    if (begun) {
+      tunnel.clientEnded();
+    } else {
+      tunnel.fail(Violations.missing("start"));
+    }
+  }
+}
