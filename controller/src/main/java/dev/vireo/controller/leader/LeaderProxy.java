@@ -28,14 +28,16 @@ import org.jspecify.annotations.Nullable;
 /**
  * Has the leader answer the API's calls that only it can, whichever they are: the request goes on
  * as it came, with its metadata, deadline and cancellation, and the answer comes back as fast as
- * the client takes it. Every controller itself gets, lists and watches microVMs, from its image.
+ * the client takes it. Of a stream of requests each goes on as fast as the leader takes it. Every
+ * controller itself gets, lists and watches microVMs, from its image.
  *
  * <p><em>Who writes reads it.</em> The leader says with its answer how new its image is; the client
  * is given the answer once this controller's image is as new, so that it finds here what it has
  * done there.
  *
  * <p><em>Without a leader</em> a call waits a little for one, if it has not been sent to another:
- * what has been sent may have been done, and only the client knows whether it may be done twice.
+ * what has been sent may have been done, and only the client knows whether it may be done twice. A
+ * stream of which anything has been sent is never begun again.
  */
 public final class LeaderProxy implements ServerInterceptor {
   private static final String API = "vireo.v1.";
@@ -159,22 +161,42 @@ public final class LeaderProxy implements ServerInterceptor {
     private final Context context = Context.current();
 
     private final long endNanos = time.nanoTime() + patience.toNanos();
+    private final boolean oneRequest;
+
+    /** The only one, or the first of a stream. */
     private volatile @Nullable Q request;
+
+    private volatile boolean requestsEnded;
     private volatile @Nullable Attempt<Q, R> attempt;
 
     Forwarding(ServerCall<Q, R> call, Metadata headers) {
       this.call = call;
       this.headers = headers;
+      this.oneRequest = call.getMethodDescriptor().getType().clientSendsOneMessage();
     }
 
     @Override
     public void onMessage(Q message) {
-      request = message;
+      Attempt<Q, R> now = attempt;
+      if (request == null) {
+        request = message;
+        if (!oneRequest) {
+          forward(Optional.empty());
+        }
+      } else if (now != null) { // Which has asked for it.
+        now.sendOn(message);
+      }
     }
 
     @Override
     public void onHalfClose() {
-      forward(Optional.empty());
+      requestsEnded = true;
+      Attempt<Q, R> now = attempt;
+      if (oneRequest || request == null) {
+        forward(Optional.empty());
+      } else if (now != null) {
+        now.endRequests();
+      }
     }
 
     @Override
@@ -199,15 +221,14 @@ public final class LeaderProxy implements ServerInterceptor {
       if (context.isCancelled()) {
         return; // Nobody waits for an answer any more.
       }
-      Q message = request;
       Optional<String> leader = leadership.leads() ? Optional.of(ownAddress) : leadership.leader();
-      if (leader.isEmpty() || message == null) {
+      if (leader.isEmpty()) {
         close(call, Errors.of(ErrorReason.NO_LEADER, "no controller leads now"));
         return;
       }
       Attempt<Q, R> next = new Attempt<>(this, leader.get());
       attempt = next;
-      next.start(message);
+      next.start();
     }
 
     private boolean mayWait() {
@@ -235,6 +256,13 @@ public final class LeaderProxy implements ServerInterceptor {
     /** The client has enough for now. */
     private boolean held;
 
+    private boolean started;
+
+    /** A message of a stream has gone on, and the next was not asked for. */
+    private boolean requestsHeld;
+
+    private boolean halfClosed;
+
     Attempt(Forwarding<Q, R> forwarding, String address) {
       this.forwarding = forwarding;
       this.call = forwarding.call;
@@ -245,14 +273,41 @@ public final class LeaderProxy implements ServerInterceptor {
           channels.to(address).newCall(method, CallOptions.DEFAULT.withStreamTracerFactory(sent));
     }
 
-    void start(Q request) {
+    synchronized void start() {
       Metadata onwardHeaders = new Metadata();
       onwardHeaders.merge(forwarding.headers);
       onwardHeaders.put(FORWARDED, ownAddress);
       onward.start(this, onwardHeaders);
-      onward.sendMessage(request);
-      onward.halfClose();
+      started = true;
+      Q first = forwarding.request;
+      if (first != null) {
+        sendOn(first);
+      }
+      endRequests();
       onward.request(oneAnswer ? 2 : 1);
+    }
+
+    synchronized void sendOn(Q message) {
+      onward.sendMessage(message);
+      requestsHeld = !forwarding.oneRequest;
+      onReady();
+    }
+
+    /** The leader takes more. */
+    @Override
+    public synchronized void onReady() {
+      if (requestsHeld && onward.isReady()) {
+        requestsHeld = false;
+        call.request(1);
+      }
+    }
+
+    /** Half-closes the call if the client has its own. */
+    synchronized void endRequests() {
+      if (started && forwarding.requestsEnded && !halfClosed) {
+        halfClosed = true;
+        onward.halfClose();
+      }
     }
 
     @Override
@@ -295,7 +350,10 @@ public final class LeaderProxy implements ServerInterceptor {
         return;
       }
       Optional<ErrorReason> reason = Errors.reasonOf(status.asRuntimeException(trailers));
-      boolean untouched = !sent.any || reason.filter(ErrorReason.NOT_LEADER::equals).isPresent();
+      boolean untouched =
+          !sent.any
+              || (forwarding.oneRequest
+                  && reason.filter(ErrorReason.NOT_LEADER::equals).isPresent());
       if (untouched && !told && forwarding.mayWait()) {
         forwarding.forward(Optional.of(address));
       } else if (reason.isPresent()) {
