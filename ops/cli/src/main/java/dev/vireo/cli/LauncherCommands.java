@@ -338,8 +338,10 @@ final class LauncherCommands {
       @Parameters(
           paramLabel = "SOURCE",
           description =
-              "oci:DIRECTORY or oci-archive:FILE, an OCI layout; docker-archive:FILE, of docker"
-                  + " save. Of several images one is chosen by :IMAGE behind it.")
+              "A name, as docker takes it, which is pulled from its registry, with what docker login"
+                  + " has noted; busybox, an image of Vireo's own, without a registry;"
+                  + " oci:DIRECTORY or oci-archive:FILE, an OCI layout; docker-archive:FILE, of docker"
+                  + " save. Of several images in a file one is chosen by :IMAGE behind it.")
       private String source = "";
 
       @Option(

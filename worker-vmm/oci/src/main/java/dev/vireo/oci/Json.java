@@ -4,12 +4,14 @@ import static dev.vireo.images.ImageException.Reason.MANIFEST_INVALID;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.vireo.images.ImageException;
 import java.io.IOException;
 
 /** JSON that others wrote. */
 final class Json {
-  private static final ObjectMapper MAPPER = new ObjectMapper();
+  private static final ObjectMapper MAPPER =
+      new ObjectMapper().configure(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS, true);
 
   private Json() {}
 
@@ -33,7 +35,7 @@ final class Json {
         MANIFEST_INVALID, "%s is neither a JSON object nor a list".formatted(what));
   }
 
-  /** A document as its bytes. */
+  /** A document; equal ones are written alike by every process. */
   static String write(Object value) {
     try {
       return MAPPER.writeValueAsString(value);

@@ -1,7 +1,11 @@
 package dev.vireo.oci;
 
 import dev.vireo.images.Architecture;
+import dev.vireo.images.Commands;
+import dev.vireo.images.DebianPackage;
+import dev.vireo.images.DebianPackages;
 import dev.vireo.images.ImageException;
+import dev.vireo.images.VireoCache;
 import dev.vireo.images.container.ContainerImage;
 import dev.vireo.images.container.ContainerImageCache;
 import dev.vireo.images.container.ImageName;
@@ -22,9 +26,14 @@ import java.util.TreeMap;
  * status: 0 done, 1 cannot be done, 2 wrong arguments.
  */
 public final class Main {
+  /** Debian's, for an architecture that is not this machine's. */
+  private static final String RELEASE = "bookworm";
+
   private Main() {}
 
   public static void main(String[] arguments) {
+    // What Jib's HTTP client notes of its own attempts would stand in the progress.
+    System.setProperty("org.apache.commons.logging.Log", "org.apache.commons.logging.impl.NoOpLog");
     boolean terminal = Boolean.getBoolean("vireo.stderr.terminal");
     System.exit(run(List.of(arguments), System.out, System.err, terminal));
   }
@@ -45,6 +54,13 @@ public final class Main {
       return failed(arguments, e.reason().name(), String.valueOf(e.getMessage()), out, err);
     } catch (IOException e) {
       return failed(arguments, "IO", e.toString(), out, err);
+    } catch (OutOfMemoryError e) {
+      return failed(
+          arguments,
+          "OUT_OF_MEMORY",
+          "the image's manifest or its number of files is more than this program's memory holds",
+          out,
+          err);
     }
   }
 
@@ -87,12 +103,26 @@ public final class Main {
   }
 
   private static ImageSource source(Arguments arguments) throws IOException, ImageException {
-    return Sources.open(arguments.source())
-        .orElseThrow(() ->
-            new ImageException(
-                ImageException.Reason.NAME_INVALID,
-                "\"%s\" is not oci:DIRECTORY, oci-archive:FILE or docker-archive:FILE"
-                    .formatted(arguments.source())));
+    Optional<ImageSource> local = Sources.open(arguments.source());
+    return local.isPresent() ? local.get() : named(ImageName.parse(arguments.source()));
+  }
+
+  private static ImageSource named(ImageName name) throws IOException, ImageException {
+    return switch (name) {
+      case ImageName.BuiltIn _ -> new BusyboxSource(Main::busyboxPackage);
+      case ImageName.InRegistry inRegistry ->
+          new RegistrySource(
+              inRegistry,
+              Credentials.of(System.getenv(), Path.of(System.getProperty("user.home", "/"))),
+              RegistrySource.STALLED,
+              Thread::sleep);
+    };
+  }
+
+  private static DebianPackage busyboxPackage(Architecture architecture) throws ImageException {
+    return DebianPackages.of(
+            VireoCache.ofEnvironment(), RELEASE, architecture, Commands.ofHost(), step -> {})
+        .fetch("busybox-static");
   }
 
   private static ImageException unnamed(String source) {

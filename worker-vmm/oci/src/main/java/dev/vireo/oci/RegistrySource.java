@@ -1,0 +1,470 @@
+package dev.vireo.oci;
+
+import static dev.vireo.images.ImageException.Reason.DIGEST_MISMATCH;
+import static dev.vireo.images.ImageException.Reason.IMAGE_UNKNOWN;
+import static dev.vireo.images.ImageException.Reason.MANIFEST_INVALID;
+import static dev.vireo.images.ImageException.Reason.REGISTRY_DENIED;
+import static dev.vireo.images.ImageException.Reason.REGISTRY_UNAVAILABLE;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.google.cloud.tools.jib.api.DescriptorDigest;
+import com.google.cloud.tools.jib.api.InsecureRegistryException;
+import com.google.cloud.tools.jib.api.RegistryAuthenticationFailedException;
+import com.google.cloud.tools.jib.api.RegistryException;
+import com.google.cloud.tools.jib.api.RegistryUnauthorizedException;
+import com.google.cloud.tools.jib.event.EventHandlers;
+import com.google.cloud.tools.jib.http.ResponseException;
+import com.google.cloud.tools.jib.image.json.BuildableManifestTemplate;
+import com.google.cloud.tools.jib.image.json.BuildableManifestTemplate.ContentDescriptorTemplate;
+import com.google.cloud.tools.jib.image.json.ManifestTemplate;
+import com.google.cloud.tools.jib.image.json.OciIndexTemplate;
+import com.google.cloud.tools.jib.image.json.UnknownManifestFormatException;
+import com.google.cloud.tools.jib.image.json.V22ManifestListTemplate;
+import com.google.cloud.tools.jib.registry.ManifestAndDigest;
+import com.google.cloud.tools.jib.registry.RegistryClient;
+import dev.vireo.images.Architecture;
+import dev.vireo.images.ImageException;
+import dev.vireo.images.container.ImageId;
+import dev.vireo.images.container.ImageName;
+import dev.vireo.oci.PullProgress.Phase;
+import java.io.ByteArrayOutputStream;
+import java.io.FilterOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.InetSocketAddress;
+import java.net.Proxy;
+import java.net.ProxySelector;
+import java.net.Socket;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.DigestException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.LongConsumer;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An image in a registry (OCI distribution specification, "Pull"), by Jib. Plain HTTP is spoken
+ * with registries of this machine only.
+ */
+final class RegistrySource implements ImageSource {
+  /** How long a registry may send nothing. */
+  static final Duration STALLED = Duration.ofSeconds(30);
+
+  private static final String DOCKER_HUB = "registry-1.docker.io";
+  private static final Pattern LOOPBACK =
+      Pattern.compile("(localhost|127(\\.\\d{1,3}){3}|\\[::1\\])(:\\d+)?");
+  private static final int DOWNLOADS_AT_ONCE = 3;
+  private static final int MOST_ATTEMPTS = 3;
+  private static final int CONNECT_MILLIS = 10_000;
+  private static final int NOT_FOUND = 404;
+  private static final int UNAUTHORIZED = 401;
+  private static final int FORBIDDEN = 403;
+
+  private final ImageName.InRegistry name;
+  private final PatientHttpClient http;
+  private final RegistryClient client;
+  private final StallWatch watch;
+  private final Duration stalled;
+  private final String host;
+
+  /**
+   * @param stalled how long the registry may send nothing
+   * @throws IOException if the credentials cannot be read
+   */
+  RegistrySource(
+      ImageName.InRegistry name,
+      Credentials credentials,
+      Duration stalled,
+      PatientHttpClient.Sleeper sleeper)
+      throws IOException {
+    this.name = name;
+    this.stalled = stalled;
+    http = new PatientHttpClient(LOOPBACK.matcher(name.registry()).matches(), sleeper);
+    host = name.registry().equals(ImageName.DEFAULT_REGISTRY) ? DOCKER_HUB : name.registry();
+    RegistryClient.Factory factory =
+        RegistryClient.factory(EventHandlers.NONE, host, name.repository(), http)
+            .setUserAgent("vireo");
+    credentials.find(host).ifPresent(factory::setCredential);
+    client = factory.newRegistryClient();
+    watch = new StallWatch(stalled, System::nanoTime, this::hangUp);
+  }
+
+  private void hangUp() {
+    try {
+      http.shutDown();
+    } catch (IOException e) {
+      // The watch looks again, and then the rest is shut down.
+    }
+  }
+
+  @Override
+  public SourceImage resolve(Architecture architecture) throws IOException, ImageException {
+    requireReachable();
+    String reference = name.digest().or(name::tag).orElse(ImageName.DEFAULT_TAG);
+    Manifest.Single manifest =
+        manifest(reference).follow(architecture, entry -> manifest(entry.digest()));
+    ByteArrayOutputStream json = new ByteArrayOutputStream();
+    Descriptor descriptor = manifest.config();
+    if (descriptor.size() > ImageConfig.MOST_BYTES) {
+      throw new ImageException(
+          MANIFEST_INVALID,
+          "the image's configuration has %d bytes; %d are taken"
+              .formatted(descriptor.size(), ImageConfig.MOST_BYTES));
+    }
+    download(descriptor, "the image's configuration", () -> reset(json), bytes -> {});
+    ImageConfig config = ImageConfig.parse(json.toByteArray(), architecture);
+    return new SourceImage(
+        config,
+        manifest.layers(
+            config,
+            layer ->
+                () -> {
+                  throw new IOException("not fetched: " + layer.digest());
+                }),
+        Optional.of(name));
+  }
+
+  /** Before Jib, which would try a minute long; but a proxy has a say of its own. */
+  private void requireReachable() throws ImageException {
+    URI address = URI.create("https://" + host);
+    boolean direct =
+        ProxySelector.getDefault().select(address).stream()
+            .allMatch(proxy -> proxy.type() == Proxy.Type.DIRECT);
+    if (!direct) {
+      return;
+    }
+    int usualPort = LOOPBACK.matcher(host).matches() ? 80 : 443;
+    int port = address.getPort() < 0 ? usualPort : address.getPort();
+    try (Socket socket = new Socket()) {
+      socket.connect(
+          new InetSocketAddress(address.getHost(), port),
+          Math.toIntExact(Math.min(stalled.toMillis(), CONNECT_MILLIS)));
+    } catch (IOException e) {
+      throw new ImageException(
+          REGISTRY_UNAVAILABLE,
+          "the registry %s cannot be reached: %s".formatted(name.registry(), e),
+          e);
+    }
+    watch.alive();
+  }
+
+  private static OutputStream reset(ByteArrayOutputStream stream) {
+    stream.reset();
+    return stream;
+  }
+
+  /** Without credentials first: the refusal says how to log in. */
+  private Manifest manifest(String reference) throws IOException, ImageException {
+    try {
+      ManifestAndDigest<ManifestTemplate> answer;
+      try {
+        answer = client.pullManifest(reference);
+      } catch (RegistryUnauthorizedException e) {
+        @Nullable String how = e.getHttpResponseException().getHeaders().getAuthenticate();
+        if (how == null) {
+          throw e;
+        }
+        watch.alive();
+        client.authPullByWwwAuthenticate(how);
+        answer = client.pullManifest(reference);
+      }
+      watch.alive();
+      if (ImageId.isDigest(reference)) {
+        new Descriptor(reference, 0)
+            .requireEqual(answer.getDigest().toString(), "the manifest of " + name);
+      }
+      return manifest(answer.getManifest());
+    } catch (RegistryException | IOException | RuntimeException e) {
+      throw explained(e);
+    }
+  }
+
+  private static Manifest manifest(ManifestTemplate template) throws ImageException {
+    List<Manifest.Entry> entries = new ArrayList<>();
+    switch (template) {
+      case BuildableManifestTemplate image -> {
+        List<Descriptor> layers = new ArrayList<>();
+        for (ContentDescriptorTemplate layer : image.getLayers()) {
+          layers.add(descriptor(layer));
+        }
+        return new Manifest.Single(descriptor(image.getContainerConfiguration()), layers);
+      }
+      case OciIndexTemplate index -> {
+        for (OciIndexTemplate.ManifestDescriptorTemplate entry : index.getManifests()) {
+          var platform = Optional.ofNullable(entry.getPlatform());
+          entries.add(
+              new Manifest.Entry(
+                  descriptor(entry),
+                  platform.map(one -> one.getOs() + "/" + one.getArchitecture()).orElse(""),
+                  ""));
+        }
+      }
+      case V22ManifestListTemplate list -> {
+        for (V22ManifestListTemplate.ManifestDescriptorTemplate entry : list.getManifests()) {
+          var platform = Optional.ofNullable(entry.getPlatform());
+          entries.add(
+              new Manifest.Entry(
+                  // Jib does not tell the size; it takes a manifest by its digest.
+                  new Descriptor(String.valueOf(entry.getDigest()), 0),
+                  platform.map(one -> one.getOs() + "/" + one.getArchitecture()).orElse(""),
+                  ""));
+        }
+      }
+      default ->
+          throw new ImageException(
+              MANIFEST_INVALID,
+              "the image is of docker's schema %d, which no longer is in use; push it again"
+                  .formatted(template.getSchemaVersion()));
+    }
+    return new Manifest.Index(entries);
+  }
+
+  private static Descriptor descriptor(@Nullable ContentDescriptorTemplate template)
+      throws ImageException {
+    try {
+      if (template != null) {
+        return new Descriptor(String.valueOf(template.getDigest()), template.getSize());
+      }
+    } catch (IllegalArgumentException e) {
+      // Told below, as one that is missing.
+    }
+    throw new ImageException(
+        MANIFEST_INVALID, "the manifest has a descriptor without a digest or a size");
+  }
+
+  /** Several at once: one connection hardly has all of the way to a registry. */
+  @Override
+  public SourceImage fetch(SourceImage image, Path directory, PullProgress progress)
+      throws IOException, ImageException {
+    Map<Descriptor, Path> files = new LinkedHashMap<>();
+    for (Layer layer : image.layers()) {
+      Descriptor blob = layer.descriptor().orElseThrow();
+      files.put(blob, directory.resolve(blob.digest().replace(':', '-')));
+    }
+    progress.begin(Phase.DOWNLOAD, files.keySet().stream().mapToLong(Descriptor::size).sum());
+    try (ExecutorService downloads = Executors.newFixedThreadPool(DOWNLOADS_AT_ONCE)) {
+      List<Future<?>> running = new ArrayList<>();
+      files.forEach((blob, file) ->
+          running.add(
+              downloads.submit(() -> {
+                download(blob, "layer blob", () -> Files.newOutputStream(file), progress::advance);
+                return null;
+              })));
+      await(running, downloads);
+    }
+    List<Layer> layers = new ArrayList<>();
+    for (Layer layer : image.layers()) {
+      Path file = files.get(layer.descriptor().orElseThrow());
+      layers.add(
+          new Layer(
+              layer.descriptor(),
+              layer.diffId(),
+              () -> Files.newInputStream(Objects.requireNonNull(file))));
+    }
+    return new SourceImage(image.config(), layers, image.name());
+  }
+
+  /** The first that fails ends the others. */
+  private void await(List<Future<?>> running, ExecutorService downloads)
+      throws IOException, ImageException {
+    try {
+      for (Future<?> download : running) {
+        var _ = download.get();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new ImageException(REGISTRY_UNAVAILABLE, "interrupted", e);
+    } catch (ExecutionException e) {
+      downloads.shutdownNow();
+      http.shutDown();
+      switch (e.getCause()) {
+        case ImageException known -> throw known;
+        case IOException disk -> throw disk;
+        case null, default -> throw new IllegalStateException(e);
+      }
+    }
+  }
+
+  /** Opens where a blob is to go, empty. */
+  @FunctionalInterface
+  private interface Target {
+    OutputStream open() throws IOException;
+  }
+
+  private void download(Descriptor blob, String what, Target target, LongConsumer advance)
+      throws IOException, ImageException {
+    for (int attempt = 1; ; attempt++) {
+      BoundedOutput output = new BoundedOutput(target.open(), blob, what, advance);
+      try (output) {
+        var _ =
+            client
+                .pullBlob(DescriptorDigest.fromDigest(blob.digest()), size -> {}, size -> {})
+                .writeTo(output);
+      } catch (DigestException e) {
+        throw new IllegalStateException("was checked: " + blob, e);
+      } catch (IOException | RuntimeException e) {
+        if (output.failure().isPresent()) {
+          throw output.failure().get();
+        }
+        ImageException explained = explained(e);
+        // A connection that broke, but not what would be the same again.
+        if (attempt == MOST_ATTEMPTS
+            || explained.reason() != REGISTRY_UNAVAILABLE
+            || e.getCause() instanceof RegistryException
+            || e instanceof ResponseException
+            || watch.hasStalled()) {
+          throw explained;
+        }
+        advance.accept(-output.count());
+        continue;
+      }
+      if (output.count() < blob.size()) {
+        throw blob.mismatch(what, "has %d of its %d bytes".formatted(output.count(), blob.size()));
+      }
+      return;
+    }
+  }
+
+  /** Takes what a blob has, and not a byte more. */
+  private final class BoundedOutput extends FilterOutputStream {
+    private final Descriptor blob;
+    private final String what;
+    private final LongConsumer advance;
+    private long count;
+    private Optional<IOException> failure = Optional.empty();
+
+    BoundedOutput(OutputStream out, Descriptor blob, String what, LongConsumer advance) {
+      super(out);
+      this.blob = blob;
+      this.what = what;
+      this.advance = advance;
+    }
+
+    @Override
+    public void write(int one) throws IOException {
+      write(new byte[] {(byte) one}, 0, 1);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) throws IOException {
+      watch.alive();
+      count += length;
+      if (count > blob.size()) {
+        throw new IOException(
+            blob.mismatch(what, "is longer than its %d bytes".formatted(blob.size())));
+      }
+      try {
+        out.write(bytes, offset, length);
+      } catch (IOException e) {
+        failure = Optional.of(e);
+        throw e;
+      }
+      advance.accept(length);
+    }
+
+    long count() {
+      return count;
+    }
+
+    /** Why the bytes could not be put where they are to go. */
+    Optional<IOException> failure() {
+      return failure;
+    }
+  }
+
+  /** What went wrong, in words of ours. */
+  private ImageException explained(Exception problem) {
+    String registry = name.registry();
+    if (watch.hasStalled()) {
+      return new ImageException(
+          REGISTRY_UNAVAILABLE,
+          "the registry %s has stalled: nothing came from it for %d s; try again"
+                  .formatted(registry, stalled.toSeconds())
+              + " later",
+          problem);
+    }
+    for (Throwable cause = problem; cause != null; cause = cause.getCause()) {
+      Optional<ImageException> known = explained(registry, cause);
+      if (known.isPresent()) {
+        return known.get();
+      }
+    }
+    return new ImageException(
+        REGISTRY_UNAVAILABLE,
+        "the registry %s cannot be spoken with: %s".formatted(registry, problem.getMessage()),
+        problem);
+  }
+
+  private Optional<ImageException> explained(String registry, Throwable cause) {
+    return switch (cause) {
+      case ImageException known -> Optional.of(known);
+      case ResponseException answer ->
+          Optional.of(explained(registry, answer.getStatusCode(), cause));
+      case RegistryUnauthorizedException answer ->
+          Optional.of(
+              explained(registry, answer.getHttpResponseException().getStatusCode(), cause));
+      case RegistryAuthenticationFailedException _ when cause.getCause() == null ->
+          Optional.of(explained(registry, UNAUTHORIZED, cause));
+      case InsecureRegistryException _ ->
+          Optional.of(
+              new ImageException(
+                  REGISTRY_UNAVAILABLE,
+                  "the registry %s does not speak TLS with a certificate that this host trusts; plain"
+                          .formatted(registry)
+                      + " HTTP is for registries on this machine",
+                  cause));
+      case UnknownManifestFormatException _, JsonProcessingException _ ->
+          Optional.of(
+              new ImageException(
+                  MANIFEST_INVALID,
+                  "the manifest of %s cannot be read: %s".formatted(name, cause.getMessage()),
+                  cause));
+      default ->
+          cause.getClass().getSimpleName().equals("UnexpectedBlobDigestException")
+              ? Optional.of(
+                  new ImageException(
+                      DIGEST_MISMATCH,
+                      "a blob of %s is damaged: %s".formatted(name, cause.getMessage()),
+                      cause))
+              : Optional.empty();
+    };
+  }
+
+  private ImageException explained(String registry, int status, Throwable cause) {
+    return switch (status) {
+      case UNAUTHORIZED, FORBIDDEN ->
+          new ImageException(
+              REGISTRY_DENIED,
+              "the registry %s refuses %s: there is no such image, or docker login is needed"
+                  .formatted(registry, name),
+              cause);
+      case NOT_FOUND ->
+          new ImageException(
+              IMAGE_UNKNOWN, "the registry %s has no %s".formatted(registry, name), cause);
+      default ->
+          new ImageException(
+              REGISTRY_UNAVAILABLE,
+              "the registry %s answers with HTTP status %d; try again later"
+                  .formatted(registry, status),
+              cause);
+    };
+  }
+
+  @Override
+  public void close() throws IOException {
+    watch.close();
+    http.shutDown();
+  }
+}
