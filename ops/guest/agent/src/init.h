@@ -1,0 +1,20 @@
+// What the agent does as the init process of a guest.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+bool is_init(void);
+
+// Mounts, loads modules, finds the root and changes to it. Does not return if the machine cannot come up: says why on the
+// console and powers off.
+void init_boot(void);
+
+// Heeds the power button. To be called when the loop is open.
+void init_watch_power_button(void);
+
+// Ends all processes, after the grace without mercy, unmounts, and powers off. Does not return.
+_Noreturn void init_shut_down(uint32_t grace_ms);
+
+// As init_shut_down, for what cannot go on: says so first.
+_Noreturn void init_give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
