@@ -95,6 +95,7 @@ public interface Commands {
       case "dpkg-deb" -> "dpkg";
       case "apt-get", "apt-cache" -> "apt (Vireo's images are made of Debian's packages)";
       case "setpriv" -> "util-linux";
+      case "musl-gcc" -> "musl-tools";
       case "xz" -> "xz-utils";
       case "tar2sqfs" -> "squashfs-tools-ng";
       case "aarch64-linux-gnu-gcc" -> "gcc-aarch64-linux-gnu";

@@ -5,7 +5,6 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.stream.Collectors.joining;
 
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -33,6 +32,9 @@ final class Debian12Recipe implements ImageRecipe {
           "virtio_console",
           "vmw_vsock_virtio_transport",
           "evdev");
+
+  /** What an image's file system and what is written over it are made of; ext4 is built in. */
+  private static final List<String> FILE_SYSTEMS = List.of("overlay", "squashfs", "erofs", "ext4");
 
   /** Debian 12 stays with this series for its life. */
   private static final String KERNEL_SERIES = "6.1.";
@@ -87,6 +89,7 @@ final class Debian12Recipe implements ImageRecipe {
   public String fingerprint() throws IOException, ImageException {
     return root.addTo(new Fingerprint().add(resource("initramfs-init")))
         .add(String.join(" ", modules()))
+        .add(String.join(" ", FILE_SYSTEMS))
         .add(commandLine())
         .add(Integer.toString(MIN_MEMORY_MIB))
         .hex();
@@ -134,6 +137,7 @@ final class Debian12Recipe implements ImageRecipe {
         directory.resolve("vmlinuz"),
         Optional.of(directory.resolve("initramfs")),
         Optional.of(directory.resolve("root.ext4")),
+        Optional.of(directory.resolve("agent-initramfs")),
         commandLine());
   }
 
@@ -177,10 +181,19 @@ final class Debian12Recipe implements ImageRecipe {
             .file("modules", 0644, (String.join(" ", modules()) + "\n").getBytes(UTF_8))
             .characterDevice("dev/console", 5, 1);
     List.of("dev", "proc", "sys", "run", "tmp", "root").forEach(initramfs::directory);
-    KernelModules.of(unpacked.resolve("lib/modules").resolve(release)).addTo(initramfs, modules());
-    try (OutputStream out = Files.newOutputStream(image.initramfs().orElseThrow())) {
-      initramfs.writeTo(out);
-    }
+    KernelModules modules = KernelModules.of(unpacked.resolve("lib/modules").resolve(release));
+    modules.addTo(initramfs, modules());
+    initramfs.writeTo(image.initramfs().orElseThrow());
+    putAgentInitramfs(modules, image.agentInitramfs().orElseThrow());
+  }
+
+  private void putAgentInitramfs(KernelModules modules, Path file)
+      throws IOException, ImageException {
+    Initramfs initramfs = GuestAgent.initramfs(root.agent().program(architecture, commands));
+    List<String> names = new ArrayList<>(modules());
+    names.addAll(FILE_SYSTEMS);
+    modules.addInLoadOrder(initramfs, names);
+    initramfs.writeTo(file);
   }
 
   private static byte[] resource(String name) throws IOException {

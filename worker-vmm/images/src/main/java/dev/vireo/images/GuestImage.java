@@ -32,6 +32,8 @@ import java.util.regex.Pattern;
  * @param initramfs absolute path of a cpio archive
  * @param rootDisk absolute path of a raw ext4 file system, a multiple of 512 bytes; a template:
  *     copy it before a guest writes to it
+ * @param agentInitramfs absolute path of a cpio archive, with the guest's agent as its init, for
+ *     guests whose root file system comes otherwise
  * @param commandLine arguments that go before the user's; may be empty
  */
 public record GuestImage(
@@ -44,6 +46,7 @@ public record GuestImage(
     Path kernel,
     Optional<Path> initramfs,
     Optional<Path> rootDisk,
+    Optional<Path> agentInitramfs,
     String commandLine) {
 
   /** The file that describes an image directory, in the format of {@link Properties}. */
@@ -87,6 +90,7 @@ public record GuestImage(
     properties.put("kernel", fileName(kernel));
     initramfs.ifPresent(file -> properties.put("initramfs", fileName(file)));
     rootDisk.ifPresent(file -> properties.put("root_disk", fileName(file)));
+    agentInitramfs.ifPresent(file -> properties.put("agent_initramfs", fileName(file)));
     properties.put("command_line", commandLine);
     try (Writer out = Files.newBufferedWriter(directory.resolve(PROPERTIES_FILE))) {
       out.write("# " + provenance + "\n");
@@ -133,6 +137,7 @@ public record GuestImage(
           file("kernel").orElseThrow(() -> invalid("kernel", "is missing")),
           file("initramfs"),
           file("root_disk"),
+          file("agent_initramfs"),
           properties.getProperty("command_line", "").strip());
     }
 

@@ -11,26 +11,28 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The root disk of Vireo's Linux images: busybox, and an init that reports the machine and does
- * what {@code vireo.run=} says (see {@code debian/init}); for some images, programs of Debian's
- * besides.
+ * The root disk of Vireo's Linux images: busybox, an init that reports the machine and does what
+ * {@code vireo.run=} says (see {@code debian/init}), and the guest's agent; for some images,
+ * programs of Debian's besides.
  *
+ * @param agent which the init can start
  * @param programs Debian packages that are put on it, with the libraries they need
  * @param streams {@code streams.c} of {@code ops/guest/streams}, which is compiled for it
  */
-record GuestRoot(List<String> programs, Optional<Path> streams, int diskMib) {
+record GuestRoot(GuestAgent agent, List<String> programs, Optional<Path> streams, int diskMib) {
   GuestRoot {
     programs = List.copyOf(programs);
   }
 
-  /** With busybox alone. */
-  static GuestRoot minimal() {
-    return new GuestRoot(List.of(), Optional.empty(), 16);
+  /** With busybox and the agent alone. */
+  static GuestRoot minimal(Path sourceTree) {
+    return new GuestRoot(GuestAgent.of(sourceTree), List.of(), Optional.empty(), 16);
   }
 
   /** With what puts disks, networks and vsock under load. */
   static GuestRoot withTools(Path sourceTree) {
     return new GuestRoot(
+        GuestAgent.of(sourceTree),
         List.of("fio", "iperf3", "socat"),
         Optional.of(sourceTree.resolve("ops/guest/streams/streams.c")),
         144);
@@ -43,7 +45,11 @@ record GuestRoot(List<String> programs, Optional<Path> streams, int diskMib) {
 
   /** Adds all that the disk depends on but for the versions of packages. */
   Fingerprint addTo(Fingerprint fingerprint) throws IOException, ImageException {
-    fingerprint.add(init()).add(String.join(" ", programs)).add(Integer.toString(diskMib));
+    agent
+        .addTo(fingerprint)
+        .add(init())
+        .add(String.join(" ", programs))
+        .add(Integer.toString(diskMib));
     if (streams.isPresent()) {
       fingerprint.add(source(streams.get()));
     }
@@ -94,6 +100,7 @@ record GuestRoot(List<String> programs, Optional<Path> streams, int diskMib) {
     }
     putExecutable(work.resolve("bin/busybox"), busybox);
     putExecutable(work.resolve("sbin/init"), init());
+    putExecutable(work.resolve("sbin/vireo-agent"), agent.program(image.architecture(), commands));
     Files.writeString(
         work.resolve("etc/os-release"),
         "PRETTY_NAME=\"Vireo guest: %s, busybox\"\nID=vireo-guest\n".formatted(kernel));

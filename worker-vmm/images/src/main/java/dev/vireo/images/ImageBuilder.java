@@ -32,7 +32,7 @@ public final class ImageBuilder {
     Commands commands = Commands.ofHost();
     ImageRecipe debian =
         new Debian12Recipe(
-            "debian-12", GuestRoot.minimal(), architecture, cache, commands, progress);
+            "debian-12", GuestRoot.minimal(sourceTree), architecture, cache, commands, progress);
     ImageRecipe tools =
         new Debian12Recipe(
             "debian-12-tools",
@@ -43,6 +43,7 @@ public final class ImageBuilder {
             progress);
     ImageRecipe vireo =
         new VireoKernelRecipe(
+            GuestRoot.minimal(sourceTree),
             GuestKernel.of(architecture, cache, sourceTree, commands, progress),
             cache,
             commands,

@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
@@ -83,6 +84,13 @@ public final class Initramfs {
       cpio.closeArchiveEntry();
     }
     cpio.finish();
+  }
+
+  /** Writes the archive to a new file. */
+  void writeTo(Path file) throws IOException {
+    try (OutputStream out = Files.newOutputStream(file)) {
+      writeTo(out);
+    }
   }
 
   private static CpioArchiveEntry entry(Path path, int inode, Node node) {

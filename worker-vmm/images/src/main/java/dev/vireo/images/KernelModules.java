@@ -141,6 +141,23 @@ public final class KernelModules {
   }
 
   /**
+   * Puts modules and all that they need into an initramfs whose init is the guest's agent, and for
+   * it the list {@code lib/vireo/modules}: paths, each after those that it needs.
+   *
+   * @throws ImageException PACKAGE_INVALID as {@link #closure}
+   */
+  void addInLoadOrder(Initramfs initramfs, Collection<String> names)
+      throws IOException, ImageException {
+    StringBuilder list = new StringBuilder();
+    for (Module module : closure(names)) {
+      String path = "lib/modules/" + release() + "/" + module.path();
+      initramfs.file(path, 0644, Files.readAllBytes(file(module)));
+      list.append('/').append(path).append('\n');
+    }
+    initramfs.file("lib/vireo/modules", 0644, list.toString().getBytes(UTF_8));
+  }
+
+  /**
    * The file {@code modules.dep} for some modules, which modprobe reads: each module's path, a
    * colon, and the paths of all modules that it needs, the last to be loaded first (depmod(8)).
    *

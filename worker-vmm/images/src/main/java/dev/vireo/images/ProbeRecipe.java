@@ -49,6 +49,7 @@ final class ProbeRecipe implements ImageRecipe {
             directory.resolve("probe.elf"),
             Optional.empty(),
             Optional.empty(),
+            Optional.empty(),
             "");
     Files.write(image.kernel(), probe());
     image.writeProperties("Built from ops/guest/probe");

@@ -8,7 +8,7 @@ import java.util.Optional;
 
 /**
  * {@link GuestKernel} with the same root disk as {@link Debian12Recipe}'s. All that it needs is
- * built in, so it mounts its first disk itself: there is no initramfs.
+ * built in, so it mounts its first disk itself: there is no initramfs but the agent's.
  */
 final class VireoKernelRecipe implements ImageRecipe {
   private static final String RELEASE = "bookworm";
@@ -17,7 +17,7 @@ final class VireoKernelRecipe implements ImageRecipe {
       COMMAND_LINE + " pci=off tsc=reliable no_timer_check";
   private static final int MIN_MEMORY_MIB = 64;
 
-  private final GuestRoot root = GuestRoot.minimal();
+  private final GuestRoot root;
   private final GuestKernel kernel;
   private final Path cache;
   private final Commands commands;
@@ -26,7 +26,9 @@ final class VireoKernelRecipe implements ImageRecipe {
   /**
    * @param cache Vireo's cache directory, where packages are kept
    */
-  VireoKernelRecipe(GuestKernel kernel, Path cache, Commands commands, Progress progress) {
+  VireoKernelRecipe(
+      GuestRoot root, GuestKernel kernel, Path cache, Commands commands, Progress progress) {
+    this.root = root;
     this.kernel = kernel;
     this.cache = cache;
     this.commands = commands;
@@ -78,6 +80,8 @@ final class VireoKernelRecipe implements ImageRecipe {
         Files.createDirectory(work.resolve("root")),
         image,
         commands);
+    GuestAgent.initramfs(root.agent().program(kernel.architecture(), commands))
+        .writeTo(image.agentInitramfs().orElseThrow());
     image.writeProperties("Built from %s and %s".formatted(built.source(), busybox));
     FileTrees.delete(work);
   }
@@ -102,6 +106,7 @@ final class VireoKernelRecipe implements ImageRecipe {
         directory.resolve(String.valueOf(kernelFile.getFileName())),
         Optional.empty(),
         Optional.of(directory.resolve("root.ext4")),
+        Optional.of(directory.resolve("agent-initramfs")),
         commandLine());
   }
 

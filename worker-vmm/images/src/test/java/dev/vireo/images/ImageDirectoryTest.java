@@ -71,6 +71,7 @@ class ImageDirectoryTest {
         "min_memory_mib | lots | min_memory_mib must be a positive whole number, not \"lots\"",
         "kernel | ../vmlinuz | kernel must be a file name without a path, not \"../vmlinuz\"",
         "initramfs | gone | initramfs names a file that does not exist",
+        "agent_initramfs | gone | agent_initramfs names a file that does not exist",
       })
   void aWrongPropertyIsNamed(String key, String value, String complaint) throws Exception {
     GuestImage image = image("debian-12");
@@ -107,6 +108,7 @@ class ImageDirectoryTest {
             Files.createFile(directory.resolve("vmlinuz")),
             Optional.of(Files.createFile(directory.resolve("initramfs"))),
             Optional.empty(),
+            Optional.of(Files.createFile(directory.resolve("agent-initramfs"))),
             "console=ttyS0 quiet");
     image.writeProperties("Built by a test");
     return image;

@@ -5,12 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import org.apache.commons.compress.archivers.cpio.CpioArchiveInputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -63,6 +68,38 @@ class KernelModulesTest {
         drivers/block/virtio_blk.ko: drivers/virtio/virtio_ring.ko drivers/virtio/virtio.ko
         """,
         KernelModules.modulesDep(closure));
+  }
+
+  @Test
+  void theAgentsInitramfsListsThemInTheOrderInWhichTheyAreLoaded() throws Exception {
+    Initramfs initramfs = GuestAgent.initramfs("the agent".getBytes(US_ASCII));
+    KernelModules.of(directory).addInLoadOrder(initramfs, List.of("virtio_mmio", "ext4"));
+    ByteArrayOutputStream archive = new ByteArrayOutputStream();
+    initramfs.writeTo(archive);
+    Map<String, String> files = files(archive.toByteArray());
+
+    assertEquals("the agent", files.get("init"));
+    assertEquals(
+        """
+        /lib/modules/6.1.0-test/drivers/virtio/virtio.ko
+        /lib/modules/6.1.0-test/drivers/virtio/virtio_ring.ko
+        /lib/modules/6.1.0-test/drivers/virtio/virtio_mmio.ko
+        """,
+        files.get("lib/vireo/modules"));
+    for (String path : String.valueOf(files.get("lib/vireo/modules")).split("\n", -1)) {
+      assertTrue(path.isEmpty() || files.containsKey(path.substring(1)), path);
+    }
+    assertTrue(files.keySet().containsAll(List.of("dev/console", "proc", "sys", "run")));
+  }
+
+  /** The content of everything in an archive, by its path. */
+  private static Map<String, String> files(byte[] archive) throws IOException {
+    Map<String, String> files = new HashMap<>();
+    var cpio = new CpioArchiveInputStream(new ByteArrayInputStream(archive));
+    for (var entry = cpio.getNextEntry(); entry != null; entry = cpio.getNextEntry()) {
+      files.put(entry.getName(), new String(cpio.readAllBytes(), US_ASCII));
+    }
+    return files;
   }
 
   @Test
