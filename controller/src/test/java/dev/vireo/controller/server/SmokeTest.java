@@ -3,17 +3,26 @@ package dev.vireo.controller.server;
 import static dev.vireo.controller.testing.TestController.name;
 import static dev.vireo.controller.testing.TestController.probe;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import dev.vireo.controller.testing.ControllerTest;
+import dev.vireo.controller.testing.FakeTunnel;
 import dev.vireo.controller.testing.FakeWorker;
+import dev.vireo.controller.testing.StreamingClient;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
+import dev.vireo.proto.v1.ExecRequest;
+import dev.vireo.proto.v1.ExecResponse;
+import dev.vireo.proto.v1.ExecStart;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
+import dev.vireo.proto.worker.v1.TunnelUp;
 import io.grpc.ManagedChannel;
 import io.grpc.health.v1.HealthCheckRequest;
 import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
@@ -107,13 +116,16 @@ final class SmokeTest {
   }
 
   @Test
-  void aMicroVmThatComesInByTheSocketRunsOnAWorkerThatCameByThePort() {
+  void aMicroVmThatComesInByTheSocketRunsOnAWorkerThatCameByThePort() throws Exception {
     FakeWorker worker = new FakeWorker(tcp).say(FakeWorker.hello("smoke").build());
     assertTrue(worker.next().hasWelcome());
     CompletableFuture<MicroVm> running =
         CompletableFuture.supplyAsync(() ->
             MicroVmServiceGrpc.newBlockingStub(unix)
-                .createMicroVm(probe("vm").toBuilder().setWait(Wait.WAIT_RUNNING).build()));
+                .createMicroVm(
+                    probe("vm", spec -> spec.setVsock(Vsock.getDefaultInstance())).toBuilder()
+                        .setWait(Wait.WAIT_RUNNING)
+                        .build()));
     worker.report(FakeWorker.running(worker.nextAssignment()));
 
     assertEquals(MicroVmState.RUNNING, running.join().getStatus().getState());
@@ -121,6 +133,31 @@ final class SmokeTest {
         running.join(),
         MicroVmServiceGrpc.newBlockingStub(tcp)
             .getMicroVm(GetMicroVmRequest.newBuilder().setName(name("vm")).build()));
+    for (ManagedChannel channel : List.of(tcp, unix)) {
+      aCallToItsAgentKeepsItsOrderBothWays(channel, worker);
+    }
+  }
+
+  /** Of the threads that Quarkus has its services called on. */
+  private void aCallToItsAgentKeepsItsOrderBothWays(ManagedChannel channel, FakeWorker worker)
+      throws Exception {
+    StreamingClient<ExecRequest, ExecResponse> client = new StreamingClient<>();
+    MicroVmServiceGrpc.newStub(channel).exec(client);
+    ExecStart start = ExecStart.newBuilder().setName(name("vm")).addArguments("true").build();
+    client.say(ExecRequest.newBuilder().setStart(start).build());
+    FakeTunnel tunnel = new FakeTunnel(tcp, worker.next().getOpenTunnel().getTunnelId());
+    assertEquals(start, tunnel.next().getExec().getStart());
+    for (int i = 0; i < 200; i++) {
+      ByteString bytes = ByteString.copyFromUtf8("" + i);
+      client.say(ExecRequest.newBuilder().setStdin(bytes).build());
+      tunnel.say(TunnelUp.newBuilder().setExec(ExecResponse.newBuilder().setStdout(bytes)));
+    }
+    client.complete();
+    tunnel.complete();
+    for (int i = 0; i < 200; i++) {
+      assertEquals("" + i, client.next().getStdout().toStringUtf8());
+    }
+    assertNull(client.awaitEnd());
   }
 
   @Test
