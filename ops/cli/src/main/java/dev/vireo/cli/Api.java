@@ -10,6 +10,7 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceBlockingStub;
 import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceFutureStub;
+import dev.vireo.proto.v1.MicroVmServiceGrpc.MicroVmServiceStub;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
 import dev.vireo.proto.v1.NodeServiceGrpc.NodeServiceBlockingStub;
@@ -67,6 +68,11 @@ public final class Api implements AutoCloseable {
   /** For a call that ends when it ends: a watch, a console. */
   public MicroVmServiceBlockingStub microVmStreams() {
     return MicroVmServiceGrpc.newBlockingStub(calls);
+  }
+
+  /** For a call that streams its requests. */
+  MicroVmServiceStub microVmCalls() {
+    return MicroVmServiceGrpc.newStub(calls);
   }
 
   /** For a call whose answer is awaited elsewhere, within {@code timeout}. */

@@ -2,6 +2,7 @@ package dev.vireo.cli;
 
 import io.grpc.ManagedChannel;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,6 +17,8 @@ import java.util.stream.Stream;
  *
  * @param out what was asked for, and nothing else
  * @param err what a person may want to know besides
+ * @param in read by commands in guests alone
+ * @param tty where {@code in} comes from
  * @param terminal whether {@code out} is one, so that a guest's bytes must be made harmless
  */
 public record Environment(
@@ -24,7 +27,28 @@ public record Environment(
     boolean terminal,
     Clock clock,
     Map<String, String> variables,
-    Function<ServerAddress, ManagedChannel> connector) {
+    Function<ServerAddress, ManagedChannel> connector,
+    InputStream in,
+    Terminal tty) {
+
+  /** One without any input. */
+  public Environment(
+      PrintStream out,
+      PrintStream err,
+      boolean terminal,
+      Clock clock,
+      Map<String, String> variables,
+      Function<ServerAddress, ManagedChannel> connector) {
+    this(
+        out,
+        err,
+        terminal,
+        clock,
+        variables,
+        connector,
+        InputStream.nullInputStream(),
+        Terminal.NONE);
+  }
 
   /** {@code $VIREO_STATE_DIR}: where the daemons of this machine keep what must outlive them. */
   public Path stateDirectory() {

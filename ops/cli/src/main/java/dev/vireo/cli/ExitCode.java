@@ -25,8 +25,20 @@ public final class ExitCode {
   /** The server, or the node behind it, could not be reached. */
   public static final int UNAVAILABLE = 7;
 
+  /** A command in a guest has not run, or how it ended is not known: its own status is others. */
+  public static final int OF_VIREO = 125;
+
+  /** Of a command in a guest, as shells count it. */
+  public static final int NOT_EXECUTABLE = 126;
+
+  /** Of a command in a guest, as shells count it. */
+  public static final int NO_COMMAND = 127;
+
   /** Ctrl-C, as shells count it: 128 + SIGINT. */
   public static final int INTERRUPTED = 130;
+
+  /** Nobody reads our output any more, as shells count it: 128 + SIGPIPE. */
+  public static final int BROKEN_PIPE = 141;
 
   /** The table for {@code --help}. */
   static final String[] HELP = {

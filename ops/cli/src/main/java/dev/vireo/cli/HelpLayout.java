@@ -32,6 +32,9 @@ final class HelpLayout {
                   "get",
                   "watch",
                   "logs",
+                  "exec",
+                  "cp",
+                  "port-forward",
                   "inspect",
                   "trace",
                   "top",
@@ -72,8 +75,10 @@ final class HelpLayout {
         .optionListHeading("%nOptions:%n")
         .commandListHeading("%nCommands:%n")
         .exitCodeListHeading("%nExit codes:%n")
-        .exitCodeList(UsageMessageSpec.keyValuesMap(ExitCode.HELP))
         .footerHeading(usage.footer().length == 0 ? "" : "%n");
+    if (usage.exitCodeList().isEmpty()) {
+      usage.exitCodeList(UsageMessageSpec.keyValuesMap(ExitCode.HELP));
+    }
     Set.copyOf(command.getSubcommands().values()).forEach(HelpLayout::addHelp);
   }
 

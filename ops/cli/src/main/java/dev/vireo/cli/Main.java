@@ -7,6 +7,7 @@ import dev.vireo.cli.local.NodeRemoveCommand;
 import dev.vireo.cli.local.StoreCommand;
 import dev.vireo.cli.local.UpCommand;
 import java.io.FileDescriptor;
+import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -38,7 +39,9 @@ public final class Main implements Runnable {
             Boolean.getBoolean("vireo.terminal"),
             Clock.systemUTC(),
             System.getenv(),
-            Channels::open);
+            Channels::open,
+            new FileInputStream(FileDescriptor.in),
+            new SttyTerminal());
     int exitCode = run(environment, arguments);
     environment.out().flush();
     environment.err().flush();
@@ -59,6 +62,11 @@ public final class Main implements Runnable {
     root.addSubcommand(new GetCommand(environment));
     root.addSubcommand(new WatchCommand(environment));
     root.addSubcommand(new LogsCommand(environment));
+    // What comes after the name is the command's, whatever it looks like.
+    root.addSubcommand(
+        "exec", new CommandLine(new ExecCommand(environment)).setStopAtPositional(true));
+    root.addSubcommand(new CopyCommand(environment));
+    root.addSubcommand(new PortForwardCommand(environment));
     root.addSubcommand(new InspectCommand(environment));
     root.addSubcommand(new TraceCommand(environment));
     root.addSubcommand(new TopCommand(environment));
@@ -124,7 +132,7 @@ public final class Main implements Runnable {
     CommandLine command = error.getCommandLine();
     err.println("error: " + problem(error));
     err.println("  remedy: see %s --help".formatted(command.getCommandSpec().qualifiedName()));
-    return ExitCode.USAGE;
+    return command.getCommandSpec().exitCodeOnInvalidInput();
   }
 
   private static String problem(ParameterException error) {

@@ -2,6 +2,7 @@ package dev.vireo.cli;
 
 import io.grpc.inprocess.InProcessChannelBuilder;
 import java.io.ByteArrayOutputStream;
+import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
@@ -17,6 +18,8 @@ final class Cli {
   private final FakeController controller;
   private final Map<String, String> variables = new HashMap<>(Map.of("HOME", "/nowhere"));
   private boolean terminal;
+  private InputStream in = InputStream.nullInputStream();
+  private Terminal tty = Terminal.NONE;
 
   Cli(FakeController controller) {
     this.controller = controller;
@@ -24,6 +27,18 @@ final class Cli {
 
   Cli onTerminal() {
     terminal = true;
+    return this;
+  }
+
+  /** What standard input is. */
+  Cli with(InputStream input) {
+    in = input;
+    return this;
+  }
+
+  /** Where standard input comes from. */
+  Cli with(Terminal inputTerminal) {
+    tty = inputTerminal;
     return this;
   }
 
@@ -44,6 +59,10 @@ final class Cli {
     return Main.run(environment(), arguments);
   }
 
+  byte[] bytes() {
+    return out.toByteArray();
+  }
+
   String out() {
     return out.toString(StandardCharsets.UTF_8);
   }
@@ -59,6 +78,8 @@ final class Cli {
         terminal,
         Clock.fixed(FakeController.NOW, ZoneOffset.UTC),
         variables,
-        address -> InProcessChannelBuilder.forName(controller.serverName).directExecutor().build());
+        address -> InProcessChannelBuilder.forName(controller.serverName).directExecutor().build(),
+        in,
+        tty);
   }
 }

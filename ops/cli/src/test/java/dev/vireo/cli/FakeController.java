@@ -4,10 +4,16 @@ import com.google.protobuf.ByteString;
 import com.google.protobuf.Timestamp;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.CopyInRequest;
+import dev.vireo.proto.v1.CopyInResponse;
+import dev.vireo.proto.v1.CopyOutRequest;
+import dev.vireo.proto.v1.CopyOutResponse;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.Event;
 import dev.vireo.proto.v1.EventServiceGrpc;
+import dev.vireo.proto.v1.ExecRequest;
+import dev.vireo.proto.v1.ExecResponse;
 import dev.vireo.proto.v1.ExplainPlacementRequest;
 import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.FenceNodeRequest;
@@ -29,6 +35,8 @@ import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.PortForwardRequest;
+import dev.vireo.proto.v1.PortForwardResponse;
 import dev.vireo.proto.v1.Quota;
 import dev.vireo.proto.v1.QuotaServiceGrpc;
 import dev.vireo.proto.v1.QuotaStatus;
@@ -78,6 +86,9 @@ final class FakeController implements AutoCloseable {
 
   /** Every create, as it came. */
   final List<CreateMicroVmRequest> creates = new ArrayList<>();
+
+  /** The guest of every microVM. */
+  final FakeGuest guest = new FakeGuest();
 
   final List<ResizeConsoleRequest> resizes = new ArrayList<>();
 
@@ -404,6 +415,27 @@ final class FakeController implements AutoCloseable {
     @Override
     public void pauseMicroVm(SteerMicroVmRequest request, StreamObserver<MicroVm> observer) {
       answer(observer, () -> find(request.getName()));
+    }
+
+    @Override
+    public StreamObserver<ExecRequest> exec(StreamObserver<ExecResponse> client) {
+      return guest.exec(client);
+    }
+
+    @Override
+    public StreamObserver<CopyInRequest> copyIn(StreamObserver<CopyInResponse> client) {
+      return guest.copyIn(client);
+    }
+
+    @Override
+    public void copyOut(CopyOutRequest request, StreamObserver<CopyOutResponse> client) {
+      guest.copyOut(request, client);
+    }
+
+    @Override
+    public StreamObserver<PortForwardRequest> portForward(
+        StreamObserver<PortForwardResponse> client) {
+      return guest.portForward(client);
     }
 
     /** Changes the spec, as the real one does once it has found nothing wrong. */
