@@ -11,7 +11,6 @@ import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.StoreException.Conflict;
-import dev.vireo.controller.store.StoreException.NotLeader;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import dev.vireo.controller.store.Write;
 import dev.vireo.proto.store.v1.MicroVmRecord;
@@ -47,9 +46,6 @@ import org.jspecify.annotations.Nullable;
  */
 public final class MicroVms implements AutoCloseable {
   private static final String REQUESTS = "requests/";
-
-  /** There is never such a key, and still less one with a version. */
-  private static final Write REFUSED = new Write.Delete(REQUESTS + "none", 1);
 
   /** How many removed microVMs are remembered for watches that resume. */
   private static final int REMOVED_KEPT = 10_000;
@@ -465,7 +461,7 @@ public final class MicroVms implements AutoCloseable {
       long committed = await(store.commit(writes));
       answered(number);
       return committed;
-    } catch (Conflict | NotLeader e) {
+    } catch (Conflict e) {
       answered(number);
       throw e;
     } catch (Unavailable e) {
@@ -494,20 +490,18 @@ public final class MicroVms implements AutoCloseable {
   }
 
   /**
-   * Finds out about all that are in doubt, if any are, by a commit that is refused in any case.
+   * Finds out about all that are in doubt, if any are, whether this controller leads or not.
    *
    * @return whether there were any
-   * @throws StoreException.Unavailable if the store does not answer this one either
+   * @throws StoreException.Unavailable if the store does not answer now either
    */
   public boolean settleDoubts() {
     if (doubts.isEmpty()) {
       return false;
     }
-    try {
-      var _ = commit(List.of(), List.of(REFUSED));
-    } catch (Conflict _) {
-      // An answer.
-    }
+    long number = doubts.begin();
+    await(store.barrier());
+    answered(number);
     return true;
   }
 

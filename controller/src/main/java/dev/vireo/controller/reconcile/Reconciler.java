@@ -141,6 +141,8 @@ public final class Reconciler implements NodeEvents, Runnable {
         boolean room = awaitRoom();
         if (leadership.leads()) {
           round(room);
+        } else {
+          settleDoubts();
         }
       } catch (InterruptedException e) {
         return;

@@ -4,6 +4,7 @@ import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
 import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Compacted;
+import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.StoreException.LeaseEnded;
 import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
@@ -68,6 +69,9 @@ public final class EtcdStore implements Store {
   private static final int PAGE = 1_000;
   private static final Duration RETRY = Duration.ofMillis(200);
   private static final Duration TICK = Duration.ofMillis(250);
+
+  /** No key has no name, and still less one with a version. */
+  private static final Write REFUSED = new Write.Delete("", 1);
 
   private final EtcdOptions options;
   private final EtcdKeys keys;
@@ -181,6 +185,22 @@ public final class EtcdStore implements Store {
     CompletableFuture<Long> done = new CompletableFuture<>();
     onThread(done, () -> admit(all, done));
     return done;
+  }
+
+  /** By a commit that is refused in any case, see "a lost answer". */
+  @Override
+  public CompletableFuture<Void> barrier() {
+    CompletableFuture<Void> passed = new CompletableFuture<>();
+    CompletableFuture<?> _ =
+        commit(List.of(REFUSED))
+            .whenComplete((_, error) -> {
+              if (error instanceof Conflict) {
+                passed.complete(null);
+              } else {
+                passed.completeExceptionally(error);
+              }
+            });
+    return passed;
   }
 
   @Override

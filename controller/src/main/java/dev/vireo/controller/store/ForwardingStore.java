@@ -22,6 +22,11 @@ public abstract class ForwardingStore implements Store {
   }
 
   @Override
+  public CompletableFuture<Void> barrier() {
+    return store.barrier();
+  }
+
+  @Override
   public CompletableFuture<Optional<Entry>> get(String key) {
     return store.get(key);
   }

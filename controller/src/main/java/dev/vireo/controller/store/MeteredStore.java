@@ -31,6 +31,11 @@ public final class MeteredStore implements Store {
   }
 
   @Override
+  public CompletableFuture<Void> barrier() {
+    return timed("barrier", store::barrier);
+  }
+
+  @Override
   public CompletableFuture<Optional<Entry>> get(String key) {
     return timed("get", () -> store.get(key));
   }

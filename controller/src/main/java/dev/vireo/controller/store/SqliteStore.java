@@ -136,6 +136,12 @@ public final class SqliteStore implements Store {
     return done;
   }
 
+  /** Everything is done in the order that it was asked in. */
+  @Override
+  public CompletableFuture<Void> barrier() {
+    return ask(() -> true).thenRun(() -> {});
+  }
+
   @Override
   public CompletableFuture<Optional<Entry>> get(String key) {
     return ask(() -> find(key));

@@ -54,6 +54,12 @@ public interface Store extends AutoCloseable {
    */
   CompletableFuture<Long> commit(List<Write> writes);
 
+  /**
+   * Finds out about the commits that have failed and may have been done: when the future completes,
+   * each of those is done, and the watchers have been told, or it never will be.
+   */
+  CompletableFuture<Void> barrier();
+
   CompletableFuture<Optional<Entry>> get(String key);
 
   CompletableFuture<Listing> list(String prefix);

@@ -345,6 +345,11 @@ final class EtcdStoreTest extends StoreConformance {
     }
 
     @Override
+    public CompletableFuture<Void> barrier() {
+      return next().barrier();
+    }
+
+    @Override
     public CompletableFuture<Optional<Entry>> get(String key) {
       return next().get(key);
     }

@@ -113,6 +113,19 @@ abstract class StoreConformance {
   }
 
   @Test
+  void aBarrierComesAfterWhatWasAskedBefore() {
+    Recorder seen = new Recorder();
+    watch("", 0, seen);
+    CompletableFuture<Long> before =
+        store.commit(List.of(new Write.Put("a", Write.ABSENT, bytes("1"))));
+    before.join();
+
+    join(store.barrier());
+
+    assertEquals(List.of(before.join()), versions(seen.changes), "it is no change itself");
+  }
+
+  @Test
   void aCommitCanDemandThatAnotherKeyIsUnchanged() {
     long leader = put("leader", Write.ABSENT, "me");
     Recorder seen = new Recorder();

@@ -12,7 +12,11 @@ import java.util.concurrent.CompletableFuture;
  * one, or never.
  */
 public final class LateStore extends ForwardingStore {
+  private static final String NONE = "/no such key";
+
   private boolean losing;
+  private String lastKey = NONE;
+  private boolean silent;
   private boolean doing;
   private List<Write> late = List.of();
 
@@ -30,18 +34,47 @@ public final class LateStore extends ForwardingStore {
     doing = done;
   }
 
+  /** The next commit that writes such a key is lost, and nothing is answered from then on. */
+  public synchronized void fallSilentAt(String keySuffix) {
+    lastKey = keySuffix;
+  }
+
+  /** What was lost last is done at last. */
+  public synchronized void answerAgain() {
+    silent = false;
+  }
+
   @Override
   public synchronized CompletableFuture<Long> commit(List<Write> writes) {
+    if (writes.stream().anyMatch(write -> write.key().endsWith(lastKey))) {
+      lastKey = NONE;
+      silent = true;
+      late = writes;
+    }
+    if (silent) {
+      return CompletableFuture.failedFuture(StoreException.unavailable("it is not known"));
+    }
     if (losing) {
       losing = false;
       late = doing ? writes : List.of();
       return CompletableFuture.failedFuture(StoreException.unavailable("it is not known"));
     }
-    if (late.isEmpty()) {
-      return super.commit(writes);
+    return late().thenCompose(_ -> super.commit(writes));
+  }
+
+  @Override
+  public synchronized CompletableFuture<Void> barrier() {
+    if (silent) {
+      return CompletableFuture.failedFuture(StoreException.unavailable("no answer"));
     }
+    return late().thenCompose(_ -> super.barrier());
+  }
+
+  private CompletableFuture<?> late() {
     List<Write> first = late;
     late = List.of();
-    return super.commit(first).handle((_, _) -> writes).thenCompose(super::commit);
+    return first.isEmpty()
+        ? CompletableFuture.completedFuture(null)
+        : super.commit(first).handle((_, _) -> null);
   }
 }

@@ -38,6 +38,7 @@ public final class SimEtcdStore implements Store {
   private static final Duration TIMEOUT = Duration.ofSeconds(10);
   private static final Duration ATTEMPT = Duration.ofSeconds(5);
   private static final Duration RETRY = Duration.ofMillis(200);
+  private static final Write REFUSED = new Write.Delete("", 1);
   private static final long NOTICED_QUICKLY_NANOS = 50_000_000;
   private static final long NOTICED_LATE_NANOS = 9_000_000_000L;
 
@@ -164,6 +165,21 @@ public final class SimEtcdStore implements Store {
       send(commit);
     });
     return commit.future;
+  }
+
+  @Override
+  public CompletableFuture<Void> barrier() {
+    CompletableFuture<Void> passed = new CompletableFuture<>();
+    var _ =
+        commit(List.of(REFUSED))
+            .whenComplete((_, error) -> {
+              if (error instanceof StoreException.Conflict) {
+                passed.complete(null);
+              } else {
+                passed.completeExceptionally(error);
+              }
+            });
+    return passed;
   }
 
   @Override

@@ -92,6 +92,13 @@ public final class SimStore implements Store {
   }
 
   @Override
+  public CompletableFuture<Void> barrier() {
+    CompletableFuture<Void> answer = new CompletableFuture<>();
+    enqueue(() -> answer.complete(null));
+    return answer;
+  }
+
+  @Override
   public CompletableFuture<Optional<Entry>> get(String key) {
     CompletableFuture<Optional<Entry>> answer = new CompletableFuture<>();
     enqueue(() -> answer.complete(disk.get(key)));
