@@ -102,6 +102,14 @@ public final class Lifecycle {
         : pending(record, ConditionReason.REFUSED_BY_NODE, why, now);
   }
 
+  /** Whether a node has refused it, and nothing has been said of the others since. */
+  public static boolean isJustRefused(MicroVm microVm) {
+    return Conditions.find(microVm, SCHEDULED)
+        .filter(
+            condition -> condition.getReason().equals(ConditionReason.REFUSED_BY_NODE.apiName()))
+        .isPresent();
+  }
+
   private static MicroVmRecord stoppedBeforeStart(
       MicroVmRecord record, MicroVm.Builder microVm, Instant now) {
     microVm.getStatusBuilder().clearNode();

@@ -102,6 +102,9 @@ final class Gangs {
     int size =
         members.stream().mapToInt(member -> gang(member.microVm()).getSize()).max().orElse(0);
     try {
+      if (uids.stream().anyMatch(microVms::isInDoubt)) {
+        return; // They may have nodes after all.
+      }
       if (there < size) {
         explain(explain, uids, "gang %s has %d of %d microVMs".formatted(key.name, there, size));
         return;

@@ -105,7 +105,8 @@ public final class PendingMicroVms {
 
   private MicroVmRecord decideAgain(MicroVmRecord waiting, boolean explain) {
     MicroVmRecord decided = decide(waiting);
-    return explain || !Lifecycle.wantsPlacement(decided.getMicrovm()) ? decided : waiting;
+    boolean news = Lifecycle.isJustRefused(waiting.getMicrovm());
+    return explain || news || !Lifecycle.wantsPlacement(decided.getMicrovm()) ? decided : waiting;
   }
 
   /** Brings the books back to what is durable. */
@@ -134,7 +135,8 @@ public final class PendingMicroVms {
   }
 
   /**
-   * Tries again, the most important first and of them the oldest, for all that have no node.
+   * Tries again, the most important first and of them the oldest, for all that have no node. One
+   * that is in doubt may have a node after all, whose room must not be given up for another's.
    *
    * @param explain whether to write down anew why one still has none; free memory changes all the
    *     time, and the records of all that wait need not change with it
@@ -145,6 +147,7 @@ public final class PendingMicroVms {
     all.stream()
         .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
         .filter(microVm -> !Gangs.isMember(microVm.microVm()))
+        .filter(microVm -> !microVms.isInDoubt(microVm.uid()))
         .sorted(MOST_IMPORTANT_FIRST)
         .forEach(microVm -> place(microVm.uid(), explain));
     gangs.placeAll(all, uid -> refusals(uid).keySet(), explain);

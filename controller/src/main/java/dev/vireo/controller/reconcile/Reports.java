@@ -206,9 +206,10 @@ public final class Reports {
           Lifecycle.rejected(microVm.record(), Lifecycle.rejection(report), time.now()));
     }
     pending.avoid(microVm.uid(), nodeId, "%s (%s)".formatted(report.getMessage(), reason.name()));
-    var refused = Lifecycle.refusedByNode(microVm.record(), report.getMessage(), time.now());
+    // Another node is found for it once this is durable: until then the room on this one is its
+    // own.
     return new Verdict.Put(
-        Lifecycle.wantsPlacement(refused.getMicrovm()) ? pending.decide(refused) : refused);
+        Lifecycle.refusedByNode(microVm.record(), report.getMessage(), time.now()));
   }
 
   /**

@@ -373,12 +373,12 @@ final class CreateTest extends ControllerTest {
     FakeWorker worker = controller.join("a");
     create(probe("vm"));
     reject(worker, ErrorReason.GUEST_NEEDS_HARDWARE_VIRTUALIZATION, "boot.kernel");
-    awaitState("vm", MicroVmState.PENDING);
 
-    assertEquals(
+    String why =
         "0 of 1 node: 1 has just refused it; nodes/a: it is wrong"
-            + " (GUEST_NEEDS_HARDWARE_VIRTUALIZATION)",
-        scheduledMessage(get("vm")));
+            + " (GUEST_NEEDS_HARDWARE_VIRTUALIZATION)";
+    await().until(() -> scheduledMessage(get("vm")).equals(why));
+    assertEquals(MicroVmState.PENDING, state("vm"));
   }
 
   @Test

@@ -330,10 +330,9 @@ final class SessionTest extends ControllerTest {
         FakeWorker.about(a.nextAssignment(), Outcome.REJECTED)
             .setReason("KVM_UNAVAILABLE")
             .setMessage("no /dev/kvm"));
-    awaitState("vm", MicroVmState.PENDING);
-    assertTrue(
-        get("vm").getStatus().getConditions(0).getMessage().contains("just refused"),
-        () -> get("vm").toString());
+    await()
+        .until(() -> get("vm").getStatus().getConditions(0).getMessage().contains("just refused"));
+    assertEquals(MicroVmState.PENDING, state("vm"));
 
     controller.time.advance(Duration.ofSeconds(10));
     a.heartbeat();

@@ -154,7 +154,16 @@ final class CreateTracesTest {
             .setMessage("full"));
     Assignment next = second.nextAssignment();
     spans.awaitNames(
-        CREATE, "schedule", "commit", "assign", "report", "schedule", "commit", "assign");
+        CREATE,
+        "schedule",
+        "commit",
+        "assign",
+        "report",
+        "commit",
+        "wait for a node",
+        "schedule",
+        "commit",
+        "assign");
     spans.assertOneTree(spans.one(CREATE));
     assertNotEquals(refused.getTraceparent(), next.getTraceparent());
     assertEquals(2, next.getAttempt());

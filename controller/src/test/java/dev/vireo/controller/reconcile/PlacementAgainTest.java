@@ -1,0 +1,103 @@
+package dev.vireo.controller.reconcile;
+
+import static dev.vireo.controller.testing.TestController.name;
+import static dev.vireo.controller.testing.TestController.probe;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.vireo.controller.store.SqliteStore;
+import dev.vireo.controller.testing.FakeWorker;
+import dev.vireo.controller.testing.HeldStore;
+import dev.vireo.controller.testing.LateStore;
+import dev.vireo.controller.testing.TestController;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.GetMicroVmRequest;
+import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Path;
+import java.time.Clock;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A microVM that is placed again keeps the room that its record still speaks of. */
+class PlacementAgainTest {
+  @TempDir private Path directory;
+  private SqliteStore sqlite;
+
+  @BeforeEach
+  void open() {
+    sqlite =
+        SqliteStore.open(
+            directory.resolve("vireo.db"), Clock.systemUTC(), new SimpleMeterRegistry());
+  }
+
+  @Test
+  void theRoomOnANodeThatRefusesItIsFreeOnceThatIsDurable() {
+    try (HeldStore store = new HeldStore(sqlite);
+        TestController controller = new TestController(store)) {
+      FakeWorker a = controller.join("a");
+      create(controller, "first");
+      controller.join("b");
+      store.holdNext();
+      a.report(
+          FakeWorker.about(a.nextAssignment(), Outcome.REJECTED)
+              .setReason("NODE_RESOURCES_EXHAUSTED"));
+      Awaitility.await().until(store::holds);
+
+      try {
+        create(controller, "second");
+
+        assertEquals("nodes/a", nodeOf(controller, "first"));
+        assertEquals("nodes/b", nodeOf(controller, "second"));
+      } finally {
+        store.release();
+      }
+      Awaitility.await().until(() -> nodeOf(controller, "first").isEmpty());
+    }
+  }
+
+  @Test
+  void oneThatMayHaveANodeIsGivenNoOther() {
+    try (LateStore store = new LateStore(sqlite);
+        TestController controller = new TestController(store)) {
+      create(controller, "first");
+      String uid = get(controller, "first").getMeta().getUid();
+      store.fallSilentAt("/first");
+      controller.join("a");
+      Awaitility.await().until(() -> controller.microVms.isInDoubt(uid));
+      double decisions = placed(controller);
+
+      controller.reconciler.round(true);
+
+      assertEquals(decisions, placed(controller));
+      store.answerAgain();
+      controller.reconciler.round(true);
+      assertEquals("nodes/a", nodeOf(controller, "first"));
+    }
+  }
+
+  private static double placed(TestController controller) {
+    return controller
+        .meters
+        .get("vireo.placement.decisions")
+        .tag("outcome", "placed")
+        .counter()
+        .count();
+  }
+
+  /** Of more than half of what a node has. */
+  private static void create(TestController controller, String id) {
+    CreateMicroVmRequest large = probe(id, spec -> spec.setMemoryMib(3_000));
+    var _ = controller.client().createMicroVm(large);
+  }
+
+  private static MicroVm get(TestController controller, String id) {
+    return controller.client().getMicroVm(GetMicroVmRequest.newBuilder().setName(name(id)).build());
+  }
+
+  private static String nodeOf(TestController controller, String id) {
+    return get(controller, id).getStatus().getNode();
+  }
+}
