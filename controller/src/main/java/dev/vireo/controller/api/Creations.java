@@ -241,8 +241,8 @@ final class Creations {
       CreateMicroVmRequest request, ByteString digest, MicroVmName name, List<String> exceeded) {
     return earlierRequest(request)
         .flatMap(earlier -> repeat(request, digest, earlier))
-        .orElseThrow(() ->
-            microVms.find(name).isPresent() ? alreadyExists(name) : quotaExceeded(name, exceeded));
+        .orElseThrow(
+            () -> microVms.isStored(name) ? alreadyExists(name) : quotaExceeded(name, exceeded));
   }
 
   private static StatusRuntimeException quotaExceeded(MicroVmName name, List<String> exceeded) {

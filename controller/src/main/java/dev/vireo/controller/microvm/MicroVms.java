@@ -150,6 +150,11 @@ public final class MicroVms implements AutoCloseable {
     return Optional.ofNullable(byKey.get(name.key()));
   }
 
+  /** Whether the store has a microVM of this name now: the image may be a little behind. */
+  public boolean isStored(MicroVmName name) {
+    return await(store.get(name.key())).isPresent();
+  }
+
   public Optional<StoredMicroVm> findByUid(String uid) {
     return Optional.ofNullable(byUid.get(uid));
   }
