@@ -5,10 +5,14 @@ import static dev.vireo.sim.Invariants.require;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.Gang;
 import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.QuotaStatus;
 import dev.vireo.sim.client.BrokenPromiseException;
 import dev.vireo.sim.client.Promises;
+import dev.vireo.sim.client.SimClient;
 import dev.vireo.sim.node.SimMachine;
 import dev.vireo.sim.node.SimMachine.Guest;
 import dev.vireo.sim.store.SimDisk;
@@ -60,6 +64,7 @@ final class Convergence {
     }
     require(guests.isEmpty(), () -> "guests that nobody knows of: %s".formatted(guests.values()));
     checkDirectories(records);
+    checkQuotas(records);
     require(
         Records.tombstones(disk).isEmpty(),
         () -> "tombstones of nodes that are back: %s".formatted(Records.tombstones(disk)));
@@ -86,9 +91,7 @@ final class Convergence {
     switch (state) {
       case PENDING -> {
         require(guest == null, () -> "%s waits for a node, and runs: %s".formatted(uid, guest));
-        require(
-            !fitsSomewhere(microVm, records),
-            () -> "%s waits for a node, and there is room".formatted(uid));
+        checkWaiting(microVm, records);
       }
       case RUNNING, PAUSED -> {
         require(
@@ -116,7 +119,29 @@ final class Convergence {
     }
   }
 
-  private boolean fitsSomewhere(MicroVm microVm, List<MicroVmRecord> records) {
+  private void checkWaiting(MicroVm microVm, List<MicroVmRecord> records) {
+    String uid = microVm.getMeta().getUid();
+    if (!microVm.getSpec().getPlacement().hasGang()) {
+      require(
+          !fitsSomewhere(microVm.getSpec().getMemoryMib(), records),
+          () -> "%s waits for a node, and there is room".formatted(uid));
+      return;
+    }
+    Gang gang = microVm.getSpec().getPlacement().getGang();
+    long neededMib =
+        records.stream()
+            .map(MicroVmRecord::getMicrovm)
+            .filter(Lifecycle::wantsPlacement)
+            .filter(other -> other.getSpec().getPlacement().getGang().equals(gang))
+            .mapToLong(other -> other.getSpec().getMemoryMib())
+            .sum();
+    // If one machine could take all of it, it is found room whichever way each is put.
+    require(
+        !GangRules.isWhole(gang, records) || !fitsSomewhere(neededMib, records),
+        () -> "%s waits for a node with its gang, and there is room for all".formatted(uid));
+  }
+
+  private boolean fitsSomewhere(long memoryMib, List<MicroVmRecord> records) {
     return machines.stream()
         .anyMatch(machine -> {
           long taken =
@@ -127,8 +152,26 @@ final class Convergence {
                       other -> Lifecycle.nodeId(other).filter(machine.name()::equals).isPresent())
                   .mapToLong(other -> other.getSpec().getMemoryMib())
                   .sum();
-          return taken + microVm.getSpec().getMemoryMib() <= machine.capacity().getMemoryMib();
+          return taken + memoryMib <= machine.capacity().getMemoryMib();
         });
+  }
+
+  /** What was counted and came to nothing would count for ever. */
+  private void checkQuotas(List<MicroVmRecord> records) {
+    List<MicroVmSpec> specs =
+        records.stream().map(record -> record.getMicrovm().getSpec()).toList();
+    QuotaStatus has =
+        QuotaStatus.newBuilder()
+            .setMicrovms(specs.size())
+            .setVcpus(specs.stream().mapToLong(MicroVmSpec::getVcpus).sum())
+            .setMemoryMib(specs.stream().mapToLong(MicroVmSpec::getMemoryMib).sum())
+            .build();
+    for (Seat seat : seats) {
+      QuotaStatus counted = seat.controller().used(SimClient.PROJECT);
+      require(
+          counted.equals(has),
+          () -> "%s counts %s for the quota, of %s".formatted(seat.name(), counted, has));
+    }
   }
 
   private void checkDirectories(List<MicroVmRecord> records) {

@@ -2,6 +2,7 @@ package dev.vireo.sim;
 
 import dev.vireo.proto.v1.Drain;
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.QuotaSpec;
 import dev.vireo.proto.v1.Taint;
 import dev.vireo.proto.v1.TaintEffect;
 import dev.vireo.sim.kernel.SimProcess;
@@ -21,6 +22,11 @@ import java.util.random.RandomGenerator;
 final class Faults {
   private static final Duration LONGEST_CALM = Duration.ofSeconds(20);
 
+  /** Of quotas: about what clients would have. */
+  private static final int MOST_MICRO_VMS = 12;
+
+  private static final int MOST_GIB = 8;
+
   private final World world;
   private final Simulation simulation;
   private final RandomGenerator random;
@@ -35,6 +41,7 @@ final class Faults {
     double doubled = random.nextInt(3) == 0 ? random.nextDouble() : 0;
     world.machines().forEach(machine -> machine.link().setDoubled(doubled));
     next();
+    world.ofQuota().ifPresent(this::setQuota);
   }
 
   private void next() {
@@ -214,6 +221,28 @@ final class Faults {
     say("the store's answers are lost");
     world.disk().setAnswersLost(random.nextDouble());
     after(upTo(5), () -> world.disk().setAnswersLost(0));
+  }
+
+  /** What there is stays, also if it is more. */
+  private void setQuota(RandomGenerator of) {
+    QuotaSpec.Builder limits = QuotaSpec.newBuilder();
+    if (of.nextInt(4) > 0) {
+      limits.setMicrovms(1 + of.nextInt(MOST_MICRO_VMS));
+    }
+    if (of.nextInt(4) == 0) {
+      limits.setVcpus(1 + of.nextInt(MOST_MICRO_VMS));
+    }
+    if (of.nextInt(2) == 0) {
+      limits.setMemoryMib(1024L * (1 + of.nextInt(MOST_GIB)));
+    }
+    world.limit(limits.build());
+    after(
+        Duration.ofNanos(of.nextLong(LONGEST_CALM.toNanos())),
+        () -> {
+          if (!over) {
+            setQuota(of);
+          }
+        });
   }
 
   private Duration upTo(int seconds) {

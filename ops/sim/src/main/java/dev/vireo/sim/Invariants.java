@@ -1,5 +1,7 @@
 package dev.vireo.sim;
 
+import static java.util.stream.Collectors.toMap;
+
 import dev.vireo.controller.leader.LeaderElection;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.store.Change;
@@ -34,6 +36,8 @@ final class Invariants {
   private final List<Seat> seats;
   private final List<SimMachine> machines;
   private final Promises promises;
+  private final GangRules gangRules;
+  private final QuotaRules quotaRules;
   private final Set<String> removed = new HashSet<>();
 
   /** Of those that were removed while their node was gone: where they may still run, by uid. */
@@ -52,6 +56,8 @@ final class Invariants {
     this.seats = world.seats();
     this.machines = world.machines();
     this.promises = world.promises();
+    this.gangRules = new GangRules(simulation, disk);
+    this.quotaRules = new QuotaRules(simulation, disk);
     disk.listen(this::committed);
     world.etcd().ifPresent(etcd -> etcd.listen(this::committed));
   }
@@ -86,26 +92,45 @@ final class Invariants {
     if (Records.isTombstone(change.key())) {
       tombstone(change);
     }
-    if (change instanceof Change.Updated(Entry entry) && Records.isMicroVm(change.key())) {
+    if (Records.isMicroVm(change.key())) {
+      gangRules.committed(change);
+    }
+    if (change instanceof Change.Updated updated) {
+      updated(updated);
+    }
+  }
+
+  private void updated(Change.Updated change) {
+    Entry entry = change.entry();
+    if (Records.isQuota(change.key())) {
+      quotaRules.set(Records.parseQuota(entry.value()));
+    }
+    if (Records.isMicroVm(change.key())) {
       Lifecycle.nodeId(Records.parse(entry.value()).getMicrovm()).ifPresent(this::requireRoom);
+      if (entry.version() == entry.createdVersion()) {
+        quotaRules.created(change);
+      }
     }
   }
 
   /** By the records, whether its guests run or not. */
   private void requireRoom(String node) {
-    long promisedMib =
+    Map<String, Long> promisedMib =
         Records.all(disk).stream()
             .map(MicroVmRecord::getMicrovm)
             .filter(Lifecycle::holdsResources)
             .filter(microVm -> Lifecycle.isOn(node, microVm))
-            .mapToLong(microVm -> microVm.getSpec().getMemoryMib())
-            .sum();
+            .collect(
+                toMap(
+                    microVm -> microVm.getMeta().getName(),
+                    microVm -> microVm.getSpec().getMemoryMib()));
+    long sumMib = promisedMib.values().stream().mapToLong(Long::longValue).sum();
     machines.stream()
         .filter(machine -> machine.name().equals(node))
         .forEach(machine ->
             require(
-                promisedMib <= machine.capacity().getMemoryMib(),
-                () -> "%s is promised %d MiB, and has less".formatted(node, promisedMib)));
+                sumMib <= machine.capacity().getMemoryMib(),
+                () -> "%s is promised %s MiB, and has less".formatted(node, promisedMib)));
   }
 
   private void tombstone(Change change) {
@@ -127,6 +152,11 @@ final class Invariants {
   /** How many deletions have ended without their node. */
   int withoutNode() {
     return withoutNode;
+  }
+
+  /** How many commits have given nodes to members of gangs. */
+  int gangPlacements() {
+    return gangRules.placements();
   }
 
   /** Looks at who leads, and at all guests, if anything has changed since it last did. */

@@ -135,6 +135,8 @@ public final class Main {
     long turns = 0;
     long microVms = 0;
     long withoutNode = 0;
+    long gangPlacements = 0;
+    long beyondQuota = 0;
     long commits = 0;
     for (long i = 0; i < options.seeds && !interrupted; i++) {
       long seed = options.firstSeed + i;
@@ -143,6 +145,8 @@ public final class Main {
       turns += result.turns();
       microVms += result.microVms();
       withoutNode += result.deletedWithoutNode();
+      gangPlacements += result.gangPlacements();
+      beyondQuota += result.beyondQuota();
       commits += result.commits();
       if (result.failure().isPresent()) {
         failures.add(result);
@@ -165,13 +169,15 @@ public final class Main {
     System.out.printf(
         Locale.ROOT,
         "%d seeds from %d: %d held, %d failed; %d microVMs, %d deleted without their node,"
-            + " %d commits, %d turns in %.1f s%n",
+            + " %d commits with nodes for gangs, %d creates beyond quotas, %d commits, %d turns in %.1f s%n",
         options.seeds,
         options.firstSeed,
         options.seeds - failures.size(),
         failures.size(),
         microVms,
         withoutNode,
+        gangPlacements,
+        beyondQuota,
         commits,
         turns,
         seconds);

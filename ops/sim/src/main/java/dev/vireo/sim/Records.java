@@ -6,7 +6,9 @@ import dev.vireo.controller.leader.LeaderElection;
 import dev.vireo.controller.store.Entry;
 import dev.vireo.proto.store.v1.LeaderRecord;
 import dev.vireo.proto.store.v1.MicroVmRecord;
+import dev.vireo.proto.store.v1.QuotaRecord;
 import dev.vireo.proto.store.v1.TombstoneRecord;
+import dev.vireo.proto.v1.QuotaSpec;
 import dev.vireo.sim.store.SimDisk;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +19,7 @@ import java.util.stream.Collectors;
 final class Records {
   private static final String PREFIX = "microvms/";
   private static final String TOMBSTONES = "tombstones/";
+  private static final String QUOTAS = "quotas/";
 
   private Records() {}
 
@@ -51,6 +54,18 @@ final class Records {
       return address.substring(0, address.indexOf(':'));
     } catch (InvalidProtocolBufferException e) {
       throw new IllegalStateException("not a leader's record", e);
+    }
+  }
+
+  static boolean isQuota(String key) {
+    return key.startsWith(QUOTAS);
+  }
+
+  static QuotaSpec parseQuota(ByteString value) {
+    try {
+      return QuotaRecord.parseFrom(value).getQuota().getSpec();
+    } catch (InvalidProtocolBufferException e) {
+      throw new IllegalStateException("not a quota's record", e);
     }
   }
 

@@ -33,6 +33,8 @@ public final class SeedRun {
    * @param last the end of the trace, for a failure
    * @param hash of the whole trace
    * @param deletedWithoutNode how many of the microVMs were deleted while their node was gone
+   * @param gangPlacements how many commits gave nodes to members of gangs
+   * @param beyondQuota how many creates were refused for the sake of a quota
    */
   public record Result(
       long seed,
@@ -42,6 +44,8 @@ public final class SeedRun {
       long turns,
       int microVms,
       int deletedWithoutNode,
+      int gangPlacements,
+      int beyondQuota,
       long commits) {}
 
   /**
@@ -82,6 +86,8 @@ public final class SeedRun {
             simulation.turns(),
             world.promises().count(),
             invariants.withoutNode(),
+            invariants.gangPlacements(),
+            world.promises().beyondQuota(),
             world.disk().commits());
       } finally {
         StateDirectory.removeTree(directory);

@@ -3,6 +3,8 @@ package dev.vireo.sim;
 import dev.vireo.controller.store.Change;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.QuotaSpec;
+import dev.vireo.sim.client.Muster;
 import dev.vireo.sim.client.Promises;
 import dev.vireo.sim.client.SimClient;
 import dev.vireo.sim.controller.SimController;
@@ -47,6 +49,10 @@ final class World implements AutoCloseable {
   private final List<SimMachine> machines = new ArrayList<>();
   private final List<SimClient> clients = new ArrayList<>();
   private final SimProcess nobody;
+
+  /** Of the operator who sets the project's quota, if it has one. */
+  private final Optional<RandomGenerator> ofQuota;
+
   private long newestMicroVm;
 
   /**
@@ -58,7 +64,7 @@ final class World implements AutoCloseable {
     this.nobody = new SimProcess(simulation, "nobody", 1, Duration.ZERO);
     nobody.kill();
     disk.listen(this::changed);
-    RandomGenerator ofControllers = new SplittableRandom(~simulation.seed());
+    SplittableRandom ofControllers = new SplittableRandom(~simulation.seed());
     this.etcd =
         ofControllers.nextBoolean()
             ? Optional.of(new SimEtcd(simulation, disk, simulation.random()))
@@ -70,6 +76,9 @@ final class World implements AutoCloseable {
       seats.add(seat);
       seat.start();
     }
+    Muster muster = ofControllers.nextBoolean() ? Muster.of(ofControllers.split()) : Muster.none();
+    this.ofQuota =
+        ofControllers.nextBoolean() ? Optional.of(ofControllers.split()) : Optional.empty();
     int machineCount = 1 + random.nextInt(MOST_MACHINES);
     for (int i = 0; i < machineCount; i++) {
       String name = "node-" + i;
@@ -92,6 +101,7 @@ final class World implements AutoCloseable {
               controllersOfClients(),
               i % controllers,
               promises,
+              new SimClient.Habits(muster, ofQuota.isPresent()),
               simulation.random()));
     }
   }
@@ -201,6 +211,16 @@ final class World implements AutoCloseable {
   /** An operator's word that a machine is off. */
   void fence(String node) {
     leader().ifPresent(controller -> controller.fence(node));
+  }
+
+  /** An operator's wish, as well: limits for the project of all clients. */
+  void limit(QuotaSpec limits) {
+    leader().ifPresent(controller -> controller.limit(SimClient.PROJECT, limits));
+  }
+
+  /** What the project's quota is made up with, if it has one. */
+  Optional<RandomGenerator> ofQuota() {
+    return ofQuota;
   }
 
   // ---- the rest

@@ -8,6 +8,7 @@ public final class Promises {
   private final Set<String> created = new HashSet<>();
   private final Set<String> mayGo = new HashSet<>();
   private int unfinished;
+  private int beyondQuota;
 
   /** A create was answered with this uid. */
   void created(String uid, boolean hasTimeToLive) {
@@ -43,6 +44,16 @@ public final class Promises {
   /** How many microVMs were promised. */
   public int count() {
     return created.size();
+  }
+
+  /** A create was answered with what its project's quota has no room for. */
+  void refusedBeyondQuota() {
+    beyondQuota++;
+  }
+
+  /** How many creates were refused for the sake of a quota. */
+  public int beyondQuota() {
+    return beyondQuota;
   }
 
   /** Operations whose clients still try. */

@@ -6,6 +6,7 @@ import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.Gang;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.Lifecycle.NodeLoss;
@@ -35,7 +36,10 @@ import org.jspecify.annotations.Nullable;
  * what it was promised.
  */
 public final class SimClient {
-  private static final String PARENT = "projects/sim";
+  /** Of all clients. */
+  public static final String PROJECT = "sim";
+
+  private static final String PARENT = "projects/" + PROJECT;
   private static final int NAMES = 3;
   private static final long DEADLINE_SECONDS = 60;
   private static final double LOST = 0.02;
@@ -52,6 +56,7 @@ public final class SimClient {
   private final Link link;
   private final Controllers controllers;
   private final Promises promises;
+  private final Habits habits;
   private final RandomGenerator random;
   private final List<Name> names;
   private boolean stopping;
@@ -75,6 +80,14 @@ public final class SimClient {
     /** Version of the last change to a microVM that the store has. */
     long newest();
   }
+
+  /**
+   * What it does that not all do.
+   *
+   * @param muster which of its microVMs are of gangs
+   * @param limited whether it may be refused for the sake of a quota
+   */
+  public record Habits(Muster muster, boolean limited) {}
 
   /** A name, and what is known of what it stands for. */
   private static final class Name {
@@ -106,12 +119,14 @@ public final class SimClient {
       Controllers controllers,
       int first,
       Promises promises,
+      Habits habits,
       RandomGenerator random) {
     this.process = process;
     this.link = link;
     this.controllers = controllers;
     this.asked = first;
     this.promises = promises;
+    this.habits = habits;
     this.random = random;
     this.names =
         java.util.stream.IntStream.range(0, NAMES)
@@ -144,13 +159,19 @@ public final class SimClient {
   // ---- what it does
 
   private void create(Name name) {
+    UUID requestId = new UUID(random.nextLong(), random.nextLong());
+    boolean waits = random.nextInt(4) == 0;
+    MicroVmSpec.Builder spec = spec();
+    Optional<Gang> gang = habits.muster.next();
+    gang.ifPresent(spec.getPlacementBuilder()::setGang);
     CreateMicroVmRequest request =
         CreateMicroVmRequest.newBuilder()
             .setParent(PARENT)
             .setMicrovmId(name.id)
-            .setRequestId(new UUID(random.nextLong(), random.nextLong()).toString())
-            .setWait(random.nextInt(4) == 0 ? Wait.WAIT_RUNNING : Wait.WAIT_UNSPECIFIED)
-            .setMicrovm(MicroVm.newBuilder().setSpec(spec()))
+            .setRequestId(requestId.toString())
+            // The others of a gang may be this client's to make, after it.
+            .setWait(waits && gang.isEmpty() ? Wait.WAIT_RUNNING : Wait.WAIT_UNSPECIFIED)
+            .setMicrovm(MicroVm.newBuilder().setSpec(spec))
             .build();
     try {
       MicroVm created =
@@ -170,12 +191,19 @@ public final class SimClient {
         case VMM_FAILED, STATE_CONFLICT, WAIT_TIMED_OUT, MICROVM_NOT_FOUND -> learn(name);
         // No node is known yet, or none that is large enough.
         case NODE_RESOURCES_EXHAUSTED, KERNEL_NOT_FOUND -> process.say("refused: " + reason);
+        case QUOTA_EXCEEDED -> {
+          if (!habits.limited) {
+            throw broken("a create was refused, and there is no quota: " + e.getMessage());
+          }
+          promises.refusedBeyondQuota();
+          process.say("refused: " + e.getMessage());
+        }
         default -> throw broken("a create was answered " + reason + ": " + e.getMessage());
       }
     }
   }
 
-  private MicroVmSpec spec() {
+  private MicroVmSpec.Builder spec() {
     MicroVmSpec.Builder spec =
         MicroVmSpec.newBuilder()
             .setVcpus(1)
@@ -194,7 +222,7 @@ public final class SimClient {
     if (random.nextInt(8) == 0) {
       lifecycle.setTtl(seconds(5 + random.nextInt(40)));
     }
-    return spec.build();
+    return spec;
   }
 
   private static Duration.Builder seconds(long seconds) {

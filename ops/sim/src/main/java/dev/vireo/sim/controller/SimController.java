@@ -1,5 +1,6 @@
 package dev.vireo.sim.controller;
 
+import com.google.protobuf.TextFormat;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.PageTokens;
 import dev.vireo.controller.grpc.ErrorInterceptor;
@@ -25,6 +26,8 @@ import dev.vireo.controller.time.TimeSource;
 import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.store.v1.LeaderRecord;
 import dev.vireo.proto.v1.NodeSpec;
+import dev.vireo.proto.v1.QuotaSpec;
+import dev.vireo.proto.v1.QuotaStatus;
 import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
 import dev.vireo.sim.kernel.SimProcess;
@@ -92,6 +95,7 @@ public final class SimController {
   private record Parts(
       MicroVms microVms,
       Nodes nodes,
+      Quotas quotas,
       ServerServiceDefinition api,
       WorkerGrpcService workers,
       Reconciler reconciler,
@@ -172,6 +176,7 @@ public final class SimController {
     Placer placer =
         new Placer(microVms, nodes, Scheduler.standard(Profile.LEAST_ALLOCATED), meters);
     PendingMicroVms pending = new PendingMicroVms(microVms, placer, time, CreateTraces.NONE);
+    Quotas quotas = Quotas.open(store, microVms, time, uuids);
     Tombstones tombstones = Tombstones.open(store);
     Reports reports =
         new Reports(
@@ -196,7 +201,7 @@ public final class SimController {
             tunnels,
             placer,
             pending,
-            Quotas.open(store, microVms, time, uuids),
+            quotas,
             new PageTokens(new byte[32]),
             time,
             uuids,
@@ -220,6 +225,7 @@ public final class SimController {
         new Parts(
             microVms,
             nodes,
+            quotas,
             ServerInterceptors.intercept(api, proxy, new ErrorInterceptor()),
             workers,
             reconciler,
@@ -311,6 +317,23 @@ public final class SimController {
 
   private static String brief(NodeSpec spec) {
     return spec.hasDrain() ? "drain" : spec.getTaintsCount() > 0 ? "taint" : "nothing";
+  }
+
+  /** Sets a project's quota, if it can. */
+  public void limit(String project, QuotaSpec limits) {
+    operate(() -> {
+      process.say("operator limits %s to %s".formatted(project, brief(limits)));
+      var _ = parts().quotas.set(project, limits, _ -> {});
+    });
+  }
+
+  private static String brief(QuotaSpec limits) {
+    return TextFormat.printer().emittingSingleLine(true).printToString(limits);
+  }
+
+  /** What a project has, as this controller's quotas have it. */
+  public QuotaStatus used(String project) {
+    return parts().quotas.view(parts().quotas.get(project)).getStatus();
   }
 
   /** Gives a node up, if it is lost. */
