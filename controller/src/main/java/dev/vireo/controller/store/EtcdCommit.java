@@ -47,6 +47,7 @@ final class EtcdCommit {
 
   private State state = State.WAITING;
   private long epoch;
+  private int tries;
   private Set<String> conflicts = Set.of();
   private long revision;
 
@@ -76,6 +77,11 @@ final class EtcdCommit {
     return state;
   }
 
+  /** How often it has been sent. */
+  int tries() {
+    return tries;
+  }
+
   /** The epoch that the last try demanded. */
   long epoch() {
     return epoch;
@@ -84,6 +90,7 @@ final class EtcdCommit {
   /** The Txn that does it if the epoch is this. */
   TxnRequest sent(EtcdKeys keys, long epoch, Map<Duration, Long> leases) {
     this.epoch = epoch;
+    tries++;
     state = State.SENT;
     TxnRequest.Builder txn = TxnRequest.newBuilder();
     txn.addCompare(isAt(keys.marker(), epoch));

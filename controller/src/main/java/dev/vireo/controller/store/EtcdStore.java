@@ -53,9 +53,11 @@ import org.jspecify.annotations.Nullable;
  * <p><em>A lost answer.</em> Every commit demands that the marker is as old as this store believes.
  * When an answer is lost, the marker is written anew: from that revision on, which the watch also
  * comes to, what had not been done by then never will be. So a commit that left no mark is sent
- * again without harm, and one that did is known to be done. If etcd cannot be reached in time the
- * commit fails as unavailable, and its outcome is unknown; it can still be done until this store
- * has reached etcd again, and not after the next commit.
+ * again without harm, and one that did is known to be done. The first try is not waited for for
+ * long: what a member passes on to a leader that has been dead for less than two seconds is lost,
+ * and it does not say so before 7 s are over. If etcd cannot be reached in time the commit fails as
+ * unavailable, and its outcome is unknown; it can still be done until this store has reached etcd
+ * again, and not after the next commit.
  *
  * <p><em>Compaction</em> is ours to ask for, since by default etcd never does it: the newest
  * {@value #REVISIONS} revisions are kept.
@@ -104,6 +106,9 @@ public final class EtcdStore implements Store {
   /** Whether an answer was lost and the marker is being written anew: nothing is sent meanwhile. */
   private boolean fencing;
 
+  /** How long that is waited for now, before it is done again. */
+  private Duration fencePatience;
+
   private boolean compacting;
   private boolean away;
   private @Nullable StoreException broken;
@@ -119,6 +124,7 @@ public final class EtcdStore implements Store {
     this.thread = new ScheduledThreadPoolExecutor(1, Thread.ofPlatform().name("store").factory());
     this.client = new EtcdClient(options, thread);
     this.leases = new EtcdLeases(client, time, options.timeout());
+    this.fencePatience = options.timeout();
   }
 
   /**
@@ -277,7 +283,7 @@ public final class EtcdStore implements Store {
 
   private void keepLeaseAlive(long lease, Duration third, CompletableFuture<Void> answer) {
     LeaseKeepAliveRequest request = LeaseKeepAliveRequest.newBuilder().setID(lease).build();
-    Duration patience = third.compareTo(attempt()) < 0 ? third : attempt();
+    Duration patience = shorter(third, attempt());
     CompletableFuture<?> _ =
         client
             .callOnStream(LeaseGrpc.getLeaseKeepAliveMethod(), request, patience)
@@ -425,6 +431,7 @@ public final class EtcdStore implements Store {
   private void fence() {
     if (!fencing) {
       fencing = true;
+      fencePatience = options.timeout().dividedBy(10);
       LOG.debugf("an answer of etcd was lost: writing the marker anew");
       sendFence();
     }
@@ -436,9 +443,11 @@ public final class EtcdStore implements Store {
     }
     CompletableFuture<?> _ =
         client
-            .call(KVGrpc.getTxnMethod(), claim(false), attempt())
+            .call(KVGrpc.getTxnMethod(), claim(false), fencePatience)
             .whenComplete((answer, error) -> {
               if (error != null) {
+                Duration longer = fencePatience.multipliedBy(3).dividedBy(2);
+                fencePatience = shorter(longer, attempt());
                 later(this::sendFence);
               } else if (!answer.getSucceeded()) {
                 foreignMarker(answer);
@@ -495,7 +504,10 @@ public final class EtcdStore implements Store {
               } else if (maySend(commit)) {
                 CompletableFuture<?> _ =
                     client
-                        .call(KVGrpc.getTxnMethod(), commit.sent(keys, epoch, ids), attempt())
+                        .call(
+                            KVGrpc.getTxnMethod(),
+                            commit.sent(keys, epoch, ids),
+                            commit.tries() == 1 ? firstAttempt() : attempt())
                         .whenComplete((answer, failure) -> answered(commit, answer, failure));
               }
             });
@@ -1001,9 +1013,18 @@ public final class EtcdStore implements Store {
 
   // ---- small words
 
+  /** Of the first try of a commit: more than an etcd needs that is well, and its elections. */
+  private Duration firstAttempt() {
+    return options.timeout().dividedBy(5);
+  }
+
   /** Of one try; what is left of the time is for another. */
   private Duration attempt() {
     return options.timeout().dividedBy(2);
+  }
+
+  private static Duration shorter(Duration one, Duration other) {
+    return one.compareTo(other) < 0 ? one : other;
   }
 
   private void later(Runnable work) {

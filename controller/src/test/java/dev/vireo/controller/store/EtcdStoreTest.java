@@ -266,6 +266,30 @@ final class EtcdStoreTest extends StoreConformance {
     }
   }
 
+  /** As for a while when a leader has died: two swallow what they are asked. */
+  @Test
+  void aCommitIsDoneInTimeThoughTwoMembersSayNothing() throws IOException {
+    try (LossyWire one = new LossyWire(server.endpoint());
+        LossyWire two = new LossyWire(server.endpoint())) {
+      EtcdOptions options =
+          new EtcdOptions(
+              List.of(one.endpoint(), two.endpoint(), server.endpoint()),
+              prefix,
+              "ours",
+              Tls.DEFAULT,
+              Optional.empty(),
+              TIMEOUT);
+      try (EtcdStore store = EtcdStore.open(options, TimeSource.system(), REVISIONS)) {
+        one.goDead();
+        two.goDead();
+
+        long version = join(store.commit(List.of(new Write.Put("a", 0, bytes("1")))));
+
+        assertEquals(version, join(current().get("a")).orElseThrow().version());
+      }
+    }
+  }
+
   @Test
   void aCommitWhoseAnswerWasLostIsDoneOnceAndItsVersionIsKnown() throws IOException {
     Recorder seen = new Recorder();

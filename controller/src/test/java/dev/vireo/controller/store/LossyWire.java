@@ -16,6 +16,7 @@ final class LossyWire implements AutoCloseable {
   private final ServerSocket listener;
   private final URI server;
   private final List<Connection> connections = new CopyOnWriteArrayList<>();
+  private volatile boolean dead;
 
   LossyWire(URI server) {
     this.server = server;
@@ -41,6 +42,12 @@ final class LossyWire implements AutoCloseable {
     connections.forEach(connection -> connection.requestsLost = true);
   }
 
+  /** From now on whatever is sent is lost, and whoever connects is not answered either. */
+  void goDead() {
+    dead = true;
+    loseRequests();
+  }
+
   /** Breaks the connections there are; those to come are whole. */
   void cut() {
     connections.forEach(Connection::close);
@@ -53,6 +60,7 @@ final class LossyWire implements AutoCloseable {
         Socket client = listener.accept();
         Connection connection =
             new Connection(client, new Socket(InetAddress.getLoopbackAddress(), server.getPort()));
+        connection.requestsLost = dead;
         connections.add(connection);
         connection.start();
       }

@@ -37,6 +37,8 @@ import org.jspecify.annotations.Nullable;
 public final class SimEtcdStore implements Store {
   private static final Duration TIMEOUT = Duration.ofSeconds(10);
   private static final Duration ATTEMPT = Duration.ofSeconds(5);
+  private static final Duration FIRST_ATTEMPT = Duration.ofSeconds(2);
+  private static final Duration FIRST_FENCE = Duration.ofSeconds(1);
   private static final Duration RETRY = Duration.ofMillis(200);
   private static final Write REFUSED = new Write.Delete("", 1);
   private static final long NOTICED_QUICKLY_NANOS = 50_000_000;
@@ -78,6 +80,7 @@ public final class SimEtcdStore implements Store {
     private final List<Write> writes;
     private final CompletableFuture<Long> future = new CompletableFuture<>();
     private State state = State.WAITING;
+    private int tries;
     private Optional<SimEtcd.Outcome> outcome = Optional.empty();
 
     Commit(long number, List<Write> writes) {
@@ -301,7 +304,7 @@ public final class SimEtcdStore implements Store {
                   process.say("commit of " + commit.writes.stream().map(Write::key).toList());
                   return etcd.commit(this, commit.number, sentIn, commit.writes);
                 },
-                ATTEMPT)
+                commit.tries++ == 0 ? FIRST_ATTEMPT : ATTEMPT)
             .whenComplete((outcome, error) -> answered(commit, outcome, error));
   }
 
@@ -351,11 +354,11 @@ public final class SimEtcdStore implements Store {
     if (!fencing) {
       fencing = true;
       epoch++;
-      sendFence(epoch);
+      sendFence(epoch, FIRST_FENCE);
     }
   }
 
-  private void sendFence(long of) {
+  private void sendFence(long of, Duration patience) {
     if (!fencing || of != epoch) {
       return;
     }
@@ -365,10 +368,12 @@ public final class SimEtcdStore implements Store {
                   etcd.fence(this, of);
                   return of;
                 },
-                ATTEMPT)
+                patience)
             .whenComplete((_, error) -> {
               if (error != null) {
-                later(RETRY, () -> sendFence(of));
+                Duration longer = patience.multipliedBy(3).dividedBy(2);
+                Duration next = longer.compareTo(ATTEMPT) < 0 ? longer : ATTEMPT;
+                later(RETRY, () -> sendFence(of, next));
               }
               // Else the watch will tell, when it has come so far.
             });
