@@ -42,6 +42,8 @@ public class ErrorInterceptor implements ServerInterceptor {
       case StatusRuntimeException gone when gone.getStatus().getCode() == Status.Code.CANCELLED ->
           gone;
       case StoreException.Unavailable e -> Errors.of(ErrorReason.STORE_UNAVAILABLE, e.getMessage());
+      case StoreException.OutcomeUnknown e ->
+          Errors.of(ErrorReason.STORE_UNAVAILABLE, e.getMessage());
       case StoreException.NotLeader e -> Errors.of(ErrorReason.NOT_LEADER, e.getMessage());
       case StoreException.TooLarge e -> Errors.of(ErrorReason.FIELD_INVALID, e.getMessage());
       case StoreException.Compacted e ->

@@ -23,7 +23,7 @@ final class Doubts {
     return ++begun;
   }
 
-  /** A commit about these microVMs has failed without an answer. */
+  /** It is not known whether a commit about these microVMs was done. */
   synchronized void add(Collection<String> uids) {
     uids.forEach(uid -> begunBefore.put(uid, begun));
   }

@@ -11,7 +11,7 @@ import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.StoreException.Conflict;
-import dev.vireo.controller.store.StoreException.Unavailable;
+import dev.vireo.controller.store.StoreException.OutcomeUnknown;
 import dev.vireo.controller.store.Write;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.RequestRecord;
@@ -469,7 +469,7 @@ public final class MicroVms implements AutoCloseable {
     } catch (Conflict e) {
       answered(number);
       throw e;
-    } catch (Unavailable e) {
+    } catch (OutcomeUnknown e) {
       doubts.add(uids);
       throw e;
     }

@@ -6,6 +6,7 @@ import com.google.protobuf.ByteString;
 import dev.vireo.controller.store.StoreException.Compacted;
 import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.StoreException.LeaseEnded;
+import dev.vireo.controller.store.StoreException.OutcomeUnknown;
 import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import dev.vireo.controller.store.StoreException.Unusable;
@@ -55,9 +56,9 @@ import org.jspecify.annotations.Nullable;
  * comes to, what had not been done by then never will be. So a commit that left no mark is sent
  * again without harm, and one that did is known to be done. The first try is not waited for for
  * long: what a member passes on to a leader that has been dead for less than two seconds is lost,
- * and it does not say so before 7 s are over. If etcd cannot be reached in time the commit fails as
- * unavailable, and its outcome is unknown; it can still be done until this store has reached etcd
- * again, and not after the next commit.
+ * and it does not say so before 7 s are over. If etcd cannot be reached in time the commit fails,
+ * and its outcome is unknown; it can still be done until this store has reached etcd again, and not
+ * after the next commit.
  *
  * <p><em>Compaction</em> is ours to ask for, since by default etcd never does it: the newest
  * {@value #REVISIONS} revisions are kept.
@@ -202,6 +203,8 @@ public final class EtcdStore implements Store {
             .whenComplete((_, error) -> {
               if (error instanceof Conflict) {
                 passed.complete(null);
+              } else if (error instanceof OutcomeUnknown lost) {
+                passed.completeExceptionally(new Unavailable(lost.getMessage(), lost));
               } else {
                 passed.completeExceptionally(error);
               }
@@ -359,6 +362,10 @@ public final class EtcdStore implements Store {
     } catch (RejectedExecutionException e) {
       answer.completeExceptionally(closed());
     }
+  }
+
+  private static OutcomeUnknown unknown(String why) {
+    return new OutcomeUnknown(why + "; whether the commit was done is not known");
   }
 
   private static Unavailable closed() {
@@ -583,16 +590,10 @@ public final class EtcdStore implements Store {
     for (EtcdCommit commit : late) {
       commits.remove(commit.number());
       boolean untouched = commit.state() == EtcdCommit.State.WAITING;
-      commit
-          .future()
-          .completeExceptionally(
-              new Unavailable(
-                  "etcd at %s has not answered for %d s%s"
-                      .formatted(
-                          options.place(),
-                          options.timeout().toSeconds(),
-                          untouched ? "" : "; whether the commit was done is not known"),
-                  null));
+      String why =
+          "etcd at %s has not answered for %d s"
+              .formatted(options.place(), options.timeout().toSeconds());
+      commit.future().completeExceptionally(untouched ? new Unavailable(why, null) : unknown(why));
       if (commit.state() == EtcdCommit.State.SENT) {
         fence();
       }
@@ -730,10 +731,7 @@ public final class EtcdStore implements Store {
       // Its mark may have been among what is forgotten.
       case SENT, LOST -> {
         commits.remove(commit.number());
-        commit
-            .future()
-            .completeExceptionally(
-                new Unavailable("etcd's answer was lost; whether it was done is not known", null));
+        commit.future().completeExceptionally(unknown("etcd's answer was lost"));
       }
     }
   }

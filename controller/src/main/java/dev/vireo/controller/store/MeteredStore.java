@@ -81,6 +81,7 @@ public final class MeteredStore implements Store {
       case StoreException.Conflict _ -> "conflict";
       case StoreException.Compacted _ -> "compacted";
       case StoreException.TooLarge _ -> "too_large";
+      case StoreException.OutcomeUnknown _ -> "unknown";
       default -> "failed";
     };
   }

@@ -42,21 +42,19 @@ public interface Store extends AutoCloseable {
    * told of all commits up to it: who keeps an image of the store by a watch reads there what it
    * wrote.
    *
-   * <p>If the future fails with {@link StoreException.Unavailable}, the commit may have been done,
-   * or yet be done before the next that this store answers, but never twice: see there.
-   *
    * @param writes each of another key; 1 to {@link #MAX_WRITES}, of {@link #MAX_COMMIT_BYTES}, not
    *     counting what is to be unchanged
    * @return the commit's version
    * @throws StoreException.Conflict (in the future) when a key is not at its expected version
+   * @throws StoreException.OutcomeUnknown (in the future) when it may have been done, or may yet be
    * @throws StoreException.LeaseEnded (in the future) when it has a lease that has ended
    * @throws StoreException.TooLarge (in the future) when it is beyond these limits
    */
   CompletableFuture<Long> commit(List<Write> writes);
 
   /**
-   * Finds out about the commits that have failed and may have been done: when the future completes,
-   * each of those is done, and the watchers have been told, or it never will be.
+   * Finds out about the commits that have failed as {@link StoreException.OutcomeUnknown}: when the
+   * future completes, each of those is done, and the watchers have been told, or it never will be.
    */
   CompletableFuture<Void> barrier();
 

@@ -45,6 +45,11 @@ public abstract sealed class StoreException extends RuntimeException {
     return new Unavailable(why, null);
   }
 
+  /** For a store that cannot tell whether it has done a commit, and why. */
+  public static OutcomeUnknown outcomeUnknown(String why) {
+    return new OutcomeUnknown(why);
+  }
+
   /** Somebody else was first: these keys are not at the expected version. Nothing was written. */
   public static final class Conflict extends StoreException {
     private final transient Set<String> keys;
@@ -60,15 +65,24 @@ public abstract sealed class StoreException extends RuntimeException {
   }
 
   /**
-   * The medium failed (full, read-only, broken) or cannot be reached.
-   *
-   * <p>A commit that was under way is not in the store, or, if the message says that its outcome is
-   * not known, perhaps is. Since it names the versions that it expects, it can be asked for again
-   * without harm: if it was done, the second is a {@link Conflict}, and the keys have its values.
+   * The medium failed (full, read-only, broken) or cannot be reached. Nothing was written, nor will
+   * be.
    */
   public static final class Unavailable extends StoreException {
     Unavailable(String message, @Nullable Throwable cause) {
       super(message, cause);
+    }
+  }
+
+  /**
+   * The answer to a commit was lost: it may have been done, or yet be done before the next that
+   * this store answers ({@link Store#barrier}), but never twice. Since it names the versions that
+   * it expects, it can be asked for again without harm: if it was done, the second is a {@link
+   * Conflict}, and the keys have its values.
+   */
+  public static final class OutcomeUnknown extends StoreException {
+    OutcomeUnknown(String message) {
+      super(message, null);
     }
   }
 

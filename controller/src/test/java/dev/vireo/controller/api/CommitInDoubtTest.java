@@ -3,6 +3,7 @@ package dev.vireo.controller.api;
 import static dev.vireo.controller.testing.TestController.name;
 import static dev.vireo.controller.testing.TestController.probe;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.vireo.controller.store.SqliteStore;
@@ -94,6 +95,18 @@ class CommitInDoubtTest {
     create(probe("first"));
 
     ControllerTest.assertRefused(ErrorReason.QUOTA_EXCEEDED, () -> create(probe("second")));
+  }
+
+  /** As SQLite's on a full disk: nothing was written, and there is nothing to find out. */
+  @Test
+  void whatSurelyFailedIsNotInDoubt() {
+    allowOne();
+    store.failNext();
+    assertUnavailable(probe("first"));
+
+    assertEquals(
+        0, controller.quotas.view(controller.quotas.get("test")).getStatus().getMicrovms());
+    assertFalse(controller.microVms.settleDoubts());
   }
 
   /** More than half of what a node has. */

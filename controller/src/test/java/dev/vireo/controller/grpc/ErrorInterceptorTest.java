@@ -19,6 +19,7 @@ import io.grpc.inprocess.InProcessChannelBuilder;
 import io.grpc.inprocess.InProcessServerBuilder;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -77,10 +78,14 @@ final class ErrorInterceptorTest {
 
   @Test
   void aStoreThatFailsIsUnavailable() {
-    service.error = StoreException.unavailable("disk full");
-    for (boolean thrown : new boolean[] {true, false}) {
-      service.thrown = thrown;
-      assertRefused(ErrorReason.STORE_UNAVAILABLE, this::call);
+    for (StoreException error :
+        List.of(
+            StoreException.unavailable("disk full"), StoreException.outcomeUnknown("no answer"))) {
+      service.error = error;
+      for (boolean thrown : new boolean[] {true, false}) {
+        service.thrown = thrown;
+        assertRefused(ErrorReason.STORE_UNAVAILABLE, this::call);
+      }
     }
   }
 

@@ -12,7 +12,7 @@ import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.store.SqliteStore;
 import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreException.NotLeader;
-import dev.vireo.controller.store.StoreException.Unavailable;
+import dev.vireo.controller.store.StoreException.OutcomeUnknown;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.testing.LateStore;
 import dev.vireo.controller.testing.ManualTime;
@@ -84,7 +84,7 @@ class DeposedLeaderTest {
   void thatItMayNotWriteIsNoAnswerOfTheStore() {
     try (MicroVms microVms = MicroVms.open(leadership.fence(store), Duration.ofHours(1))) {
       store.loseNext(true);
-      assertThrows(Unavailable.class, () -> create(microVms, "lost"));
+      assertThrows(OutcomeUnknown.class, () -> create(microVms, "lost"));
 
       leadership.depose();
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.vireo.controller.store.EtcdOptions.Tls;
+import dev.vireo.controller.store.StoreException.OutcomeUnknown;
 import dev.vireo.controller.store.StoreException.TooLarge;
 import dev.vireo.controller.store.StoreException.Unavailable;
 import dev.vireo.controller.store.StoreException.Unusable;
@@ -225,8 +226,9 @@ final class EtcdStoreTest extends StoreConformance {
       join(store.watch("", 0, seen));
       server.pause();
       CompletableFuture<Long> lost = store.commit(List.of(new Write.Put("a", 0, bytes("1"))));
-      assertInstanceOf(Unavailable.class, failure(lost));
+      assertInstanceOf(OutcomeUnknown.class, failure(lost));
       assertInstanceOf(Unavailable.class, failure(store.get("a")));
+      assertInstanceOf(Unavailable.class, failure(store.barrier()), "it writes nothing");
       server.resume();
 
       // As whoever got such an answer does: asks again, and may be told that it was done.

@@ -126,7 +126,7 @@ record History(List<Call> calls) {
       writes.forEach(write -> believed.remove(write.key()));
       return switch (e.getCause()) {
         case StoreException.Conflict conflict -> new Operation.Refused(writes, conflict.keys());
-        case StoreException.Unavailable _ -> new Operation.Unknown(writes);
+        case StoreException.OutcomeUnknown _ -> new Operation.Unknown(writes);
         case null, default -> throw e;
       };
     }

@@ -14,6 +14,7 @@ import java.util.concurrent.CompletableFuture;
 public final class LateStore extends ForwardingStore {
   private static final String NONE = "/no such key";
 
+  private boolean failing;
   private boolean losing;
   private String lastKey = NONE;
   private boolean silent;
@@ -34,6 +35,11 @@ public final class LateStore extends ForwardingStore {
     doing = done;
   }
 
+  /** The next commit is surely not done. */
+  public synchronized void failNext() {
+    failing = true;
+  }
+
   /** The next commit that writes such a key is lost, and nothing is answered from then on. */
   public synchronized void fallSilentAt(String keySuffix) {
     lastKey = keySuffix;
@@ -52,12 +58,16 @@ public final class LateStore extends ForwardingStore {
       late = writes;
     }
     if (silent) {
-      return CompletableFuture.failedFuture(StoreException.unavailable("it is not known"));
+      return CompletableFuture.failedFuture(StoreException.outcomeUnknown("it is not known"));
+    }
+    if (failing) {
+      failing = false;
+      return CompletableFuture.failedFuture(StoreException.unavailable("the disk is full"));
     }
     if (losing) {
       losing = false;
       late = doing ? writes : List.of();
-      return CompletableFuture.failedFuture(StoreException.unavailable("it is not known"));
+      return CompletableFuture.failedFuture(StoreException.outcomeUnknown("it is not known"));
     }
     return late().thenCompose(_ -> super.commit(writes));
   }

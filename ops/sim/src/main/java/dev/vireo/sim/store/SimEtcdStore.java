@@ -178,6 +178,8 @@ public final class SimEtcdStore implements Store {
             .whenComplete((_, error) -> {
               if (error instanceof StoreException.Conflict) {
                 passed.complete(null);
+              } else if (error instanceof StoreException.OutcomeUnknown) {
+                passed.completeExceptionally(unreachable());
               } else {
                 passed.completeExceptionally(error);
               }
@@ -337,14 +339,11 @@ public final class SimEtcdStore implements Store {
       return;
     }
     commits.remove(commit.number);
+    String why = "etcd has not answered for %d s".formatted(TIMEOUT.toSeconds());
     commit.future.completeExceptionally(
-        StoreException.unavailable(
-            "etcd has not answered for %d s%s"
-                .formatted(
-                    TIMEOUT.toSeconds(),
-                    commit.state == State.WAITING
-                        ? ""
-                        : "; whether the commit was done is not known")));
+        commit.state == State.WAITING
+            ? StoreException.unavailable(why)
+            : StoreException.outcomeUnknown(why));
     if (commit.state == State.SENT) {
       fence();
     }
@@ -538,7 +537,7 @@ public final class SimEtcdStore implements Store {
         case SENT, LOST -> {
           commits.remove(commit.number);
           commit.future.completeExceptionally(
-              StoreException.unavailable("etcd's answer was lost; whether it was done is unknown"));
+              StoreException.outcomeUnknown("etcd's answer was lost"));
         }
       }
     }

@@ -71,7 +71,7 @@ public final class SimStore implements Store {
    */
   private void loseAnswer(CompletableFuture<Long> answer, List<Change> changes) {
     process.say("the answer is lost");
-    answer.completeExceptionally(StoreException.unavailable("the answer is lost"));
+    answer.completeExceptionally(StoreException.outcomeUnknown("the answer is lost"));
     pause();
     boolean missed = random.nextBoolean();
     for (Subscription watch : watches) {

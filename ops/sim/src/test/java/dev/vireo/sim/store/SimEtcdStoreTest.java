@@ -194,7 +194,7 @@ class SimEtcdStoreTest {
   @Test
   void aStoreThatCannotReachEtcdSaysSo() {
     one.cable.pull();
-    assertInstanceOf(StoreException.Unavailable.class, failure(one.put("k1")));
+    assertInstanceOf(StoreException.OutcomeUnknown.class, failure(one.put("k1")));
     assertInstanceOf(StoreException.Unavailable.class, failure(one.store.list("")));
     assertInstanceOf(StoreException.Unavailable.class, failure(one.store.lease(LEASE)));
   }
