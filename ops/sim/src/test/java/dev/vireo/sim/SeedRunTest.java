@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class SeedRunTest {
   private static final long ONE_CONTROLLER = 8;
-  private static final long SEVERAL_CONTROLLERS = 3;
+  private static final long SEVERAL_CONTROLLERS = 14;
 
   @TempDir Path scratch;
 
