@@ -129,13 +129,6 @@ static void be_gone(struct connection *connection) {
   discard_when_over(job);
 }
 
-// If it was of the end, somebody knows of that now.
-static void be_told(struct connection *connection) {
-  struct job *job = connection->conversation;
-  if (job->has_ended) give_up_key(job);
-  be_gone(connection);
-}
-
 // --- output ------------------------------------------------------------------------------------------
 
 static void listen_to_outputs(struct job *job) {
@@ -267,7 +260,7 @@ static bool take_message(struct connection *connection, const struct host_messag
   }
 }
 
-static const struct verb EXEC = {.message = take_message, .writable = be_writable, .told = be_told, .gone = be_gone};
+static const struct verb EXEC = {.message = take_message, .writable = be_writable, .told = be_gone, .gone = be_gone};
 
 // --- the start ---------------------------------------------------------------------------------------
 

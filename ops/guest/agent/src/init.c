@@ -16,12 +16,14 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/fs.h>
 #include <linux/input.h>
 
 #include "loop.h"
@@ -295,6 +297,28 @@ static void mount_disk(const struct disk *disk, const char *target, unsigned lon
                disk->device, disk->serial, disk->type, strerror(errno));
 }
 
+// Of musl's ioctl a request is an int, of glibc's an unsigned long; these two are neither.
+static long control(int fd, unsigned long request, uint64_t *value) { return syscall(SYS_ioctl, fd, request, value); }
+
+// A node lays the same small file system on disks of all sizes. One that cannot grow is one all the same.
+static void grow_file_system(const struct disk *disk) {
+  uint64_t bytes, blocks;
+  struct statfs about;
+  int device = open(disk->device, O_RDONLY | O_CLOEXEC);
+  int root = open(SCRATCH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (device < 0 || root < 0 || control(device, BLKGETSIZE64, &bytes) || fstatfs(root, &about)) {
+    say("%s: its size is not known: %s", disk->device, strerror(errno));
+  } else {
+    blocks = bytes / (uint64_t)about.f_bsize;
+    // linux/ext4.h, which Debian does not package for programs.
+    if (control(root, _IOW('f', 16, uint64_t), &blocks)) {
+      say("the file system on %s does not grow to %llu blocks: %s", disk->device, (unsigned long long)blocks, strerror(errno));
+    }
+  }
+  if (device >= 0) close(device);
+  if (root >= 0) close(root);
+}
+
 static void mount_root(const struct disk *lower) {
   struct disk scratch;
   make_directory("/vireo", 0700);
@@ -304,6 +328,7 @@ static void mount_root(const struct disk *lower) {
   mount_disk(lower, LOWER, MS_RDONLY);
   if (named_disk("vireo.scratch", &scratch)) {
     mount_disk(&scratch, SCRATCH, MS_NOATIME);
+    if (!strcmp(scratch.type, "ext4")) grow_file_system(&scratch);
   } else if (mount("tmpfs", SCRATCH, "tmpfs", 0, "mode=0755")) {
     init_give_up("no tmpfs for the root's upper layer: %s", strerror(errno));
   }
