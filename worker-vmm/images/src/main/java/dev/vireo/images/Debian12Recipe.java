@@ -90,6 +90,7 @@ final class Debian12Recipe implements ImageRecipe {
     return root.addTo(new Fingerprint().add(resource("initramfs-init")))
         .add(String.join(" ", modules()))
         .add(String.join(" ", FILE_SYSTEMS))
+        .add(WritableLayer.recipe())
         .add(commandLine())
         .add(Integer.toString(MIN_MEMORY_MIB))
         .hex();
@@ -122,6 +123,7 @@ final class Debian12Recipe implements ImageRecipe {
         Files.createDirectory(work.resolve("root")),
         image,
         commands);
+    WritableLayer.make(image.writableDisk().orElseThrow(), commands);
     image.writeProperties("Built from %s and %s".formatted(kernel, busyboxPackage));
     FileTrees.delete(work);
   }
@@ -138,6 +140,7 @@ final class Debian12Recipe implements ImageRecipe {
         Optional.of(directory.resolve("initramfs")),
         Optional.of(directory.resolve("root.ext4")),
         Optional.of(directory.resolve("agent-initramfs")),
+        Optional.of(directory.resolve("writable.ext4")),
         commandLine());
   }
 

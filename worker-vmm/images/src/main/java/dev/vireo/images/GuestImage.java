@@ -34,6 +34,8 @@ import java.util.regex.Pattern;
  *     copy it before a guest writes to it
  * @param agentInitramfs absolute path of a cpio archive, with the guest's agent as its init, for
  *     guests whose root file system comes otherwise
+ * @param writableDisk absolute path of a small ext4 file system, the template of containers'
+ *     writable layers: the agent grows each to its disk
  * @param commandLine arguments that go before the user's; may be empty
  */
 public record GuestImage(
@@ -47,6 +49,7 @@ public record GuestImage(
     Optional<Path> initramfs,
     Optional<Path> rootDisk,
     Optional<Path> agentInitramfs,
+    Optional<Path> writableDisk,
     String commandLine) {
 
   /** The file that describes an image directory, in the format of {@link Properties}. */
@@ -91,6 +94,7 @@ public record GuestImage(
     initramfs.ifPresent(file -> properties.put("initramfs", fileName(file)));
     rootDisk.ifPresent(file -> properties.put("root_disk", fileName(file)));
     agentInitramfs.ifPresent(file -> properties.put("agent_initramfs", fileName(file)));
+    writableDisk.ifPresent(file -> properties.put("writable_disk", fileName(file)));
     properties.put("command_line", commandLine);
     try (Writer out = Files.newBufferedWriter(directory.resolve(PROPERTIES_FILE))) {
       out.write("# " + provenance + "\n");
@@ -138,6 +142,7 @@ public record GuestImage(
           file("initramfs"),
           file("root_disk"),
           file("agent_initramfs"),
+          file("writable_disk"),
           properties.getProperty("command_line", "").strip());
     }
 

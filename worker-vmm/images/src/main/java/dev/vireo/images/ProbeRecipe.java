@@ -50,6 +50,7 @@ final class ProbeRecipe implements ImageRecipe {
             Optional.empty(),
             Optional.empty(),
             Optional.empty(),
+            Optional.empty(),
             "");
     Files.write(image.kernel(), probe());
     image.writeProperties("Built from ops/guest/probe");

@@ -58,6 +58,7 @@ final class VireoKernelRecipe implements ImageRecipe {
   @Override
   public String fingerprint() throws IOException, ImageException {
     return root.addTo(new Fingerprint().addFiles(built().file()))
+        .add(WritableLayer.recipe())
         .add(commandLine())
         .add(Integer.toString(MIN_MEMORY_MIB))
         .hex();
@@ -82,6 +83,7 @@ final class VireoKernelRecipe implements ImageRecipe {
         commands);
     GuestAgent.initramfs(root.agent().program(kernel.architecture(), commands))
         .writeTo(image.agentInitramfs().orElseThrow());
+    WritableLayer.make(image.writableDisk().orElseThrow(), commands);
     image.writeProperties("Built from %s and %s".formatted(built.source(), busybox));
     FileTrees.delete(work);
   }
@@ -107,6 +109,7 @@ final class VireoKernelRecipe implements ImageRecipe {
         Optional.empty(),
         Optional.of(directory.resolve("root.ext4")),
         Optional.of(directory.resolve("agent-initramfs")),
+        Optional.of(directory.resolve("writable.ext4")),
         commandLine());
   }
 

@@ -109,6 +109,7 @@ class ImageDirectoryTest {
             Optional.of(Files.createFile(directory.resolve("initramfs"))),
             Optional.empty(),
             Optional.of(Files.createFile(directory.resolve("agent-initramfs"))),
+            Optional.empty(),
             "console=ttyS0 quiet");
     image.writeProperties("Built by a test");
     return image;
