@@ -15,6 +15,7 @@ import dev.vireo.proto.v1.CopyOutRequest;
 import dev.vireo.proto.v1.CopyOutResponse;
 import dev.vireo.proto.v1.ExecRequest;
 import dev.vireo.proto.v1.ExecResponse;
+import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.PortForwardRequest;
 import dev.vireo.proto.v1.PortForwardResponse;
@@ -105,7 +106,8 @@ final class AgentCalls {
   /** That of the microVM's node, if there is a guest that can have an agent. */
   private WorkerSession session(StoredMicroVm microVm) {
     String nodeId = Consoles.nodeId(microVm);
-    if (!microVm.microVm().getSpec().hasVsock()) {
+    MicroVmSpec spec = microVm.microVm().getSpec();
+    if (!spec.hasVsock() && !spec.hasContainer()) {
       throw refused(ErrorReason.AGENT_UNAVAILABLE, microVm, "has no vsock device");
     }
     MicroVmState state = microVm.microVm().getStatus().getState();

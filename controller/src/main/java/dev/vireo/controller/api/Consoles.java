@@ -11,6 +11,7 @@ import dev.vireo.controller.session.WorkerSession;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
 import dev.vireo.proto.v1.TraceFilter;
@@ -28,7 +29,10 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** What only the node knows: a microVM's console, its VMM's view of itself, and what that does. */
+/**
+ * What only the node knows: a microVM's console and output, its VMM's view of itself, and what that
+ * does.
+ */
 final class Consoles {
   /** A worker gives its VMM 15 s. */
   private static final Duration INSPECT_PATIENCE = Duration.ofSeconds(20);
@@ -43,14 +47,15 @@ final class Consoles {
     this.sessions = sessions;
   }
 
-  /** Relays the console until its end. A followed one survives its worker's absence of a lease. */
+  /** Relays a log until its end. A followed one survives its worker's absence of a lease. */
   void stream(
       StoredMicroVm microVm,
       StreamLogsRequest request,
       ServerCallStreamObserver<StreamLogsResponse> client) {
     if (request.getOffset() < 0) {
-      throw Violations.invalidField("offset", "is beyond any console's end.");
+      throw Violations.invalidField("offset", "is beyond any log's end.");
     }
+    LogSource source = source(microVm, request);
     String nodeId = nodeId(microVm);
     WorkerSession session = session(nodeId);
     String uid = microVm.uid();
@@ -59,10 +64,28 @@ final class Consoles {
         new LogRelay(
             client,
             uid,
+            source,
             request.getFollow(),
             request.getOffset(),
             () -> resume(nodeId, uid, relay[0]));
     relay[0].readFrom(session);
+  }
+
+  private static LogSource source(StoredMicroVm microVm, StreamLogsRequest request) {
+    boolean container = microVm.microVm().getSpec().hasContainer();
+    return switch (request.getSource()) {
+      case LOG_SOURCE_UNSPECIFIED ->
+          container ? LogSource.LOG_SOURCE_OUTPUT : LogSource.LOG_SOURCE_CONSOLE;
+      case LOG_SOURCE_CONSOLE -> LogSource.LOG_SOURCE_CONSOLE;
+      case LOG_SOURCE_OUTPUT -> {
+        if (!container) {
+          throw Violations.invalidField(
+              "source", "is OUTPUT, which only a microVM with a container has.");
+        }
+        yield LogSource.LOG_SOURCE_OUTPUT;
+      }
+      case UNRECOGNIZED -> throw Violations.invalidField("source", "is none of CONSOLE, OUTPUT.");
+    };
   }
 
   private void resume(String nodeId, String uid, LogRelay relay) {

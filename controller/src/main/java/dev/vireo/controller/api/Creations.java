@@ -50,6 +50,7 @@ final class Creations {
   private final MicroVms microVms;
   private final PendingMicroVms pending;
   private final Quotas quotas;
+  private final DefaultKernel defaultKernel;
   private final FleetValidator fleet;
   private final Waiting waiting;
   private final TimeSource time;
@@ -69,6 +70,7 @@ final class Creations {
     this.microVms = microVms;
     this.pending = pending;
     this.quotas = quotas;
+    this.defaultKernel = new DefaultKernel(nodes);
     this.fleet = new FleetValidator(nodes);
     this.waiting = new Waiting(microVms);
     this.time = time;
@@ -95,9 +97,10 @@ final class Creations {
     }
   }
 
-  private MicroVm validateAndCreate(CreateMicroVmRequest request) {
-    validate(request).throwIfAny();
-    ByteString digest = digest(request);
+  private MicroVm validateAndCreate(CreateMicroVmRequest asked) {
+    validate(asked).throwIfAny();
+    ByteString digest = digest(asked);
+    CreateMicroVmRequest request = defaultKernel.complete(asked);
     Violations unfit = new Violations();
     fleet.validate(request.getMicrovm().getSpec(), unfit);
     if (!unfit.isEmpty()) {

@@ -101,6 +101,12 @@ final class FleetValidator {
                   architecture(spec.getArchitecture())));
       return;
     }
+    if (spec.hasContainer() && fitting.stream().noneMatch(NodeImage::getRunsContainers)) {
+      violations.add(
+          "spec.boot.kernel",
+          ErrorReason.KERNEL_WITHOUT_AGENT,
+          "image \"%s\" has no agent to start a container's process with.".formatted(name));
+    }
     long least = fitting.stream().mapToLong(NodeImage::getMinMemoryMib).min().orElse(0);
     if (spec.getMemoryMib() < least) {
       violations.add(

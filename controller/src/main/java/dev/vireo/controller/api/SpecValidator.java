@@ -2,6 +2,7 @@ package dev.vireo.controller.api;
 
 import com.google.protobuf.Duration;
 import dev.vireo.catalog.BackEnd;
+import dev.vireo.catalog.ContainerDisks;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Announcement;
@@ -69,6 +70,9 @@ final class SpecValidator {
     validateSize();
     validateMemoryBacking();
     validateBoot(spec.getBoot());
+    if (spec.hasContainer()) {
+      ContainerValidator.validate(spec, violations);
+    }
     validateDevices();
     validateVsock(spec.getVsock());
     RateLimitValidator.validate(
@@ -136,7 +140,9 @@ final class SpecValidator {
 
   private void validateBoot(Boot boot) {
     if (boot.getKernel().isEmpty()) {
-      violations.required("spec.boot.kernel");
+      if (!spec.hasContainer()) {
+        violations.required("spec.boot.kernel");
+      }
     } else if (boot.getKernel().startsWith("/")) {
       validatePath("spec.boot.kernel", boot.getKernel());
     } else if (!IMAGE_NAME.matcher(boot.getKernel()).matches()) {
@@ -193,7 +199,10 @@ final class SpecValidator {
   /** Of which a microVM has one at most, so that they are named after their field. */
   private Set<String> idsOfOtherDevices() {
     Set<String> ids = new HashSet<>();
-    if (spec.hasVsock()) {
+    if (spec.hasContainer()) {
+      ids.addAll(ContainerDisks.IDS);
+    }
+    if (spec.hasVsock() || spec.hasContainer()) {
       ids.add("vsock");
     }
     if (spec.hasEntropy()) {

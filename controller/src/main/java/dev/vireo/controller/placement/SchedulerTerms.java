@@ -55,10 +55,13 @@ public final class SchedulerTerms {
     for (Disk disk : spec.getDisksList()) {
       needed.add(disk.getBackEnd().equals(ring) ? ring : BackEnd.BLK_FILE.qualifiedName());
     }
+    if (spec.hasContainer()) {
+      needed.add(BackEnd.BLK_FILE.qualifiedName());
+    }
     if (spec.getNetworksCount() > 0) {
       needed.add(BackEnd.NET_TAP.qualifiedName());
     }
-    if (spec.hasVsock()) {
+    if (spec.hasVsock() || spec.hasContainer()) {
       needed.add(BackEnd.VSOCK_UNIX.qualifiedName());
     }
     if (spec.hasEntropy()) {

@@ -3,13 +3,14 @@ package dev.vireo.controller.session;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.StreamLogsResponse;
 import dev.vireo.proto.worker.v1.LogChunk;
 import io.grpc.stub.ServerCallStreamObserver;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Carries a console's bytes from a worker to one client.
+ * Carries a log's bytes from a worker to one client.
  *
  * <p>The worker may send as many bytes as it has credit for; credit is given back only as fast as
  * the client's transport takes the bytes, so a slow client holds up nothing but its own stream and
@@ -23,6 +24,7 @@ public final class LogRelay implements LogReader {
 
   private final ServerCallStreamObserver<StreamLogsResponse> client;
   private final String uid;
+  private final LogSource source;
   private final boolean follow;
   private final Runnable onSessionLost;
   private @Nullable LogStream stream;
@@ -39,11 +41,13 @@ public final class LogRelay implements LogReader {
   public LogRelay(
       ServerCallStreamObserver<StreamLogsResponse> client,
       String uid,
+      LogSource source,
       boolean follow,
       long offset,
       Runnable onSessionLost) {
     this.client = client;
     this.uid = uid;
+    this.source = source;
     this.follow = follow;
     this.offset = offset;
     this.onSessionLost = onSessionLost;
@@ -66,7 +70,7 @@ public final class LogRelay implements LogReader {
     }
     owed = 0;
     stream = session.readLog(this);
-    stream.begin(uid, follow, offset, WINDOW_BYTES);
+    stream.begin(uid, source, follow, offset, WINDOW_BYTES);
   }
 
   @Override
@@ -75,21 +79,33 @@ public final class LogRelay implements LogReader {
       return;
     }
     if (!chunk.getData().isEmpty()) {
-      client.onNext(
+      offset = end(chunk);
+      StreamLogsResponse.Builder response =
           StreamLogsResponse.newBuilder()
               .setOffset(chunk.getOffset())
               .setData(chunk.getData())
-              .build());
-      offset = chunk.getOffset() + chunk.getData().size();
+              .setNextOffset(offset)
+              .setStream(chunk.getStream());
+      if (chunk.hasTime()) {
+        response.setTime(chunk.getTime());
+      }
+      client.onNext(response.build());
       owed += chunk.getData().size();
       giveBack();
     }
     if (chunk.getEnd()) {
-      end(chunk);
+      finish(chunk);
     }
   }
 
-  private void end(LogChunk last) {
+  /** Workers that know of the console alone do not say it. */
+  private static long end(LogChunk chunk) {
+    return chunk.getNextOffset() == 0
+        ? chunk.getOffset() + chunk.getData().size()
+        : chunk.getNextOffset();
+  }
+
+  private void finish(LogChunk last) {
     ended = true;
     if (last.getError().isEmpty()) {
       client.onCompleted();

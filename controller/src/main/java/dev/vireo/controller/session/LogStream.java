@@ -1,5 +1,6 @@
 package dev.vireo.controller.session;
 
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.worker.v1.CancelLog;
 import dev.vireo.proto.worker.v1.ControllerMessage;
 import dev.vireo.proto.worker.v1.ReadLog;
@@ -14,11 +15,12 @@ import java.util.function.Consumer;
  * @param forget ends the reading; returns whether it went on until now
  */
 record LogStream(long id, Consumer<ControllerMessage> send, BooleanSupplier forget) {
-  void begin(String uid, boolean follow, long offset, int creditBytes) {
+  void begin(String uid, LogSource source, boolean follow, long offset, int creditBytes) {
     ReadLog.Builder read =
         ReadLog.newBuilder()
             .setStreamId(id)
             .setUid(uid)
+            .setSource(source)
             .setFollow(follow)
             .setOffset(offset)
             .setCreditBytes(creditBytes);

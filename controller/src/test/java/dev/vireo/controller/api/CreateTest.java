@@ -25,7 +25,9 @@ import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import io.grpc.StatusRuntimeException;
 import java.time.Duration;
@@ -99,6 +101,46 @@ final class CreateTest extends ControllerTest {
     assertEquals(big.getUid(), worker.next().getDesiredChange().getRemove().getUid());
     worker.report(FakeWorker.removed(big.getUid()));
     assertEquals(name("second"), worker.nextAssignment().getName());
+  }
+
+  private static CreateMicroVmRequest container(String id) {
+    return probe(
+        id,
+        spec -> {
+          spec.getBootBuilder().clearKernel();
+          spec.setMemoryMib(128).getContainerBuilder().setImage("busybox");
+          return spec;
+        });
+  }
+
+  @Test
+  void aContainerGetsTheDistributionsKernelUnlessANodeHasTheSmallOne() {
+    controller.join("a");
+    CreateMicroVmRequest request =
+        container("large").toBuilder().setRequestId(UUID.randomUUID().toString()).build();
+    MicroVm large = create(request);
+    assertEquals("debian-12", large.getSpec().getBoot().getKernel());
+
+    Hello.Builder hello = FakeWorker.hello("b");
+    NodeImage.Builder small = hello.getCapabilitiesBuilder().addImagesBuilder();
+    small.setName("vireo-6.1").setArchitecture(Architecture.X86_64).setGuestKind("linux");
+    small.addAnnouncements(Announcement.CMDLINE).setRunsContainers(true);
+    controller.join(hello);
+    assertEquals("vireo-6.1", create(container("small")).getSpec().getBoot().getKernel());
+    MicroVm retried = create(request);
+    assertEquals(large.getMeta().getUid(), retried.getMeta().getUid());
+    assertEquals("debian-12", retried.getSpec().getBoot().getKernel());
+  }
+
+  @Test
+  void aKernelWithoutTheAgentRunsNoContainer() {
+    controller.join("a");
+    CreateMicroVmRequest.Builder request = container("vm").toBuilder();
+    request.getMicrovmBuilder().getSpecBuilder().getBootBuilder().setKernel("probe");
+    StatusRuntimeException error =
+        assertThrows(StatusRuntimeException.class, () -> create(request.build()));
+    assertEquals(
+        Map.of("spec.boot.kernel", "KERNEL_WITHOUT_AGENT"), SpecValidatorTest.fields(error));
   }
 
   @Test

@@ -11,6 +11,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
 import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.ConsoleSize;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MemoryBacking;
@@ -270,6 +271,98 @@ final class SpecValidatorTest {
       assertEquals(
           invalid("spec.balloon.statistics_interval"),
           wrong(spec -> spec.getBalloonBuilder().setStatisticsInterval(interval)));
+    }
+  }
+
+  private static Map<String, String> wrongContainer(Consumer<Container.Builder> change) {
+    return wrong(spec -> {
+      spec.getBootBuilder().clearKernel();
+      change.accept(spec.getContainerBuilder().setImage("busybox"));
+    });
+  }
+
+  @Test
+  void containers() {
+    for (String image :
+        new String[] {
+          "busybox",
+          "docker.io/library/python:3.13",
+          "[::1]:5000/a/b@sha256:" + "0".repeat(64),
+          "sha256:" + "f".repeat(64)
+        }) {
+      assertEquals(Map.of(), wrongContainer(c -> c.setImage(image)));
+    }
+    assertEquals(
+        Map.of("spec.container.image", "FIELD_REQUIRED"), wrongContainer(c -> c.setImage("")));
+    for (String image : new String[] {"-x", "a b", "a\0", "/etc/passwd", "a".repeat(513)}) {
+      assertEquals(invalid("spec.container.image"), wrongContainer(c -> c.setImage(image)));
+    }
+    assertEquals(invalid("spec.container.pull"), wrongContainer(c -> c.setPullValue(9)));
+    assertEquals(
+        Map.of(),
+        wrongContainer(c ->
+            c.addEntrypoint("/bin/sh")
+                .addArguments("")
+                .putEnvironment("A", "=b")
+                .setWorkingDirectory("/tmp")
+                .setUser("me:us")
+                .setWritableMib(16)
+                .setMaxOutputBytes(64 << 10)));
+    for (String directory : new String[] {"tmp", "./x", "/a\0", "/" + "a".repeat(4_095)}) {
+      assertEquals(
+          invalid("spec.container.working_directory"),
+          wrongContainer(c -> c.setWorkingDirectory(directory)));
+    }
+    for (String user : new String[] {"\0", "u".repeat(129)}) {
+      assertEquals(invalid("spec.container.user"), wrongContainer(c -> c.setUser(user)));
+    }
+    for (String name : new String[] {"", "A=B", "A\0"}) {
+      assertEquals(
+          invalid("spec.container.environment"), wrongContainer(c -> c.putEnvironment(name, "")));
+    }
+    assertEquals(
+        invalid("spec.container.environment"), wrongContainer(c -> c.putEnvironment("A", "\0")));
+    assertEquals(invalid("spec.container.entrypoint"), wrongContainer(c -> c.addEntrypoint("")));
+    assertEquals(invalid("spec.container.arguments"), wrongContainer(c -> c.addArguments("\0")));
+    assertEquals(Map.of(), wrongContainer(c -> c.addArguments("x".repeat((128 << 10) - 1))));
+    assertEquals(
+        invalid("spec.container.arguments"),
+        wrongContainer(c -> c.addArguments("x".repeat(128 << 10))));
+    for (long mib : new long[] {15, (1 << 20) + 1, -1}) {
+      assertEquals(
+          invalid("spec.container.writable_mib"), wrongContainer(c -> c.setWritableMib(mib)));
+    }
+    for (long bytes : new long[] {1, (64 << 10) - 1, (1L << 30) + 1, -1}) {
+      assertEquals(
+          invalid("spec.container.max_output_bytes"),
+          wrongContainer(c -> c.setMaxOutputBytes(bytes)));
+    }
+  }
+
+  @Test
+  void aContainerHasItsOwnInitramfsAndDisksAndAKernelThatComesWithTheAgent() {
+    assertEquals(
+        Map.of("spec.boot.kernel", "FIELD_REQUIRED"),
+        wrong(spec -> spec.getBootBuilder().clearKernel()));
+    assertEquals(
+        invalid("spec.boot.kernel"),
+        wrong(spec -> {
+          spec.getBootBuilder().setKernel("/vmlinux");
+          spec.getContainerBuilder().setImage("busybox");
+        }));
+    assertEquals(
+        invalid("spec.boot.initramfs"),
+        wrong(spec -> {
+          spec.getBootBuilder().setNoInitramfs(true);
+          spec.getContainerBuilder().setImage("busybox");
+        }));
+    for (String id : new String[] {"container-image", "container-writable", "vsock"}) {
+      assertEquals(
+          invalid("spec.disks[0].id"),
+          wrong(spec -> {
+            spec.getContainerBuilder().setImage("busybox");
+            spec.addDisksBuilder().setId(id).setSource("/data");
+          }));
     }
   }
 

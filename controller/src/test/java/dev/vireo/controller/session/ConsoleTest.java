@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import com.google.protobuf.Timestamp;
 import dev.vireo.controller.testing.ControllerTest;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.SlowReader;
@@ -16,9 +17,11 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
 import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.v1.StreamLogsResponse.Stream;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.InspectResult;
@@ -68,6 +71,63 @@ final class ConsoleTest extends ControllerTest {
     assertEquals("hello ", hello.getData().toStringUtf8());
     assertEquals("world", client.next().getData().toStringUtf8());
     assertFalse(client.hasNext());
+  }
+
+  @Test
+  void theOutputOfAContainerIsWhatIsReadOfItUnlessItsConsoleIsAskedFor() {
+    FakeWorker worker = controller.join("a");
+    running(
+        worker,
+        probe(
+            "vm",
+            spec -> {
+              spec.getBootBuilder().clearKernel();
+              spec.setMemoryMib(128).getContainerBuilder().setImage("busybox");
+              return spec;
+            }));
+    Iterator<StreamLogsResponse> client = controller.client().streamLogs(logs("vm").build());
+    ReadLog read = worker.next().getReadLog();
+    assertEquals(LogSource.LOG_SOURCE_OUTPUT, read.getSource());
+    Timestamp time = Timestamp.newBuilder().setSeconds(9).build();
+    WorkerMessage.Builder record = chunk(read.getStreamId(), 0, "oops", true).toBuilder();
+    record.getLogChunkBuilder().setNextOffset(20).setStream(Stream.STDERR).setTime(time);
+    worker.say(record.build());
+
+    StreamLogsResponse oops = client.next();
+    assertEquals(20, oops.getNextOffset());
+    assertEquals(Stream.STDERR, oops.getStream());
+    assertEquals(time, oops.getTime());
+
+    Iterator<StreamLogsResponse> _ =
+        controller.client().streamLogs(logs("vm").setSource(LogSource.LOG_SOURCE_CONSOLE).build());
+    assertEquals(LogSource.LOG_SOURCE_CONSOLE, worker.next().getReadLog().getSource());
+  }
+
+  @Test
+  void aFollowedOutputGoesOnWhereTheWorkerSaidThatTheNextBegins() {
+    FakeWorker worker = controller.join("a");
+    Assignment assignment = running(worker, "vm");
+    Iterator<StreamLogsResponse> client =
+        controller.client().streamLogs(logs("vm").setFollow(true).build());
+    WorkerMessage.Builder record =
+        chunk(worker.next().getReadLog().getStreamId(), 0, "before", false).toBuilder();
+    record.getLogChunkBuilder().setNextOffset(22);
+    worker.say(record.build());
+    assertEquals(22, client.next().getNextOffset());
+    worker.close();
+
+    FakeWorker again =
+        controller.join(FakeWorker.hello("a").addReports(FakeWorker.running(assignment)));
+    assertEquals(22, again.next().getReadLog().getOffset());
+  }
+
+  @Test
+  void onlyAContainerHasOutput() {
+    FakeWorker worker = controller.join("a");
+    running(worker, "vm");
+    Iterator<StreamLogsResponse> client =
+        controller.client().streamLogs(logs("vm").setSource(LogSource.LOG_SOURCE_OUTPUT).build());
+    assertRefused(ErrorReason.FIELD_INVALID, client::hasNext);
   }
 
   @Test

@@ -87,7 +87,8 @@ public final class FakeWorker implements AutoCloseable {
                         .setArchitecture(Architecture.X86_64)
                         .addAnnouncements(Announcement.ACPI)
                         .setGuestKind("linux")
-                        .setMinMemoryMib(96))
+                        .setMinMemoryMib(96)
+                        .setRunsContainers(true))
                 .addImages(
                     NodeImage.newBuilder()
                         .setName("probe")

@@ -2,8 +2,10 @@ package dev.vireo.cli;
 
 import com.google.common.util.concurrent.ListenableFuture;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
 import io.grpc.Context;
@@ -17,7 +19,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A microVM attended from its creation to its end: its console on our output, its changes of state
- * on our error output, and, if so wished, its deletion whatever happens.
+ * on our error output, and, if so wished, its deletion whatever happens. Of one with a container it
+ * is the output of its process, and nothing of ours unless that could not be run.
  */
 public final class AttachedRun {
   private static final Duration DELETE_TIMEOUT = Duration.ofSeconds(30);
@@ -27,6 +30,7 @@ public final class AttachedRun {
   private final CreateMicroVmRequest request;
   private final boolean remove;
   private final String name;
+  private final boolean container;
 
   /** Completed once the microVM has a node, and so a console. */
   private final CompletableFuture<MicroVm> placed = new CompletableFuture<>();
@@ -38,10 +42,14 @@ public final class AttachedRun {
     this.environment = environment;
     this.request = request;
     this.remove = remove;
+    this.container = request.getMicrovm().getSpec().hasContainer();
     this.name = request.getParent() + "/microvms/" + request.getMicrovmId();
   }
 
-  /** Returns the exit code: 0 if the guest ended in good order. */
+  /**
+   * Returns the exit code: 0 if the guest ended in good order; with a container that of its
+   * process, or {@link ExitCode#OF_VIREO}.
+   */
   int run() {
     try (Cleanup cleanup = new Cleanup()) {
       ListenableFuture<MicroVm> creation =
@@ -50,14 +58,37 @@ public final class AttachedRun {
         cleanup.add(() -> undo(creation));
       }
       MicroVm end = attend(answer(creation));
-      return end.getStatus().getState() == MicroVmState.FAILED ? ExitCode.FAILED : ExitCode.OK;
+      return container ? containerExitCode(end) : exitCode(end);
     }
+  }
+
+  private static int exitCode(MicroVm end) {
+    return end.getStatus().getState() == MicroVmState.FAILED ? ExitCode.FAILED : ExitCode.OK;
+  }
+
+  private int containerExitCode(MicroVm end) {
+    Termination termination = end.getStatus().getTermination();
+    int status = termination.getExitStatus();
+    if (termination.getCause() == Termination.Cause.PROCESS_ENDED) {
+      if (status == ExitCode.NOT_EXECUTABLE || status == ExitCode.NO_COMMAND) {
+        environment.err().println("vireo: the command: " + termination.getMessage());
+      }
+      return status;
+    }
+    environment.err().println("vireo: " + new MicroVmView(environment.clock()).line(end));
+    return ExitCode.OF_VIREO;
   }
 
   /** Follows console and state side by side; the state's end is the console's. */
   private MicroVm attend(MicroVm created) {
-    ConsoleReader console =
-        new ConsoleReader(api, name, 0, LogsCommand.sink(environment, false), environment.err());
+    LogReader log =
+        new LogReader(
+            api,
+            name,
+            LogSource.LOG_SOURCE_UNSPECIFIED,
+            0,
+            new LogSink(environment, false, false),
+            environment.err());
     try (Context.CancellableContext attention = Context.current().withCancellation()) {
       CompletableFuture<MicroVm> end = new CompletableFuture<>();
       Thread.ofVirtual()
@@ -73,10 +104,10 @@ public final class AttachedRun {
                 }
               }));
       placed.join();
-      attention.run(() -> followUntilCancelled(console));
+      attention.run(() -> followUntilCancelled(log));
       MicroVm last = result(end);
       if (last.getStatus().getState() != MicroVmState.DELETING) {
-        console.drain();
+        log.drain();
       }
       return last;
     }
@@ -108,7 +139,7 @@ public final class AttachedRun {
 
   private void show(MicroVm vm) {
     String line = new MicroVmView(environment.clock()).line(vm);
-    if (!line.equals(lastLine)) {
+    if (!line.equals(lastLine) && !container) {
       environment.err().println("vireo: " + line);
       lastLine = line;
     }
@@ -118,9 +149,9 @@ public final class AttachedRun {
     }
   }
 
-  private static void followUntilCancelled(ConsoleReader console) {
+  private static void followUntilCancelled(LogReader log) {
     try {
-      console.follow();
+      log.follow();
     } catch (StatusRuntimeException e) {
       if (e.getStatus().getCode() != Status.Code.CANCELLED) {
         throw e;
@@ -145,7 +176,7 @@ public final class AttachedRun {
 
   private void removeOwn(@Nullable MicroVm created) {
     new Deletion(api).enforce(name, DELETE_TIMEOUT);
-    if (created != null) {
+    if (created != null && !container) {
       environment.err().println("vireo: " + Api.id(name) + " deleted");
     }
   }

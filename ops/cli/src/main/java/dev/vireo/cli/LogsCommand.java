@@ -1,17 +1,16 @@
 package dev.vireo.cli;
 
-import com.google.protobuf.ByteString;
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import dev.vireo.proto.v1.LogSource;
 import java.util.concurrent.Callable;
-import java.util.function.Consumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code vireo logs}. */
-@Command(name = "logs", description = "Prints a microVM's console.")
+@Command(
+    name = "logs",
+    description = "Prints what a microVM's container has written, or its console.")
 final class LogsCommand implements Callable<Integer> {
   private final Environment environment;
 
@@ -25,10 +24,18 @@ final class LogsCommand implements Callable<Integer> {
       description = "Go on with what comes, until Ctrl-C or the microVM is gone.")
   private boolean follow;
 
+  @Option(names = "--console", description = "The console, also of a microVM with a container.")
+  private boolean console;
+
+  @Option(
+      names = {"-t", "--timestamps"},
+      description = "Of a container's output: when each line came.")
+  private boolean timestamps;
+
   @Option(
       names = "--offset",
       paramLabel = "BYTES",
-      description = "Start here, counted from the first byte the guest ever wrote.")
+      description = "Start here, counted from the first byte the guest ever wrote to its console.")
   private long offset;
 
   @Option(
@@ -43,30 +50,20 @@ final class LogsCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     try (Api api = server.connect(environment)) {
-      ConsoleReader console =
-          new ConsoleReader(
-              api, api.microVmName(name), offset, sink(environment, raw), environment.err());
+      LogReader log =
+          new LogReader(
+              api,
+              api.microVmName(name),
+              console ? LogSource.LOG_SOURCE_CONSOLE : LogSource.LOG_SOURCE_UNSPECIFIED,
+              offset,
+              new LogSink(environment, raw, timestamps),
+              environment.err());
       if (follow) {
-        console.follow();
+        log.follow();
       } else {
-        console.drain();
+        log.drain();
       }
       return ExitCode.OK;
     }
-  }
-
-  /** Where console bytes go: unchanged into files and pipes, made harmless onto a terminal. */
-  static Consumer<ByteString> sink(Environment environment, boolean raw) {
-    if (environment.terminal() && !raw) {
-      return new TerminalFilter(environment.out());
-    }
-    return bytes -> {
-      try {
-        bytes.writeTo(environment.out());
-        environment.out().flush();
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-    };
   }
 }

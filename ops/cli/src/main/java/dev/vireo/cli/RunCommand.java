@@ -1,5 +1,7 @@
 package dev.vireo.cli;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Balloon;
@@ -22,6 +24,7 @@ import dev.vireo.proto.v1.VirtioConsole;
 import dev.vireo.proto.v1.Vmm;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.Vsock;
+import io.grpc.StatusRuntimeException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,8 +36,11 @@ import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** {@code vireo run}: a spec from options, created, and if asked for, attended to its end. */
 @Command(
@@ -42,6 +48,8 @@ import picocli.CommandLine.Parameters;
     description = "Creates a microVM.",
     footer = {
       "Examples:",
+      "  vireo run --rm --image busybox -- sh -c 'echo hi; exit 7'",
+      "      a container: its output here, gone at its end, its exit status this command's",
       "  vireo run --rm",
       "      a Debian guest, its console here, gone at its end",
       "  vireo run web-1 --memory 512 --cmdline vireo.run=idle --wait ready",
@@ -154,20 +162,26 @@ final class RunCommand implements Callable<Integer> {
   @Mixin private final ServerOptions server = new ServerOptions();
   @Mixin private final OutputOptions output = new OutputOptions();
 
+  @Spec private @Nullable CommandSpec command;
+
   @Parameters(
-      arity = "0..1",
-      paramLabel = "NAME",
-      description = "Lower-case letters, digits and dashes. Default: one is made up.")
-  private @Nullable String name;
+      arity = "0..*",
+      paramLabel = "[NAME] [-- COMMAND]",
+      hideParamSyntax = true,
+      description =
+          "NAME: lower-case letters, digits and dashes; default: one is made up. COMMAND: with"
+              + " --image, a program and its arguments instead of the image's.")
+  private List<String> words = List.of();
+
+  @Mixin private final ContainerOptions container = new ContainerOptions();
 
   @Option(
       names = "--kernel",
       paramLabel = "IMAGE|PATH",
-      defaultValue = "debian-12",
       description =
           "An image of the node's store, or the absolute path of a bzImage or ELF kernel on the"
-              + " node. Default: ${DEFAULT-VALUE}.")
-  private String kernel = "debian-12";
+              + " node. Default: debian-12; with --image the small one, vireo-6.1, if a node has it.")
+  private @Nullable String kernel;
 
   @Option(
       names = "--arch",
@@ -377,7 +391,9 @@ final class RunCommand implements Callable<Integer> {
 
   @Option(
       names = {"-a", "--attach", "--follow"},
-      description = "Print its console until it ends. Ctrl-C leaves the microVM running.")
+      description =
+          "Print its console, or its container's output, until it ends. Ctrl-C leaves the microVM"
+              + " running.")
   private boolean attach;
 
   @Option(names = "--rm", description = "Like --attach, and delete it at its end or on Ctrl-C.")
@@ -392,6 +408,46 @@ final class RunCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    checkWords();
+    if (!container.isGiven()) {
+      return create();
+    }
+    try {
+      return create();
+    } catch (CommandException | StatusRuntimeException e) {
+      var _ = new ErrorReport(environment.err()).print(e);
+      return ExitCode.OF_VIREO; // Any other might be the container's.
+    }
+  }
+
+  /** Those before {@code --}. */
+  private List<String> names() {
+    return words.subList(0, words.size() - commandWords().size());
+  }
+
+  /** Those after {@code --}, which picocli does not tell from those before it. */
+  private List<String> commandWords() {
+    List<String> all = requireNonNull(command).commandLine().getParseResult().originalArgs();
+    int end = all.indexOf("--");
+    return end < 0 ? List.of() : all.subList(end + 1, all.size());
+  }
+
+  private void checkWords() {
+    if (names().size() > 1) {
+      throw wrongWords(
+          "there is one NAME, not %s%s"
+              .formatted(names(), container.isGiven() ? "; a command comes after --" : ""));
+    }
+    if (!commandWords().isEmpty() && !container.isGiven()) {
+      throw wrongWords("a command needs an --image");
+    }
+  }
+
+  private ParameterException wrongWords(String problem) {
+    return new ParameterException(requireNonNull(command).commandLine(), problem);
+  }
+
+  private int create() {
     try (Api api = server.connect(environment)) {
       CreateMicroVmRequest request = request(api);
       if ((attach || remove) && !dryRun) {
@@ -415,7 +471,7 @@ final class RunCommand implements Callable<Integer> {
     CreateMicroVmRequest.Builder request =
         CreateMicroVmRequest.newBuilder()
             .setParent(api.parent())
-            .setMicrovmId(name == null ? newName() : name)
+            .setMicrovmId(names().isEmpty() ? newName() : names().getFirst())
             .setRequestId(UUID.randomUUID().toString())
             .setValidateOnly(dryRun)
             .setMicrovm(
@@ -440,7 +496,7 @@ final class RunCommand implements Callable<Integer> {
             .setMemoryMib(memoryMib)
             .setBoot(
                 Boot.newBuilder()
-                    .setKernel(kernel)
+                    .setKernel(kernelName())
                     .setInitramfs(initramfs)
                     .setNoInitramfs(noInitramfs)
                     .setCommandLine(commandLine)
@@ -477,6 +533,9 @@ final class RunCommand implements Callable<Integer> {
           case SHARED -> MemoryBacking.MEMORY_SHARED;
           case HUGE_PAGES -> MemoryBacking.MEMORY_HUGE_PAGES;
         });
+    if (container.isGiven()) {
+      spec.setContainer(container.container(commandWords(), environment.variables()));
+    }
     if (vsock || vsockCid != null) {
       spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));
     }
@@ -548,11 +607,19 @@ final class RunCommand implements Callable<Integer> {
     return named;
   }
 
+  private String kernelName() {
+    if (kernel != null) {
+      return kernel;
+    }
+    return container.isGiven() ? "" : "debian-12";
+  }
+
   private boolean isLinuxImage(Api api) {
-    return !kernel.contains("/")
+    return !container.isGiven()
+        && !kernelName().contains("/")
         && api.listNodes().stream()
             .flatMap(node -> node.getStatus().getCapabilities().getImagesList().stream())
-            .filter(image -> image.getName().equals(kernel))
+            .filter(image -> image.getName().equals(kernelName()))
             .map(NodeImage::getGuestKind)
             .anyMatch("linux"::equals);
   }

@@ -29,6 +29,7 @@ import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.ListNodesResponse;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
@@ -46,6 +47,8 @@ import dev.vireo.proto.v1.SetQuotaRequest;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
+import dev.vireo.proto.v1.StreamLogsResponse.Stream;
+import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.v1.TraceMicroVmRequest;
 import dev.vireo.proto.v1.TraceMicroVmResponse;
 import dev.vireo.proto.v1.UpdateNodeRequest;
@@ -115,6 +118,7 @@ final class FakeController implements AutoCloseable {
 
   private final Map<String, MicroVm> microVms = new LinkedHashMap<>();
   private final Map<String, ByteString> consoles = new LinkedHashMap<>();
+  private final Map<String, List<StreamLogsResponse>> outputs = new LinkedHashMap<>();
   private final List<Node> nodes = new ArrayList<>();
   private final List<StreamObserver<WatchMicroVmsResponse>> watchers = new ArrayList<>();
   private final List<WatchMicroVmsResponse> history = new ArrayList<>();
@@ -168,6 +172,39 @@ final class FakeController implements AutoCloseable {
   FakeController afterCreate(Consumer<String> story) {
     afterCreate = story;
     return this;
+  }
+
+  /** Its container's process writes, at {@link #NOW}. */
+  synchronized void output(String name, Stream stream, String text) {
+    List<StreamLogsResponse> records = outputs.computeIfAbsent(name, _ -> new ArrayList<>());
+    long offset = records.isEmpty() ? 0 : records.getLast().getNextOffset();
+    ByteString data = ByteString.copyFromUtf8(text);
+    records.add(
+        StreamLogsResponse.newBuilder()
+            .setOffset(offset)
+            .setData(data)
+            .setNextOffset(offset + 16 + data.size())
+            .setStream(stream)
+            .setTime(Timestamp.newBuilder().setSeconds(NOW.getEpochSecond()))
+            .build());
+  }
+
+  /** Its container's process ends. */
+  synchronized void exit(String name, int status) {
+    Termination end =
+        Termination.newBuilder()
+            .setCause(Termination.Cause.PROCESS_ENDED)
+            .setExitStatus(status)
+            .build();
+    change(
+        name,
+        vm ->
+            vm.toBuilder()
+                .setStatus(
+                    vm.getStatus().toBuilder()
+                        .setState(status == 0 ? MicroVmState.STOPPED : MicroVmState.FAILED)
+                        .setTermination(end))
+                .build());
   }
 
   FakeController pageSize(int size) {
@@ -476,6 +513,14 @@ final class FakeController implements AutoCloseable {
     public void streamLogs(StreamLogsRequest request, StreamObserver<StreamLogsResponse> observer) {
       synchronized (FakeController.this) {
         logOffsets.add(request.getOffset());
+        if (outputs.containsKey(request.getName())
+            && request.getSource() != LogSource.LOG_SOURCE_CONSOLE) {
+          outputs.get(request.getName()).stream()
+              .filter(record -> record.getOffset() >= request.getOffset())
+              .forEach(observer::onNext);
+          observer.onCompleted();
+          return;
+        }
         ByteString console =
             consoles.getOrDefault(
                 request.getName(), ByteString.copyFrom("", StandardCharsets.UTF_8));
@@ -484,6 +529,7 @@ final class FakeController implements AutoCloseable {
               StreamLogsResponse.newBuilder()
                   .setOffset(at)
                   .setData(console.substring(at, Math.min(at + 4, console.size())))
+                  .setNextOffset(Math.min(at + 4, console.size()))
                   .build());
           RuntimeException failure = failures.poll();
           if (failure != null) {

@@ -11,8 +11,10 @@ import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Balloon;
 import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.ConsoleSize;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.ImagePull;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MemoryHotplug;
@@ -27,6 +29,7 @@ import dev.vireo.proto.v1.RateLimit;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResizeConsoleRequest;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.StreamLogsResponse.Stream;
 import dev.vireo.proto.v1.TokenBucket;
 import dev.vireo.proto.v1.VmmCompiler;
 import java.util.List;
@@ -250,6 +253,97 @@ class RunCommandTest {
 
     assertEquals(ExitCode.FAILED, cli.run("run", "job", "--attach"));
     assertTrue(controller.exists(JOB), "kept for a look at it");
+  }
+
+  // ---- Containers. ----
+
+  @Test
+  void turnsWhatFollowsTheDashesIntoAContainersCommand() {
+    cli.with("HERE", "there");
+    assertEquals(
+        ExitCode.OK,
+        cli.run(
+            "run job --image python:3.13 -e A=b=c -e HERE -e NOWHERE -w /work -u me".split(" "),
+            "--pull always --writable 2G --entrypoint /bin/sh -- -c --rm".split(" ")));
+
+    MicroVmSpec spec = controller.creates.getFirst().getMicrovm().getSpec();
+    assertEquals("job", controller.creates.getFirst().getMicrovmId());
+    assertEquals("", spec.getBoot().getKernel(), "the server chooses");
+    assertEquals(List.of(), spec.getDisksList());
+    assertEquals(
+        Container.newBuilder()
+            .setImage("python:3.13")
+            .setPull(ImagePull.IMAGE_PULL_ALWAYS)
+            .addEntrypoint("/bin/sh")
+            .addArguments("-c")
+            .addArguments("--rm")
+            .putEnvironment("A", "b=c")
+            .putEnvironment("HERE", "there")
+            .setWorkingDirectory("/work")
+            .setUser("me")
+            .setWritableMib(2048)
+            .build(),
+        spec.getContainer());
+  }
+
+  @Test
+  void aContainersOutputAndExitStatusAreThisCommands() {
+    controller.afterCreate(name -> {
+      controller.state(name, MicroVmState.RUNNING);
+      controller.output(name, Stream.STDOUT, "hi\n");
+      controller.output(name, Stream.STDERR, "oops\n");
+      controller.exit(name, 7);
+    });
+
+    assertEquals(7, cli.run("run", "--rm", "--image", "busybox", "--", "sh", "-c", "exit 7"));
+
+    assertEquals("hi\n", cli.out());
+    assertEquals("oops\n", cli.err());
+    assertEquals(1, controller.deletes.size());
+  }
+
+  @Test
+  void aContainerThatCannotBeRunIsAFailureOfOurs() {
+    controller.afterCreate(name -> controller.state(name, MicroVmState.FAILED));
+    assertEquals(ExitCode.OF_VIREO, cli.run("run", "job", "--rm", "--image", "busybox"));
+    assertTrue(cli.err().contains("job FAILED"), cli.err());
+
+    controller.failures.add(
+        Errors.of(ErrorReason.CONTAINER_IMAGE_NOT_FOUND, "there is no busybox"));
+    assertEquals(ExitCode.OF_VIREO, cli.run("run", "job", "--rm", "--image", "busybox"));
+    assertTrue(cli.err().contains("there is no busybox"), cli.err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "run job -- true",
+        "run job other",
+        "run --image busybox sh true",
+        "run --image busybox --writable much"
+      })
+  void refusesWordsThatMeanNothing(String line) {
+    assertEquals(ExitCode.USAGE, cli.run(line.split(" ")));
+    assertEquals(List.of(), controller.creates);
+  }
+
+  @Test
+  void tellsWhenAContainerHasWrittenAndShowsItsConsoleIfAsked() {
+    cli.run("run", "job", "--image", "busybox");
+    controller.output(JOB, Stream.STDOUT, "one\ntw");
+    controller.output(JOB, Stream.STDERR, "err\n");
+    controller.output(JOB, Stream.STDOUT, "o\n");
+    controller.console(JOB, "boot\n");
+
+    assertEquals(ExitCode.OK, cli.run("logs", "job"));
+    assertEquals("one\ntwo\n", cli.out());
+    assertEquals("err\n", cli.err());
+    assertEquals(ExitCode.OK, cli.run("logs", "job", "-t"));
+    String stamp = "2026-11-22T12:00:00.000000Z ";
+    assertEquals(stamp + "one\n" + stamp + "two\n", cli.out());
+    assertEquals(stamp + "err\n", cli.err());
+    assertEquals(ExitCode.OK, cli.run("logs", "job", "--console"));
+    assertEquals("boot\n", cli.out());
   }
 
   @Test

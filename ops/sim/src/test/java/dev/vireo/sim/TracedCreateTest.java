@@ -25,9 +25,12 @@ import dev.vireo.controller.store.Store;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.controller.tracing.Tracing;
+import dev.vireo.images.container.ContainerImage;
 import dev.vireo.linux.Fd;
+import dev.vireo.proto.agent.v1.ExecRequest;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -50,6 +53,8 @@ import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.OpenMemory;
+import dev.vireo.worker.container.Supervision;
+import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.microvm.Launcher;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
@@ -358,7 +363,18 @@ class TracedCreateTest {
 
   private static final class ReadyAtOnce implements Launcher {
     @Override
-    public BootFiles open(MicroVmSpec spec) {
+    public CompletableFuture<ContainerImage> obtainImage(Container container) {
+      throw new UnsupportedOperationException("no container is asked for");
+    }
+
+    @Override
+    public Supervision supervise(
+        Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
+      throw new UnsupportedOperationException("no container is asked for");
+    }
+
+    @Override
+    public BootFiles open(MicroVmSpec spec, Optional<Path> containerRoot) {
       return new BootFiles(
           Fd.open("/dev/null", Fd.O_RDWR),
           spec.getVcpus(),

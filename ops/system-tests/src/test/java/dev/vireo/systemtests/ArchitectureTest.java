@@ -67,7 +67,8 @@ class ArchitectureTest {
           // The stores alone are measured too.
           Map.entry("bench", List.of("proto", "scheduler", "controller.store", "controller.time")),
           // Both daemons whole: it stands in for the world around them.
-          Map.entry("sim", List.of("proto", "scheduler", "controller", "worker", "linux")));
+          Map.entry(
+              "sim", List.of("proto", "scheduler", "controller", "worker", "images", "linux")));
 
   /** A VMM's layers, and the layers each may use. What is absent is forbidden. */
   private static final Map<String, List<String>> VMM_LAYERS =

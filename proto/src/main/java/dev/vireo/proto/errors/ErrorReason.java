@@ -44,6 +44,10 @@ public enum ErrorReason {
       Code.FAILED_PRECONDITION,
       "The microVM has no node yet, so there is nothing to read from.",
       "See why it is pending: vireo get."),
+  LOG_OFFSET_INVALID(
+      Code.OUT_OF_RANGE,
+      "No piece of this output begins at this offset.",
+      "Begin at 0, or at a next_offset that was told."),
   TRACE_BUSY(
       Code.FAILED_PRECONDITION,
       "Somebody traces this microVM already.",
@@ -137,6 +141,24 @@ public enum ErrorReason {
       Code.INVALID_ARGUMENT,
       "The kernel is built for another architecture than the microVM's.",
       "Set spec.architecture to the kernel's, or choose another kernel."),
+  KERNEL_WITHOUT_AGENT(
+      Code.INVALID_ARGUMENT,
+      "The kernel's image does not come with Vireo's agent, which starts a container's process.",
+      "Leave spec.boot.kernel empty, or name debian-12 or vireo-6.1; build those again: vireo image"
+          + " build."),
+  CONTAINER_IMAGE_NOT_FOUND(
+      Code.INVALID_ARGUMENT,
+      "The node does not have the container image, and its registry does not either.",
+      "See what there is with vireo image list; bring it with vireo image pull."),
+  CONTAINER_IMAGE_INVALID(
+      Code.INVALID_ARGUMENT,
+      "The container image is broken, names no program to run, or is for another architecture.",
+      "The message says what; pull it again, or give spec.container.entrypoint."),
+  CONTAINER_IMAGE_UNAVAILABLE(
+      Code.UNAVAILABLE,
+      "The node could not get the container image now.",
+      "The message says why; retry, or bring the image with vireo image pull.",
+      Duration.ofSeconds(30)),
   INITRAMFS_NOT_FOUND(
       Code.INVALID_ARGUMENT,
       "The initramfs file does not exist on the node or cannot be read.",

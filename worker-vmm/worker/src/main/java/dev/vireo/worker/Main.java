@@ -1,10 +1,15 @@
 package dev.vireo.worker;
 
 import dev.vireo.catalog.BackEnd;
+import dev.vireo.images.Architecture;
+import dev.vireo.images.container.ContainerImageCache;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.worker.CommandLine.UsageException;
 import dev.vireo.worker.boot.BootPlanner;
+import dev.vireo.worker.container.ContainerImages;
+import dev.vireo.worker.container.NodeContainerImages;
+import dev.vireo.worker.container.PullProgram;
 import dev.vireo.worker.doctor.Diagnosis;
 import dev.vireo.worker.doctor.Doctor;
 import dev.vireo.worker.doctor.Host;
@@ -122,6 +127,7 @@ public final class Main {
             facts,
             new BootPlanner(
                 Path.of("/dev/kvm"), options.images(), facts.machine(), facts.capacity()),
+            containerImages(options),
             program,
             options.poolSize(),
             ProcFiles.bootId(),
@@ -139,6 +145,13 @@ public final class Main {
         options.controllers());
     awaitSignal();
     return ExitCode.DONE;
+  }
+
+  private static ContainerImages containerImages(WorkerOptions options) {
+    return new NodeContainerImages(
+        ContainerImageCache.of(options.containerImages()),
+        Architecture.ofHost(),
+        PullProgram.in(options.pullHome(), options.containerImages()));
   }
 
   private static LaunchTracer tracer(String nodeId) throws UsageException {

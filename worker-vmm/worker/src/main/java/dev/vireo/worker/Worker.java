@@ -15,7 +15,8 @@ import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.worker.agent.AgentCalls;
 import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.boot.BootPlanner;
-import dev.vireo.worker.console.LogStreams;
+import dev.vireo.worker.container.ContainerImages;
+import dev.vireo.worker.log.LogStreams;
 import dev.vireo.worker.microvm.Inspector;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
@@ -99,6 +100,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
       StateDirectory state,
       NodeFacts facts,
       BootPlanner planner,
+      ContainerImages containerImages,
       VmmProgram program,
       int poolSize,
       String bootId,
@@ -130,7 +132,9 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.session =
         new ControllerSession(
             controllers, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
-    this.launcher = new VmmLauncher(planner, pool, unpooled, threads, VMM_ANSWERS_WITHIN);
+    this.launcher =
+        new VmmLauncher(
+            planner, containerImages, pool, unpooled, threads, time, random, VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
             state,
@@ -141,7 +145,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
             threads,
             session::report);
     this.inspector = new Inspector(microVms, time);
-    this.logs = new LogStreams(microVms::console, time, threads);
+    this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
     this.agents = new AgentCalls(microVms::report, time);
   }

@@ -1,6 +1,7 @@
 package dev.vireo.worker;
 
 import dev.vireo.images.ImageDirectory;
+import dev.vireo.images.VireoCache;
 import dev.vireo.worker.CommandLine.UsageException;
 import dev.vireo.worker.session.ControllerAddress;
 import java.net.InetAddress;
@@ -20,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  * @param controllers of which one is dialled at a time
  * @param stateDirectory of this node: {@code <state-dir>/worker/<node-id>}
  * @param vmmHome directory of the runnable VMM
+ * @param containerImages the cache of them
+ * @param pullHome directory of the program that pulls them
  * @param poolSize idle VMM processes to keep
  * @param cpuOvercommit vCPUs promised for each CPU
  * @param memoryReserveMib memory not promised to guests; negative: 256 MiB and a twentieth
@@ -31,6 +34,8 @@ record WorkerOptions(
     Path stateDirectory,
     ImageDirectory images,
     Path vmmHome,
+    Path containerImages,
+    Path pullHome,
     int poolSize,
     int cpuOvercommit,
     long memoryReserveMib,
@@ -44,6 +49,8 @@ record WorkerOptions(
           "--state-dir",
           "--images",
           "--vmm",
+          "--container-images",
+          "--oci",
           "--pool",
           "--cpu-overcommit",
           "--memory-reserve-mib",
@@ -60,6 +67,8 @@ record WorkerOptions(
                                   ($VIREO_STATE_DIR, or /var/lib/vireo for root, or ~/.local/state/vireo)
         --images DIR              image store ($VIREO_CACHE_DIR/images, or ~/.cache/vireo/images)
         --vmm DIR                 the runnable VMM (the one built or installed beside this program)
+        --container-images DIR    cache of container images ($VIREO_CACHE_DIR/images-oci)
+        --oci DIR                 the program that pulls them (beside this program, as the VMM)
         --pool N                  idle VMM processes to keep warm, 0 to 10000 (2)
         --cpu-overcommit N        vCPUs to promise for each CPU, 1 to 1000 (128: guests that mostly
                                   idle; memory is what fills such a node)
@@ -79,7 +88,15 @@ record WorkerOptions(
         line.value("--images")
             .map(path -> new ImageDirectory(Path.of(path).toAbsolutePath()))
             .orElseGet(ImageDirectory::ofEnvironment),
-        line.value("--vmm").map(Path::of).orElseGet(WorkerOptions::vmmBeside).toAbsolutePath(),
+        line.value("--vmm")
+            .map(Path::of)
+            .orElseGet(() -> beside("vmm", "vmm.args"))
+            .toAbsolutePath(),
+        line.value("--container-images")
+            .map(Path::of)
+            .orElseGet(() -> VireoCache.ofEnvironment().resolve("images-oci"))
+            .toAbsolutePath(),
+        line.value("--oci").map(Path::of).orElseGet(() -> beside("oci", "lib")).toAbsolutePath(),
         (int) line.number("--pool", 2, 0, 10_000),
         (int) line.number("--cpu-overcommit", 128, 1, 1000),
         line.number("--memory-reserve-mib", -1, 0, Integer.MAX_VALUE),
@@ -128,14 +145,18 @@ record WorkerOptions(
   }
 
   /** As installed ({@code worker/lib}, {@code vmm}), else as built in the source tree. */
-  private static Path vmmBeside() {
+  private static Path beside(String program, String file) {
     Path lib = libraryDirectory();
     List<Path> candidates =
         List.of(
-            lib.resolve("../../vmm").normalize(),
-            lib.resolve("../../../../vmm/target/vmm").normalize());
+            lib.resolve("../..").resolve(program).normalize(),
+            lib.resolve("../../../..")
+                .resolve(program)
+                .resolve("target")
+                .resolve(program)
+                .normalize());
     return Stream.concat(
-            candidates.stream().filter(home -> Files.exists(home.resolve("vmm.args"))),
+            candidates.stream().filter(home -> Files.exists(home.resolve(file))),
             candidates.stream())
         .findFirst()
         .orElseThrow();

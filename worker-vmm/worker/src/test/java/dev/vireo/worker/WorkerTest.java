@@ -77,6 +77,9 @@ class WorkerTest {
             state,
             facts,
             new BootPlanner(Path.of("/dev/null"), images, facts.machine(), facts.capacity()),
+            (reference, pull) -> {
+              throw new UnsupportedOperationException("no container is asked for");
+            },
             program,
             1,
             BOOT,

@@ -3,13 +3,14 @@ package dev.vireo.cli.demo;
 import com.google.protobuf.ByteString;
 import dev.vireo.cli.Api;
 import dev.vireo.cli.CommandException;
-import dev.vireo.cli.ConsoleReader;
 import dev.vireo.cli.Deletion;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
+import dev.vireo.cli.LogReader;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import io.grpc.Context;
@@ -82,7 +83,15 @@ final class DemoGuest {
         Context.CancellableContext attention =
             Context.current().withDeadlineAfter(timeout.toMillis(), TimeUnit.MILLISECONDS, timer)) {
       Lines lines = new Lines(lastWords, attention);
-      attention.run(() -> follow(new ConsoleReader(api, name, 0, lines, err)));
+      attention.run(() ->
+          follow(
+              new LogReader(
+                  api,
+                  name,
+                  LogSource.LOG_SOURCE_CONSOLE,
+                  0,
+                  chunk -> lines.accept(chunk.getData()),
+                  err)));
       if (!lines.ended) {
         throw new CommandException(
             ExitCode.FAILED,
@@ -92,7 +101,7 @@ final class DemoGuest {
     }
   }
 
-  private static void follow(ConsoleReader console) {
+  private static void follow(LogReader console) {
     try {
       console.follow();
     } catch (StatusRuntimeException e) {

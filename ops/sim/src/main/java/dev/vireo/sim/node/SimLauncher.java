@@ -1,6 +1,9 @@
 package dev.vireo.sim.node;
 
+import dev.vireo.images.container.ContainerImage;
 import dev.vireo.linux.Fd;
+import dev.vireo.proto.agent.v1.ExecRequest;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
@@ -11,6 +14,8 @@ import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.sim.kernel.SimProcess;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.OpenMemory;
+import dev.vireo.worker.container.Supervision;
+import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.microvm.Launcher;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.vmm.Vmm;
@@ -32,7 +37,18 @@ final class SimLauncher implements Launcher {
   }
 
   @Override
-  public BootFiles open(MicroVmSpec spec) {
+  public CompletableFuture<ContainerImage> obtainImage(Container container) {
+    throw new UnsupportedOperationException("no container is asked for");
+  }
+
+  @Override
+  public Supervision supervise(
+      Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
+    throw new UnsupportedOperationException("no container is asked for");
+  }
+
+  @Override
+  public BootFiles open(MicroVmSpec spec, Optional<Path> containerRoot) {
     return new BootFiles(
         Fd.open("/dev/null", Fd.O_RDWR),
         spec.getVcpus(),

@@ -2,6 +2,7 @@ package dev.vireo.worker.boot;
 
 import static dev.vireo.proto.errors.ErrorReason.ANNOUNCEMENT_UNSUPPORTED;
 import static dev.vireo.proto.errors.ErrorReason.COMMAND_LINE_TOO_LONG;
+import static dev.vireo.proto.errors.ErrorReason.CONTAINER_IMAGE_NOT_FOUND;
 import static dev.vireo.proto.errors.ErrorReason.DISK_INVALID;
 import static dev.vireo.proto.errors.ErrorReason.DISK_NOT_FOUND;
 import static dev.vireo.proto.errors.ErrorReason.FIELD_UNSUPPORTED;
@@ -9,6 +10,7 @@ import static dev.vireo.proto.errors.ErrorReason.GUEST_NEEDS_HARDWARE_VIRTUALIZA
 import static dev.vireo.proto.errors.ErrorReason.INITRAMFS_NOT_FOUND;
 import static dev.vireo.proto.errors.ErrorReason.KERNEL_INVALID;
 import static dev.vireo.proto.errors.ErrorReason.KERNEL_NOT_FOUND;
+import static dev.vireo.proto.errors.ErrorReason.KERNEL_WITHOUT_AGENT;
 import static dev.vireo.proto.errors.ErrorReason.KERNEL_WRONG_ARCHITECTURE;
 import static dev.vireo.proto.errors.ErrorReason.KVM_UNAVAILABLE;
 import static dev.vireo.proto.errors.ErrorReason.MEMORY_TOO_SMALL;
@@ -17,6 +19,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.catalog.CommandLineAnnouncement;
+import dev.vireo.catalog.ContainerDisks;
 import dev.vireo.catalog.HotplugMemory;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.images.DeviceAnnouncement;
@@ -32,6 +35,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Balloon;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MemoryHotplug;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -40,6 +44,7 @@ import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.DiskEngine;
+import dev.vireo.proto.vmm.v1.RateLimit;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -48,6 +53,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.function.Function;
 
 /**
  * Turns a spec into open files, or refuses it. Whatever can be known without side effects is
@@ -65,6 +72,13 @@ public final class BootPlanner {
    */
   private static final String HOTPLUG_ARGUMENTS =
       "memhp_default_state=online memory_hotplug.online_policy=auto-movable";
+
+  /** Where the guest's agent finds the root file system, and the layer above it. */
+  private static final String CONTAINER_ARGUMENTS =
+      "vireo.root=%s,squashfs vireo.scratch=%s,ext4"
+          .formatted(ContainerDisks.IMAGE, ContainerDisks.WRITABLE);
+
+  private static final long DEFAULT_WRITABLE_MIB = 1024;
 
   /** For kernels that come without an image's own arguments. */
   private static final String FILE_KERNEL_ARGUMENTS = "console=ttyS0 panic=-1";
@@ -93,12 +107,18 @@ public final class BootPlanner {
     this.capacity = capacity;
   }
 
+  /** As {@link #open(MicroVmSpec, Optional)}, without a container. */
+  public BootFiles open(MicroVmSpec spec) throws RejectedException {
+    return open(spec, Optional.empty());
+  }
+
   /**
    * Checks the spec and opens what it names.
    *
+   * @param containerRoot the root file system of the spec's container, if it has one
    * @throws RejectedException with everything closed again
    */
-  public BootFiles open(MicroVmSpec spec) throws RejectedException {
+  public BootFiles open(MicroVmSpec spec, Optional<Path> containerRoot) throws RejectedException {
     checkSize(spec);
     checkCompiler(spec);
     List<Fd> opened = new ArrayList<>();
@@ -108,7 +128,7 @@ public final class BootPlanner {
       checkKernel(spec, source);
       Optional<Fd> initramfs = openInitramfs(spec, source, opened);
       AnnouncementMode announcement = announcement(spec, source);
-      List<OpenDevice> devices = openDevices(spec, source, opened);
+      List<OpenDevice> devices = openDevices(spec, source, containerRoot, opened);
       OpenMemory memory = OpenMemory.open(spec);
       memory.file().ifPresent(opened::add);
       return new BootFiles(
@@ -286,6 +306,10 @@ public final class BootPlanner {
 
   private static Optional<Fd> openInitramfs(MicroVmSpec spec, Source source, List<Fd> opened)
       throws RejectedException {
+    if (spec.hasContainer()) {
+      String agent = ofKernel(spec, source, GuestImage::agentInitramfs).toString();
+      return Optional.of(openFile(agent, READ, KERNEL_WITHOUT_AGENT, "spec.boot.kernel", opened));
+    }
     String named = spec.getBoot().getInitramfs();
     String path = named;
     if (path.isEmpty()) {
@@ -303,6 +327,21 @@ public final class BootPlanner {
           "%s is a %s, not a file".formatted(path, words(file.type())));
     }
     return Optional.of(file);
+  }
+
+  /** What a kernel's image must have for a container to be run by it. */
+  private static Path ofKernel(
+      MicroVmSpec spec, Source source, Function<GuestImage, Optional<Path>> file)
+      throws RejectedException {
+    return source
+        .image
+        .flatMap(file)
+        .orElseThrow(() ->
+            new RejectedException(
+                KERNEL_WITHOUT_AGENT,
+                "spec.boot.kernel",
+                "%s comes without the agent that starts a container's process"
+                    .formatted(spec.getBoot().getKernel())));
   }
 
   private AnnouncementMode announcement(MicroVmSpec spec, Source source) throws RejectedException {
@@ -327,11 +366,17 @@ public final class BootPlanner {
   }
 
   /** Disks first, so that no other device moves them to other slots. */
-  private static List<OpenDevice> openDevices(MicroVmSpec spec, Source source, List<Fd> opened)
+  private static List<OpenDevice> openDevices(
+      MicroVmSpec spec, Source source, Optional<Path> containerRoot, List<Fd> opened)
       throws RejectedException {
     List<OpenDevice> devices = new ArrayList<>();
     for (int i = 0; i < spec.getDisksCount(); i++) {
       devices.add(openDisk(spec.getDisks(i), "spec.disks[" + i + "]", source, opened));
+    }
+    if (spec.hasContainer()) {
+      devices.add(containerRoot(containerRoot.orElseThrow(), opened));
+      Path template = ofKernel(spec, source, GuestImage::writableDisk);
+      devices.add(writableLayer(spec.getContainer(), template, opened));
     }
     for (int i = 0; i < spec.getNetworksCount(); i++) {
       OpenDevice.Network network =
@@ -355,6 +400,35 @@ public final class BootPlanner {
       devices.add(memory(spec.getMemoryHotplug()));
     }
     return List.copyOf(devices);
+  }
+
+  private static OpenDevice.Disk containerRoot(Path root, List<Fd> opened)
+      throws RejectedException {
+    Fd file =
+        openFile(root.toString(), READ, CONTAINER_IMAGE_NOT_FOUND, "spec.container.image", opened);
+    return containerDisk(ContainerDisks.IMAGE, file, true, OptionalLong.empty());
+  }
+
+  private static OpenDevice.Disk writableLayer(Container container, Path template, List<Fd> opened)
+      throws RejectedException {
+    Fd file = openFile(template.toString(), READ, KERNEL_WITHOUT_AGENT, "spec.boot.kernel", opened);
+    long mib = container.getWritableMib() == 0 ? DEFAULT_WRITABLE_MIB : container.getWritableMib();
+    return containerDisk(ContainerDisks.WRITABLE, file, false, OptionalLong.of(mib * MIB));
+  }
+
+  private static OpenDevice.Disk containerDisk(
+      String id, Fd file, boolean readOnly, OptionalLong copyBytes) {
+    return new OpenDevice.Disk(
+        id,
+        file,
+        Optional.empty(),
+        DiskShape.of(file, false),
+        readOnly,
+        copyBytes.isPresent(),
+        copyBytes,
+        1,
+        RateLimit.getDefaultInstance(),
+        DiskEngine.DISK_ENGINE_AUTO);
   }
 
   private static OpenDevice.Balloon balloon(Balloon balloon) {
@@ -404,6 +478,7 @@ public final class BootPlanner {
         disk.getReadOnly(),
         // An image's disk is never written: a guest that may write gets a copy.
         ofImage && !disk.getReadOnly(),
+        OptionalLong.empty(),
         Math.max(1, disk.getQueues()),
         RateLimits.of(disk.getRateLimit()),
         engine(disk.getBackEnd(), field + ".back_end"));
@@ -449,7 +524,8 @@ public final class BootPlanner {
       throws RejectedException {
     String own = source.image.map(GuestImage::commandLine).orElse(FILE_KERNEL_ARGUMENTS);
     String usual = spec.hasMemoryHotplug() ? join(own, HOTPLUG_ARGUMENTS) : own;
-    String line = join(usual, spec.getBoot().getCommandLine().strip());
+    String needed = spec.hasContainer() ? join(usual, CONTAINER_ARGUMENTS) : usual;
+    String line = join(needed, spec.getBoot().getCommandLine().strip());
     String whole =
         announcement == AnnouncementMode.ANNOUNCE_CMDLINE
             ? join(line, CommandLineAnnouncement.of(MmioPlan.X86_64.first(devices)))

@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 import com.google.protobuf.ByteString;
 import dev.vireo.linux.DiskShape;
 import dev.vireo.linux.Fd;
+import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.TapInterface;
 import dev.vireo.proto.v1.VirtioConsole;
 import dev.vireo.proto.vmm.v1.BalloonDevice;
@@ -26,6 +27,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /** A device that a spec asks for, with what it needs open. */
@@ -58,6 +60,7 @@ public sealed interface OpenDevice extends AutoCloseable {
    *
    * @param cached the same without O_DIRECT, if {@code file} has it
    * @param template the file is an image's: the guest gets a copy of its own
+   * @param copyBytes that a copy is to have, if not as many as its template
    */
   record Disk(
       String id,
@@ -66,6 +69,7 @@ public sealed interface OpenDevice extends AutoCloseable {
       DiskShape shape,
       boolean readOnly,
       boolean template,
+      OptionalLong copyBytes,
       int queues,
       RateLimit limit,
       DiskEngine engine)
@@ -103,9 +107,20 @@ public sealed interface OpenDevice extends AutoCloseable {
       if (!Files.exists(copy)) {
         Path partial = directory.resolve("disk-" + id + ".partial");
         SparseCopy.copy(cached.orElse(file), partial);
+        if (copyBytes.isPresent()) {
+          resize(partial, copyBytes.getAsLong());
+        }
         Files.move(partial, copy, StandardCopyOption.ATOMIC_MOVE);
       }
       return ofCopy(copy.toString());
+    }
+
+    private static void resize(Path file, long bytes) throws IOException {
+      try (Fd open = Fd.open(file.toString(), Fd.O_RDWR)) {
+        open.truncate(bytes);
+      } catch (LinuxException e) {
+        throw new IOException(e.getMessage(), e);
+      }
     }
 
     private OpenDevice ofCopy(String path) {
@@ -123,6 +138,7 @@ public sealed interface OpenDevice extends AutoCloseable {
                 DiskShape.of(own.getFirst(), direct()),
                 false,
                 false,
+                OptionalLong.empty(),
                 queues,
                 limit,
                 engine);

@@ -3,6 +3,8 @@ package dev.vireo.worker.microvm;
 import static dev.vireo.proto.errors.ErrorReason.VMM_FAILED;
 
 import com.google.protobuf.Timestamp;
+import dev.vireo.images.container.ContainerImage;
+import dev.vireo.proto.agent.v1.ExecRequest;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -30,6 +32,9 @@ import dev.vireo.worker.boot.ConsoleSizes;
 import dev.vireo.worker.boot.ConsoleSockets;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.boot.VsockSocket;
+import dev.vireo.worker.container.ContainerProcess;
+import dev.vireo.worker.container.Supervision;
+import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time.Alarm;
@@ -40,6 +45,7 @@ import dev.vireo.worker.vmm.VmmExit;
 import dev.vireo.worker.vmm.VmmListener;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -70,6 +76,10 @@ final class MicroVm {
   private static final Duration RELEASE_WITHIN = Duration.ofSeconds(3);
   private static final Duration CLEAN_UP_AGAIN = Duration.ofSeconds(1);
   private static final long MIB = 1 << 20;
+  private static final long DEFAULT_OUTPUT_BYTES = 16 * MIB;
+
+  /** A link to its image's root file system, which lives as long as this. */
+  private static final String CONTAINER_ROOT = "container-root";
 
   private final String uid;
   private final Surroundings node;
@@ -176,7 +186,9 @@ final class MicroVm {
     return inMailbox(() -> {
       record = found;
       node.contextIds().count(uid, found.getVsockCid());
-      if (termination.isPresent() && !found.getFinished()) {
+      if (found.hasProcessEnd() && !found.getFinished()) {
+        save(found.toBuilder().setTermination(found.getProcessEnd()));
+      } else if (termination.isPresent() && !found.getFinished()) {
         save(found.toBuilder().setTermination(termination.get()));
       }
       phase = found.getFinished() ? new Phase.Finished() : new Phase.Lapsed();
@@ -200,6 +212,12 @@ final class MicroVm {
 
   long consoleMaxBytes() {
     return BootFiles.consoleMaxBytes(wanted.getSpec());
+  }
+
+  /** Of the output of its container's process, with what is written besides. */
+  long maxOutputBytes() {
+    long wished = wanted.getSpec().getContainer().getMaxOutputBytes();
+    return wished == 0 ? DEFAULT_OUTPUT_BYTES : wished;
   }
 
   Path directory() {
@@ -279,6 +297,9 @@ final class MicroVm {
 
   private void onStatus(Run run, VmmStatus status) {
     run.status = status;
+    if (status.getState() == VmmState.VMM_RUNNING) {
+      supervise(run);
+    }
     boolean startsToRun = status.getState() == VmmState.VMM_RUNNING && !record.hasStartTime();
     if (startsToRun) {
       record = record.toBuilder().setStartTime(timestamp(node.time().instant())).build();
@@ -294,13 +315,58 @@ final class MicroVm {
     }
   }
 
-  private static void tell(LaunchTrace trace, VmmStatus status) {
+  private void tell(LaunchTrace trace, VmmStatus status) {
     if (status.getState() == VmmState.VMM_RUNNING) {
       trace.reached(Milestone.RUNNING);
-      if (status.getConsoleReady()) {
+      if (status.getConsoleReady() && !record.hasProcess()) {
         trace.reached(Milestone.READY);
       }
     }
+  }
+
+  // ---- A container's process. ----
+
+  /** Once in a run: has the guest's agent start the process, or goes on with one that it runs. */
+  private void supervise(Run run) {
+    if (!record.hasProcess() || run.supervision != null) {
+      return;
+    }
+    run.supervision =
+        node.launcher()
+            .supervise(
+                vsock.path(),
+                record.getProcess(),
+                OutputLog.in(directory, maxOutputBytes()),
+                new Supervision.Listener() {
+                  @Override
+                  public void started() {
+                    mailbox.execute(() -> onProcessStarted(run));
+                  }
+
+                  @Override
+                  public void ended(int exitStatus, String how) {
+                    mailbox.execute(() -> onProcessEnded(run, exitStatus, how));
+                  }
+                });
+  }
+
+  private void onProcessStarted(Run run) {
+    run.processStarted = true;
+    run.trace.reached(Milestone.READY);
+    report();
+  }
+
+  /** The guest has nothing more to do. What ends because it is stopped, was stopped. */
+  private void onProcessEnded(Run run, int exitStatus, String how) {
+    if (!run.stopRequested) {
+      save(
+          record.toBuilder()
+              .setProcessEnd(
+                  termination(Termination.Cause.PROCESS_ENDED, how).toBuilder()
+                      .setExitStatus(exitStatus)));
+    }
+    step();
+    report();
   }
 
   private void onDial(Run run, VsockDial dial) {
@@ -323,8 +389,17 @@ final class MicroVm {
     }
   }
 
+  /** Its last words to us may still be on their way, and its output with them. */
   private void onExit(Run run, VmmExit exit) {
     run.cancelKill();
+    if (run.supervision == null) {
+      onEnd(run, exit);
+    } else {
+      var _ = run.supervision.drain().whenCompleteAsync((_, _) -> onEnd(run, exit), mailbox);
+    }
+  }
+
+  private void onEnd(Run run, VmmExit exit) {
     Vmm vmm = run.vmm;
     if (vmm != null) {
       vmm.remove();
@@ -357,7 +432,7 @@ final class MicroVm {
         wantsToRun()
             && wanted.getAttempt() == record.getAssignment().getAttempt()
             && RestartPolicy.allows(
-                wanted.getSpec().getLifecycle().getRestartPolicy(), termination.getCause());
+                wanted.getSpec().getLifecycle().getRestartPolicy(), termination);
     if (!restart) {
       finish();
       return;
@@ -399,6 +474,9 @@ final class MicroVm {
         }
       }
       case Phase.Launching(Run run) -> {
+        if (removing) {
+          run.cancelImage();
+        }
         if (removing && removeByForce) {
           run.kill();
         }
@@ -446,7 +524,11 @@ final class MicroVm {
   }
 
   private void steer(Run run) {
-    if (run.stopRequested || removing || isSuperseded() || !wantsToRun()) {
+    if (run.stopRequested
+        || removing
+        || isSuperseded()
+        || !wantsToRun()
+        || record.hasProcessEnd()) {
       stop(run);
       return;
     }
@@ -554,12 +636,15 @@ final class MicroVm {
 
   /** A first run under this attempt. */
   private void begin() {
-    record =
+    MicroVmRecord.Builder first =
         MicroVmRecord.newBuilder()
             .setAssignment(wanted)
             .setContinued(wasHereBefore())
-            .setVsockCid(record.getVsockCid())
-            .build();
+            .setVsockCid(record.getVsockCid());
+    if (record.hasProcess()) {
+      first.setProcess(record.getProcess()); // Its writable layer is one above that image.
+    }
+    record = first.build();
     refusal = null;
     consoleMayGrow = true;
     LaunchTrace trace = node.tracer().follow(wanted, traceparent);
@@ -574,33 +659,119 @@ final class MicroVm {
   private void launch(LaunchTrace trace) {
     Run run = new Run(node.time().nanos(), trace);
     run.consoleSizes = ConsoleSizes.of(wanted.getSpec());
-    BootFiles files;
+    record = record.toBuilder().clearProcessEnd().build();
     try {
       node.reservations().reserve(wanted);
-      files = node.launcher().open(specWithContextId());
+      if (wanted.getSpec().hasContainer() && !record.hasProcess()) {
+        obtainImage(run);
+      } else {
+        openAndStart(run);
+      }
     } catch (RejectedException e) {
       trace.ended(e.sentence());
       refused(e);
-      return;
     }
-    trace.reached(Milestone.FILES_OPEN);
+  }
+
+  private void openAndStart(Run run) throws RejectedException {
+    BootFiles files = node.launcher().open(specWithContextId(), containerRoot());
+    run.trace.reached(Milestone.FILES_OPEN);
     phase = new Phase.Launching(run);
     try {
       writeFirstRecord();
     } catch (IOException e) {
       files.close();
-      trace.ended("cannot write " + directory);
-      refused(new RejectedException(VMM_FAILED, "", "cannot write " + directory + ": " + e));
-      return;
+      throw cannotWrite(e);
     }
     reportIfSlow(run);
+    start(run, files);
+  }
+
+  private RejectedException cannotWrite(IOException why) {
+    return new RejectedException(VMM_FAILED, "", "cannot write %s: %s".formatted(directory, why));
+  }
+
+  /** Which may take minutes, the first time on this node. */
+  private void obtainImage(Run run) throws RejectedException {
+    phase = new Phase.Launching(run);
+    try {
+      writeFirstRecord();
+    } catch (IOException e) {
+      throw cannotWrite(e);
+    }
+    reportIfSlow(run);
+    run.image = node.launcher().obtainImage(wanted.getSpec().getContainer());
+    var _ =
+        run.image.whenCompleteAsync(
+            (image, failure) -> imageObtained(run, image, failure), mailbox);
+  }
+
+  private void imageObtained(Run run, @Nullable ContainerImage image, @Nullable Throwable failure) {
+    if (!(phase instanceof Phase.Launching(Run current)) || current != run) {
+      return;
+    }
+    try {
+      if (image == null) {
+        throw imageRefusal(failure);
+      }
+      keep(image);
+      openAndStart(run);
+    } catch (RejectedException e) {
+      run.trace.ended(e.sentence());
+      refused(e);
+    }
+  }
+
+  private RejectedException imageRefusal(@Nullable Throwable failure) {
+    Throwable why =
+        failure instanceof CompletionException && failure.getCause() != null
+            ? failure.getCause()
+            : failure;
+    return why instanceof RejectedException rejected
+        ? rejected
+        : new RejectedException(
+            ErrorReason.CONTAINER_IMAGE_UNAVAILABLE,
+            "spec.container.image",
+            "image \"%s\": %s".formatted(wanted.getSpec().getContainer().getImage(), why));
+  }
+
+  /**
+   * For as long as this microVM is here, whatever becomes of the image elsewhere: what is written
+   * is written above it.
+   */
+  private void keep(ContainerImage image) throws RejectedException {
+    ExecRequest process = ContainerProcess.of(wanted.getSpec().getContainer(), image);
+    try {
+      link(image.root(), directory.resolve(CONTAINER_ROOT));
+      record = record.toBuilder().setProcess(process).build();
+      AtomicFile.write(directory.resolve("record"), record.toByteArray());
+    } catch (IOException e) {
+      throw cannotWrite(e);
+    }
+  }
+
+  /** On another file system only its path can be kept. */
+  private static void link(Path root, Path link) throws IOException {
+    try {
+      Files.createLink(link, root);
+    } catch (FileSystemException e) {
+      LOG.log(Level.DEBUG, "{0}: {1}", link, e.getReason());
+      Files.createSymbolicLink(link, root);
+    }
+  }
+
+  private Optional<Path> containerRoot() {
+    return record.hasProcess() ? Optional.of(directory.resolve(CONTAINER_ROOT)) : Optional.empty();
+  }
+
+  private void start(Run run, BootFiles files) {
     var _ =
         node.launcher()
             .launch(
                 wanted,
                 files,
                 directory,
-                trace,
+                run.trace,
                 vmm -> {
                   run.vmm = vmm;
                   return listenerOf(run);
@@ -611,7 +782,7 @@ final class MicroVm {
   private MicroVmSpec specWithContextId() throws RejectedException {
     MicroVmSpec spec = wanted.getSpec();
     consoles.checkLength(spec.getVirtioConsole());
-    if (!spec.hasVsock()) {
+    if (!spec.hasVsock() && !spec.hasContainer()) {
       return spec;
     }
     vsock.checkLength();
@@ -824,7 +995,8 @@ final class MicroVm {
               case VMM_STARTING, VMM_IDLE, VMM_STATE_UNSPECIFIED, UNRECOGNIZED ->
                   MicroVmState.STARTING;
             };
-    return reportOf(Outcome.CREATED, state).setReady(run.status.getConsoleReady()).build();
+    boolean ready = record.hasProcess() ? run.processStarted : run.status.getConsoleReady();
+    return reportOf(Outcome.CREATED, state).setReady(ready).build();
   }
 
   private MicroVmReport finished() {
@@ -832,6 +1004,10 @@ final class MicroVm {
     MicroVmState state =
         switch (cause) {
           case GUEST_POWER_OFF, GUEST_RESET, STOPPED_BY_REQUEST -> MicroVmState.STOPPED;
+          case PROCESS_ENDED ->
+              record.getTermination().getExitStatus() == 0
+                  ? MicroVmState.STOPPED
+                  : MicroVmState.FAILED;
           case VCPU_FAILED, VMM_LOST, SETUP_FAILED, CAUSE_UNSPECIFIED, UNRECOGNIZED ->
               MicroVmState.FAILED;
         };
@@ -879,9 +1055,19 @@ final class MicroVm {
   // ---- How it ended. ----
 
   private Termination terminationOf(Run run, VmmExit exit) {
+    if (record.hasProcessEnd()) {
+      return record.getProcessEnd();
+    }
     VmmStatus last = exit.lastWords().orElse(run.status);
     if (run.refusal != null) {
       return termination(Termination.Cause.SETUP_FAILED, run.refusal.sentence());
+    }
+    if (last.getEndCause() == EndCause.END_GUEST_POWER_OFF && record.hasProcess()) {
+      return termination(
+          Termination.Cause.SETUP_FAILED,
+          "the guest powered itself off before its process had %s; its console says why: vireo logs"
+                  .formatted(run.processStarted ? "ended" : "started")
+              + " --console");
     }
     if (last.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED) {
       return termination(causeOf(last.getEndCause()), last.getEndMessage());

@@ -1,6 +1,7 @@
 package dev.vireo.worker.microvm;
 
 import com.google.protobuf.Timestamp;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.vmm.v1.EndCause;
@@ -11,8 +12,10 @@ import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.Removal;
-import dev.vireo.worker.console.ConsoleFile;
-import dev.vireo.worker.console.ConsoleSource;
+import dev.vireo.worker.log.ConsoleFile;
+import dev.vireo.worker.log.LogFile;
+import dev.vireo.worker.log.LogSources;
+import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTracer;
@@ -164,15 +167,22 @@ public final class MicroVms {
         .thenComposeAsync(_ -> askAll(left), surroundings.executor());
   }
 
-  /** One microVM's console, if it is here. */
-  public Optional<ConsoleSource.Console> console(String uid) {
+  /** What one microVM has written, if it is here. */
+  public Optional<LogSources.Log> log(String uid, LogSource source) {
     return find(uid)
         .map(microVm -> {
           // Asked first: what was written before the end is then read before the end is told.
           boolean mayGrow = microVm.consoleMayGrow();
-          return new ConsoleSource.Console(
-              ConsoleFile.in(microVm.directory(), microVm.consoleMaxBytes()), mayGrow);
+          return new LogSources.Log(logFile(microVm, source), mayGrow);
         });
+  }
+
+  private static LogFile logFile(MicroVm microVm, LogSource source) {
+    return switch (source) {
+      case LOG_SOURCE_OUTPUT -> OutputLog.in(microVm.directory(), microVm.maxOutputBytes());
+      case LOG_SOURCE_CONSOLE, LOG_SOURCE_UNSPECIFIED, UNRECOGNIZED ->
+          ConsoleFile.in(microVm.directory(), microVm.consoleMaxBytes());
+    };
   }
 
   /** The microVM of this uid, if it is here. */

@@ -17,12 +17,13 @@ final class RestartPolicy {
   private int badRuns;
 
   /** What the policy says to this end. */
-  static boolean allows(Lifecycle.RestartPolicy policy, Termination.Cause cause) {
+  static boolean allows(Lifecycle.RestartPolicy policy, Termination end) {
     return switch (policy) {
       case RESTART_POLICY_UNSPECIFIED, NEVER, UNRECOGNIZED -> false;
       case ALWAYS -> true;
       case ON_FAILURE ->
-          switch (cause) {
+          switch (end.getCause()) {
+            case PROCESS_ENDED -> end.getExitStatus() != 0;
             case GUEST_POWER_OFF, STOPPED_BY_REQUEST -> false;
             // A kernel that panics resets the machine.
             case GUEST_RESET, VCPU_FAILED, VMM_LOST, SETUP_FAILED -> true;

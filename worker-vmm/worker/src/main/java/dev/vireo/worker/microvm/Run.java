@@ -1,13 +1,16 @@
 package dev.vireo.worker.microvm;
 
+import dev.vireo.images.container.ContainerImage;
 import dev.vireo.proto.vmm.v1.ResizeConsoleRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.time.Time.Alarm;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.vmm.Vmm;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
 /** One life of a microVM: its VMM, and what is known and asked of it. */
@@ -46,6 +49,15 @@ final class Run {
    */
   @Nullable ResizeConsoleRequest consoleSizes;
 
+  /** On its way to be had, before the VMM is taken; null if nothing had to be waited for. */
+  @Nullable CompletableFuture<ContainerImage> image;
+
+  /** Of a container, once its guest runs. */
+  @Nullable Supervision supervision;
+
+  /** The container's process runs, or did. */
+  boolean processStarted;
+
   /** The process was told that it may exit. */
   boolean released;
 
@@ -69,6 +81,12 @@ final class Run {
     Vmm ours = vmm;
     if (ours != null) {
       var _ = ours.request(request, List.of());
+    }
+  }
+
+  void cancelImage() {
+    if (image != null) {
+      image.cancel(false);
     }
   }
 

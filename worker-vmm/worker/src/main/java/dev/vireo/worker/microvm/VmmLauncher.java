@@ -2,18 +2,26 @@ package dev.vireo.worker.microvm;
 
 import static java.util.concurrent.TimeUnit.SECONDS;
 
+import dev.vireo.images.container.ContainerImage;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
+import dev.vireo.proto.agent.v1.ExecRequest;
 import dev.vireo.proto.v1.Boot;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.worker.agent.ContainerSupervisor;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.RejectedException;
-import dev.vireo.worker.console.ConsoleFile;
+import dev.vireo.worker.container.ContainerImages;
+import dev.vireo.worker.container.Supervision;
+import dev.vireo.worker.log.ConsoleFile;
+import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.tracing.LaunchTrace.Milestone;
 import dev.vireo.worker.vmm.Vmm;
@@ -23,19 +31,24 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.function.Function;
+import java.util.random.RandomGenerator;
 
 /** Launches from the pools of VMMs, one for each way in which they are compiled. */
 public final class VmmLauncher implements Launcher {
   private static final System.Logger LOG = System.getLogger("microvm");
 
   private final BootPlanner planner;
+  private final ContainerImages containerImages;
   private final VmmPool lean;
   private final VmmPool fast;
   private final Executor executor;
+  private final Time time;
+  private final RandomGenerator random;
   private final Duration answerWithin;
 
   /**
@@ -45,11 +58,21 @@ public final class VmmLauncher implements Launcher {
    * @param answerWithin what a VMM may take to set a VM up
    */
   public VmmLauncher(
-      BootPlanner planner, VmmPool lean, VmmPool fast, Executor executor, Duration answerWithin) {
+      BootPlanner planner,
+      ContainerImages containerImages,
+      VmmPool lean,
+      VmmPool fast,
+      Executor executor,
+      Time time,
+      RandomGenerator random,
+      Duration answerWithin) {
     this.planner = planner;
+    this.containerImages = containerImages;
     this.lean = lean;
     this.fast = fast;
     this.executor = executor;
+    this.time = time;
+    this.random = random;
     this.answerWithin = answerWithin;
   }
 
@@ -73,8 +96,22 @@ public final class VmmLauncher implements Launcher {
   }
 
   @Override
-  public BootFiles open(MicroVmSpec spec) throws RejectedException {
-    return planner.open(spec);
+  public CompletableFuture<ContainerImage> obtainImage(Container container) {
+    return containerImages.obtain(container.getImage(), container.getPull());
+  }
+
+  @Override
+  public BootFiles open(MicroVmSpec spec, Optional<Path> containerRoot) throws RejectedException {
+    return planner.open(spec, containerRoot);
+  }
+
+  @Override
+  public Supervision supervise(
+      Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
+    ContainerSupervisor supervisor =
+        new ContainerSupervisor(vsock, process, log, time, random, listener);
+    supervisor.start();
+    return supervisor;
   }
 
   @Override

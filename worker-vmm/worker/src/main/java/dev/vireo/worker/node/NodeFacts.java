@@ -129,7 +129,9 @@ public final class NodeFacts {
                   case ARM64 -> Architecture.ARM64;
                 })
             .setGuestKind(image.guestKind().label())
-            .setMinMemoryMib(image.minMemoryMib());
+            .setMinMemoryMib(image.minMemoryMib())
+            .setRunsContainers(
+                image.agentInitramfs().isPresent() && image.writableDisk().isPresent());
     for (DeviceAnnouncement announcement : image.announcements()) {
       node.addAnnouncements(
           switch (announcement) {

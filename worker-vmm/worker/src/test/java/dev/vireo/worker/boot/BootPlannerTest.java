@@ -12,6 +12,7 @@ import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.StreamSocket;
+import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Disk;
@@ -31,6 +32,7 @@ import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -81,6 +83,61 @@ class BootPlannerTest {
   }
 
   // ---- What is accepted. ----
+
+  /** A kernel image that comes with what a container needs. */
+  private MicroVmSpec.Builder container() throws IOException {
+    image(
+        "small",
+        "guest_kind=linux",
+        "announcements=acpi",
+        "min_memory_mib=128",
+        "agent_initramfs=agent.cpio",
+        "writable_disk=writable.ext4",
+        "command_line=quiet");
+    Files.write(store().resolve("small/kernel"), Kernels.bzImage());
+    Files.writeString(store().resolve("small/agent.cpio"), "agent");
+    disk(store().resolve("small/writable.ext4"), 1 << 20);
+    disk(files.resolve("root.squashfs"), 1 << 16);
+    MicroVmSpec.Builder spec = spec("small");
+    spec.getContainerBuilder().setImage("busybox");
+    spec.getVsockBuilder().setCid(3);
+    return spec;
+  }
+
+  @Test
+  void aContainersDisksComeBehindTheSpecsOwnAndItsLayerGrows() throws Exception {
+    MicroVmSpec.Builder spec = container();
+    disk(files.resolve("data.raw"), 1 << 20);
+    spec.addDisksBuilder().setId("data").setSource(files.resolve("data.raw").toString());
+    spec.getContainerBuilder().setWritableMib(64);
+    Path own = Files.createDirectory(files.resolve("microvm"));
+    Optional<Path> root = Optional.of(files.resolve("root.squashfs"));
+    try (BootFiles boot = planner.open(spec.build(), root).withPrivateFiles(own)) {
+      assertEquals(
+          List.of("data", "container-image", "container-writable", "vsock"),
+          boot.devices().stream().map(OpenDevice::id).toList());
+      assertTrue(disk(boot, 1).readOnly());
+      assertEquals(1 << 16, disk(boot, 1).shape().bytes());
+      assertEquals(64 << 20, disk(boot, 2).shape().bytes());
+      assertEquals(5, boot.initramfs().orElseThrow().size());
+      assertEquals(
+          "quiet vireo.root=container-image,squashfs vireo.scratch=container-writable,ext4",
+          boot.commandLine());
+    }
+    assertEquals(64 << 20, Files.size(own.resolve("disk-container-writable.raw")));
+    assertEquals(1 << 20, Files.size(store().resolve("small/writable.ext4")));
+  }
+
+  @Test
+  void aKernelWithoutTheAgentRunsNoContainer() throws Exception {
+    MicroVmSpec.Builder spec = container();
+    spec.getBootBuilder().setKernel("debian");
+    Optional<Path> root = Optional.of(files.resolve("root.squashfs"));
+    RejectedException refused =
+        assertThrows(RejectedException.class, () -> planner.open(spec.build(), root).close());
+    assertEquals(ErrorReason.KERNEL_WITHOUT_AGENT, refused.reason());
+    assertEquals("spec.boot.kernel", refused.field());
+  }
 
   @Test
   void anImageBringsItsInitramfsArgumentsAndAnnouncement() throws Exception {

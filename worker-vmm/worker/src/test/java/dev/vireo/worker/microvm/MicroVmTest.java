@@ -14,10 +14,15 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.Duration;
+import dev.vireo.images.Architecture;
+import dev.vireo.images.container.ContainerImage;
+import dev.vireo.images.container.ImageId;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.UnixListener;
+import dev.vireo.proto.agent.v1.ExecRequest;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.ConsolePortStatus;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
@@ -42,6 +47,8 @@ import dev.vireo.proto.worker.v1.VmmRecord;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.container.Supervision;
+import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.ManualTime;
 import dev.vireo.worker.tracing.LaunchSpans;
@@ -57,6 +64,7 @@ import dev.vireo.worker.vmm.VmmPool;
 import io.opentelemetry.api.trace.StatusCode;
 import io.opentelemetry.sdk.trace.data.SpanData;
 import io.opentelemetry.sdk.trace.data.StatusData;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -108,6 +116,134 @@ class MicroVmTest {
   void closeNode() {
     spans.close();
     state.close();
+  }
+
+  // ---- Containers. ----
+
+  @Test
+  void aContainerWaitsForItsImageAndRunsAboveALinkOfItsOwn() throws Exception {
+    assign(container());
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(Outcome.IN_PROGRESS, last().getOutcome());
+    assertEquals(0, launcher.launches);
+
+    FakeVmm vmm = obtainImage();
+    assertEquals(1, launcher.launches);
+    assertEquals(3, launcher.opened.getVsock().getCid(), "whether it asked for one or not");
+    Path link = launcher.openedRoot.orElseThrow();
+    assertEquals(state.microVm(UID), link.getParent());
+    assertEquals("squashfs", Files.readString(link));
+
+    start(vmm);
+    Supervised supervised = launcher.supervised.getLast();
+    assertEquals(List.of("/tool", "--fast"), supervised.process().getArgumentsList());
+    assertEquals(List.of("A=b"), supervised.process().getEnvironmentList());
+    assertEquals("/w", supervised.process().getWorkingDirectory());
+    assertEquals("me", supervised.process().getUser());
+    assertFalse(last().getReady());
+    supervised.listener().started();
+    assertTrue(last().getReady());
+  }
+
+  @Test
+  void aContainersEndIsThatOfItsProcess() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    launcher.supervised.getLast().listener().ended(7, "exit status 7");
+    assertEquals(MicroVmState.STOPPING, last().getState());
+    assertEquals(STOP, vmm.lastRequest().getRequestCase());
+
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(MicroVmState.STOPPING, last().getState(), "its output may be on its way still");
+    launcher.supervised.getLast().drained().complete(null);
+    assertEquals(MicroVmState.FAILED, last().getState());
+    assertEquals(Cause.PROCESS_ENDED, last().getTermination().getCause());
+    assertEquals(7, last().getTermination().getExitStatus());
+    assertEquals("exit status 7", last().getTermination().getMessage());
+  }
+
+  @Test
+  void aContainerThatEndsWellIsStoppedAndNotRestarted() throws Exception {
+    FakeVmm vmm = runContainer(failing());
+    launcher.supervised.getLast().listener().ended(0, "exit status 0");
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(MicroVmState.STOPPED, last().getState());
+  }
+
+  @Test
+  void aContainerThatFailsIsRestartedAboveTheSameImage() throws Exception {
+    FakeVmm vmm = runContainer(failing());
+    launcher.supervised.getLast().listener().ended(1, "exit status 1");
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    launcher.image = new CompletableFuture<>();
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(2, launcher.launches);
+    assertFalse(launcher.image.isDone(), "it was not asked for again");
+    start(launcher.vmm());
+    assertEquals(2, launcher.supervised.size());
+    assertEquals(launcher.supervised.get(0).process(), launcher.supervised.get(1).process());
+    launcher.supervised.getLast().listener().started();
+    assertEquals(MicroVmState.RUNNING, last().getState());
+  }
+
+  @Test
+  void aContainerThatIsStoppedEndsByThat() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    change(2, container().setDesiredState(DesiredState.DESIRED_STOPPED));
+    launcher.supervised.getLast().listener().ended(143, "killed by signal 15");
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(Cause.STOPPED_BY_REQUEST, last().getTermination().getCause());
+  }
+
+  @Test
+  void aGuestThatGivesUpBeforeItsProcessHasEndedWasNotSetUp() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    assertEquals(MicroVmState.FAILED, last().getState());
+    assertEquals(Cause.SETUP_FAILED, last().getTermination().getCause());
+  }
+
+  @Test
+  void anImageThatCannotBeHadIsARejection() {
+    assign(container());
+    launcher.image.completeExceptionally(
+        new RejectedException(
+            ErrorReason.CONTAINER_IMAGE_NOT_FOUND, "spec.container.image", "there is none"));
+    assertEquals(Outcome.REJECTED, last().getOutcome());
+    assertEquals("CONTAINER_IMAGE_NOT_FOUND", last().getReason());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void oneThatIsRemovedWhileItsImageIsFetchedStopsThat() {
+    assign(container());
+    remove(false);
+    assertTrue(launcher.image.isCancelled());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void aSuccessorGoesOnWithAContainersProcess() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    assertEquals(2, launcher.supervised.size());
+    assertEquals(launcher.supervised.get(0).process(), launcher.supervised.get(1).process());
+  }
+
+  @Test
+  void aSuccessorKnowsThatTheProcessHasEnded() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    launcher.supervised.getLast().listener().ended(3, "exit status 3");
+    assertEquals(3, record().getProcessEnd().getExitStatus());
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    assign(container());
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(3, last().getTermination().getExitStatus());
   }
 
   // ---- Starting. ----
@@ -1102,6 +1238,54 @@ class MicroVmTest {
     return spec;
   }
 
+  private static MicroVmSpec.Builder container() {
+    MicroVmSpec.Builder spec = spec();
+    spec.getContainerBuilder().setImage("tool").addArguments("--fast");
+    return spec;
+  }
+
+  private static MicroVmSpec.Builder failing() {
+    MicroVmSpec.Builder spec = container();
+    spec.getLifecycleBuilder().setRestartPolicy(RestartPolicy.ON_FAILURE);
+    return spec;
+  }
+
+  private static void end(FakeVmm vmm, EndCause cause) {
+    vmm.ends(cause, "");
+    vmm.dies();
+  }
+
+  /** The image arrives: from now on there is a VMM. */
+  private FakeVmm obtainImage() throws IOException {
+    Path root = temporary.resolve("root.squashfs");
+    if (!Files.exists(root)) {
+      Files.writeString(root, "squashfs");
+    }
+    launcher.image.complete(
+        new ContainerImage(
+            new ImageId("0".repeat(64)),
+            root,
+            8,
+            new ContainerImage.Settings(
+                Architecture.X86_64,
+                List.of("/tool"),
+                List.of("--slow"),
+                List.of("A=b"),
+                "me",
+                "/w",
+                List.of(),
+                "",
+                Optional.empty())));
+    return launcher.vmm();
+  }
+
+  private FakeVmm runContainer(MicroVmSpec.Builder spec) throws IOException {
+    assign(spec);
+    FakeVmm vmm = start(obtainImage());
+    launcher.supervised.getLast().listener().started();
+    return vmm;
+  }
+
   private MicroVmReport last() {
     return reports.getLast();
   }
@@ -1114,6 +1298,19 @@ class MicroVmTest {
     assertEquals(List.of(), state.microVmUids());
   }
 
+  /** The process of a container, of which the test tells. */
+  private record Supervised(
+      Path vsock,
+      ExecRequest process,
+      Supervision.Listener listener,
+      CompletableFuture<Void> drained)
+      implements Supervision {
+    @Override
+    public CompletableFuture<Void> drain() {
+      return drained;
+    }
+  }
+
   /** Gives each launch a fake VMM at once, or what the test wants instead. */
   private static final class FakeLauncher implements Launcher {
     private final List<FakeVmm> vmms = new ArrayList<>();
@@ -1122,6 +1319,9 @@ class MicroVmTest {
     private boolean hang;
     private int launches;
     private MicroVmSpec opened = MicroVmSpec.getDefaultInstance();
+    private Optional<Path> openedRoot = Optional.empty();
+    private CompletableFuture<ContainerImage> image = new CompletableFuture<>();
+    private final List<Supervised> supervised = new ArrayList<>();
 
     FakeVmm vmm() {
       return vmms.getLast();
@@ -1133,11 +1333,25 @@ class MicroVmTest {
     }
 
     @Override
-    public BootFiles open(MicroVmSpec spec) throws RejectedException {
+    public CompletableFuture<ContainerImage> obtainImage(Container container) {
+      image = new CompletableFuture<>();
+      return image;
+    }
+
+    @Override
+    public Supervision supervise(
+        Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
+      supervised.add(new Supervised(vsock, process, listener, new CompletableFuture<>()));
+      return supervised.getLast();
+    }
+
+    @Override
+    public BootFiles open(MicroVmSpec spec, Optional<Path> containerRoot) throws RejectedException {
       if (refuse != null) {
         throw refuse;
       }
       opened = spec;
+      openedRoot = containerRoot;
       return new BootFiles(
           Fd.open("/dev/null", Fd.O_RDWR),
           spec.getVcpus(),

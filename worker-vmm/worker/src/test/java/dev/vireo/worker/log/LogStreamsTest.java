@@ -1,4 +1,4 @@
-package dev.vireo.worker.console;
+package dev.vireo.worker.log;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -34,10 +34,9 @@ class LogStreamsTest {
   private long maxBytes = 1 << 20;
   private final LogStreams streams =
       new LogStreams(
-          uid ->
+          (uid, source) ->
               here
-                  ? Optional.of(
-                      new ConsoleSource.Console(ConsoleFile.in(directory, maxBytes), mayGrow))
+                  ? Optional.of(new LogSources.Log(ConsoleFile.in(directory, maxBytes), mayGrow))
                   : Optional.empty(),
           time,
           Runnable::run);

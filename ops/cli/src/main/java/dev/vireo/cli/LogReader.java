@@ -1,6 +1,6 @@
 package dev.vireo.cli;
 
-import com.google.protobuf.ByteString;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.StreamLogsRequest;
 import dev.vireo.proto.v1.StreamLogsResponse;
 import io.grpc.Status;
@@ -10,20 +10,27 @@ import java.util.Iterator;
 import java.util.function.Consumer;
 
 /**
- * Reads one microVM's console in order and without repeats, across lost connections. Knows at each
- * moment the offset of the next byte.
+ * Reads one microVM's console or output in order and without repeats, across lost connections.
+ * Knows at each moment the offset of what comes next.
  */
-public final class ConsoleReader {
+public final class LogReader {
   private final Api api;
   private final String name;
-  private final Consumer<ByteString> sink;
+  private final LogSource source;
+  private final Consumer<StreamLogsResponse> sink;
   private final PrintStream err;
   private long offset;
 
-  public ConsoleReader(
-      Api api, String name, long offset, Consumer<ByteString> sink, PrintStream err) {
+  public LogReader(
+      Api api,
+      String name,
+      LogSource source,
+      long offset,
+      Consumer<StreamLogsResponse> sink,
+      PrintStream err) {
     this.api = api;
     this.name = name;
+    this.source = source;
     this.offset = offset;
     this.sink = sink;
     this.err = err;
@@ -63,6 +70,7 @@ public final class ConsoleReader {
             .streamLogs(
                 StreamLogsRequest.newBuilder()
                     .setName(name)
+                    .setSource(source)
                     .setFollow(follow)
                     .setOffset(offset)
                     .build());
@@ -71,8 +79,8 @@ public final class ConsoleReader {
       if (chunk.getOffset() > offset) {
         err.println("vireo: %d bytes are no longer kept".formatted(chunk.getOffset() - offset));
       }
-      offset = chunk.getOffset() + chunk.getData().size();
-      sink.accept(chunk.getData());
+      offset = chunk.getNextOffset();
+      sink.accept(chunk);
     }
   }
 }

@@ -1,4 +1,4 @@
-package dev.vireo.worker.console;
+package dev.vireo.worker.log;
 
 import com.google.protobuf.ByteString;
 import dev.vireo.linux.Fd;
@@ -8,6 +8,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Optional;
 
 /**
  * A microVM's console: what its guest has written in all its runs, at the offsets it was written
@@ -15,16 +16,8 @@ import java.nio.file.StandardOpenOption;
  *
  * @param maxBytes of the spec; what is older may be a hole by now
  */
-public record ConsoleFile(Path path, long maxBytes) {
+public record ConsoleFile(Path path, long maxBytes) implements LogFile {
   private static final String NAME = "console.log";
-
-  /** Some of the console, from this offset on; empty at the end. */
-  public record Chunk(long offset, ByteString bytes) {
-    /** Where the next one starts. */
-    public long end() {
-      return offset + bytes.size();
-    }
-  }
 
   /** The console of the microVM that this directory is. */
   public static ConsoleFile in(Path microVmDirectory, long maxBytes) {
@@ -37,10 +30,8 @@ public record ConsoleFile(Path path, long maxBytes) {
         microVmDirectory.resolve(NAME).toString(), Fd.O_RDWR | Fd.O_CREAT | Fd.O_APPEND, 0600);
   }
 
-  /**
-   * Reads what is kept from {@code offset} on. Before the first run there is nothing, which is no
-   * error.
-   */
+  /** Before the first run there is nothing, which is no error. */
+  @Override
   public Chunk read(long offset, int mostBytes) throws IOException {
     try (FileChannel file = FileChannel.open(path, StandardOpenOption.READ)) {
       while (true) {
@@ -49,12 +40,16 @@ public record ConsoleFile(Path path, long maxBytes) {
         var _ = file.read(buffer, from);
         // Read first, then look whether the VMM has punched out meanwhile what was read.
         if (from >= oldest(file.size())) {
-          return new Chunk(from, ByteString.copyFrom(buffer.flip()));
+          return chunk(from, ByteString.copyFrom(buffer.flip()));
         }
       }
     } catch (NoSuchFileException beforeTheFirstRun) {
-      return new Chunk(offset, ByteString.EMPTY);
+      return chunk(offset, ByteString.EMPTY);
     }
+  }
+
+  private static Chunk chunk(long offset, ByteString bytes) {
+    return new Chunk(offset, bytes, offset + bytes.size(), Optional.empty());
   }
 
   private long oldest(long size) {

@@ -1,4 +1,4 @@
 @NullMarked
-package dev.vireo.worker.console;
+package dev.vireo.worker.log;
 
 import org.jspecify.annotations.NullMarked;

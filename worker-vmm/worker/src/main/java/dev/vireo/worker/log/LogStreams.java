@@ -1,6 +1,7 @@
-package dev.vireo.worker.console;
+package dev.vireo.worker.log;
 
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.worker.v1.LogChunk;
 import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.worker.time.Time;
@@ -23,7 +24,7 @@ public final class LogStreams {
   /** How late a follower may be. */
   private static final Duration LOOK_AGAIN = Duration.ofMillis(20);
 
-  private final ConsoleSource consoles;
+  private final LogSources logs;
   private final Time time;
   private final Executor executor;
   private final Map<Long, Stream> streams = new HashMap<>();
@@ -31,8 +32,8 @@ public final class LogStreams {
   /**
    * @param executor on which files are read
    */
-  public LogStreams(ConsoleSource consoles, Time time, Executor executor) {
-    this.consoles = consoles;
+  public LogStreams(LogSources logs, Time time, Executor executor) {
+    this.logs = logs;
     this.time = time;
     this.executor = executor;
   }
@@ -70,6 +71,7 @@ public final class LogStreams {
   private final class Stream {
     private final long id;
     private final String uid;
+    private final LogSource source;
     private final boolean follow;
     private final Consumer<LogChunk> chunks;
     private long offset;
@@ -81,6 +83,7 @@ public final class LogStreams {
     Stream(long id, ReadLog request, Consumer<LogChunk> chunks) {
       this.id = id;
       this.uid = request.getUid();
+      this.source = request.getSource();
       this.follow = request.getFollow();
       this.offset = request.getOffset();
       this.chunks = chunks;
@@ -131,37 +134,42 @@ public final class LogStreams {
         return false;
       }
       // Asked before reading: what is written before the end is read before it is told.
-      Optional<ConsoleSource.Console> console = consoles.find(uid);
-      if (console.isEmpty() && begun) {
+      Optional<LogSources.Log> log = logs.find(uid, source);
+      if (log.isEmpty() && begun) {
         end();
         return false;
       }
-      if (console.isEmpty()) {
+      if (log.isEmpty()) {
         end(ErrorReason.MICROVM_NOT_FOUND, "no microVM " + uid + " is on this node");
         return false;
       }
       begun = true;
       try {
-        ConsoleFile.Chunk chunk =
-            console.get().file().read(offset, (int) Math.min(allowed, MOST_CHUNK_BYTES));
-        return chunk.bytes().isEmpty() ? atEnd(console.get().mayGrow()) : send(chunk);
+        LogFile.Chunk chunk =
+            log.get().file().read(offset, (int) Math.min(allowed, MOST_CHUNK_BYTES));
+        return chunk.bytes().isEmpty() ? atEnd(log.get().mayGrow()) : send(chunk);
+      } catch (LogFile.NoSuchOffsetException e) {
+        end(ErrorReason.LOG_OFFSET_INVALID, String.valueOf(e.getMessage()));
+        return false;
       } catch (IOException e) {
-        end(ErrorReason.INTERNAL, "the console cannot be read: " + e);
+        end(ErrorReason.INTERNAL, "the log cannot be read: " + e);
         return false;
       }
     }
 
-    private boolean send(ConsoleFile.Chunk chunk) {
+    private boolean send(LogFile.Chunk chunk) {
       synchronized (this) {
         credit -= chunk.bytes().size();
       }
       offset = chunk.end();
-      chunks.accept(
+      LogChunk.Builder message =
           LogChunk.newBuilder()
               .setStreamId(id)
               .setOffset(chunk.offset())
               .setData(chunk.bytes())
-              .build());
+              .setNextOffset(chunk.end());
+      chunk.origin().ifPresent(origin -> message.setStream(origin.stream()).setTime(origin.time()));
+      chunks.accept(message.build());
       return true;
     }
 

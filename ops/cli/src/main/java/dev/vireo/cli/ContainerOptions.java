@@ -1,0 +1,111 @@
+package dev.vireo.cli;
+
+import dev.vireo.proto.v1.Container;
+import dev.vireo.proto.v1.ImagePull;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** A container image, and the process that runs in it. */
+final class ContainerOptions {
+  /** When a node asks a registry for the image. */
+  enum Pull {
+    IF_MISSING,
+    ALWAYS,
+    NEVER;
+
+    @Override
+    public String toString() {
+      return Text.lower(this);
+    }
+  }
+
+  @Option(
+      names = "--image",
+      paramLabel = "IMAGE",
+      description =
+          "Run a container image: 'busybox' is built in, others are as docker names them. What"
+              + " follows -- is its command.")
+  private @Nullable String image;
+
+  @Option(
+      names = "--pull",
+      paramLabel = "WHEN",
+      defaultValue = "if-missing",
+      description =
+          "Ask the image's registry: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+  private Pull pull = Pull.IF_MISSING;
+
+  @Option(
+      names = "--entrypoint",
+      paramLabel = "PROGRAM",
+      description = "With --image: instead of the image's entry point.")
+  private @Nullable String entrypoint;
+
+  @Option(
+      names = {"-e", "--env"},
+      paramLabel = "NAME[=VALUE]",
+      mapFallbackValue = Option.NULL_VALUE,
+      description =
+          "With --image: a variable of the process' environment; without a value, as it is here."
+              + " Repeatable.")
+  private Map<String, String> environment = Map.of();
+
+  @Option(
+      names = {"-w", "--workdir"},
+      paramLabel = "DIR",
+      description = "With --image: the process' working directory.")
+  private String workingDirectory = "";
+
+  @Option(
+      names = {"-u", "--user"},
+      paramLabel = "USER[:GROUP]",
+      description = "With --image: whom the process runs as, by name or number.")
+  private String user = "";
+
+  @Option(
+      names = "--writable",
+      paramLabel = "SIZE",
+      converter = Converters.Memory.class,
+      description =
+          "With --image: the size of its writable layer, in MiB or with a unit. Default: 1G.")
+  private long writableMib;
+
+  /** Whether an image is to be run. */
+  boolean isGiven() {
+    return image != null;
+  }
+
+  /**
+   * What is to be run.
+   *
+   * @param command what follows {@code --}
+   * @param variables of this process
+   */
+  Container container(List<String> command, Map<String, String> variables) {
+    Container.Builder container =
+        Container.newBuilder()
+            .setImage(image == null ? "" : image)
+            .setPull(
+                switch (pull) {
+                  case IF_MISSING -> ImagePull.IMAGE_PULL_IF_MISSING;
+                  case ALWAYS -> ImagePull.IMAGE_PULL_ALWAYS;
+                  case NEVER -> ImagePull.IMAGE_PULL_NEVER;
+                })
+            .addAllArguments(command)
+            .setWorkingDirectory(workingDirectory)
+            .setUser(user)
+            .setWritableMib(writableMib);
+    if (entrypoint != null) {
+      container.addEntrypoint(entrypoint);
+    }
+    environment.forEach((name, value) -> {
+      String given = value == null ? variables.get(name) : value;
+      if (given != null) {
+        container.putEnvironment(name, given);
+      }
+    });
+    return container.build();
+  }
+}
