@@ -11,6 +11,7 @@ import dev.vireo.images.ImageException;
 import dev.vireo.images.Progress;
 import dev.vireo.images.SourceTree;
 import dev.vireo.images.VireoCache;
+import dev.vireo.images.container.ContainerImageCache;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Path;
@@ -78,6 +79,7 @@ final class NodeCommand implements Callable<Integer> {
                 outer,
                 SourceTree.ofEnvironment(),
                 images(architecture, progress),
+                ContainerImageCache.ofEnvironment(architecture),
                 Commands.ofHost(),
                 progress)
             .obtain();

@@ -9,6 +9,8 @@ import dev.vireo.images.Fingerprint;
 import dev.vireo.images.GuestImage;
 import dev.vireo.images.ImageException;
 import dev.vireo.images.Progress;
+import dev.vireo.images.container.ContainerImage;
+import dev.vireo.images.container.ContainerImageCache;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,13 +25,15 @@ final class NodeDisk {
   private static final String FILE = "node.ext4";
 
   /** Counts changes of this class and of {@link WorkerProgram} that change the disk. */
-  private static final int RECIPE = 5;
+  private static final int RECIPE = 6;
 
   /** Where a node's disk, which is mounted at {@code /job}, has what it is made of. */
   static final String WORKER = "worker";
 
   static final String VMM = "vmm";
   static final String CACHE = "cache";
+
+  private static final String CONTAINER_IMAGES = "images-oci";
 
   private static final Pattern COMMAND_LINE = Pattern.compile("(?m)^command_line=.*");
 
@@ -38,6 +42,7 @@ final class NodeDisk {
   private final Path worker;
   private final Path vmm;
   private final List<GuestImage> images;
+  private final ContainerImageCache containerImages;
   private final Commands commands;
   private final Progress progress;
 
@@ -46,12 +51,14 @@ final class NodeDisk {
    * @param outer where it will be
    * @param sourceTree in which worker and VMM were built
    * @param images for the node's image store
+   * @param containerImages that the node has from its start on: it cannot get others
    */
   NodeDisk(
       Path cache,
       OuterImage outer,
       Path sourceTree,
       List<GuestImage> images,
+      ContainerImageCache containerImages,
       Commands commands,
       Progress progress) {
     this.cache = cache;
@@ -59,6 +66,7 @@ final class NodeDisk {
     this.worker = sourceTree.resolve("worker-vmm/worker/target/worker");
     this.vmm = sourceTree.resolve("worker-vmm/vmm/target/vmm");
     this.images = List.copyOf(images);
+    this.containerImages = containerImages;
     this.commands = commands;
     this.progress = progress;
   }
@@ -79,6 +87,9 @@ final class NodeDisk {
             .addFiles(outer.javaRuntime().resolve("lib/server"));
     for (GuestImage image : images) {
       fingerprint.add(image.name()).addFiles(image.directory());
+    }
+    for (ContainerImageCache.Named named : containerImages.names()) {
+      fingerprint.add(named.name() + " " + named.image());
     }
     return CachedDirectory.obtain(
             cache.resolve("emulated-node"),
@@ -116,9 +127,24 @@ final class NodeDisk {
           copy.resolve(GuestImage.PROPERTIES_FILE),
           EmulatedMachine.of(outer.architecture()).guestKernelArguments());
     }
+    copyContainerImages(ContainerImageCache.of(contents.resolve(CACHE).resolve(CONTAINER_IMAGES)));
     progress.step("making the node's disk");
     JobDisk.make(contents, directory.resolve(FILE), commands);
     FileTrees.delete(contents);
+  }
+
+  private void copyContainerImages(ContainerImageCache node) throws IOException, ImageException {
+    for (ContainerImageCache.Named named : containerImages.names()) {
+      ContainerImage image = containerImages.find(named.image()).orElseThrow();
+      var _ =
+          node.obtain(
+              image.id(),
+              directory -> {
+                FileTrees.copyFile(image.root(), directory.resolve(ContainerImage.ROOT_FILE));
+                return image.settings();
+              });
+      node.name(named.name(), image.id());
+    }
   }
 
   /** An image's own arguments stay before them. */

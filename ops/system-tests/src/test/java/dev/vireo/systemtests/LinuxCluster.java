@@ -274,6 +274,17 @@ final class LinuxCluster implements AutoCloseable {
         .anyMatch(known -> known.getName().equals(image));
   }
 
+  /** SIGKILL to a node's worker, which the node starts again. */
+  void killWorker(Architecture architecture) throws IOException {
+    onNode(
+        architecture,
+        """
+        for process in /proc/[0-9]*; do
+          ! grep -q worker.args $process/cmdline || kill -9 ${process#/proc/}
+        done 2> /dev/null\
+        """);
+  }
+
   /** Runs a shell command on a node, as root, when those before it have ended. */
   void onNode(Architecture architecture, String command) throws IOException {
     var _ = askNode(architecture, command);

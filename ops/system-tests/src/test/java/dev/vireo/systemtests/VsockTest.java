@@ -70,7 +70,7 @@ class VsockTest {
       guests.resume("lasting");
       awaitEcho("while it is paused");
 
-      killWorker();
+      cluster.killWorker(Architecture.X86_64);
       say("without a worker");
       awaitEcho("without a worker");
 
@@ -106,15 +106,6 @@ class VsockTest {
   }
 
   /** The node starts it again. */
-  private void killWorker() throws IOException {
-    onNode(
-        """
-        for process in /proc/[0-9]*; do
-          ! grep -q worker.args $process/cmdline || kill -9 ${process#/proc/}
-        done 2> /dev/null\
-        """);
-  }
-
   private void say(String line) throws IOException {
     onNode("echo '%s' > /tmp/said".formatted(line));
   }
