@@ -50,6 +50,12 @@ public final class Placer {
 
   private final Cluster cluster = new Cluster();
 
+  /**
+   * By uid, the thread that has decided, until it {@link #settle settles}: what it has reserved is
+   * on its way to the store, and not another's to give back.
+   */
+  private final Map<String, Thread> deciding = new HashMap<>();
+
   /** Who leaves for which pending microVM. */
   private final Map<String, Preemption> nominations = new HashMap<>();
 
@@ -89,6 +95,7 @@ public final class Placer {
     Decision decision;
     String uid = microVm.getMeta().getUid();
     synchronized (lock) {
+      deciding.put(uid, Thread.currentThread());
       cluster.release(uid);
       decision = decide(request);
       switch (decision) {
@@ -119,6 +126,7 @@ public final class Placer {
       requests.put(uid, SchedulerTerms.request(member, avoid.apply(uid)));
     }
     synchronized (lock) {
+      requests.keySet().forEach(uid -> deciding.put(uid, Thread.currentThread()));
       requests.keySet().forEach(cluster::release);
       while (true) {
         Together together = scheduler.placeTogether(requests, cluster);
@@ -241,6 +249,7 @@ public final class Placer {
       if (node.isEmpty()) {
         return true;
       }
+      deciding.put(microVm.getMeta().getUid(), Thread.currentThread());
       cluster.release(microVm.getMeta().getUid());
       if (!demand.fits(cluster.free(node.get()).orElse(Resources.NONE))) {
         return false;
@@ -256,7 +265,7 @@ public final class Placer {
    */
   public void settle(String uid) {
     synchronized (lock) {
-      if (microVms.isInDoubt(uid)) {
+      if (isDecidedElsewhere(uid) || microVms.isInDoubt(uid)) {
         return;
       }
       Optional<StoredMicroVm> microVm = microVms.findByUid(uid);
@@ -271,6 +280,18 @@ public final class Placer {
         }
       }
     }
+  }
+
+  /**
+   * Whether another thread has decided, which settles this itself; this one's is over with this.
+   */
+  private boolean isDecidedElsewhere(String uid) {
+    Thread decider = deciding.get(uid);
+    if (decider != null && !decider.equals(Thread.currentThread())) {
+      return true;
+    }
+    deciding.remove(uid);
+    return false;
   }
 
   /** A node as clients see it. */

@@ -3,7 +3,9 @@ package dev.vireo.controller.reconcile;
 import static dev.vireo.controller.testing.TestController.name;
 import static dev.vireo.controller.testing.TestController.probe;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 
+import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.store.SqliteStore;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.HeldStore;
@@ -13,9 +15,13 @@ import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import dev.vireo.scheduler.Decision;
+import dev.vireo.scheduler.Profile;
+import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.util.Set;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -75,6 +81,33 @@ class PlacementAgainTest {
       store.answerAgain();
       controller.reconciler.round(true);
       assertEquals("nodes/a", nodeOf(controller, "first"));
+    }
+  }
+
+  /** As the thread of a create that is pending, or of a report, which come to their end late. */
+  @Test
+  void whatOneHasReservedIsNotGivenBackByAnother() throws InterruptedException {
+    try (SqliteStore store = sqlite;
+        TestController controller = new TestController(store)) {
+      create(controller, "first");
+      create(controller, "second");
+      MicroVm first = get(controller, "first");
+      MicroVm second = get(controller, "second");
+      Placer placer =
+          new Placer(
+              controller.microVms,
+              controller.nodes,
+              Scheduler.standard(Profile.LEAST_ALLOCATED),
+              new SimpleMeterRegistry());
+      controller.reconciler.close();
+      controller.join("a");
+      assertInstanceOf(Decision.Placed.class, placer.place(first, Set.of()));
+
+      Thread.ofVirtual().start(() -> placer.settle(first.getMeta().getUid())).join();
+
+      assertInstanceOf(Decision.Unplaceable.class, placer.place(second, Set.of()));
+      placer.settle(first.getMeta().getUid());
+      assertInstanceOf(Decision.Placed.class, placer.place(second, Set.of()));
     }
   }
 
