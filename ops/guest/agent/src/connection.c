@@ -34,6 +34,8 @@ static char socket_path[sizeof((struct sockaddr_un *)NULL)->sun_path];
 // Is given up for a moment to tell somebody that there are no descriptors.
 static int spare = -1;
 
+size_t connections_open(void) { return connection_count; }
+
 // --- buffers -----------------------------------------------------------------------------------------
 
 static size_t pending(const struct buffer *buffer) {

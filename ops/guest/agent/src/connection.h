@@ -65,6 +65,9 @@ void connection_release(struct connection *connection);
 void connection_finish(struct connection *connection);
 void connection_fail(struct connection *connection, struct failure failure);
 
+// How many there are.
+size_t connections_open(void);
+
 // At once. The conversation is told that it is gone, unless it was taken off before.
 void connection_end(struct connection *connection);
 

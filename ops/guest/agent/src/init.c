@@ -26,6 +26,7 @@
 #include <linux/fs.h>
 #include <linux/input.h>
 
+#include "connection.h"
 #include "loop.h"
 #include "process.h"
 
@@ -33,6 +34,8 @@
 #define DEFAULT_GRACE_MS 5000
 // From SIGKILL to going on without those that do not end.
 #define KILL_MS 2000
+#define LAST_WORDS_MS 500
+#define LOOK_AGAIN_MS 10
 #define MAX_DISK_MS 5000
 #define MAX_BUTTONS 8
 
@@ -77,11 +80,7 @@ static bool await_no_processes(uint32_t most_ms) {
   }
 }
 
-static void end_processes(uint32_t grace_ms) {
-  kill(-1, SIGTERM);
-  // Those that are stopped hear it too.
-  kill(-1, SIGCONT);
-  if (await_no_processes(grace_ms)) return;
+static void end_processes(void) {
   kill(-1, SIGKILL);
   if (!await_no_processes(KILL_MS)) say("some processes do not end; going on without them");
 }
@@ -119,10 +118,37 @@ static _Noreturn void power_off(void) {
   for (;;) pause();
 }
 
+// What goes on meanwhile: what they say last, and how each has ended, is carried away as before.
+static struct timer ending;
+static uint64_t mercy_ends_ns, words_end_ns;
+
+static bool has_processes(void) {
+  siginfo_t about;
+  return waitid(P_ALL, 0, &about, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+static void go_on_ending(struct timer *timer) {
+  if (has_processes() && now_ns() < mercy_ends_ns) {
+    words_end_ns = now_ns() + (uint64_t)LAST_WORDS_MS * 1000000;
+    timer_set(timer, LOOK_AGAIN_MS);
+  } else if (connections_open() > 0 && now_ns() < words_end_ns) {
+    timer_set(timer, LOOK_AGAIN_MS);
+  } else {
+    end_processes();
+    power_off();
+  }
+}
+
 void init_shut_down(uint32_t grace_ms) {
+  if (ending.is_set) return;
   say("powering off");
-  end_processes(grace_ms);
-  power_off();
+  kill(-1, SIGTERM);
+  // Those that are stopped hear it too.
+  kill(-1, SIGCONT);
+  mercy_ends_ns = now_ns() + (uint64_t)grace_ms * 1000000;
+  words_end_ns = now_ns() + (uint64_t)LAST_WORDS_MS * 1000000;
+  ending.due = go_on_ending;
+  timer_set(&ending, 0);
 }
 
 void init_give_up(const char *format, ...) {
@@ -131,8 +157,9 @@ void init_give_up(const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  say("error: %s", text);
-  init_shut_down(0);
+  say("error: %s; powering off", text);
+  end_processes();
+  power_off();
 }
 
 // --- the power button --------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ void init_boot(void);
 // Heeds the power button. To be called when the loop is open.
 void init_watch_power_button(void);
 
-// Ends all processes, after the grace without mercy, unmounts, and powers off. Does not return.
-_Noreturn void init_shut_down(uint32_t grace_ms);
+// Begins the end: all processes are asked to, after the grace without mercy; once they have and their last words are gone,
+// unmounts and powers off. The loop goes on meanwhile.
+void init_shut_down(uint32_t grace_ms);
 
-// As init_shut_down, for what cannot go on: says so first.
+// For what cannot go on: says why, and powers off at once.
 _Noreturn void init_give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
