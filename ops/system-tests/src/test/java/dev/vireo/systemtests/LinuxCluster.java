@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeServiceGrpc;
 import dev.vireo.proto.v1.NodeStatus.Health;
+import io.grpc.Channel;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.file.Files;
@@ -262,6 +263,11 @@ final class LinuxCluster implements AutoCloseable {
     for (Architecture architecture : nodes.keySet()) {
       awaitNode(architecture);
     }
+  }
+
+  /** To the controller. */
+  Channel channel() {
+    return cluster.channel();
   }
 
   LinuxGuests guests() {

@@ -137,7 +137,10 @@ final class LinuxGuests {
   }
 
   void awaitConsole(String id, String text) {
-    await(text).atMost(LinuxCluster.PATIENCE).until(() -> console(id).contains(text));
+    await(text)
+        .atMost(LinuxCluster.PATIENCE)
+        .ignoreExceptionsMatching(LinuxGuests::comesOfHaste)
+        .until(() -> console(id).contains(text));
   }
 
   /** The last one: a microVM that was started again keeps how it ended before. */

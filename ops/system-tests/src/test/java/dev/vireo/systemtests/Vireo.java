@@ -3,8 +3,10 @@ package dev.vireo.systemtests;
 import dev.vireo.bench.cluster.LocalCluster;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.Main;
+import dev.vireo.cli.Terminal;
 import io.grpc.netty.NettyChannelBuilder;
 import java.io.ByteArrayOutputStream;
+import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
@@ -22,6 +24,11 @@ final class Vireo {
   record Result(int exitCode, String out, String err) {}
 
   Result run(String... arguments) {
+    return runWith(InputStream.nullInputStream(), arguments);
+  }
+
+  /** As {@link #run}, with something to read. */
+  Result runWith(InputStream in, String... arguments) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     ByteArrayOutputStream err = new ByteArrayOutputStream();
     int exitCode =
@@ -32,7 +39,9 @@ final class Vireo {
                 false,
                 Clock.systemUTC(),
                 Map.of("VIREO_SERVER", cluster.address()),
-                _ -> NettyChannelBuilder.forTarget(cluster.address()).usePlaintext().build()),
+                _ -> NettyChannelBuilder.forTarget(cluster.address()).usePlaintext().build(),
+                in,
+                Terminal.NONE),
             arguments);
     return new Result(
         exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
