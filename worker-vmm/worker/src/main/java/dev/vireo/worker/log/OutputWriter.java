@@ -16,7 +16,8 @@ import java.util.TreeMap;
 
 /**
  * Appends to an {@link OutputLog}, of which there is one writer at a time. Goes on where an earlier
- * one ended, also if that was killed within a record: what there is of that is dropped.
+ * one ended, also if that was killed within a record, or its machine was: what is no whole record
+ * is dropped.
  */
 public final class OutputWriter implements AutoCloseable {
   private static final int SEGMENTS = 8;
@@ -41,12 +42,16 @@ public final class OutputWriter implements AutoCloseable {
 
   private static long wholeBytes(FileChannel segment) throws IOException {
     long position = 0;
-    for (Optional<Header> next = Header.at(segment, 0);
-        next.isPresent();
-        next = Header.at(segment, position)) {
-      position += next.get().recordBytes();
+    try {
+      for (Optional<Header> next = Header.at(segment, 0);
+          next.isPresent();
+          next = Header.at(segment, position)) {
+        position += next.get().recordBytes();
+      }
+      return position;
+    } catch (LogFile.NoSuchOffsetException whatACrashOfTheMachineLeft) {
+      return position;
     }
-    return position;
   }
 
   private FileChannel open(long offset) throws IOException {

@@ -132,6 +132,21 @@ class OutputLogTest {
     }
   }
 
+  /** A file may have its length already, and not its content. */
+  @Test
+  void whatACrashOfTheMachineLeftIsDropped() throws IOException {
+    try (OutputWriter writer = new OutputWriter(log())) {
+      writer.append(STDOUT, bytes("whole"), NOW);
+    }
+    Files.write(log().segments().get(0L), new byte[100], StandardOpenOption.APPEND);
+    try (OutputWriter writer = new OutputWriter(log())) {
+      writer.append(STDOUT, bytes("next"), NOW);
+    }
+    assertEquals(
+        List.of("whole", "next"),
+        readFrom(0).stream().map(chunk -> chunk.bytes().toStringUtf8()).toList());
+  }
+
   @Test
   void anOffsetThatNobodyWasToldIsRefused() throws IOException {
     try (OutputWriter writer = new OutputWriter(log())) {
