@@ -88,7 +88,7 @@ final class SpecValidator {
     }
     validateConsole(spec.getConsole());
     PlacementValidator.validate(spec.getPlacement(), violations);
-    validateLifecycle(spec.getLifecycle());
+    validateLifecycle(spec.getLifecycle(), spec.hasContainer() || spec.hasVsock());
     violations.invalidIf(
         spec.getVmm().getRegisterPage() == RegisterPageMode.UNRECOGNIZED,
         "spec.vmm.register_page",
@@ -292,7 +292,7 @@ final class SpecValidator {
         MAX_READY_MARKER_BYTES);
   }
 
-  private void validateLifecycle(Lifecycle lifecycle) {
+  private void validateLifecycle(Lifecycle lifecycle, boolean mayHaveAgent) {
     violations.invalidIf(
         lifecycle.getRestartPolicy() == Lifecycle.RestartPolicy.UNRECOGNIZED,
         "spec.lifecycle.restart_policy",
@@ -316,6 +316,25 @@ final class SpecValidator {
           "must be 0 to %d s.",
           MAX_STOP_GRACE_SECONDS);
     }
+    if (lifecycle.hasMaxRunTime()) {
+      validateTimeLimit("spec.lifecycle.max_run_time", lifecycle.getMaxRunTime());
+    }
+    if (lifecycle.hasIdleTimeout()) {
+      validateTimeLimit("spec.lifecycle.idle_timeout", lifecycle.getIdleTimeout());
+      violations.invalidIf(
+          !mayHaveAgent,
+          "spec.lifecycle.idle_timeout",
+          "counts from the last call to the guest's agent, which is reached by vsock: set"
+              + " spec.container or spec.vsock as well, or use max_run_time.");
+    }
+  }
+
+  private void validateTimeLimit(String field, Duration limit) {
+    violations.invalidIf(
+        !isValid(limit, MAX_TTL_SECONDS) || limit.getSeconds() < 1,
+        field,
+        "must be 1 to %d s.",
+        MAX_TTL_SECONDS);
   }
 
   private static boolean isValid(Duration duration, long maxSeconds) {

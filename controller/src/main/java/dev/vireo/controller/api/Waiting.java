@@ -127,7 +127,13 @@ final class Waiting {
               seen.getStatus().getState() == MicroVmState.FAILED
                   ? ErrorReason.VMM_FAILED
                   : ErrorReason.STATE_CONFLICT;
-          case GUEST_POWER_OFF, GUEST_RESET, STOPPED_BY_REQUEST, PROCESS_ENDED, UNRECOGNIZED ->
+          case GUEST_POWER_OFF,
+              GUEST_RESET,
+              STOPPED_BY_REQUEST,
+              PROCESS_ENDED,
+              RUN_TIME_EXCEEDED,
+              IDLE_TIMEOUT,
+              UNRECOGNIZED ->
               ErrorReason.STATE_CONFLICT;
         };
     return Errors.of(reason, message, Map.of("name", microVm.name()));

@@ -576,6 +576,26 @@ final class SpecValidatorTest {
         invalid("spec.lifecycle.stop_grace"),
         wrong(spec -> spec.getLifecycleBuilder().getStopGraceBuilder().setSeconds(3_601)));
     assertEquals(
+        invalid("spec.lifecycle.max_run_time"),
+        wrong(spec -> spec.getLifecycleBuilder().getMaxRunTimeBuilder().setNanos(1)));
+    assertEquals(
+        invalid("spec.lifecycle.idle_timeout"),
+        wrong(spec -> {
+          spec.getVsockBuilder();
+          spec.getLifecycleBuilder().getIdleTimeoutBuilder().setSeconds(-1);
+        }));
+    assertEquals(
+        invalid("spec.lifecycle.idle_timeout"),
+        wrong(spec -> spec.getLifecycleBuilder().getIdleTimeoutBuilder().setSeconds(60)),
+        "nobody can call it");
+    assertEquals(
+        Map.of(),
+        wrong(spec -> {
+          spec.getVsockBuilder();
+          spec.getLifecycleBuilder().getIdleTimeoutBuilder().setSeconds(60);
+          spec.getLifecycleBuilder().getMaxRunTimeBuilder().setSeconds(1);
+        }));
+    assertEquals(
         invalid("spec.lifecycle.restart_policy"),
         wrong(spec -> spec.getLifecycleBuilder().setRestartPolicyValue(99)));
     assertEquals(

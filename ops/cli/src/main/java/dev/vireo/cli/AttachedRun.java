@@ -48,7 +48,7 @@ public final class AttachedRun {
 
   /**
    * Returns the exit code: 0 if the guest ended in good order; with a container that of its
-   * process, or {@link ExitCode#OF_VIREO}.
+   * process, {@link ExitCode#TIME_IS_UP} or {@link ExitCode#OF_VIREO}.
    */
   int run() {
     try (Cleanup cleanup = new Cleanup()) {
@@ -76,7 +76,10 @@ public final class AttachedRun {
       return status;
     }
     environment.err().println("vireo: " + new MicroVmView(environment.clock()).line(end));
-    return ExitCode.OF_VIREO;
+    return switch (termination.getCause()) {
+      case RUN_TIME_EXCEEDED, IDLE_TIMEOUT -> ExitCode.TIME_IS_UP;
+      default -> ExitCode.OF_VIREO;
+    };
   }
 
   /** Follows console and state side by side; the state's end is the console's. */

@@ -25,6 +25,9 @@ public final class ExitCode {
   /** The server, or the node behind it, could not be reached. */
   public static final int UNAVAILABLE = 7;
 
+  /** The guest was stopped since its time was up, as timeout(1) says it. */
+  public static final int TIME_IS_UP = 124;
+
   /** A command in a guest has not run, or how it ended is not known: its own status is others. */
   public static final int OF_VIREO = 125;
 

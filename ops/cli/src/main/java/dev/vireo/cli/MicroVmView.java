@@ -218,15 +218,21 @@ public final class MicroVmView {
     MicroVmState state = vm.getStatus().getState();
     Lifecycle.RestartPolicy policy = vm.getSpec().getLifecycle().getRestartPolicy();
     return switch (state) {
-      case STOPPED -> policy != Lifecycle.RestartPolicy.ALWAYS || isStoppedByRequest(vm);
+      case STOPPED -> policy != Lifecycle.RestartPolicy.ALWAYS || isStopped(vm);
       case FAILED ->
-          policy != Lifecycle.RestartPolicy.ALWAYS && policy != Lifecycle.RestartPolicy.ON_FAILURE;
+          isStopped(vm)
+              || (policy != Lifecycle.RestartPolicy.ALWAYS
+                  && policy != Lifecycle.RestartPolicy.ON_FAILURE);
       default -> false;
     };
   }
 
-  private static boolean isStoppedByRequest(MicroVm vm) {
-    return vm.getStatus().getTermination().getCause() == Termination.Cause.STOPPED_BY_REQUEST;
+  /** Not ended by itself: no policy restarts it. */
+  private static boolean isStopped(MicroVm vm) {
+    return switch (vm.getStatus().getTermination().getCause()) {
+      case STOPPED_BY_REQUEST, RUN_TIME_EXCEEDED, IDLE_TIMEOUT -> true;
+      default -> false;
+    };
   }
 
   private static String termination(Termination end) {
@@ -261,6 +267,12 @@ public final class MicroVmView {
         + (policy.getNumber() == 0 ? "never" : Text.lower(policy))
         + (lifecycle.hasTtl()
             ? ", deleted " + Text.duration(lifecycle.getTtl()) + " after create"
+            : "")
+        + (lifecycle.hasMaxRunTime()
+            ? ", runs at most " + Text.duration(lifecycle.getMaxRunTime())
+            : "")
+        + (lifecycle.hasIdleTimeout()
+            ? ", stopped when unused for " + Text.duration(lifecycle.getIdleTimeout())
             : "");
   }
 

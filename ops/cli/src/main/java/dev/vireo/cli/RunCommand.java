@@ -365,6 +365,19 @@ final class RunCommand implements Callable<Integer> {
   private @Nullable Duration ttl;
 
   @Option(
+      names = "--max-run-time",
+      paramLabel = "TIME",
+      description = "Stop it once it has run this long in all; it is FAILED then.")
+  private @Nullable Duration maxRunTime;
+
+  @Option(
+      names = "--idle-timeout",
+      paramLabel = "TIME",
+      description =
+          "Stop it once no exec, cp, port-forward or the like has been open for this long.")
+  private @Nullable Duration idleTimeout;
+
+  @Option(
       names = "--ready-marker",
       paramLabel = "TEXT",
       description = "READY once this is seen on the console. Default: any output.")
@@ -574,12 +587,22 @@ final class RunCommand implements Callable<Integer> {
       lifecycle.setOnNodeLoss(Lifecycle.NodeLoss.NODE_LOSS_RESCHEDULE);
     }
     if (ttl != null) {
-      lifecycle.setTtl(
-          com.google.protobuf.Duration.newBuilder()
-              .setSeconds(ttl.toSeconds())
-              .setNanos(ttl.toNanosPart()));
+      lifecycle.setTtl(proto(ttl));
+    }
+    if (maxRunTime != null) {
+      lifecycle.setMaxRunTime(proto(maxRunTime));
+    }
+    if (idleTimeout != null) {
+      lifecycle.setIdleTimeout(proto(idleTimeout));
     }
     return lifecycle.build();
+  }
+
+  private static com.google.protobuf.Duration proto(Duration duration) {
+    return com.google.protobuf.Duration.newBuilder()
+        .setSeconds(duration.toSeconds())
+        .setNanos(duration.toNanosPart())
+        .build();
   }
 
   /** The networks as given, numbered where they have no id. */

@@ -147,7 +147,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.inspector = new Inspector(microVms, time);
     this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
-    this.agents = new AgentCalls(microVms::report, time);
+    this.agents = new AgentCalls(microVms::report, microVms.activity(), time);
   }
 
   /** Takes back what runs, then dials. Returns when the first is done. */

@@ -25,15 +25,19 @@ public final class AgentCalls {
   static final int MOST_OF_ONE = 512;
 
   private final Function<String, Optional<MicroVmReport>> microVms;
+  private final Activity activity;
   private final Time time;
   private final Set<Tunnel> open = new HashSet<>();
   private final Map<String, Integer> byMicroVm = new HashMap<>();
 
   /**
    * @param microVms the last word about the one of this uid, if it is here
+   * @param activity is told of each call
    */
-  public AgentCalls(Function<String, Optional<MicroVmReport>> microVms, Time time) {
+  public AgentCalls(
+      Function<String, Optional<MicroVmReport>> microVms, Activity activity, Time time) {
     this.microVms = microVms;
+    this.activity = activity;
     this.time = time;
   }
 
@@ -93,11 +97,13 @@ public final class AgentCalls {
     }
     open.add(tunnel);
     byMicroVm.merge(uid, 1, Integer::sum);
+    activity.began(uid);
   }
 
   private synchronized void leave(String uid, Tunnel tunnel) {
     open.remove(tunnel);
     byMicroVm.computeIfPresent(uid, (_, count) -> count == 1 ? null : count - 1);
+    activity.ended(uid);
   }
 
   private void converse(String uid, Tunnel tunnel)

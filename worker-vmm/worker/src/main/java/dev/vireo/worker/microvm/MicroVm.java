@@ -188,6 +188,8 @@ final class MicroVm {
       node.contextIds().count(uid, found.getVsockCid());
       if (found.hasProcessEnd() && !found.getFinished()) {
         save(found.toBuilder().setTermination(found.getProcessEnd()));
+      } else if (found.hasTimeUp() && !found.getFinished()) {
+        save(found.toBuilder().setTermination(found.getTimeUp()));
       } else if (termination.isPresent() && !found.getFinished()) {
         save(found.toBuilder().setTermination(termination.get()));
       }
@@ -304,6 +306,7 @@ final class MicroVm {
     if (startsToRun) {
       record = record.toBuilder().setStartTime(timestamp(node.time().instant())).build();
     }
+    watchTime(run);
     tell(run.trace, status);
     if (status.getState() == VmmState.VMM_ENDED) {
       release(run);
@@ -321,6 +324,34 @@ final class MicroVm {
       if (status.getConsoleReady() && !record.hasProcess()) {
         trace.reached(Milestone.READY);
       }
+    }
+  }
+
+  // ---- Its time. ----
+
+  /** Once in a run, from when its guest runs. */
+  private void watchTime(Run run) {
+    if (run.timeLimits != null || !record.hasStartTime()) {
+      return;
+    }
+    run.timeLimits =
+        new TimeLimits(
+            uid,
+            wanted.getSpec().getLifecycle(),
+            record.getStartTime(),
+            node.activity(),
+            node.time(),
+            (cause, message) -> mailbox.execute(() -> onTimeUp(run, cause, message)));
+    run.timeLimits.start();
+  }
+
+  /** What ends already, ends for its own reason. */
+  private void onTimeUp(Run run, Termination.Cause cause, String message) {
+    if (!run.stopRequested && !run.released) {
+      LOG.log(Level.INFO, "{0}: {1}", wanted.getName(), message);
+      save(record.toBuilder().setTimeUp(termination(cause, message)));
+      step();
+      report();
     }
   }
 
@@ -392,6 +423,7 @@ final class MicroVm {
   /** Its last words to us may still be on their way, and its output with them. */
   private void onExit(Run run, VmmExit exit) {
     run.cancelKill();
+    run.cancelTimeLimits();
     if (run.supervision == null) {
       onEnd(run, exit);
     } else {
@@ -528,7 +560,8 @@ final class MicroVm {
         || removing
         || isSuperseded()
         || !wantsToRun()
-        || record.hasProcessEnd()) {
+        || record.hasProcessEnd()
+        || record.hasTimeUp()) {
       stop(run);
       return;
     }
@@ -659,7 +692,7 @@ final class MicroVm {
   private void launch(LaunchTrace trace) {
     Run run = new Run(node.time().nanos(), trace);
     run.consoleSizes = ConsoleSizes.of(wanted.getSpec());
-    record = record.toBuilder().clearProcessEnd().build();
+    record = record.toBuilder().clearProcessEnd().clearTimeUp().build();
     try {
       node.reservations().reserve(wanted);
       if (wanted.getSpec().hasContainer() && !record.hasProcess()) {
@@ -937,6 +970,7 @@ final class MicroVm {
     }
     node.reservations().release(uid);
     node.contextIds().release(uid);
+    node.activity().forget(uid);
     phase = new Phase.Removed();
     consoleMayGrow = false;
     lastReport = null;
@@ -1003,12 +1037,18 @@ final class MicroVm {
     Termination.Cause cause = record.getTermination().getCause();
     MicroVmState state =
         switch (cause) {
-          case GUEST_POWER_OFF, GUEST_RESET, STOPPED_BY_REQUEST -> MicroVmState.STOPPED;
+          case GUEST_POWER_OFF, GUEST_RESET, STOPPED_BY_REQUEST, IDLE_TIMEOUT ->
+              MicroVmState.STOPPED;
           case PROCESS_ENDED ->
               record.getTermination().getExitStatus() == 0
                   ? MicroVmState.STOPPED
                   : MicroVmState.FAILED;
-          case VCPU_FAILED, VMM_LOST, SETUP_FAILED, CAUSE_UNSPECIFIED, UNRECOGNIZED ->
+          case VCPU_FAILED,
+              VMM_LOST,
+              SETUP_FAILED,
+              RUN_TIME_EXCEEDED,
+              CAUSE_UNSPECIFIED,
+              UNRECOGNIZED ->
               MicroVmState.FAILED;
         };
     MicroVmReport.Builder report = reportOf(Outcome.CREATED, state);
@@ -1057,6 +1097,9 @@ final class MicroVm {
   private Termination terminationOf(Run run, VmmExit exit) {
     if (record.hasProcessEnd()) {
       return record.getProcessEnd();
+    }
+    if (record.hasTimeUp()) {
+      return record.getTimeUp();
     }
     VmmStatus last = exit.lastWords().orElse(run.status);
     if (run.refusal != null) {

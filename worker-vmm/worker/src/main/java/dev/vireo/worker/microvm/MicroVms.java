@@ -12,6 +12,7 @@ import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.Removal;
+import dev.vireo.worker.agent.Activity;
 import dev.vireo.worker.log.ConsoleFile;
 import dev.vireo.worker.log.LogFile;
 import dev.vireo.worker.log.LogSources;
@@ -55,6 +56,7 @@ public final class MicroVms {
   private final Consumer<MicroVmReport> reports;
   private final Map<String, MicroVm> byUid = new ConcurrentHashMap<>();
   private final Tally tally = new Tally();
+  private final Activity activity;
   private final Surroundings surroundings;
   private final AtomicBoolean tallying = new AtomicBoolean();
 
@@ -74,6 +76,7 @@ public final class MicroVms {
     this.state = state;
     this.time = time;
     this.reports = reports;
+    this.activity = new Activity(time);
     this.surroundings = new Around(launcher, reservations, tracer, executor);
   }
 
@@ -130,6 +133,11 @@ public final class MicroVms {
   /** What is true of this one, if it is here. */
   public Optional<MicroVmReport> report(String uid) {
     return find(uid).flatMap(MicroVm::lastReport);
+  }
+
+  /** How their guests are used. */
+  public Activity activity() {
+    return activity;
   }
 
   /** What all of them have counted. */
@@ -337,6 +345,11 @@ public final class MicroVms {
     @Override
     public Tally tally() {
       return tally;
+    }
+
+    @Override
+    public Activity activity() {
+      return activity;
     }
 
     @Override

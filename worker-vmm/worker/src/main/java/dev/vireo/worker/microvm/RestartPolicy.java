@@ -20,16 +20,22 @@ final class RestartPolicy {
   static boolean allows(Lifecycle.RestartPolicy policy, Termination end) {
     return switch (policy) {
       case RESTART_POLICY_UNSPECIFIED, NEVER, UNRECOGNIZED -> false;
-      case ALWAYS -> true;
+      case ALWAYS -> !timeIsUp(end);
       case ON_FAILURE ->
           switch (end.getCause()) {
             case PROCESS_ENDED -> end.getExitStatus() != 0;
             case GUEST_POWER_OFF, STOPPED_BY_REQUEST -> false;
+            case RUN_TIME_EXCEEDED, IDLE_TIMEOUT -> false;
             // A kernel that panics resets the machine.
             case GUEST_RESET, VCPU_FAILED, VMM_LOST, SETUP_FAILED -> true;
             case CAUSE_UNSPECIFIED, UNRECOGNIZED -> true;
           };
     };
+  }
+
+  private static boolean timeIsUp(Termination end) {
+    return end.getCause() == Termination.Cause.RUN_TIME_EXCEEDED
+        || end.getCause() == Termination.Cause.IDLE_TIMEOUT;
   }
 
   /** How long to wait after a run of this length. Each call counts one run. */

@@ -55,6 +55,9 @@ final class Run {
   /** Of a container, once its guest runs. */
   @Nullable Supervision supervision;
 
+  /** Once its guest runs. */
+  @Nullable TimeLimits timeLimits;
+
   /** The container's process runs, or did. */
   boolean processStarted;
 
@@ -87,6 +90,12 @@ final class Run {
   void cancelImage() {
     if (image != null) {
       image.cancel(false);
+    }
+  }
+
+  void cancelTimeLimits() {
+    if (timeLimits != null) {
+      timeLimits.cancel();
     }
   }
 

@@ -2,6 +2,7 @@ package dev.vireo.worker.microvm;
 
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.worker.agent.Activity;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTracer;
@@ -18,6 +19,8 @@ interface Surroundings {
   ContextIds contextIds();
 
   Tally tally();
+
+  Activity activity();
 
   LaunchTracer tracer();
 

@@ -71,6 +71,7 @@ final class AgentCallsTest {
   private final ManualTime time = new ManualTime();
   private MicroVmReport report = MicroVmReport.getDefaultInstance();
   private FakeAgent agent;
+  private Activity activity;
   private AgentCalls calls;
 
   @BeforeEach
@@ -83,7 +84,10 @@ final class AgentCallsTest {
             .setState(MicroVmState.RUNNING)
             .setVsock(VsockStatus.newBuilder().setCid(3).setSocket(socket.toString()))
             .build();
-    calls = new AgentCalls(uid -> uid.equals(UID) ? Optional.of(report) : Optional.empty(), time);
+    activity = new Activity(time);
+    calls =
+        new AgentCalls(
+            uid -> uid.equals(UID) ? Optional.of(report) : Optional.empty(), activity, time);
   }
 
   @AfterEach

@@ -970,6 +970,73 @@ class MicroVmTest {
     }
   }
 
+  // ---- Its time. ----
+
+  @Test
+  void whatHasRunForAsLongAsItMayIsStoppedForGood() {
+    MicroVmSpec.Builder spec = policy(RestartPolicy.ALWAYS);
+    spec.getLifecycleBuilder().getMaxRunTimeBuilder().setSeconds(60);
+    FakeVmm first = running(spec);
+    time.pass(java.time.Duration.ofSeconds(40));
+    end(first, EndCause.END_GUEST_RESET);
+    time.pass(java.time.Duration.ofSeconds(1));
+    FakeVmm second = start(launcher.vmm());
+    time.pass(java.time.Duration.ofSeconds(18));
+    assertEquals(MicroVmState.RUNNING, last().getState());
+
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(STOP, second.lastRequest().getRequestCase());
+    assertEquals(MicroVmState.STOPPING, last().getState());
+    end(second, EndCause.END_STOPPED_BY_REQUEST);
+
+    assertEquals(Cause.RUN_TIME_EXCEEDED, last().getTermination().getCause());
+    assertEquals(MicroVmState.FAILED, last().getState());
+    time.pass(java.time.Duration.ofHours(1));
+    assertEquals(2, launcher.launches, "whatever its restart policy");
+  }
+
+  @Test
+  void whyItsTimeWasUpIsKnownToARestartedWorker() {
+    MicroVmSpec.Builder spec = vsock(0);
+    spec.getLifecycleBuilder().getIdleTimeoutBuilder().setSeconds(60);
+    running(spec);
+    time.pass(java.time.Duration.ofSeconds(60));
+    assertEquals(MicroVmState.STOPPING, last().getState());
+
+    recover(new Found.Gone(vmmRecord(), "killed", Optional.empty(), () -> {}));
+    assign(spec);
+
+    assertEquals(Cause.IDLE_TIMEOUT, last().getTermination().getCause());
+    assertEquals(MicroVmState.STOPPED, last().getState());
+  }
+
+  @Test
+  void aRestartedWorkerGoesOnCountingItsTime() {
+    MicroVmSpec.Builder spec = spec();
+    spec.getLifecycleBuilder().getMaxRunTimeBuilder().setSeconds(60);
+    running(spec);
+    time.pass(java.time.Duration.ofSeconds(50));
+    FakeVmm found = new FakeVmm();
+    recover(new Found.Running(found, vmmRecord(), running()));
+    assign(spec);
+    assertEquals(MicroVmState.RUNNING, last().getState());
+
+    time.pass(java.time.Duration.ofSeconds(10));
+    assertEquals(STOP, found.lastRequest().getRequestCase());
+  }
+
+  @Test
+  void whatIsStoppedAlreadyWasNotStoppedByItsTime() {
+    MicroVmSpec.Builder spec = spec();
+    spec.getLifecycleBuilder().getMaxRunTimeBuilder().setSeconds(60);
+    FakeVmm vmm = running(spec);
+    time.pass(java.time.Duration.ofSeconds(59));
+    change(2, spec.setDesiredState(DesiredState.DESIRED_STOPPED));
+    time.pass(java.time.Duration.ofSeconds(5));
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(Cause.STOPPED_BY_REQUEST, last().getTermination().getCause());
+  }
+
   // ---- Consoles. ----
 
   @Test
