@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.Console;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.Limits;
 import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.RegisterPageMode;
@@ -38,6 +39,13 @@ final class SpecValidator {
   static final long MAX_CONSOLE_BYTES = 1L << 30;
   static final int MAX_READY_MARKER_BYTES = 256;
   static final int MAX_PATH_BYTES = 4_095;
+
+  /** The kernel's least quota, 1 ms, in each period of 100 ms. */
+  private static final long MIN_CPU_MILLI = 10;
+
+  private static final long MAX_CPU_MILLI = 64_000;
+  private static final long MAX_CPU_WEIGHT = 10_000;
+
   static final long MAX_TTL_SECONDS = java.time.Duration.ofDays(366).toSeconds();
   static final long MAX_STOP_GRACE_SECONDS = java.time.Duration.ofHours(1).toSeconds();
 
@@ -88,6 +96,7 @@ final class SpecValidator {
     }
     validateConsole(spec.getConsole());
     PlacementValidator.validate(spec.getPlacement(), violations);
+    validateLimits(spec.getLimits());
     validateLifecycle(spec.getLifecycle(), spec.hasContainer() || spec.hasVsock());
     violations.invalidIf(
         spec.getVmm().getRegisterPage() == RegisterPageMode.UNRECOGNIZED,
@@ -327,6 +336,24 @@ final class SpecValidator {
           "counts from the last call to the guest's agent, which is reached by vsock: set"
               + " spec.container or spec.vsock as well, or use max_run_time.");
     }
+  }
+
+  private void validateLimits(Limits limits) {
+    long milli = Integer.toUnsignedLong(limits.getCpuMilli());
+    violations.invalidIf(
+        milli != 0 && (milli < MIN_CPU_MILLI || milli > MAX_CPU_MILLI),
+        "spec.limits.cpu_milli",
+        "is %d; %d to %d, or 0 for no limit.",
+        milli,
+        MIN_CPU_MILLI,
+        MAX_CPU_MILLI);
+    long weight = Integer.toUnsignedLong(limits.getCpuWeight());
+    violations.invalidIf(
+        weight > MAX_CPU_WEIGHT,
+        "spec.limits.cpu_weight",
+        "is %d; 1 to %d, or 0 for 100 for each vCPU.",
+        weight,
+        MAX_CPU_WEIGHT);
   }
 
   private void validateTimeLimit(String field, Duration limit) {

@@ -596,6 +596,11 @@ final class SpecValidatorTest {
           spec.getLifecycleBuilder().getMaxRunTimeBuilder().setSeconds(1);
         }));
     assertEquals(
+        invalid("spec.limits.cpu_milli"), wrong(spec -> spec.getLimitsBuilder().setCpuMilli(9)));
+    assertEquals(
+        Map.of("spec.limits.cpu_milli", "FIELD_INVALID", "spec.limits.cpu_weight", "FIELD_INVALID"),
+        wrong(spec -> spec.getLimitsBuilder().setCpuMilli(-1).setCpuWeight(10_001)));
+    assertEquals(
         invalid("spec.lifecycle.restart_policy"),
         wrong(spec -> spec.getLifecycleBuilder().setRestartPolicyValue(99)));
     assertEquals(

@@ -5,6 +5,7 @@ import dev.vireo.proto.v1.Condition;
 import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.Limits;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
@@ -110,6 +111,9 @@ public final class MicroVmView {
         "machine",
         "%s, %d vCPU, %s"
             .formatted(Text.lower(spec.getArchitecture()), spec.getVcpus(), memory(spec)));
+    if (spec.hasLimits()) {
+      field(out, "limits", limits(spec.getLimits()));
+    }
     field(out, "boot", boot(spec.getBoot()));
     for (Disk disk : spec.getDisksList()) {
       field(out, "disk", disk(disk));
@@ -259,6 +263,14 @@ public final class MicroVmView {
         + (boot.getNoInitramfs() ? ", no initramfs" : "")
         + suffix(", announced by ", Text.lower(boot.getAnnouncement()).replace("-", ""))
         + suffix(", arguments: ", boot.getCommandLine());
+  }
+
+  private static String limits(Limits limits) {
+    long milli = Integer.toUnsignedLong(limits.getCpuMilli());
+    return (milli == 0 ? "any CPU time" : "%.3g CPUs at most".formatted(milli / 1000.0))
+        + (limits.getCpuWeight() == 0
+            ? ""
+            : ", weight " + Integer.toUnsignedString(limits.getCpuWeight()));
   }
 
   private static String lifecycle(Lifecycle lifecycle) {

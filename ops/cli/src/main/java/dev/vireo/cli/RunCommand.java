@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.Entropy;
 import dev.vireo.proto.v1.Lifecycle;
+import dev.vireo.proto.v1.Limits;
 import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MemoryHotplug;
 import dev.vireo.proto.v1.MicroVm;
@@ -25,6 +26,7 @@ import dev.vireo.proto.v1.Vmm;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.Vsock;
 import io.grpc.StatusRuntimeException;
+import java.math.BigDecimal;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -195,6 +197,18 @@ final class RunCommand implements Callable<Integer> {
       defaultValue = "1",
       description = "Default: ${DEFAULT-VALUE}.")
   private int vcpus = 1;
+
+  @Option(
+      names = "--cpu-limit",
+      paramLabel = "CPUS",
+      description = "The most CPU time it may take of its node, 0.01 to 64. Default: no limit.")
+  private @Nullable BigDecimal cpuLimit;
+
+  @Option(
+      names = "--cpu-weight",
+      paramLabel = "WEIGHT",
+      description = "Its share of a busy node's CPU time, 1 to 10,000. Default: 100 for each vCPU.")
+  private int cpuWeight;
 
   @Option(
       names = "--memory",
@@ -549,6 +563,9 @@ final class RunCommand implements Callable<Integer> {
     if (container.isGiven()) {
       spec.setContainer(container.container(commandWords(), environment.variables()));
     }
+    if (cpuLimit != null || cpuWeight != 0) {
+      spec.setLimits(limits());
+    }
     if (vsock || vsockCid != null) {
       spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));
     }
@@ -572,6 +589,27 @@ final class RunCommand implements Callable<Integer> {
           });
     }
     return spec.build();
+  }
+
+  private Limits limits() {
+    Limits.Builder limits = Limits.newBuilder().setCpuWeight(cpuWeight);
+    if (cpuLimit != null) {
+      limits.setCpuMilli(milli(cpuLimit));
+    }
+    return limits.build();
+  }
+
+  /** One of 0 would mean none at all. */
+  private int milli(BigDecimal cpus) {
+    try {
+      int milli = cpus.movePointRight(3).intValueExact();
+      if (milli > 0) {
+        return milli;
+      }
+    } catch (ArithmeticException e) {
+      // Not whole, or out of range.
+    }
+    throw wrongWords("--cpu-limit is 0.01 to 64, in thousandths, not " + cpus);
   }
 
   private Lifecycle lifecycle() {

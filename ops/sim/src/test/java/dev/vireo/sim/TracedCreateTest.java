@@ -53,6 +53,7 @@ import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.OpenMemory;
+import dev.vireo.worker.cgroup.Limits;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.microvm.Launcher;
@@ -427,6 +428,11 @@ class TracedCreateTest {
     @Override
     public Fd assign(String microVmUid, long attempt) {
       throw new UnsupportedOperationException("it is nobody's");
+    }
+
+    @Override
+    public void limit(Limits limits) {
+      // Nothing here costs anything.
     }
 
     @Override

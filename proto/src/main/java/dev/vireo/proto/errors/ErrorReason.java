@@ -192,6 +192,10 @@ public enum ErrorReason {
       "The node cannot open a tap interface.",
       "Run vireo doctor on the node: it needs /dev/net/tun and the right to use it.",
       Duration.ofSeconds(60)),
+  CGROUPS_UNAVAILABLE(
+      Code.FAILED_PRECONDITION,
+      "The spec has limits that take control groups, and the node has none that it may use.",
+      "See vireo doctor on the node, place it elsewhere, or leave spec.limits out."),
   COMMAND_LINE_TOO_LONG(
       Code.INVALID_ARGUMENT,
       "The kernel command line, with what Vireo adds, is longer than 2,047 bytes.",

@@ -4,6 +4,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Timestamp;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.worker.v1.MicroVmRecord;
+import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
@@ -48,11 +49,13 @@ final class Reap {
    */
   boolean run() throws IOException {
     try (SystemTime time = new SystemTime();
+        VmmGroups groups = VmmGroups.of(state.nodeUid(), time);
         VmmHost host =
             new VmmHost(
                 state,
                 VmmProgram.of(state.root()),
                 bootId,
+                groups,
                 new SecureRandom(),
                 time,
                 ANSWER_WITHIN)) {
@@ -71,7 +74,9 @@ final class Reap {
           case Found.Gone gone -> gone.remove().run();
         }
       }
-      return awaitNone();
+      boolean none = awaitNone();
+      host.sweepGroups();
+      return none;
     }
   }
 

@@ -15,6 +15,7 @@ import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.worker.agent.AgentCalls;
 import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.boot.BootPlanner;
+import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.log.LogStreams;
 import dev.vireo.worker.microvm.Inspector;
@@ -74,6 +75,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final SystemTime time = new SystemTime();
   private final LaunchTracer tracer;
   private final ExecutorService threads;
+  private final VmmGroups groups;
   private final VmmHost host;
   private final VmmPool pool;
   private final VmmPool unpooled;
@@ -123,7 +125,8 @@ public final class Worker implements ControlledNode, AutoCloseable {
                     .name("worker-" + count.incrementAndGet())
                     .daemon()
                     .unstarted(task));
-    this.host = new VmmHost(state, program, bootId, random, time, VMM_ANSWERS_WITHIN);
+    this.groups = VmmGroups.of(state.nodeUid(), time);
+    this.host = new VmmHost(state, program, bootId, groups, random, time, VMM_ANSWERS_WITHIN);
     int parallelSpawns = Runtime.getRuntime().availableProcessors();
     this.pool =
         new VmmPool(() -> host.spawn(VmmKind.LEAN), poolSize, parallelSpawns, threads, time);
@@ -134,7 +137,15 @@ public final class Worker implements ControlledNode, AutoCloseable {
             controllers, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
     this.launcher =
         new VmmLauncher(
-            planner, containerImages, pool, unpooled, threads, time, random, VMM_ANSWERS_WITHIN);
+            planner,
+            containerImages,
+            pool,
+            unpooled,
+            groups,
+            threads,
+            time,
+            random,
+            VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
             state,
@@ -153,6 +164,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   /** Takes back what runs, then dials. Returns when the first is done. */
   public void start() {
     microVms.recover(new VmmAdoption(host, TAKEN_BACK_WITHIN).run(), pool);
+    host.sweepGroups();
     pool.start();
     threads.execute(launcher::rehearse);
     session.start();
@@ -273,6 +285,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     time.close();
     threads.shutdown();
     host.close();
+    groups.close();
     tracer.close();
   }
 }

@@ -10,6 +10,7 @@ import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.worker.v1.VmmRecord;
 import dev.vireo.sim.kernel.SimProcess;
 import dev.vireo.sim.kernel.Simulation;
+import dev.vireo.worker.cgroup.Limits;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmExit;
 import dev.vireo.worker.vmm.VmmGoneException;
@@ -80,6 +81,11 @@ final class SimVmm implements Vmm {
     record =
         VmmRecord.newBuilder().setPid(pid).setMicrovmUid(microVmUid).setAttempt(attempt).build();
     return Fd.open("/dev/null", Fd.O_RDWR);
+  }
+
+  @Override
+  public void limit(Limits limits) {
+    // Nothing here costs anything.
   }
 
   @Override

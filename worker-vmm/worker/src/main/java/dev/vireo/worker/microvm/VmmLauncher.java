@@ -6,6 +6,7 @@ import dev.vireo.images.container.ContainerImage;
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.agent.v1.ExecRequest;
+import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -17,6 +18,9 @@ import dev.vireo.worker.agent.ContainerSupervisor;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.cgroup.CgroupController;
+import dev.vireo.worker.cgroup.Limits;
+import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.ConsoleFile;
@@ -46,6 +50,7 @@ public final class VmmLauncher implements Launcher {
   private final ContainerImages containerImages;
   private final VmmPool lean;
   private final VmmPool fast;
+  private final VmmGroups groups;
   private final Executor executor;
   private final Time time;
   private final RandomGenerator random;
@@ -54,6 +59,7 @@ public final class VmmLauncher implements Launcher {
   /**
    * @param lean of VMMs with the light compiler, which is what AUTO means
    * @param fast of VMMs with the optimizing one
+   * @param groups of the VMMs
    * @param executor for what blocks: copying disks
    * @param answerWithin what a VMM may take to set a VM up
    */
@@ -62,6 +68,7 @@ public final class VmmLauncher implements Launcher {
       ContainerImages containerImages,
       VmmPool lean,
       VmmPool fast,
+      VmmGroups groups,
       Executor executor,
       Time time,
       RandomGenerator random,
@@ -70,6 +77,7 @@ public final class VmmLauncher implements Launcher {
     this.containerImages = containerImages;
     this.lean = lean;
     this.fast = fast;
+    this.groups = groups;
     this.executor = executor;
     this.time = time;
     this.random = random;
@@ -102,6 +110,13 @@ public final class VmmLauncher implements Launcher {
 
   @Override
   public BootFiles open(MicroVmSpec spec, Optional<Path> containerRoot) throws RejectedException {
+    if (spec.hasLimits() && !groups.has(CgroupController.CPU)) {
+      throw new RejectedException(
+          ErrorReason.CGROUPS_UNAVAILABLE,
+          "spec.limits",
+          "this node cannot hold microVMs to limits: it has no cpu controller of control groups that"
+              + " its worker may use");
+    }
     return planner.open(spec, containerRoot);
   }
 
@@ -140,6 +155,18 @@ public final class VmmLauncher implements Launcher {
         .whenComplete((response, failure) -> own.close());
   }
 
+  /** What a spec asks for was seen to be there; what is in excess of that does without. */
+  private static void limit(Vmm vmm, Assignment assignment) {
+    try {
+      vmm.limit(Limits.of(assignment.getSpec()));
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0} is not limited: {1}", assignment.getName(), e);
+      if (assignment.getSpec().hasLimits()) {
+        throw new CompletionException(e);
+      }
+    }
+  }
+
   private VmmPool poolFor(MicroVmSpec spec) {
     return switch (spec.getVmm().getCompiler()) {
       case VMM_COMPILER_UNSPECIFIED, VMM_COMPILER_AUTO, VMM_COMPILER_LEAN -> lean;
@@ -155,6 +182,7 @@ public final class VmmLauncher implements Launcher {
       Path directory,
       Function<Vmm, VmmListener> listener) {
     vmm.listen(listener.apply(vmm));
+    limit(vmm, assignment);
     try (Fd console = ConsoleFile.openForVmm(directory);
         Fd exitRecord = vmm.assign(assignment.getUid(), assignment.getAttempt())) {
       BootFiles.Orders orders = files.orders(assignment.getUid(), console, exitRecord);

@@ -3,6 +3,7 @@ package dev.vireo.worker.vmm;
 import dev.vireo.linux.Fd;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.worker.cgroup.Limits;
 import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -26,6 +27,13 @@ public interface Vmm {
    * @return the file for its last words, open; the caller closes it
    */
   Fd assign(String microVmUid, long attempt) throws IOException;
+
+  /**
+   * Holds the process to these, for good.
+   *
+   * @throws IOException if the kernel does not take one of them
+   */
+  void limit(Limits limits) throws IOException;
 
   /**
    * Sends a request.

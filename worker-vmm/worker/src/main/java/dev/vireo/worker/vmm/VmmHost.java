@@ -13,6 +13,7 @@ import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.worker.v1.VmmRecord;
+import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
 import java.io.IOException;
@@ -40,6 +41,7 @@ public final class VmmHost implements AutoCloseable {
   private final StateDirectory state;
   private final VmmProgram program;
   private final String bootId;
+  private final VmmGroups groups;
   private final RandomGenerator random;
   private final Time time;
   private final Duration answerWithin;
@@ -49,18 +51,21 @@ public final class VmmHost implements AutoCloseable {
 
   /**
    * @param bootId of this boot of the machine
+   * @param groups for the processes; stays the caller's
    * @param answerWithin what a VMM may take from its start to its first answer
    */
   public VmmHost(
       StateDirectory state,
       VmmProgram program,
       String bootId,
+      VmmGroups groups,
       RandomGenerator random,
       Time time,
       Duration answerWithin) {
     this.state = state;
     this.program = program;
     this.bootId = bootId;
+    this.groups = groups;
     this.random = random;
     this.time = time;
     this.answerWithin = answerWithin;
@@ -142,6 +147,7 @@ public final class VmmHost implements AutoCloseable {
                 .setStartTicks(process.startTimeTicks())
                 .build();
         directory.write(record);
+        enterGroup(directory, process.pid());
         return watch(directory, process, MessageSocket.connect(socketPath));
       } catch (IOException | RuntimeException e) {
         process.signal(ProcessHandleFd.SIGKILL);
@@ -149,6 +155,15 @@ public final class VmmHost implements AutoCloseable {
         process.close();
         throw e;
       }
+    }
+  }
+
+  /** Without a group it runs all the same: a spec that needs one is refused. */
+  private void enterGroup(VmmDirectory directory, int pid) {
+    try {
+      groups.add(directory.id(), pid);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "VMM {0} has no control group: {1}", directory.id(), e);
     }
   }
 
@@ -162,7 +177,8 @@ public final class VmmHost implements AutoCloseable {
   }
 
   VmmProcess watch(VmmDirectory directory, ProcessHandleFd process, MessageSocket socket) {
-    VmmProcess vmm = VmmProcess.watch(directory, process, socket, loop, time, watched::remove);
+    VmmProcess vmm =
+        VmmProcess.watch(directory, process, socket, groups, loop, time, watched::remove);
     watched.add(vmm);
     return vmm;
   }
@@ -208,11 +224,22 @@ public final class VmmHost implements AutoCloseable {
   }
 
   void remove(VmmDirectory directory) {
+    remove(directory, groups);
+  }
+
+  /** What an ended process leaves: the group first, since a directory tells of it. */
+  static void remove(VmmDirectory directory, VmmGroups groups) {
+    groups.remove(directory.id());
     try {
       directory.remove();
     } catch (IOException e) {
       LOG.log(Level.WARNING, "cannot remove {0}: {1}", directory.path(), e);
     }
+  }
+
+  /** Removes the groups that a worker which was killed has left without a VMM. */
+  public void sweepGroups() {
+    groups.sweep(state.vmmIds());
   }
 
   /** Ends the VMMs that are still starting, and lets go of the others, which go on. */

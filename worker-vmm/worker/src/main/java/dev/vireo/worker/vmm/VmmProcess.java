@@ -9,6 +9,8 @@ import dev.vireo.linux.ProcessHandleFd;
 import dev.vireo.proto.vmm.v1.VmmMessage;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.worker.cgroup.Limits;
+import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.time.Time;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -38,6 +40,7 @@ final class VmmProcess implements Vmm {
   private final VmmDirectory directory;
   private final ProcessHandleFd process;
   private final MessageSocket socket;
+  private final VmmGroups groups;
   private final Time time;
   private final Consumer<VmmProcess> whenEnded;
   private final EventLoop.Registration socketEvents;
@@ -53,12 +56,14 @@ final class VmmProcess implements Vmm {
       VmmDirectory directory,
       ProcessHandleFd process,
       MessageSocket socket,
+      VmmGroups groups,
       EventLoop loop,
       Time time,
       Consumer<VmmProcess> whenEnded) {
     this.directory = directory;
     this.process = process;
     this.socket = socket;
+    this.groups = groups;
     this.time = time;
     this.whenEnded = whenEnded;
     // A VMM that does not read must not hold up its worker: a full socket is an error here.
@@ -71,10 +76,11 @@ final class VmmProcess implements Vmm {
       VmmDirectory directory,
       ProcessHandleFd process,
       MessageSocket socket,
+      VmmGroups groups,
       EventLoop loop,
       Time time,
       Consumer<VmmProcess> whenEnded) {
-    VmmProcess vmm = new VmmProcess(directory, process, socket, loop, time, whenEnded);
+    VmmProcess vmm = new VmmProcess(directory, process, socket, groups, loop, time, whenEnded);
     var _ = loop.onReadable(process.fd(), vmm::onProcessExit);
     return vmm;
   }
@@ -140,12 +146,13 @@ final class VmmProcess implements Vmm {
   }
 
   @Override
+  public void limit(Limits limits) throws IOException {
+    groups.limit(directory.id(), limits);
+  }
+
+  @Override
   public void remove() {
-    try {
-      directory.remove();
-    } catch (IOException e) {
-      LOG.log(Level.WARNING, "cannot remove {0}: {1}", directory.path(), e);
-    }
+    VmmHost.remove(directory, groups);
   }
 
   private enum Progress {

@@ -8,6 +8,7 @@ import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.vmm.v1.VsockDial;
+import dev.vireo.worker.cgroup.Limits;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -51,6 +52,11 @@ public final class FakeVmm implements Vmm {
   public Fd assign(String microVmUid, long attempt) {
     assignedTo = microVmUid + "/" + attempt;
     return Fd.open("/dev/null", Fd.O_RDWR);
+  }
+
+  @Override
+  public void limit(Limits limits) {
+    // Nothing here costs anything.
   }
 
   @Override

@@ -19,6 +19,7 @@ import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.worker.v1.VmmRecord;
+import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
 import dev.vireo.worker.vmm.VmmAdoption.Found;
@@ -30,6 +31,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
@@ -48,17 +50,19 @@ class VmmHostTest {
   private final List<Long> pids = new ArrayList<>();
   private StateDirectory state;
   private VmmProgram program;
+  private VmmGroups groups;
   private VmmHost host;
 
   @BeforeEach
   void open() throws Exception {
     state = StateDirectory.open(temporary.resolve("node"));
+    groups = VmmGroups.of(state.nodeUid(), time);
     program = ScriptedVmm.program(temporary.resolve("home"));
     host = host(BOOT, program);
   }
 
   private VmmHost host(String bootId, VmmProgram of) {
-    return new VmmHost(state, of, bootId, new Random(), time, Duration.ofSeconds(20));
+    return new VmmHost(state, of, bootId, groups, new Random(), time, Duration.ofSeconds(20));
   }
 
   /** What a worker that is killed leaves behind, and the next one finds. */
@@ -70,9 +74,15 @@ class VmmHostTest {
   @AfterEach
   void close() {
     host.close();
+    pids.forEach(pid -> ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly));
+    await()
+        .untilAsserted(() -> {
+          groups.sweep(List.of());
+          assertEquals(Set.of(), groups.vmmIds());
+        });
+    groups.close();
     time.close();
     state.close();
-    pids.forEach(pid -> ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly));
   }
 
   private VmmProcess spawn() {
@@ -102,6 +112,24 @@ class VmmHostTest {
     assertEquals(BOOT, record.getBootId());
     assertEquals("", record.getMicrovmUid());
     assertEquals(List.of(vmm.id()), state.vmmIds());
+  }
+
+  @Test
+  void aVmmHasAControlGroupUntilItIsRemoved() {
+    VmmProcess vmm = spawn();
+    assertEquals(Set.of(vmm.id()), groups.vmmIds());
+    vmm.discard();
+    await().until(() -> groups.vmmIds().isEmpty());
+  }
+
+  @Test
+  void theNextWorkerRemovesWhatAKilledOneLeftInControlGroups() throws Exception {
+    VmmProcess vmm = spawn();
+    groups.add("00000000", vmm.pid()); // Of a VMM whose directory is gone already.
+    groups.add(vmm.id(), vmm.pid());
+    nextWorker();
+    host.sweepGroups();
+    await().until(() -> groups.vmmIds().equals(Set.of(vmm.id())));
   }
 
   @Test

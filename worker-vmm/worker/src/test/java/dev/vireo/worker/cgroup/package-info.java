@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.cgroup;
+
+import org.jspecify.annotations.NullMarked;
