@@ -68,6 +68,12 @@ public final class SimEtcdStore implements Store {
   /** An answer was lost, and it is being made certain what can no longer be done. */
   private boolean fencing;
 
+  /** From here on there is a place in the events to go on from. */
+  private boolean open;
+
+  /** That place is forgotten, and another is being read. Nobody is told of events meanwhile. */
+  private boolean startingOver;
+
   private enum State {
     WAITING,
     SENT,
@@ -130,6 +136,7 @@ public final class SimEtcdStore implements Store {
                 if (error == null) {
                   position = all.sequence();
                   version = all.listing().version();
+                  open = true;
                   follow();
                   begun.complete(null);
                 } else {
@@ -445,8 +452,8 @@ public final class SimEtcdStore implements Store {
 
   private void follow() {
     Connection current = connection;
-    if (current == null) {
-      return; // It will be followed when there is another.
+    if (current == null || !open || startingOver) {
+      return; // It will be, when there is one, and a place to go on from.
     }
     long after = position;
     var _ =
@@ -504,20 +511,24 @@ public final class SimEtcdStore implements Store {
 
   /** Its place in the events is forgotten: every watcher is given all. */
   private void startOver() {
+    if (startingOver) {
+      return;
+    }
     process.say("etcd has forgotten what changed meanwhile");
+    startingOver = true;
     fencing = true;
     epoch++;
-    long of = epoch;
+    readAll(epoch);
+  }
+
+  private void readAll(long of) {
     var _ =
         attempt(() -> etcd.startOver(this, of), ATTEMPT)
             .whenComplete((all, error) -> {
-              if (of != epoch) {
-                return; // It has been begun anew.
-              }
               if (error == null) {
                 startFrom(all);
-              } else if (connection != null) {
-                later(RETRY, this::startOver);
+              } else {
+                later(RETRY, () -> readAll(of));
               }
             });
   }
@@ -526,6 +537,7 @@ public final class SimEtcdStore implements Store {
     position = all.sequence();
     version = all.listing().version();
     List.copyOf(subscriptions).forEach(subscription -> subscription.startOver(all.listing()));
+    startingOver = false;
     fencing = false;
     for (Commit commit : List.copyOf(commits.values())) {
       switch (commit.state) {
