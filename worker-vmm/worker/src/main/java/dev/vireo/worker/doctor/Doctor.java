@@ -165,12 +165,12 @@ public final class Doctor {
   private void cgroups() throws IOException {
     String version = host.cgroups();
     checks.add(
-        version.equals("v2")
-            ? Check.good("cgroups", "v2")
-            : Check.limited(
+        version.equals("none")
+            ? Check.limited(
                 "cgroups",
                 version,
-                "To limit microVMs by cgroup: boot with systemd.unified_cgroup_hierarchy=1."));
+                "To hold microVMs to their limits: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+            : Check.good("cgroups", version));
   }
 
   private boolean program(String name, String program, String install, String needed) {

@@ -38,7 +38,7 @@ class DoctorTest {
     host.files.clear();
     host.programs.clear();
     host.memoryMib = 500;
-    host.cgroups = "hybrid";
+    host.cgroups = "none";
     Diagnosis diagnosis = Doctor.examine(host);
     for (Check check : diagnosis.checks()) {
       assertEquals(check.verdict() == Verdict.GOOD, check.remedy().isEmpty(), check.toString());
@@ -80,6 +80,15 @@ class DoctorTest {
   }
 
   @Test
+  void aHostWithoutControlGroupsCannotHoldMicroVmsToLimits() throws Exception {
+    host.cgroups = "none";
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertEquals(Verdict.LIMITED, verdict(diagnosis, "cgroups"));
+    assertTrue(diagnosis.toText().contains("→ To hold microVMs to their limits: mount"));
+    assertTrue(diagnosis.canRunGuests());
+  }
+
+  @Test
   void aKvmThatMayNotBeOpenedIsAMatterOfItsGroup() throws Exception {
     host.probe = null;
     host.errno = Errno.EACCES;
@@ -100,8 +109,7 @@ class DoctorTest {
   void tellsPeopleAndScriptsTheSame() throws Exception {
     host.cgroups = "odd \"quoted\"\n";
     Diagnosis diagnosis = Doctor.examine(host);
-    assertTrue(diagnosis.toText().contains("limited  cgroups"));
-    assertTrue(diagnosis.toText().contains("→ To limit microVMs"));
+    assertTrue(diagnosis.toText().contains("ok       cgroups"));
     assertTrue(diagnosis.toJson().contains("\"finding\": \"odd \\\"quoted\\\"\\n\""));
     assertTrue(diagnosis.toJson().contains("\"canRunGuests\": true"));
   }
