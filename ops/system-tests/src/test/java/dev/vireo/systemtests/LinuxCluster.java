@@ -117,6 +117,9 @@ final class LinuxCluster implements AutoCloseable {
   void requireNodes(Collection<Architecture> architectures) throws IOException {
     for (Architecture architecture : architectures) {
       if (!nodes.containsKey(architecture)) {
+        if (architecture == Architecture.X86_64) {
+          PythonImage.pull(installation.root(), cache(), processes.directory());
+        }
         nodes.put(architecture, startNode(architecture));
       }
     }
