@@ -62,7 +62,7 @@ record Guest(String uid, RoutedNetwork routed, NetworkStatus given) {
     return new ResolvingGuest(uid, mayResolveAnyName(), names());
   }
 
-  /** Whether packets of it come in by one of the node's interfaces and leave by another. */
+  /** Whether what is sent to it comes in by an interface of the node's other than a guest's. */
   boolean isForwarded() {
     return !rules().isEmpty()
         || given.getPortsList().stream()

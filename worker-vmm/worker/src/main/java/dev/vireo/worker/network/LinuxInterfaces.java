@@ -27,13 +27,13 @@ final class LinuxInterfaces implements NodeInterfaces {
   }
 
   @Override
-  public void configure(String tap, int gateway, int guest, byte[] mac, boolean forwarded)
-      throws IOException {
+  public void configure(String tap, int gateway, int guest, byte[] mac) throws IOException {
     try {
       if (Files.isDirectory(IPV6)) {
         set(IPV6, tap, "disable_ipv6", "1");
       }
-      set(IPV4, tap, "forwarding", forwarded ? "1" : "0");
+      // What may not pass is refused by the rules, and not lost here.
+      set(IPV4, tap, "forwarding", "1");
       set(IPV4, tap, "rp_filter", "1");
       // It answers for its own address, not for others of the node.
       set(IPV4, tap, "arp_ignore", "1");

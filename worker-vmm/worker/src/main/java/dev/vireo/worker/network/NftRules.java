@@ -31,7 +31,6 @@ final class NftRules {
 
   private static final String TAP_PREFIX = "vn";
   private static final String REPLIES = "ct state established,related accept";
-  private static final String REJECT = "reject with icmpx admin-prohibited";
   private static final int MOST_GRANTS = 4096;
 
   /** Of one guest, in a listing. */
@@ -184,12 +183,19 @@ final class NftRules {
     }
     List<String> all = new ArrayList<>(List.of(REPLIES));
     all.addAll(narrow);
-    all.add("ip daddr { %s, %s, %s } %s".formatted(LOOPBACK, LINK_LOCAL, pool, REJECT));
+    all.addAll(refusing("ip daddr { %s, %s, %s } ".formatted(LOOPBACK, LINK_LOCAL, pool)));
     // It was an address of the node that the guest had named.
-    all.add("ct status dnat " + REJECT);
+    all.addAll(refusing("ct status dnat "));
     all.addAll(broad);
-    all.add(REJECT);
+    all.addAll(refusing(""));
     return all;
+  }
+
+  /** At once, so that nobody waits for it; of ICMP the kernel sends a few a second only. */
+  private static List<String> refusing(String what) {
+    return List.of(
+        what + "meta l4proto tcp reject with tcp reset",
+        what + "reject with icmpx admin-prohibited");
   }
 
   private List<String> toNode(Guest guest) {
@@ -202,7 +208,7 @@ final class NftRules {
         all.addAll(accepting("ip daddr " + Ipv4Network.parse(rule.getCidr()), rule));
       }
     }
-    all.add(REJECT);
+    all.addAll(refusing(""));
     return all;
   }
 

@@ -5,13 +5,8 @@ import java.util.Optional;
 
 /** The interfaces and routes of the node, as far as guests' packets take them. */
 interface NodeInterfaces {
-  /**
-   * Gives a guest's interface its settings, and takes it up. All of them go with it.
-   *
-   * @param forwarded whether it is to pass packets on to others, or for the node alone
-   */
-  void configure(String tap, int gateway, int guest, byte[] mac, boolean forwarded)
-      throws IOException;
+  /** Gives a guest's interface its settings, and takes it up. All of them go with it. */
+  void configure(String tap, int gateway, int guest, byte[] mac) throws IOException;
 
   /** Why packets that are not for the node itself end here, and what to do about it. */
   Optional<String> whyNothingIsForwarded() throws IOException;

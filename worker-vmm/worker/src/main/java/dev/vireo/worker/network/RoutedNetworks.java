@@ -183,8 +183,7 @@ public final class RoutedNetworks implements Networks, NameGrants {
           guest.given().getTap(),
           addresses.gateway(),
           guest.address(),
-          MacAddress.parse(guest.given().getMacAddress()).bytes(),
-          guest.isForwarded());
+          MacAddress.parse(guest.given().getMacAddress()).bytes());
     } catch (IOException e) {
       disconnect(uid);
       throw unavailable("spec.networks", String.valueOf(e.getMessage()));
