@@ -155,10 +155,13 @@ public final class RoutedNetworks implements Networks, NameGrants {
 
   private void checkForwarding(Guest guest, String field) throws RejectedException {
     try {
-      Optional<String> why =
-          guest.isForwarded() ? interfaces.whyNothingIsForwarded() : Optional.empty();
-      if (why.isPresent()) {
-        throw unavailable(field, "this node forwards nothing: " + why.get());
+      Optional<String> setting =
+          guest.isForwarded() ? interfaces.settingAgainstForwarding() : Optional.empty();
+      if (setting.isPresent()) {
+        throw unavailable(
+            field,
+            "this node forwards nothing: %s is 0; its operator may say: sysctl -w %s=1"
+                .formatted(setting.get(), setting.get()));
       }
     } catch (IOException e) {
       throw unavailable(field, String.valueOf(e.getMessage()));
@@ -242,7 +245,11 @@ public final class RoutedNetworks implements Networks, NameGrants {
         nft.apply(rules.removeAll());
       }
     } catch (IOException e) {
-      LOG.log(Level.WARNING, "rules stay as they were found: {0}", e.getMessage());
+      // Without guests that is most often a worker that may not use nft, and does not have to.
+      LOG.log(
+          guests.isEmpty() ? Level.DEBUG : Level.WARNING,
+          "rules stay as they were found: {0}",
+          e.getMessage());
     }
   }
 
