@@ -23,6 +23,7 @@ import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
 import dev.vireo.worker.microvm.TraceStreams;
 import dev.vireo.worker.microvm.VmmLauncher;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.Backoff;
 import dev.vireo.worker.session.ControlledNode;
@@ -72,6 +73,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final String version;
   private final Map<String, String> labels;
   private final NodeFacts facts;
+  private final Networks networks;
   private final SystemTime time = new SystemTime();
   private final LaunchTracer tracer;
   private final ExecutorService threads;
@@ -103,6 +105,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
       NodeFacts facts,
       BootPlanner planner,
       ContainerImages containerImages,
+      Networks networks,
       VmmProgram program,
       int poolSize,
       String bootId,
@@ -114,6 +117,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.labels = Map.copyOf(labels);
     this.version = version;
     this.facts = facts;
+    this.networks = networks;
     this.tracer = tracer;
     SecureRandom random = new SecureRandom();
     AtomicInteger count = new AtomicInteger();
@@ -151,6 +155,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
             state,
             launcher,
             new Reservations(facts.capacity()),
+            networks,
             tracer,
             time,
             threads,
@@ -165,6 +170,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   public void start() {
     microVms.recover(new VmmAdoption(host, TAKEN_BACK_WITHIN).run(), pool);
     host.sweepGroups();
+    networks.restore();
     pool.start();
     threads.execute(launcher::rehearse);
     session.start();

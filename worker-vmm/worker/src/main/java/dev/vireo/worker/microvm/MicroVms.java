@@ -17,6 +17,7 @@ import dev.vireo.worker.log.ConsoleFile;
 import dev.vireo.worker.log.LogFile;
 import dev.vireo.worker.log.LogSources;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTracer;
@@ -69,6 +70,7 @@ public final class MicroVms {
       StateDirectory state,
       Launcher launcher,
       Reservations reservations,
+      Networks networks,
       LaunchTracer tracer,
       Time time,
       Executor executor,
@@ -77,7 +79,7 @@ public final class MicroVms {
     this.time = time;
     this.reports = reports;
     this.activity = new Activity(time);
-    this.surroundings = new Around(launcher, reservations, tracer, executor);
+    this.surroundings = new Around(launcher, reservations, networks, tracer, executor);
   }
 
   /** Makes this the desired state of this node, as a whole. */
@@ -312,12 +314,19 @@ public final class MicroVms {
     private final Launcher launcher;
     private final Reservations reservations;
     private final ContextIds contextIds = new ContextIds();
+    private final Networks networks;
     private final LaunchTracer tracer;
     private final Executor executor;
 
-    Around(Launcher launcher, Reservations reservations, LaunchTracer tracer, Executor executor) {
+    Around(
+        Launcher launcher,
+        Reservations reservations,
+        Networks networks,
+        LaunchTracer tracer,
+        Executor executor) {
       this.launcher = launcher;
       this.reservations = reservations;
+      this.networks = networks;
       this.tracer = tracer;
       this.executor = executor;
     }
@@ -340,6 +349,11 @@ public final class MicroVms {
     @Override
     public ContextIds contextIds() {
       return contextIds;
+    }
+
+    @Override
+    public Networks networks() {
+      return networks;
     }
 
     @Override

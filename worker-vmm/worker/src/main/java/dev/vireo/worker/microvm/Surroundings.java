@@ -3,6 +3,7 @@ package dev.vireo.worker.microvm;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.worker.agent.Activity;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTracer;
@@ -17,6 +18,8 @@ interface Surroundings {
   Reservations reservations();
 
   ContextIds contextIds();
+
+  Networks networks();
 
   Tally tally();
 
