@@ -175,6 +175,8 @@ final class RunCommand implements Callable<Integer> {
 
   @Mixin private final ContainerOptions container = new ContainerOptions();
 
+  @Mixin private final MetadataOptions metadata = new MetadataOptions();
+
   @Option(
       names = "--kernel",
       paramLabel = "IMAGE|PATH",
@@ -535,6 +537,9 @@ final class RunCommand implements Callable<Integer> {
         });
     if (container.isGiven()) {
       spec.setContainer(container.container(commandWords(), environment.variables()));
+    }
+    if (metadata.isGiven()) {
+      spec.setMetadata(metadata.metadata(environment.in()));
     }
     if (vsock || vsockCid != null) {
       spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));

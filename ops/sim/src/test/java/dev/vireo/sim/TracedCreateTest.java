@@ -55,6 +55,7 @@ import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.metadata.MetadataService;
 import dev.vireo.worker.microvm.Launcher;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
@@ -387,6 +388,11 @@ class TracedCreateTest {
           List.of(),
           BootFiles.consoleMaxBytes(spec),
           "");
+    }
+
+    @Override
+    public MetadataService serveMetadata(Assignment assignment, Path socket) {
+      return MetadataService.NONE;
     }
 
     @Override

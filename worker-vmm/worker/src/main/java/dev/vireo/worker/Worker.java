@@ -17,6 +17,7 @@ import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.log.LogStreams;
+import dev.vireo.worker.metadata.MetadataServers;
 import dev.vireo.worker.microvm.Inspector;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
@@ -77,6 +78,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final VmmHost host;
   private final VmmPool pool;
   private final VmmPool unpooled;
+  private final MetadataServers metadata;
   private final VmmLauncher launcher;
   private final MicroVms microVms;
   private final Inspector inspector;
@@ -132,9 +134,18 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.session =
         new ControllerSession(
             controllers, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
+    this.metadata = new MetadataServers(nodeId, random, time, event -> count("metadata", event));
     this.launcher =
         new VmmLauncher(
-            planner, containerImages, pool, unpooled, threads, time, random, VMM_ANSWERS_WITHIN);
+            planner,
+            containerImages,
+            metadata,
+            pool,
+            unpooled,
+            threads,
+            time,
+            random,
+            VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
             state,
@@ -148,6 +159,10 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
     this.agents = new AgentCalls(microVms::report, time);
+  }
+
+  private void count(String service, String event) {
+    microVms.tally().count(service, event);
   }
 
   /** Takes back what runs, then dials. Returns when the first is done. */
@@ -270,6 +285,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     agents.endAll();
     pool.close();
     unpooled.close();
+    metadata.close();
     time.close();
     threads.shutdown();
     host.close();

@@ -87,6 +87,7 @@ final class MicroVm {
   private final Mailbox mailbox;
   private final VsockSocket vsock;
   private final VsockDials dials;
+  private final GuestMetadata metadata;
   private final ConsoleSockets consoles;
   private final RestartPolicy restartPolicy = new RestartPolicy();
 
@@ -123,6 +124,7 @@ final class MicroVm {
     this.mailbox = new Mailbox(node.executor());
     this.vsock = VsockSocket.in(directory);
     this.dials = new VsockDials(vsock, node.time(), mailbox);
+    this.metadata = new GuestMetadata(node.launcher(), vsock);
     this.consoles = new ConsoleSockets(directory);
   }
 
@@ -173,6 +175,7 @@ final class MicroVm {
       node.reservations().count(uid, found.getAssignment().getSpec());
       node.contextIds().count(uid, found.getVsockCid());
       phase = new Phase.Live(run);
+      metadata.openAgain(found.getAssignment());
       vmm.listen(listenerOf(run));
       onStatus(run, status);
     });
@@ -405,6 +408,7 @@ final class MicroVm {
       vmm.remove();
       node.tally().forget(vmm);
     }
+    metadata.close();
     Termination termination = terminationOf(run, exit);
     run.trace.ended(termination.getMessage());
     LOG.log(
@@ -679,6 +683,7 @@ final class MicroVm {
     phase = new Phase.Launching(run);
     try {
       writeFirstRecord();
+      metadata.open(wanted);
     } catch (IOException e) {
       files.close();
       throw cannotWrite(e);
@@ -865,6 +870,7 @@ final class MicroVm {
 
   /** A launch that left no process behind. */
   private void refused(RejectedException why) {
+    metadata.close();
     if (!record.hasStartTime() && record.getRestarts() == 0 && !record.getContinued()) {
       reject(why);
       return;
