@@ -1,6 +1,7 @@
 package dev.vireo.controller.api;
 
 import dev.vireo.catalog.BackEnd;
+import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
 import java.util.HashSet;
 import java.util.List;
@@ -28,7 +29,8 @@ final class NetworkValidator {
   /**
    * @param ids of other devices; those of the networks are added
    */
-  static void validate(List<Network> networks, Set<String> ids, Violations violations) {
+  static void validate(MicroVmSpec spec, Set<String> ids, Violations violations) {
+    List<Network> networks = spec.getNetworksList();
     violations.invalidIf(
         networks.size() > MAX_NETWORKS,
         "spec.networks",
@@ -48,6 +50,7 @@ final class NetworkValidator {
       RateLimitValidator.validate(field + ".rx_rate_limit", network.getRxRateLimit(), violations);
       RateLimitValidator.validate(field + ".tx_rate_limit", network.getTxRateLimit(), violations);
     }
+    RoutedNetworkValidator.validate(spec, violations);
   }
 
   private static void validateTap(

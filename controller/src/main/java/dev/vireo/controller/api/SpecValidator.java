@@ -189,7 +189,7 @@ final class SpecValidator {
     for (int i = 0; i < spec.getDisksCount(); i++) {
       validateDisk("spec.disks[%d]".formatted(i), spec.getDisks(i), ids);
     }
-    NetworkValidator.validate(spec.getNetworksList(), ids, violations);
+    NetworkValidator.validate(spec, ids, violations);
     int slots = MmioPlan.X86_64.capacity();
     violations.invalidIf(
         ids.size() > slots,

@@ -176,7 +176,7 @@ public final class Lifecycle {
 
   private static MicroVm.Builder withoutNode(MicroVm before) {
     MicroVm.Builder microVm = before.toBuilder();
-    microVm.getStatusBuilder().clearNode().clearVsock().clearConsolePorts();
+    microVm.getStatusBuilder().clearNode().clearVsock().clearConsolePorts().clearNetworks();
     return microVm;
   }
 
@@ -278,6 +278,9 @@ public final class Lifecycle {
           .getStatusBuilder()
           .clearConsolePorts()
           .addAllConsolePorts(report.getConsolePortsList());
+    }
+    if (report.getNetworksCount() > 0) {
+      microVm.getStatusBuilder().clearNetworks().addAllNetworks(report.getNetworksList());
     }
     observe(microVm, changed, report, time);
     return finish(changed, microVm, state, now);

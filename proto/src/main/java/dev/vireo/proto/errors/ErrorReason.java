@@ -192,6 +192,19 @@ public enum ErrorReason {
       "The node cannot open a tap interface.",
       "Run vireo doctor on the node: it needs /dev/net/tun and the right to use it.",
       Duration.ofSeconds(60)),
+  ROUTING_UNAVAILABLE(
+      Code.UNAVAILABLE,
+      "The node cannot give a microVM an address, route for it and filter.",
+      "Run vireo doctor on the node: it needs root, nft, and for what leaves the node its forwarding.",
+      Duration.ofSeconds(60)),
+  ADDRESSES_EXHAUSTED(
+      Code.RESOURCE_EXHAUSTED,
+      "All addresses of the node's pool are in use.",
+      "Delete microVMs, or give the worker a larger pool: --network-pool."),
+  NODE_PORT_TAKEN(
+      Code.FAILED_PRECONDITION,
+      "The port of the node is in use, by another microVM or another process.",
+      "Publish at another port, or leave node_port out and the node chooses one."),
   COMMAND_LINE_TOO_LONG(
       Code.INVALID_ARGUMENT,
       "The kernel command line, with what Vireo adds, is longer than 2,047 bytes.",

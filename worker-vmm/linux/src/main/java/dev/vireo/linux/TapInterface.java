@@ -23,6 +23,7 @@ public final class TapInterface implements AutoCloseable {
   private static final short IFF_NO_PI = 0x1000;
   private static final short IFF_VNET_HDR = 0x4000;
   private static final short IFF_MULTI_QUEUE = 0x0100;
+  private static final int IFF_TUN_EXCL = 0x8000;
 
   private static final int SIOCGIFINDEX = 0x8933;
   private static final int SIOCSIFMTU = 0x8922;
@@ -72,7 +73,20 @@ public final class TapInterface implements AutoCloseable {
    * @param mtu bytes, 0 for the kernel's default
    */
   public static TapInterface create(String prefix, int queues, int mtu) {
-    TapInterface made = attach(prefix + "%d", queues, queues > 1);
+    return withMtu(attach(prefix + "%d", queues, queues > 1), mtu);
+  }
+
+  /**
+   * As {@link #create}, of this very name.
+   *
+   * @throws LinuxException EBUSY if there is an interface of this name
+   */
+  public static TapInterface createNamed(String name, int queues, int mtu) {
+    checkName(name);
+    return withMtu(attach(name, queues, queues > 1, IFF_TUN_EXCL), mtu);
+  }
+
+  private static TapInterface withMtu(TapInterface made, int mtu) {
     try (Arena arena = Arena.ofConfined()) {
       if (mtu != 0) {
         MemorySegment request = ifreq(arena, made.name);
@@ -87,6 +101,13 @@ public final class TapInterface implements AutoCloseable {
   }
 
   private static TapInterface attach(String name, int queues, boolean several) {
+    return attach(name, queues, several, 0);
+  }
+
+  /**
+   * @param first flags of the first descriptor alone
+   */
+  private static TapInterface attach(String name, int queues, boolean several, int first) {
     List<Fd> opened = new ArrayList<>(queues);
     String found = name;
     try (Arena arena = Arena.ofConfined()) {
@@ -95,7 +116,7 @@ public final class TapInterface implements AutoCloseable {
         opened.add(queue);
         MemorySegment request = ifreq(arena, found);
         int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (several ? IFF_MULTI_QUEUE : 0);
-        request.set(ValueLayout.JAVA_SHORT, IFREQ_UNION, (short) flags);
+        request.set(ValueLayout.JAVA_SHORT, IFREQ_UNION, (short) (i == 0 ? flags | first : flags));
         queue.ioctl(TUNSETIFF, request, "TUNSETIFF " + found);
         found = request.getString(0, StandardCharsets.US_ASCII);
       }

@@ -5,7 +5,7 @@ import java.util.HexFormat;
 import java.util.regex.Pattern;
 
 /** An Ethernet address of six bytes, which stand in the lower 48 bits, the first one highest. */
-record MacAddress(long value) {
+public record MacAddress(long value) {
   private static final int BYTES = 6;
   private static final Pattern FORM = Pattern.compile("(\\p{XDigit}{2}:){5}\\p{XDigit}{2}");
 
@@ -23,7 +23,7 @@ record MacAddress(long value) {
    *
    * @throws IllegalArgumentException if it is anything else
    */
-  static MacAddress parse(String text) {
+  public static MacAddress parse(String text) {
     if (!FORM.matcher(text).matches()) {
       throw new IllegalArgumentException("no MAC address: " + text);
     }
@@ -34,7 +34,7 @@ record MacAddress(long value) {
    * The address of a network of a microVM: always the same, locally administered, and another one
    * for any other network, as far as 46 bits allow.
    */
-  static MacAddress of(String microVmUid, String network) {
+  public static MacAddress of(String microVmUid, String network) {
     long hash = FNV_OFFSET;
     for (byte b : (microVmUid + "/" + network).getBytes(StandardCharsets.UTF_8)) {
       hash = (hash ^ b) * FNV_PRIME;
@@ -45,7 +45,7 @@ record MacAddress(long value) {
   }
 
   /** In the order in which they are sent. */
-  byte[] bytes() {
+  public byte[] bytes() {
     byte[] bytes = new byte[BYTES];
     for (int i = 0; i < BYTES; i++) {
       bytes[i] = (byte) (value >>> (Byte.SIZE * (BYTES - 1 - i)));

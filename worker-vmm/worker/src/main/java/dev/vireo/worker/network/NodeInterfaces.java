@@ -1,0 +1,18 @@
+package dev.vireo.worker.network;
+
+import java.io.IOException;
+import java.util.Optional;
+
+/** The interfaces and routes of the node, as far as guests' packets take them. */
+interface NodeInterfaces {
+  /** Gives a guest's interface its settings, and takes it up. All of them go with it. */
+  void configure(String tap, int gateway, int guest, byte[] mac) throws IOException;
+
+  /** Why packets that are not for the node itself end here, and what to do about it. */
+  Optional<String> whyNothingIsForwarded() throws IOException;
+
+  /**
+   * A route of the node's that is not to a guest and goes where the pool is; none if all is well.
+   */
+  Optional<String> routeInto(Ipv4Network pool) throws IOException;
+}
