@@ -1,5 +1,6 @@
 package dev.vireo.worker.metadata;
 
+import dev.vireo.worker.time.Pace;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.time.Time.Alarm;
 import io.netty.bootstrap.ServerBootstrap;
