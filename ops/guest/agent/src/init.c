@@ -1,5 +1,6 @@
 #include "init.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,8 @@
 
 #include <linux/fs.h>
 #include <linux/input.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 #include "connection.h"
 #include "loop.h"
@@ -38,6 +41,8 @@
 #define LOOK_AGAIN_MS 10
 #define MAX_DISK_MS 5000
 #define MAX_BUTTONS 8
+// As guests know it from clouds.
+#define METADATA_HOST "169.254.169.254"
 
 // Where the initramfs has what the new root is made of.
 #define LOWER "/vireo/lower"
@@ -454,6 +459,39 @@ static void bring_up_loopback(void) {
     ioctl(any, SIOCSIFFLAGS, &request);
   }
   if (any >= 0) close(any);
+}
+
+// At once with its prefix and scope, which ioctl(2) cannot: it would be a whole class B network for a moment, and the source
+// address of what leaves by interfaces that have none.
+static bool add_loopback_address(const char *text) {
+  struct {
+    struct nlmsghdr header;
+    struct ifaddrmsg about;
+    struct rtattr attribute;
+    struct in_addr address;
+  } request = {
+      .header = {.nlmsg_len = sizeof request, .nlmsg_type = RTM_NEWADDR, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE},
+      .about = {.ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_scope = RT_SCOPE_HOST, .ifa_index = if_nametoindex("lo")},
+      .attribute = {.rta_len = RTA_LENGTH(sizeof request.address), .rta_type = IFA_LOCAL},
+  };
+  struct {
+    struct nlmsghdr header;
+    struct nlmsgerr error;
+  } answer = {.error.error = -EPROTO};
+  inet_pton(AF_INET, text, &request.address);
+  int kernel = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (kernel < 0) return false;
+  if (send(kernel, &request, sizeof request, 0) > 0) recv(kernel, &answer, sizeof answer, 0);
+  close(kernel);
+  errno = -answer.error.error;
+  return errno == 0 || errno == EEXIST;
+}
+
+bool init_has_metadata(void) {
+  char value[8];
+  if (!kernel_argument("vireo.metadata", value, sizeof value) || strcmp(value, "1")) return false;
+  if (!add_loopback_address(METADATA_HOST)) say("no address for the metadata service: %s", strerror(errno));
+  return true;
 }
 
 void init_boot(void) {

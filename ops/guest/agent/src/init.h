@@ -10,6 +10,9 @@ bool is_init(void);
 // console and powers off.
 void init_boot(void);
 
+// Whether the kernel's argument says that the node serves metadata. If so its address is on the loopback interface now.
+bool init_has_metadata(void);
+
 // Heeds the power button. To be called when the loop is open.
 void init_watch_power_button(void);
 

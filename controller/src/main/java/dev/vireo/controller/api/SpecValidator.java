@@ -94,6 +94,9 @@ final class SpecValidator {
     if (spec.hasVirtioConsole()) {
       ConsoleValidator.validate(spec.getVirtioConsole(), violations);
     }
+    if (spec.hasMetadata()) {
+      MetadataValidator.validate(spec, violations);
+    }
     validateConsole(spec.getConsole());
     PlacementValidator.validate(spec.getPlacement(), violations);
     validateLimits(spec.getLimits());

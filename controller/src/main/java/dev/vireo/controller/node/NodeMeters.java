@@ -106,6 +106,16 @@ public final class NodeMeters {
           series(
               "vireo.device.requests", "Chains returned to drivers", "node", node, "model", model);
       case DEVICE -> ofDevice(node, model, name);
+      case SERVICE ->
+          series(
+              "vireo.guest.service.events",
+              "What the services count that workers have for their guests",
+              "node",
+              node,
+              "service",
+              model,
+              "event",
+              name);
       case KIND_UNSPECIFIED, UNRECOGNIZED -> new Series(); // Of a newer worker.
     };
   }

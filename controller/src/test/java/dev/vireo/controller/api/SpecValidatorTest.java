@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import com.google.protobuf.Duration;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
@@ -15,8 +16,10 @@ import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MemoryBacking;
+import dev.vireo.proto.v1.Metadata;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
+import dev.vireo.proto.v1.Vsock;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
 import java.util.List;
@@ -337,6 +340,53 @@ final class SpecValidatorTest {
           invalid("spec.container.max_output_bytes"),
           wrongContainer(c -> c.setMaxOutputBytes(bytes)));
     }
+  }
+
+  private static Map<String, String> wrongMetadata(Consumer<Metadata.Builder> change) {
+    return wrong(spec -> {
+      spec.getBootBuilder().clearKernel();
+      spec.getContainerBuilder().setImage("busybox");
+      change.accept(spec.getMetadataBuilder());
+    });
+  }
+
+  @Test
+  void metadata() {
+    assertEquals(
+        Map.of(),
+        wrongMetadata(m ->
+            m.putAttributes("a", "")
+                .putAttributes("Role.of-a_b", "x".repeat(4 << 10))
+                .setUserData(ByteString.copyFrom(new byte[64 << 10]))));
+    assertEquals(
+        invalid("spec.metadata.user_data"),
+        wrongMetadata(m -> m.setUserData(ByteString.copyFrom(new byte[(64 << 10) + 1]))));
+    for (String key : new String[] {"", "a/b", "a b", "-a", "a.", "..", "é", "a".repeat(64)}) {
+      assertEquals(
+          invalid("spec.metadata.attributes"), wrongMetadata(m -> m.putAttributes(key, "")), key);
+    }
+    assertEquals(
+        invalid("spec.metadata.attributes"),
+        wrongMetadata(m -> m.putAttributes("a", "x".repeat((4 << 10) + 1))));
+    assertEquals(invalid("spec.metadata.attributes"), wrongMetadata(m -> fill(m, 65, 1)));
+    assertEquals(invalid("spec.metadata.attributes"), wrongMetadata(m -> fill(m, 9, 4 << 10)));
+  }
+
+  private static void fill(Metadata.Builder metadata, int count, int bytes) {
+    for (int i = 0; i < count; i++) {
+      metadata.putAttributes("k" + i, "x".repeat(bytes));
+    }
+  }
+
+  @Test
+  void metadataNeedsAWayOutOfTheGuest() {
+    assertEquals(
+        Map.of("spec.metadata", "FIELD_UNSUPPORTED"),
+        wrong(spec -> spec.setMetadata(Metadata.getDefaultInstance())));
+    assertEquals(
+        Map.of(),
+        wrong(spec ->
+            spec.setMetadata(Metadata.getDefaultInstance()).setVsock(Vsock.getDefaultInstance())));
   }
 
   @Test

@@ -177,6 +177,8 @@ final class RunCommand implements Callable<Integer> {
 
   @Mixin private final ContainerOptions container = new ContainerOptions();
 
+  @Mixin private final MetadataOptions metadata = new MetadataOptions();
+
   @Option(
       names = "--kernel",
       paramLabel = "IMAGE|PATH",
@@ -565,6 +567,9 @@ final class RunCommand implements Callable<Integer> {
     }
     if (cpuLimit != null || cpuWeight != 0) {
       spec.setLimits(limits());
+    }
+    if (metadata.isGiven()) {
+      spec.setMetadata(metadata.metadata(environment.in()));
     }
     if (vsock || vsockCid != null) {
       spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));

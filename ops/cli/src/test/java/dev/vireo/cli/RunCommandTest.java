@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import com.google.protobuf.Duration;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
@@ -18,6 +19,7 @@ import dev.vireo.proto.v1.ImagePull;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.MemoryBacking;
 import dev.vireo.proto.v1.MemoryHotplug;
+import dev.vireo.proto.v1.Metadata;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Network;
@@ -32,10 +34,15 @@ import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.StreamLogsResponse.Stream;
 import dev.vireo.proto.v1.TokenBucket;
 import dev.vireo.proto.v1.VmmCompiler;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -284,6 +291,45 @@ class RunCommandTest {
             .setWritableMib(2048)
             .build(),
         spec.getContainer());
+  }
+
+  @Test
+  void metadataIsUserDataAndAttributes(@TempDir Path directory) throws IOException {
+    Path file = Files.writeString(directory.resolve("user-data"), "#cloud-config");
+    assertEquals(
+        ExitCode.OK,
+        cli.run(
+            "run job --image busybox --metadata role=web --metadata url=a=b".split(" "),
+            new String[] {"--user-data", file.toString()}));
+    assertEquals(
+        Metadata.newBuilder()
+            .setUserData(ByteString.copyFromUtf8("#cloud-config"))
+            .putAttributes("role", "web")
+            .putAttributes("url", "a=b")
+            .build(),
+        spec(0).getMetadata());
+
+    cli.with(new ByteArrayInputStream(new byte[100 << 10]));
+    assertEquals(ExitCode.OK, cli.run("run second --image busybox --user-data -".split(" ")));
+    assertEquals(
+        (64 << 10) + 1,
+        spec(1).getMetadata().getUserData().size(),
+        "more than is allowed, so that the controller refuses it, and no more than that");
+
+    assertEquals(ExitCode.OK, cli.run("run third --image busybox".split(" ")));
+    assertFalse(spec(2).hasMetadata());
+  }
+
+  @Test
+  void userDataThatCannotBeReadIsAFailureOfOurs() {
+    assertEquals(
+        ExitCode.OF_VIREO, cli.run("run job --image busybox --user-data /no/such/file".split(" ")));
+    assertTrue(cli.err().contains("--user-data /no/such/file"), cli.err());
+    assertEquals(List.of(), controller.creates);
+  }
+
+  private MicroVmSpec spec(int create) {
+    return controller.creates.get(create).getMicrovm().getSpec();
   }
 
   @Test

@@ -56,6 +56,7 @@ import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.cgroup.Limits;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.metadata.MetadataService;
 import dev.vireo.worker.microvm.Launcher;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
@@ -390,6 +391,11 @@ class TracedCreateTest {
           List.of(),
           BootFiles.consoleMaxBytes(spec),
           "");
+    }
+
+    @Override
+    public MetadataService serveMetadata(Assignment assignment, Path socket) {
+      return MetadataService.NONE;
     }
 
     @Override

@@ -18,6 +18,7 @@ import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.log.LogStreams;
+import dev.vireo.worker.metadata.MetadataServers;
 import dev.vireo.worker.microvm.Inspector;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
@@ -81,6 +82,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final VmmHost host;
   private final VmmPool pool;
   private final VmmPool unpooled;
+  private final MetadataServers metadata;
   private final VmmLauncher launcher;
   private final MicroVms microVms;
   private final Inspector inspector;
@@ -139,10 +141,12 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.session =
         new ControllerSession(
             controllers, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
+    this.metadata = new MetadataServers(nodeId, random, time, event -> count("metadata", event));
     this.launcher =
         new VmmLauncher(
             planner,
             containerImages,
+            metadata,
             pool,
             unpooled,
             groups,
@@ -164,6 +168,10 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
     this.agents = new AgentCalls(microVms::report, microVms.activity(), time);
+  }
+
+  private void count(String service, String event) {
+    microVms.tally().count(service, event);
   }
 
   /** Takes back what runs, then dials. Returns when the first is done. */
@@ -288,6 +296,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     agents.endAll();
     pool.close();
     unpooled.close();
+    metadata.close();
     time.close();
     threads.shutdown();
     host.close();

@@ -16,6 +16,7 @@ import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.metadata.MetadataService;
 import dev.vireo.worker.microvm.Launcher;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.vmm.Vmm;
@@ -61,6 +62,11 @@ final class SimLauncher implements Launcher {
         List.of(),
         BootFiles.consoleMaxBytes(spec),
         "");
+  }
+
+  @Override
+  public MetadataService serveMetadata(Assignment assignment, Path socket) {
+    return MetadataService.NONE;
   }
 
   @Override

@@ -78,6 +78,9 @@ public final class BootPlanner {
       "vireo.root=%s,squashfs vireo.scratch=%s,ext4"
           .formatted(ContainerDisks.IMAGE, ContainerDisks.WRITABLE);
 
+  /** Has it serve the microVM's metadata to the guest ({@code agent.proto}). */
+  private static final String METADATA_ARGUMENT = "vireo.metadata=1";
+
   private static final long DEFAULT_WRITABLE_MIB = 1024;
 
   /** For kernels that come without an image's own arguments. */
@@ -525,7 +528,8 @@ public final class BootPlanner {
     String own = source.image.map(GuestImage::commandLine).orElse(FILE_KERNEL_ARGUMENTS);
     String usual = spec.hasMemoryHotplug() ? join(own, HOTPLUG_ARGUMENTS) : own;
     String needed = spec.hasContainer() ? join(usual, CONTAINER_ARGUMENTS) : usual;
-    String line = join(needed, spec.getBoot().getCommandLine().strip());
+    String served = spec.hasMetadata() ? join(needed, METADATA_ARGUMENT) : needed;
+    String line = join(served, spec.getBoot().getCommandLine().strip());
     String whole =
         announcement == AnnouncementMode.ANNOUNCE_CMDLINE
             ? join(line, CommandLineAnnouncement.of(MmioPlan.X86_64.first(devices)))

@@ -37,12 +37,21 @@ public record VsockSocket(Path path) {
   }
 
   /**
+   * Where the process listens that serves a port.
+   *
+   * @param port unsigned
+   */
+  public Path ofPort(int port) {
+    return Path.of(path + "_" + Integer.toUnsignedString(port));
+  }
+
+  /**
    * Connects to the process that serves a port, if that can be done at once.
    *
    * @param port unsigned
    * @throws dev.vireo.linux.LinuxException as {@link StreamSocket#connect}
    */
   public Fd connect(int port) {
-    return StreamSocket.connect(path + "_" + Integer.toUnsignedString(port));
+    return StreamSocket.connect(ofPort(port).toString());
   }
 }

@@ -10,9 +10,11 @@ import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.metadata.MetadataService;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmListener;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -41,6 +43,14 @@ public interface Launcher {
    */
   Supervision supervise(
       Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener);
+
+  /**
+   * Serves the guest's metadata, from now on until that is closed.
+   *
+   * @param socket where its VMM finds the service
+   * @throws IOException if the socket cannot be made
+   */
+  MetadataService serveMetadata(Assignment assignment, Path socket) throws IOException;
 
   /**
    * Takes a VMM, writes down whom it is for, and sends it its orders.

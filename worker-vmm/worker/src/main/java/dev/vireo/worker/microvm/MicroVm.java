@@ -89,6 +89,7 @@ final class MicroVm {
   private final Mailbox mailbox;
   private final VsockSocket vsock;
   private final VsockDials dials;
+  private final GuestMetadata metadata;
   private final ConsoleSockets consoles;
   private final RestartPolicy restartPolicy = new RestartPolicy();
 
@@ -125,6 +126,7 @@ final class MicroVm {
     this.mailbox = new Mailbox(node.executor());
     this.vsock = VsockSocket.in(directory);
     this.dials = new VsockDials(vsock, node.time(), mailbox);
+    this.metadata = new GuestMetadata(node.launcher(), vsock);
     this.consoles = new ConsoleSockets(directory);
   }
 
@@ -176,6 +178,7 @@ final class MicroVm {
       node.contextIds().count(uid, found.getVsockCid());
       node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), true);
       phase = new Phase.Live(run);
+      metadata.openAgain(found.getAssignment());
       vmm.listen(listenerOf(run));
       onStatus(run, status);
     });
@@ -442,6 +445,7 @@ final class MicroVm {
       node.tally().forget(vmm);
     }
     node.networks().disconnect(uid);
+    metadata.close();
     Termination termination = terminationOf(run, exit);
     run.trace.ended(termination.getMessage());
     LOG.log(
@@ -721,6 +725,7 @@ final class MicroVm {
     try {
       writeFirstRecord();
       node.networks().connect(uid);
+      metadata.open(wanted);
     } catch (IOException e) {
       files.close();
       throw cannotWrite(e);
@@ -922,6 +927,7 @@ final class MicroVm {
   /** A launch that left no process behind. */
   private void refused(RejectedException why) {
     node.networks().disconnect(uid);
+    metadata.close();
     if (!record.hasStartTime() && record.getRestarts() == 0 && !record.getContinued()) {
       reject(why);
       return;

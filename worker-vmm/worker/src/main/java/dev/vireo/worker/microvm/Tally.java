@@ -117,6 +117,11 @@ public final class Tally {
     into.merge(new Key(kind, model, name), count, Long::sum);
   }
 
+  /** Counts what a service of this worker's for its guests has seen happen once more. */
+  public synchronized void count(String service, String event) {
+    add(sums, Kind.SERVICE, service, event, 1);
+  }
+
   /** The sums as they are now, in an order that stays. */
   public synchronized List<NodeCounter> counters() {
     return sums.entrySet().stream()

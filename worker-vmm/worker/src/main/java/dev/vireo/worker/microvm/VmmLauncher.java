@@ -25,6 +25,8 @@ import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.ConsoleFile;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.metadata.MetadataServers;
+import dev.vireo.worker.metadata.MetadataService;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.tracing.LaunchTrace.Milestone;
@@ -48,6 +50,7 @@ public final class VmmLauncher implements Launcher {
 
   private final BootPlanner planner;
   private final ContainerImages containerImages;
+  private final MetadataServers metadata;
   private final VmmPool lean;
   private final VmmPool fast;
   private final VmmGroups groups;
@@ -66,6 +69,7 @@ public final class VmmLauncher implements Launcher {
   public VmmLauncher(
       BootPlanner planner,
       ContainerImages containerImages,
+      MetadataServers metadata,
       VmmPool lean,
       VmmPool fast,
       VmmGroups groups,
@@ -75,6 +79,7 @@ public final class VmmLauncher implements Launcher {
       Duration answerWithin) {
     this.planner = planner;
     this.containerImages = containerImages;
+    this.metadata = metadata;
     this.lean = lean;
     this.fast = fast;
     this.groups = groups;
@@ -127,6 +132,11 @@ public final class VmmLauncher implements Launcher {
         new ContainerSupervisor(vsock, process, log, time, random, listener);
     supervisor.start();
     return supervisor;
+  }
+
+  @Override
+  public MetadataService serveMetadata(Assignment assignment, Path socket) throws IOException {
+    return metadata.open(assignment, socket);
   }
 
   @Override

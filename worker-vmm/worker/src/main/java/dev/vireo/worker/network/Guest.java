@@ -59,7 +59,14 @@ record Guest(String uid, RoutedNetwork routed, NetworkStatus given) {
   }
 
   ResolvingGuest resolving() {
-    return new ResolvingGuest(uid, mayResolveAnyName(), names());
+    return new ResolvingGuest(uid, mayResolveAnyName(), names(), networks());
+  }
+
+  private List<Ipv4Network> networks() {
+    return rules().stream()
+        .filter(EgressRule::hasCidr)
+        .map(rule -> Ipv4Network.parse(rule.getCidr()))
+        .toList();
   }
 
   /** Whether what is sent to it comes in by an interface of the node's other than a guest's. */

@@ -60,7 +60,7 @@ public record Ipv4Network(int address, int prefixLength) {
     return new Ipv4Network(address, BITS);
   }
 
-  static int addressOf(Inet4Address address) {
+  public static int addressOf(Inet4Address address) {
     return ByteBuffer.wrap(address.getAddress()).getInt();
   }
 
@@ -78,15 +78,15 @@ public record Ipv4Network(int address, int prefixLength) {
     }
   }
 
-  boolean isHost() {
+  public boolean isHost() {
     return prefixLength == BITS;
   }
 
-  boolean contains(int other) {
+  public boolean contains(int other) {
     return (other & mask(prefixLength)) == address;
   }
 
-  boolean liesWithin(Ipv4Network other) {
+  public boolean liesWithin(Ipv4Network other) {
     return prefixLength >= other.prefixLength && other.contains(address);
   }
 

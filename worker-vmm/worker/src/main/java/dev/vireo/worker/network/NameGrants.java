@@ -30,8 +30,10 @@ public interface NameGrants {
    *
    * @param anyName its policy lets it reach all the Internet, by any name
    * @param names that lead to what it may reach
+   * @param networks that it may reach by their addresses, at some port
    */
-  record ResolvingGuest(String uid, boolean anyName, List<NameRule> names) {}
+  record ResolvingGuest(
+      String uid, boolean anyName, List<NameRule> names, List<Ipv4Network> networks) {}
 
   /**
    * A rule for a name.

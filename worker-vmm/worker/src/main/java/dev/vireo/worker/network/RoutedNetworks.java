@@ -276,4 +276,14 @@ public final class RoutedNetworks implements Networks, NameGrants {
   public Inet4Address gateway() {
     return (Inet4Address) Ipv4Network.inet(addresses.gateway());
   }
+
+  /** Of all guests' addresses. */
+  Ipv4Network pool() {
+    return addresses.network();
+  }
+
+  /** Whether there is a guest with its interface, and with it the gateway's address. */
+  synchronized boolean isAnybodyConnected() {
+    return !connected.isEmpty();
+  }
 }

@@ -20,8 +20,8 @@ public final class ControllerChannel {
 
   private static final int KEEP_ALIVE_TIMEOUT_SECONDS = 10;
 
-  /** A Welcome names everything that the node should run. */
-  private static final int LARGEST_MESSAGE_BYTES = 64 << 20;
+  /** A Welcome names everything that the node should run, with its user data. */
+  private static final int LARGEST_MESSAGE_BYTES = 256 << 20;
 
   /**
    * What a tunnel whose reader waits may hold here: enough for a wire of a gigabit and 2 ms. Fixed,

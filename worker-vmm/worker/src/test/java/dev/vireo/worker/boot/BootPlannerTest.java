@@ -129,6 +129,17 @@ class BootPlannerTest {
   }
 
   @Test
+  void theAgentIsToldThatThereIsMetadata() throws Exception {
+    MicroVmSpec.Builder spec = container();
+    spec.getBootBuilder().setCommandLine("mine");
+    spec.getMetadataBuilder().putAttributes("role", "web");
+    Optional<Path> root = Optional.of(files.resolve("root.squashfs"));
+    try (BootFiles boot = planner.open(spec.build(), root)) {
+      assertTrue(boot.commandLine().endsWith(" vireo.metadata=1 mine"), boot.commandLine());
+    }
+  }
+
+  @Test
   void aKernelWithoutTheAgentRunsNoContainer() throws Exception {
     MicroVmSpec.Builder spec = container();
     spec.getBootBuilder().setKernel("debian");

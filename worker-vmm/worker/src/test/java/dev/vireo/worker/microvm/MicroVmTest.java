@@ -49,6 +49,7 @@ import dev.vireo.worker.boot.OpenMemory;
 import dev.vireo.worker.boot.RejectedException;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.metadata.MetadataService;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.ManualTime;
 import dev.vireo.worker.tracing.LaunchSpans;
@@ -68,9 +69,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
@@ -302,6 +305,56 @@ class MicroVmTest {
     MicroVmSpec.Builder spec = spec();
     spec.getBootBuilder().setCommandLine("quiet");
     spec.addNetworksBuilder().setId("net0").setMtu(1400).getRoutedBuilder();
+    return spec;
+  }
+
+  // ---- Metadata. ----
+
+  @Test
+  void metadataIsServedFromBeforeTheGuestRunsUntilItHasEnded() {
+    FakeVmm vmm = launcher.vmmAfter(() -> assign(withMetadata()));
+    assertEquals(Set.of(metadataSocket()), launcher.metadata.keySet());
+    start(vmm);
+    assertEquals("projects/default/microvms/uid-1", launcher.metadata.get(metadataSocket()));
+
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    assertEquals(Map.of(), launcher.metadata);
+  }
+
+  @Test
+  void aSuccessorServesTheMetadataOfWhatRuns() {
+    FakeVmm vmm = running(withMetadata());
+    launcher.metadata.clear();
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    assertEquals(Set.of(metadataSocket()), launcher.metadata.keySet());
+    assign(withMetadata());
+    remove(true);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(Map.of(), launcher.metadata);
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void aLaunchThatFailsLeavesNoMetadata() {
+    launcher.noVmm = new VmmGoneException("no such program");
+    assign(withMetadata());
+    assertEquals(Outcome.REJECTED, last().getOutcome());
+    assertEquals(Map.of(), launcher.metadata);
+  }
+
+  @Test
+  void withoutMetadataInTheSpecThereIsNone() {
+    running(spec());
+    assertEquals(Map.of(), launcher.metadata);
+  }
+
+  private Path metadataSocket() {
+    return state.microVm(UID).resolve("vsock_169");
+  }
+
+  private static MicroVmSpec.Builder withMetadata() {
+    MicroVmSpec.Builder spec = vsock(0);
+    spec.getMetadataBuilder().putAttributes("role", "web");
     return spec;
   }
 
@@ -1452,6 +1505,7 @@ class MicroVmTest {
     private Optional<Path> openedRoot = Optional.empty();
     private CompletableFuture<ContainerImage> image = new CompletableFuture<>();
     private final List<Supervised> supervised = new ArrayList<>();
+    private final Map<Path, String> metadata = new HashMap<>();
 
     FakeVmm vmm() {
       return vmms.getLast();
@@ -1494,6 +1548,13 @@ class MicroVmTest {
           List.of(),
           1 << 20,
           "");
+    }
+
+    @Override
+    public MetadataService serveMetadata(Assignment assignment, Path socket) {
+      assertTrue(Files.isDirectory(requireNonNull(socket.getParent())));
+      metadata.put(socket, assignment.getName());
+      return () -> metadata.remove(socket);
     }
 
     @Override

@@ -372,7 +372,10 @@ class RoutedNetworksTest {
     assertEquals(
         Optional.of(
             new NameGrants.ResolvingGuest(
-                "guest", false, List.of(new NameRule(1, "*.example.org")))),
+                "guest",
+                false,
+                List.of(new NameRule(1, "*.example.org")),
+                List.of(Ipv4Network.parse("203.0.113.0/24")))),
         networks.resolving(source));
     assertEquals("refused", guest.connect(WEB, 80));
     grant(WEB, Duration.ofMinutes(5));

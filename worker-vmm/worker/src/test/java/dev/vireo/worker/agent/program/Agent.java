@@ -43,12 +43,14 @@ final class Agent implements AutoCloseable {
   }
 
   /** As {@link #start}, by a command that executes it. */
-  static Agent start(Path directory, List<String> by, String program) throws IOException {
+  static Agent start(Path directory, List<String> by, String program, String... options)
+      throws IOException {
     assumeTrue(isRoot(), "the agent is its guest's root, and can be no less here");
     Path socket = directory.resolve("agent.socket");
     Path log = directory.resolve("agent.log");
     List<String> command = new ArrayList<>(by);
     command.addAll(List.of(program, "--listen", "unix:" + socket));
+    command.addAll(List.of(options));
     Process process =
         new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
     Agent agent = new Agent(process, socket, log);

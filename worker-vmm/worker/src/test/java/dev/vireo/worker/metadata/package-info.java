@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.metadata;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.network.dns;
+
+import org.jspecify.annotations.NullMarked;
