@@ -1,6 +1,7 @@
 package dev.vireo.cli;
 
 import dev.vireo.proto.v1.Container;
+import dev.vireo.proto.v1.HttpService;
 import dev.vireo.proto.v1.ImagePull;
 import java.util.List;
 import java.util.Map;
@@ -72,6 +73,20 @@ final class ContainerOptions {
           "With --image: the size of its writable layer, in MiB or with a unit. Default: 1G.")
   private long writableMib;
 
+  @Option(
+      names = "--http",
+      paramLabel = "PORT",
+      description =
+          "With --image: it serves HTTP at this port of the guest, for 'vireo invoke'; ready once"
+              + " that accepts.")
+  private @Nullable Integer http;
+
+  @Option(
+      names = "--http-ready",
+      paramLabel = "PATH",
+      description = "With --http: ready only once a GET of this is answered with less than 400.")
+  private String httpReady = "";
+
   /** Whether an image is to be run. */
   boolean isGiven() {
     return image != null;
@@ -97,6 +112,9 @@ final class ContainerOptions {
             .setWorkingDirectory(workingDirectory)
             .setUser(user)
             .setWritableMib(writableMib);
+    if (http != null) {
+      container.setHttp(HttpService.newBuilder().setPort(http).setReadinessPath(httpReady));
+    }
     if (entrypoint != null) {
       container.addEntrypoint(entrypoint);
     }

@@ -25,6 +25,9 @@ public final class ExitCode {
   /** The server, or the node behind it, could not be reached. */
   public static final int UNAVAILABLE = 7;
 
+  /** A guest's HTTP server answered with 400 or more, as curl counts it. */
+  public static final int HTTP_FAILED = 22;
+
   /** A command in a guest has not run, or how it ended is not known: its own status is others. */
   public static final int OF_VIREO = 125;
 

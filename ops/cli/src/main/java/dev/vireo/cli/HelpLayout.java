@@ -35,6 +35,7 @@ final class HelpLayout {
                   "exec",
                   "cp",
                   "port-forward",
+                  "invoke",
                   "inspect",
                   "trace",
                   "top",

@@ -23,6 +23,8 @@ import dev.vireo.proto.v1.GetQuotaRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
 import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.InvokeRequest;
+import dev.vireo.proto.v1.InvokeResponse;
 import dev.vireo.proto.v1.ListEventsRequest;
 import dev.vireo.proto.v1.ListEventsResponse;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
@@ -467,6 +469,11 @@ final class FakeController implements AutoCloseable {
     @Override
     public void copyOut(CopyOutRequest request, StreamObserver<CopyOutResponse> client) {
       guest.copyOut(request, client);
+    }
+
+    @Override
+    public StreamObserver<InvokeRequest> invoke(StreamObserver<InvokeResponse> client) {
+      return guest.web.invoke(client);
     }
 
     @Override

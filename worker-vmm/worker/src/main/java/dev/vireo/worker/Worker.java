@@ -13,6 +13,7 @@ import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.worker.agent.AgentCalls;
+import dev.vireo.worker.agent.ContainerProcesses;
 import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.container.ContainerImages;
@@ -132,9 +133,10 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.session =
         new ControllerSession(
             controllers, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
+    ContainerProcesses processes = new ContainerProcesses(time, random);
     this.launcher =
         new VmmLauncher(
-            planner, containerImages, pool, unpooled, threads, time, random, VMM_ANSWERS_WITHIN);
+            planner, containerImages, processes, pool, unpooled, threads, VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
             state,
@@ -147,7 +149,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.inspector = new Inspector(microVms, time);
     this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
-    this.agents = new AgentCalls(microVms::report, time);
+    this.agents = new AgentCalls(microVms::report, processes, time);
   }
 
   /** Takes back what runs, then dials. Returns when the first is done. */

@@ -37,10 +37,15 @@ public interface Launcher {
    * Has a guest's agent run a container's process, from now on until the guest has ended.
    *
    * @param vsock the microVM's socket
+   * @param container says when it is ready
    * @param log gets what it prints
    */
   Supervision supervise(
-      Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener);
+      Path vsock,
+      ExecRequest process,
+      Container container,
+      OutputLog log,
+      Supervision.Listener listener);
 
   /**
    * Takes a VMM, writes down whom it is for, and sends it its orders.

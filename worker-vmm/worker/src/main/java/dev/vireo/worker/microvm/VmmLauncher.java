@@ -13,7 +13,7 @@ import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.worker.v1.Assignment;
-import dev.vireo.worker.agent.ContainerSupervisor;
+import dev.vireo.worker.agent.ContainerProcesses;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.RejectedException;
@@ -21,7 +21,6 @@ import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.ConsoleFile;
 import dev.vireo.worker.log.OutputLog;
-import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.tracing.LaunchTrace.Milestone;
 import dev.vireo.worker.vmm.Vmm;
@@ -36,7 +35,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.function.Function;
-import java.util.random.RandomGenerator;
 
 /** Launches from the pools of VMMs, one for each way in which they are compiled. */
 public final class VmmLauncher implements Launcher {
@@ -44,11 +42,10 @@ public final class VmmLauncher implements Launcher {
 
   private final BootPlanner planner;
   private final ContainerImages containerImages;
+  private final ContainerProcesses processes;
   private final VmmPool lean;
   private final VmmPool fast;
   private final Executor executor;
-  private final Time time;
-  private final RandomGenerator random;
   private final Duration answerWithin;
 
   /**
@@ -60,19 +57,17 @@ public final class VmmLauncher implements Launcher {
   public VmmLauncher(
       BootPlanner planner,
       ContainerImages containerImages,
+      ContainerProcesses processes,
       VmmPool lean,
       VmmPool fast,
       Executor executor,
-      Time time,
-      RandomGenerator random,
       Duration answerWithin) {
     this.planner = planner;
     this.containerImages = containerImages;
+    this.processes = processes;
     this.lean = lean;
     this.fast = fast;
     this.executor = executor;
-    this.time = time;
-    this.random = random;
     this.answerWithin = answerWithin;
   }
 
@@ -107,11 +102,12 @@ public final class VmmLauncher implements Launcher {
 
   @Override
   public Supervision supervise(
-      Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
-    ContainerSupervisor supervisor =
-        new ContainerSupervisor(vsock, process, log, time, random, listener);
-    supervisor.start();
-    return supervisor;
+      Path vsock,
+      ExecRequest process,
+      Container container,
+      OutputLog log,
+      Supervision.Listener listener) {
+    return processes.supervise(vsock, process, container, log, listener);
   }
 
   @Override
