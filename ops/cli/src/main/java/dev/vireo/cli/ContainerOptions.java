@@ -87,6 +87,28 @@ final class ContainerOptions {
       description = "With --http: ready only once a GET of this is answered with less than 400.")
   private String httpReady = "";
 
+  @Option(
+      names = {"-i", "--interactive"},
+      description = "With --image: the process reads our standard input. Otherwise that is empty.")
+  private boolean interactive;
+
+  @Option(
+      names = {"-t", "--tty"},
+      description =
+          "With --image: give the process a terminal, with -i this one; Ctrl-P Ctrl-Q leaves it"
+              + " running.")
+  private boolean tty;
+
+  @Option(
+      names = {"-d", "--detach"},
+      description = "With -i or -t: do not join it; see 'vireo attach'.")
+  private boolean detach;
+
+  /** Whether the process is to be joined, as one that somebody sits at. */
+  boolean isToBeAttached() {
+    return (interactive || tty) && !detach;
+  }
+
   /** Whether an image is to be run. */
   boolean isGiven() {
     return image != null;
@@ -111,7 +133,13 @@ final class ContainerOptions {
             .addAllArguments(command)
             .setWorkingDirectory(workingDirectory)
             .setUser(user)
-            .setWritableMib(writableMib);
+            .setWritableMib(writableMib)
+            .setStdin(interactive)
+            .setTerminal(tty);
+    String terminal = variables.getOrDefault("TERM", "");
+    if (tty && !terminal.isEmpty()) {
+      container.putEnvironment("TERM", terminal);
+    }
     if (http != null) {
       container.setHttp(HttpService.newBuilder().setPort(http).setReadinessPath(httpReady));
     }

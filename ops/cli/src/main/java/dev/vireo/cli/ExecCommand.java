@@ -118,7 +118,7 @@ final class ExecCommand implements Callable<Integer> {
             .setStdin(interactive)
             .setDetach(detach);
     if (tty) {
-      start.setTerminal(environment.tty().size().orElse(RemoteCommand.USUAL_SIZE));
+      start.setTerminal(environment.tty().size().orElse(LocalStreams.USUAL_SIZE));
       String terminal = environment.variables().getOrDefault("TERM", "");
       if (!terminal.isEmpty() && !variables.containsKey("TERM")) {
         start.putEnvironment("TERM", terminal);

@@ -33,6 +33,7 @@ final class HelpLayout {
                   "watch",
                   "logs",
                   "exec",
+                  "attach",
                   "cp",
                   "port-forward",
                   "invoke",

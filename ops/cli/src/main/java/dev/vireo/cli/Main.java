@@ -67,6 +67,7 @@ public final class Main implements Runnable {
         "exec", new CommandLine(new ExecCommand(environment)).setStopAtPositional(true));
     root.addSubcommand(new CopyCommand(environment));
     root.addSubcommand(new PortForwardCommand(environment));
+    root.addSubcommand(new AttachCommand(environment));
     root.addSubcommand(new InvokeCommand(environment));
     root.addSubcommand(new InspectCommand(environment));
     root.addSubcommand(new TraceCommand(environment));

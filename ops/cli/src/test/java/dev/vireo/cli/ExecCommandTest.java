@@ -130,8 +130,7 @@ final class ExecCommandTest {
   @ParameterizedTest
   @CsvSource({"start.arguments, 127", "start.user, 126", "start.working_directory, 126"})
   void whatIsNotThereMayBeTheUserAndNotTheCommand(String field, int status) {
-    assertEquals(
-        status, cli.run("exec", "web-1", "--", "refuse", "GUEST_NOT_FOUND", field));
+    assertEquals(status, cli.run("exec", "web-1", "--", "refuse", "GUEST_NOT_FOUND", field));
     assertTrue(cli.err().startsWith("error: " + field + ": as was asked for\n"), cli.err());
   }
 

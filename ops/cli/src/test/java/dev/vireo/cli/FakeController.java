@@ -4,6 +4,8 @@ import com.google.protobuf.ByteString;
 import com.google.protobuf.Timestamp;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.AttachRequest;
+import dev.vireo.proto.v1.AttachResponse;
 import dev.vireo.proto.v1.CopyInRequest;
 import dev.vireo.proto.v1.CopyInResponse;
 import dev.vireo.proto.v1.CopyOutRequest;
@@ -469,6 +471,11 @@ final class FakeController implements AutoCloseable {
     @Override
     public void copyOut(CopyOutRequest request, StreamObserver<CopyOutResponse> client) {
       guest.copyOut(request, client);
+    }
+
+    @Override
+    public StreamObserver<AttachRequest> attach(StreamObserver<AttachResponse> client) {
+      return guest.process.attach(client);
     }
 
     @Override

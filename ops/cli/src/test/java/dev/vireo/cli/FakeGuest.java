@@ -47,6 +47,9 @@ final class FakeGuest {
   final Map<String, FileEntry> copied = new TreeMap<>();
   final Map<String, ByteString> contents = new TreeMap<>();
 
+  /** Its container's process. */
+  final FakeProcess process = new FakeProcess();
+
   /** Its HTTP server. */
   final FakeWeb web = new FakeWeb();
 
@@ -107,8 +110,7 @@ final class FakeGuest {
     return start.getArgumentsCount() < 3
         ? Errors.of(reason, "as was asked for")
         : Errors.badRequest(
-            List.of(
-                new Errors.FieldViolation(start.getArguments(2), reason, "as was asked for")));
+            List.of(new Errors.FieldViolation(start.getArguments(2), reason, "as was asked for")));
   }
 
   private static ExecResponse stdout(ByteString bytes) {
