@@ -115,11 +115,11 @@ bool account_find(const char *user, struct account *account, struct failure *fai
   snprintf(name, sizeof name, "%.*s", (int)(colon ? colon - user : (long)strlen(user)), user);
   *account = (struct account){0};
   if (!find_user(*name ? name : "0", account)) {
-    *failure = failure_of(Failure_NOT_FOUND, "user: there is no \"%s\" in /etc/passwd", name);
+    *failure = failure_in("user", failure_of(Failure_NOT_FOUND, "there is no user \"%s\" in /etc/passwd", name));
     return false;
   }
   if (*group && !find_group(group, &account->gid)) {
-    *failure = failure_of(Failure_NOT_FOUND, "user: there is no group \"%s\" in /etc/group", group);
+    *failure = failure_in("user", failure_of(Failure_NOT_FOUND, "there is no group \"%s\" in /etc/group", group));
     return false;
   }
   account->groups[account->group_count++] = account->gid;

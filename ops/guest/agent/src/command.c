@@ -24,8 +24,9 @@ static _Noreturn void refuse(const struct command *command, const struct failure
   _exit(127);
 }
 
-static _Noreturn void refuse_errno(const struct command *command, const char *what, const char *name) {
-  struct failure failure = failure_of_errno(errno, "%s%s", what, name);
+// `field` is empty where nothing of the request is to blame.
+static _Noreturn void refuse_errno(const struct command *command, const char *field, const char *name) {
+  struct failure failure = failure_in(field, failure_of_errno(errno, "%s", name));
   refuse(command, &failure);
 }
 
@@ -36,14 +37,14 @@ static void take_streams(const struct command *command) {
   int above[3];
   for (int i = 0; i < 3; i++) {
     above[i] = fcntl(command->streams[i], F_DUPFD_CLOEXEC, 3);
-    if (above[i] < 0) refuse_errno(command, "standard streams", "");
+    if (above[i] < 0) refuse_errno(command, "", "standard streams");
   }
   for (int i = 0; i < 3; i++) dup2(above[i], i);
 }
 
 static void take_terminal(const struct command *command, const struct account *account) {
   if (!command->has_terminal) return;
-  if (ioctl(STDIN_FILENO, TIOCSCTTY, 0)) refuse_errno(command, "terminal", "");
+  if (ioctl(STDIN_FILENO, TIOCSCTTY, 0)) refuse_errno(command, "terminal", "terminal");
   // As login(1) does. Whether it is possible depends on how /dev/pts is mounted, and does not matter much.
   (void)!fchown(STDIN_FILENO, account->uid, (gid_t)-1);
   (void)fchmod(STDIN_FILENO, 0620);
@@ -56,7 +57,7 @@ static void become(const struct command *command, const struct account *account)
   bool is_already = geteuid() != 0 && geteuid() == account->uid && getegid() == account->gid;
   if (!is_already && (setgroups(account->group_count, account->groups) || setresgid(account->gid, account->gid, account->gid) ||
                       setresuid(account->uid, account->uid, account->uid))) {
-    refuse_errno(command, "user ", command->user);
+    refuse_errno(command, "user", command->user);
   }
   // Reset by a change of user, so after it.
   if (command->is_bound_to_agent) prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -64,9 +65,9 @@ static void become(const struct command *command, const struct account *account)
 
 static void go_to_directory(const struct command *command, const struct account *account) {
   if (*command->working_directory) {
-    if (chdir(command->working_directory)) refuse_errno(command, "working_directory: ", command->working_directory);
+    if (chdir(command->working_directory)) refuse_errno(command, "working_directory", command->working_directory);
   } else if (account->home[0] != '/' || chdir(account->home)) {
-    if (chdir("/")) refuse_errno(command, "working_directory: ", "/");
+    if (chdir("/")) refuse_errno(command, "working_directory", "/");
   }
 }
 
@@ -84,7 +85,7 @@ static void check_environment(const struct command *command) {
   for (char **variable = command->environment; *variable; variable++) {
     const char *sign = strchr(*variable, '=');
     if (sign && sign != *variable) continue;
-    struct failure failure = failure_of(Failure_INVALID, "environment: \"%s\" is not NAME=value", *variable);
+    struct failure failure = failure_in("environment", failure_of(Failure_INVALID, "\"%s\" is not NAME=value", *variable));
     refuse(command, &failure);
   }
 }
@@ -94,7 +95,7 @@ static char **complete(const struct command *command, const struct account *acco
   size_t count = 0;
   while (command->environment[count]) count++;
   char **environment = malloc((count + MAX_ADDED) * sizeof *environment);
-  if (!environment) refuse_errno(command, "environment", "");
+  if (!environment) refuse_errno(command, "", "environment");
   memcpy(environment, command->environment, (count + 1) * sizeof *environment);
   snprintf(home, sizeof home, "HOME=%s", account->home[0] ? account->home : "/");
   if (!value_of(command->environment, "PATH")) environment[count++] = DEFAULT_PATH;
@@ -128,7 +129,7 @@ static void execute(const struct command *command, char **environment) {
   } else {
     execute_in_path(command->arguments, environment);
   }
-  refuse_errno(command, "", command->arguments[0]);
+  refuse_errno(command, "arguments", command->arguments[0]);
 }
 
 void command_run(const struct command *command) {

@@ -43,7 +43,7 @@ struct job {
   // Of the connection's message that is held, what the input has not taken yet.
   struct slice typed;
   int status;
-  bool has_terminal, has_input, is_detached, is_started, has_failed, has_ended, is_grace_over, is_discarded;
+  bool has_terminal, has_input, input_has_ended, is_detached, is_started, has_failed, has_ended, is_grace_over, is_discarded;
   char key[MAX_KEY + 1];
   struct job *next_with_key;
 };
@@ -234,17 +234,23 @@ static void set_size(int terminal, struct terminal_size size) {
   ioctl(terminal, TIOCSWINSZ, &window);
 }
 
+// To whoever has taken it over, that its input has ended is not known.
+static bool is_late(const struct job *job) {
+  return job->input_has_ended && job->key[0];
+}
+
 static bool take_message(struct connection *connection, const struct host_message *message) {
   struct job *job = connection->conversation;
   switch (message->type) {
     case HostMessage_data:
-      if (!job->has_input) return false;
+      if (!job->has_input) return is_late(job);
       job->typed = message->data;
       type(job);
       return true;
     case HostMessage_end:
-      if (!job->has_input) return false;
+      if (!job->has_input) return is_late(job);
       job->has_input = false;
+      job->input_has_ended = true;
       end_input(job);
       return true;
     case HostMessage_resize:
@@ -445,26 +451,30 @@ static void take_over(struct job *job, struct connection *connection, const stru
 
 // --- the request -------------------------------------------------------------------------------------
 
-// Why a request is wrong; NULL if it is not.
-static const char *mistake_in(const struct exec_request *request, struct texts *texts) {
+struct mistake {
+  const char *field, *what;
+};
+
+// Why a request is wrong; `what` is NULL if it is not.
+static struct mistake mistake_in(const struct exec_request *request, struct texts *texts) {
   const struct slice *directory = &request->working_directory;
-  if (request->arguments.count == 0) return "arguments: none";
-  if (request->arguments.bytes + request->environment.bytes > MAX_STRINGS) return "arguments and environment: more than 128 KiB";
-  if (!slice_copy(*directory, texts->working_directory, sizeof texts->working_directory)) return "working_directory: too long";
-  if (directory->length > 0 && directory->bytes[0] != '/') return "working_directory: not absolute";
-  if (!slice_copy(request->user, texts->user, sizeof texts->user)) return "user: too long";
-  if (request->has_terminal && !is_size(request->terminal)) return "terminal: columns and rows must be 1 to 65,535";
-  if (request->key.length > MAX_KEY) return "key: more than 64 bytes";
-  if (request->detach && request->key.length > 0) return "key: a detached command has none";
-  if (request->detach && (request->has_terminal || request->stdin)) return "detach: such a command has no terminal and no input";
-  return NULL;
+  if (request->arguments.count == 0) return (struct mistake){"arguments", "none"};
+  if (request->arguments.bytes + request->environment.bytes > MAX_STRINGS) return (struct mistake){"arguments", "more than 128 KiB, with the environment"};
+  if (!slice_copy(*directory, texts->working_directory, sizeof texts->working_directory)) return (struct mistake){"working_directory", "too long"};
+  if (directory->length > 0 && directory->bytes[0] != '/') return (struct mistake){"working_directory", "not absolute"};
+  if (!slice_copy(request->user, texts->user, sizeof texts->user)) return (struct mistake){"user", "too long"};
+  if (request->has_terminal && !is_size(request->terminal)) return (struct mistake){"terminal", "columns and rows must be 1 to 65,535"};
+  if (request->key.length > MAX_KEY) return (struct mistake){"key", "more than 64 bytes"};
+  if (request->detach && request->key.length > 0) return (struct mistake){"key", "a detached command has none"};
+  if (request->detach && (request->has_terminal || request->stdin)) return (struct mistake){"detach", "such a command has no terminal and no input"};
+  return (struct mistake){0};
 }
 
 void exec_begin(struct connection *connection, const struct exec_request *request) {
   struct texts texts = {0};
-  const char *mistake = mistake_in(request, &texts);
-  if (mistake) {
-    connection_fail(connection, failure_of(Failure_INVALID, "%s", mistake));
+  struct mistake mistake = mistake_in(request, &texts);
+  if (mistake.what) {
+    connection_fail(connection, failure_in(mistake.field, failure_of(Failure_INVALID, "%s", mistake.what)));
     return;
   }
   char key[MAX_KEY + 1];

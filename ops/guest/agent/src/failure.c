@@ -71,7 +71,13 @@ struct failure failure_of_errno(int error, const char *format, ...) {
   return failure;
 }
 
+struct failure failure_in(const char *field, struct failure failure) {
+  snprintf(failure.field, sizeof failure.field, "%s", field);
+  return failure;
+}
+
 void failure_put(const struct failure *failure, struct message *message) {
   put_number(message, Failure_code, failure->code);
   put_text(message, Failure_message, failure->message);
+  put_text(message, Failure_field, failure->field);
 }

@@ -182,7 +182,7 @@ static void await_connect(struct watch *watch, uint32_t events) {
 
 void connect_begin(struct connection *connection, uint32_t port) {
   if (port < 1 || port > UINT16_MAX) {
-    connection_fail(connection, failure_of(Failure_INVALID, "port: %u is not 1 to 65,535", port));
+    connection_fail(connection, failure_in("port", failure_of(Failure_INVALID, "%u is not 1 to 65,535", port)));
     return;
   }
   struct forward *forward = calloc(1, sizeof *forward);

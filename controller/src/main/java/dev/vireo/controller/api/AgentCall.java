@@ -14,37 +14,39 @@ import java.util.function.BiFunction;
 final class AgentCall<Q> implements StreamObserver<Q> {
   private final Tunnel<Q, ?> tunnel;
   private final BiFunction<Q, Boolean, Violations> check;
-  private final BiConsumer<Tunnel<Q, ?>, Q> open;
+  private final BiConsumer<Tunnel<Q, ?>, Q> begin;
   private boolean begun;
 
   /**
    * @param check finds what is wrong with a message, which is the first or is not
-   * @param open begins the call, by its first message
+   * @param begin opens the tunnel, now or later, and puts the first message into it
    */
   AgentCall(
       Tunnel<Q, ?> tunnel,
       BiFunction<Q, Boolean, Violations> check,
-      BiConsumer<Tunnel<Q, ?>, Q> open) {
+      BiConsumer<Tunnel<Q, ?>, Q> begin) {
     this.tunnel = tunnel;
     this.check = check;
-    this.open = open;
+    this.begin = begin;
   }
 
   @Override
   public void onNext(Q message) {
     try {
       check.apply(message, !begun).throwIfAny();
-      if (!begun) {
+      if (begun) {
+        tunnel.fromClient(message);
+      } else {
         begun = true;
-        open.accept(tunnel, message);
+        begin.accept(tunnel, message);
       }
-      tunnel.fromClient(message);
     } catch (RuntimeException e) {
       tunnel.fail(typed(e));
     }
   }
 
-  private static StatusRuntimeException typed(RuntimeException error) {
+  /** As a client is told of it. */
+  static StatusRuntimeException typed(RuntimeException error) {
     return ErrorInterceptor.typed(error, "a call to a guest's agent");
   }
 

@@ -1,6 +1,8 @@
 package dev.vireo.controller.api;
 
 import com.google.protobuf.ByteString;
+import dev.vireo.proto.v1.AttachRequest;
+import dev.vireo.proto.v1.AttachStart;
 import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.CopyInRequest;
 import dev.vireo.proto.v1.CopyInStart;
@@ -42,15 +44,7 @@ final class AgentValidator {
         afterStart("resize", first, violations);
         size("resize", request.getResize(), violations);
       }
-      case SIGNAL -> {
-        afterStart("signal", first, violations);
-        violations.invalidIf(
-            request.getSignal() < 1 || request.getSignal() > MAX_SIGNAL,
-            "signal",
-            "is %s; 1 to %d.",
-            Integer.toUnsignedString(request.getSignal()),
-            MAX_SIGNAL);
-      }
+      case SIGNAL -> signal(request.getSignal(), first, violations);
       case STDIN_END -> afterStart("stdin_end", first, violations);
       case REQUEST_NOT_SET -> notSet(first, "request", violations);
     }
@@ -116,6 +110,41 @@ final class AgentValidator {
         "is %s; 1 to %d.",
         Integer.toUnsignedString(count),
         MAX_CHARACTERS);
+  }
+
+  // ---- attach
+
+  static Violations attach(AttachRequest request, boolean first) {
+    Violations violations = new Violations();
+    switch (request.getRequestCase()) {
+      case START -> {
+        AttachStart start = request.getStart();
+        once(first, violations);
+        violations.invalidIf(start.getOffset() < 0, "start.offset", "is beyond any log's end.");
+        if (start.hasTerminal()) {
+          size("start.terminal", start.getTerminal(), violations);
+        }
+      }
+      case STDIN -> data("stdin", request.getStdin(), first, violations);
+      case RESIZE -> {
+        afterStart("resize", first, violations);
+        size("resize", request.getResize(), violations);
+      }
+      case SIGNAL -> signal(request.getSignal(), first, violations);
+      case STDIN_END -> afterStart("stdin_end", first, violations);
+      case REQUEST_NOT_SET -> notSet(first, "request", violations);
+    }
+    return violations;
+  }
+
+  private static void signal(int signal, boolean first, Violations violations) {
+    afterStart("signal", first, violations);
+    violations.invalidIf(
+        signal < 1 || signal > MAX_SIGNAL,
+        "signal",
+        "is %s; 1 to %d.",
+        Integer.toUnsignedString(signal),
+        MAX_SIGNAL);
   }
 
   // ---- files
@@ -207,22 +236,22 @@ final class AgentValidator {
 
   // ---- what they share
 
-  private static void once(boolean first, Violations violations) {
+  static void once(boolean first, Violations violations) {
     violations.invalidIf(!first, "start", "comes once.");
   }
 
-  private static void afterStart(String field, boolean first, Violations violations) {
+  static void afterStart(String field, boolean first, Violations violations) {
     if (first) {
       violations.required("start");
       violations.invalid(field, "comes after start.");
     }
   }
 
-  private static void notSet(boolean first, String field, Violations violations) {
+  static void notSet(boolean first, String field, Violations violations) {
     violations.required(first ? "start" : field);
   }
 
-  private static void data(String field, ByteString data, boolean first, Violations violations) {
+  static void data(String field, ByteString data, boolean first, Violations violations) {
     afterStart(field, first, violations);
     violations.invalidIf(
         data.size() > MAX_DATA_BYTES,

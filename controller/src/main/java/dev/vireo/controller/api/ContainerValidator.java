@@ -22,6 +22,7 @@ final class ContainerValidator {
   private static final String FIELD = "spec.container.";
   private static final int MAX_IMAGE_BYTES = 512;
   private static final int MAX_USER_BYTES = 128;
+  private static final int MAX_PORT = 65_535;
 
   /** No more than that it is one word: what a reference is, the node's image store knows. */
   private static final Pattern IMAGE = Pattern.compile("[A-Za-z0-9\\[][-A-Za-z0-9._/:@\\[\\]]*");
@@ -66,7 +67,28 @@ final class ContainerValidator {
         FIELD + "pull",
         "is none of IF_MISSING, ALWAYS, NEVER.");
     validateProcess();
+    validateHttp();
     validateSizes();
+  }
+
+  private void validateHttp() {
+    if (!container.hasHttp()) {
+      return;
+    }
+    int port = container.getHttp().getPort();
+    violations.invalidIf(
+        port < 1 || port > MAX_PORT,
+        FIELD + "http.port",
+        "is %s; 1 to %d.",
+        Integer.toUnsignedString(port),
+        MAX_PORT);
+    String path = container.getHttp().getReadinessPath();
+    InvokeValidator.path(FIELD + "http.readiness_path", path, violations);
+    violations.invalidIf(
+        path.length() > SpecValidator.MAX_PATH_BYTES,
+        FIELD + "http.readiness_path",
+        "has more than %d bytes.",
+        SpecValidator.MAX_PATH_BYTES);
   }
 
   private void validateProcess() {

@@ -14,6 +14,8 @@ import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.session.Tunnels;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.controller.tracing.CreateTraces;
+import dev.vireo.proto.v1.AttachRequest;
+import dev.vireo.proto.v1.AttachResponse;
 import dev.vireo.proto.v1.CopyInRequest;
 import dev.vireo.proto.v1.CopyInResponse;
 import dev.vireo.proto.v1.CopyOutRequest;
@@ -27,6 +29,8 @@ import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
+import dev.vireo.proto.v1.InvokeRequest;
+import dev.vireo.proto.v1.InvokeResponse;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
 import dev.vireo.proto.v1.ListMicroVmsResponse;
 import dev.vireo.proto.v1.MicroVm;
@@ -90,7 +94,7 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
     this.creations = new Creations(microVms, nodes, pending, quotas, time, uuids, meters, traces);
     this.operations = new Operations(microVms, pending, placer, pageTokens, time);
     this.consoles = new Consoles(microVms, nodes, sessions);
-    this.agents = new AgentCalls(operations::get, sessions, tunnels);
+    this.agents = new AgentCalls(operations::get, new Waiting(microVms), sessions, tunnels, time);
     Gauge.builder("vireo.watch.clients", microVms, MicroVms::feeds)
         .description("Clients that watch")
         .register(meters);
@@ -254,6 +258,18 @@ public class MicroVmGrpcService extends MicroVmServiceGrpc.MicroVmServiceImplBas
   public StreamObserver<PortForwardRequest> portForward(
       StreamObserver<PortForwardResponse> client) {
     return agents.portForward(client);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public StreamObserver<InvokeRequest> invoke(StreamObserver<InvokeResponse> client) {
+    return agents.invoke(client);
+  }
+
+  @Override
+  @RunOnVirtualThread
+  public StreamObserver<AttachRequest> attach(StreamObserver<AttachResponse> client) {
+    return agents.attach(client);
   }
 
   private static <T> void answer(StreamObserver<T> client, T answer) {

@@ -59,6 +59,11 @@ final class Waiting {
     }
   }
 
+  /** Completed once that is decided; fails when the controller stops. Never blocks. */
+  CompletableFuture<Optional<StoredMicroVm>> decided(String uid, Wait wait) {
+    return microVms.when(uid, microVm -> isDecided(microVm, wait));
+  }
+
   private static Optional<StoredMicroVm> get(
       CompletableFuture<Optional<StoredMicroVm>> reached,
       @org.jspecify.annotations.Nullable Deadline deadline)
@@ -97,7 +102,8 @@ final class Waiting {
     };
   }
 
-  private static MicroVm answer(Optional<StoredMicroVm> decided, StoredMicroVm created, Wait wait) {
+  /** What was waited for, or the error that says why it will not be. */
+  static MicroVm answer(Optional<StoredMicroVm> decided, StoredMicroVm created, Wait wait) {
     if (decided.isPresent() && isReached(decided.get().microVm(), wait)) {
       return decided.get().microVm();
     }
@@ -148,7 +154,7 @@ final class Waiting {
     return Errors.of(reason, rejection.getMessage(), Map.of("name", name));
   }
 
-  private StatusRuntimeException timedOut(StoredMicroVm created, Wait wait) {
+  StatusRuntimeException timedOut(StoredMicroVm created, Wait wait) {
     MicroVm now = microVms.findByUid(created.uid()).orElse(created).microVm();
     MicroVmState state = now.getStatus().getState();
     String why =

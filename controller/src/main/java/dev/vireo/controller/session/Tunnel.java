@@ -49,6 +49,7 @@ public final class Tunnel<Q, R> {
   private @Nullable String id;
 
   private @Nullable WorkerSession session;
+  private Runnable whenOver = () -> {};
 
   Tunnel(Tunnels tunnels, TunnelCodec<Q, R> codec, ServerCallStreamObserver<R> client) {
     this.tunnels = tunnels;
@@ -62,6 +63,15 @@ public final class Tunnel<Q, R> {
 
   TunnelKind kind() {
     return codec.kind();
+  }
+
+  /** What to do when it has ended, in whatever way: at once if it has. */
+  public synchronized void whenOver(Runnable action) {
+    if (ended) {
+      action.run();
+    } else {
+      whenOver = action;
+    }
   }
 
   // ---- the client's side
@@ -234,6 +244,7 @@ public final class Tunnel<Q, R> {
 
   private void end(boolean failed) {
     ended = true;
+    whenOver.run();
     if (session != null) {
       session.forget(this);
     }

@@ -7,7 +7,9 @@ public enum TunnelKind {
   EXEC,
   COPY_IN,
   COPY_OUT,
-  PORT_FORWARD;
+  PORT_FORWARD,
+  INVOKE,
+  ATTACH;
 
   /** As a metric's label has it. */
   String label() {

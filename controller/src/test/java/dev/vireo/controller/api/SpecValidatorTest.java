@@ -326,6 +326,16 @@ final class SpecValidatorTest {
     assertEquals(
         invalid("spec.container.environment"), wrongContainer(c -> c.putEnvironment("A", "\0")));
     assertEquals(invalid("spec.container.entrypoint"), wrongContainer(c -> c.addEntrypoint("")));
+    for (int port : new int[] {0, -1, 65_536}) {
+      assertEquals(
+          invalid("spec.container.http.port"),
+          wrongContainer(c -> c.getHttpBuilder().setPort(port)));
+    }
+    for (String path : new String[] {"up", "/u p", "/" + "x".repeat(5_000)}) {
+      assertEquals(
+          invalid("spec.container.http.readiness_path"),
+          wrongContainer(c -> c.getHttpBuilder().setPort(80).setReadinessPath(path)));
+    }
     assertEquals(invalid("spec.container.arguments"), wrongContainer(c -> c.addArguments("\0")));
     assertEquals(Map.of(), wrongContainer(c -> c.addArguments("x".repeat((128 << 10) - 1))));
     assertEquals(

@@ -1,6 +1,10 @@
 package dev.vireo.cli;
 
 import com.google.common.util.concurrent.ListenableFuture;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.AttachStart;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVm;
@@ -29,6 +33,7 @@ public final class AttachedRun {
   private final Environment environment;
   private final CreateMicroVmRequest request;
   private final boolean remove;
+  private final boolean input;
   private final String name;
   private final boolean container;
 
@@ -36,9 +41,20 @@ public final class AttachedRun {
   private final CompletableFuture<MicroVm> placed = new CompletableFuture<>();
 
   private String lastLine = "";
+  private @Nullable ProcessAttachment attachment;
 
-  AttachedRun(Api api, Environment environment, CreateMicroVmRequest request, boolean remove) {
+  /**
+   * @param remove it, whatever happens
+   * @param input of its container's process is ours, and its terminal, if it has one
+   */
+  AttachedRun(
+      Api api,
+      Environment environment,
+      CreateMicroVmRequest request,
+      boolean remove,
+      boolean input) {
     this.api = api;
+    this.input = input;
     this.environment = environment;
     this.request = request;
     this.remove = remove;
@@ -57,9 +73,53 @@ public final class AttachedRun {
       if (remove) {
         cleanup.add(() -> undo(creation));
       }
-      MicroVm end = attend(answer(creation));
+      MicroVm created = answer(creation);
+      if (input) {
+        connectInput(cleanup);
+      }
+      MicroVm end = attend(created);
+      if (isLeft()) {
+        environment.err().println("vireo: left; see vireo attach " + Api.id(name));
+        return ExitCode.OK;
+      }
       return container ? containerExitCode(end) : exitCode(end);
     }
+  }
+
+  /** Its output comes by its log, which outlasts a worker and is there when it has ended. */
+  private void connectInput(Cleanup cleanup) {
+    Container wanted = request.getMicrovm().getSpec().getContainer();
+    AttachStart.Builder start =
+        AttachStart.newBuilder().setName(name).setStdin(wanted.getStdin()).setInputOnly(true);
+    if (wanted.getTerminal()) {
+      start.setTerminal(environment.tty().size().orElse(LocalStreams.USUAL_SIZE));
+    }
+    ProcessAttachment process = new ProcessAttachment(api, environment, start.build());
+    cleanup.add(process::close);
+    process.connectInput(cleanup);
+    attachment = process;
+  }
+
+  /** How the process ends is seen by its state. */
+  private void attendInput(ProcessAttachment process, Context.CancellableContext attention) {
+    try {
+      if (process.follow().isEmpty()) {
+        attention.cancel(null);
+      }
+    } catch (StatusRuntimeException e) {
+      ErrorReason reason = Errors.reasonOf(e).orElse(ErrorReason.STATE_CONFLICT);
+      if (reason == ErrorReason.NODE_UNREACHABLE || reason == ErrorReason.STDIN_BUSY) {
+        environment
+            .err()
+            .println(
+                "vireo: what is typed does not arrive any more (%s); see vireo attach %s"
+                    .formatted(e.getStatus().getDescription(), Api.id(name)));
+      }
+    }
+  }
+
+  private boolean isLeft() {
+    return attachment != null && attachment.isDetached();
   }
 
   private static int exitCode(MicroVm end) {
@@ -90,7 +150,7 @@ public final class AttachedRun {
             name,
             LogSource.LOG_SOURCE_UNSPECIFIED,
             0,
-            new LogSink(environment, false, false),
+            new LogSink(environment, hasTerminal(), false),
             environment.err());
     try (Context.CancellableContext attention = Context.current().withCancellation()) {
       CompletableFuture<MicroVm> end = new CompletableFuture<>();
@@ -107,7 +167,14 @@ public final class AttachedRun {
                 }
               }));
       placed.join();
+      if (attachment != null) {
+        ProcessAttachment process = attachment;
+        Thread.ofVirtual().start(() -> attendInput(process, attention));
+      }
       attention.run(() -> followUntilCancelled(log));
+      if (isLeft()) {
+        return created;
+      }
       MicroVm last = result(end);
       if (last.getStatus().getState() != MicroVmState.DELETING) {
         log.drain();
@@ -152,6 +219,10 @@ public final class AttachedRun {
     }
   }
 
+  private boolean hasTerminal() {
+    return input && request.getMicrovm().getSpec().getContainer().getTerminal();
+  }
+
   private static void followUntilCancelled(LogReader log) {
     try {
       log.follow();
@@ -164,6 +235,9 @@ public final class AttachedRun {
 
   /** Runs also while the create call is still under way: then that is awaited first. */
   private void undo(ListenableFuture<MicroVm> creation) throws InterruptedException {
+    if (isLeft()) {
+      return;
+    }
     MicroVm created = null;
     try {
       created = creation.get();

@@ -1,6 +1,7 @@
 package dev.vireo.cli;
 
 import dev.vireo.proto.v1.Container;
+import dev.vireo.proto.v1.HttpService;
 import dev.vireo.proto.v1.ImagePull;
 import java.util.List;
 import java.util.Map;
@@ -72,6 +73,42 @@ final class ContainerOptions {
           "With --image: the size of its writable layer, in MiB or with a unit. Default: 1G.")
   private long writableMib;
 
+  @Option(
+      names = "--http",
+      paramLabel = "PORT",
+      description =
+          "With --image: it serves HTTP at this port of the guest, for 'vireo invoke'; ready once"
+              + " that accepts.")
+  private @Nullable Integer http;
+
+  @Option(
+      names = "--http-ready",
+      paramLabel = "PATH",
+      description = "With --http: ready only once a GET of this is answered with less than 400.")
+  private String httpReady = "";
+
+  @Option(
+      names = {"-i", "--interactive"},
+      description = "With --image: the process reads our standard input. Otherwise that is empty.")
+  private boolean interactive;
+
+  @Option(
+      names = {"-t", "--tty"},
+      description =
+          "With --image: give the process a terminal, with -i this one; Ctrl-P Ctrl-Q leaves it"
+              + " running.")
+  private boolean tty;
+
+  @Option(
+      names = {"-d", "--detach"},
+      description = "With -i or -t: do not join it; see 'vireo attach'.")
+  private boolean detach;
+
+  /** Whether the process is to be joined, as one that somebody sits at. */
+  boolean isToBeAttached() {
+    return (interactive || tty) && !detach;
+  }
+
   /** Whether an image is to be run. */
   boolean isGiven() {
     return image != null;
@@ -96,7 +133,16 @@ final class ContainerOptions {
             .addAllArguments(command)
             .setWorkingDirectory(workingDirectory)
             .setUser(user)
-            .setWritableMib(writableMib);
+            .setWritableMib(writableMib)
+            .setStdin(interactive)
+            .setTerminal(tty);
+    String terminal = variables.getOrDefault("TERM", "");
+    if (tty && !terminal.isEmpty()) {
+      container.putEnvironment("TERM", terminal);
+    }
+    if (http != null) {
+      container.setHttp(HttpService.newBuilder().setPort(http).setReadinessPath(httpReady));
+    }
     if (entrypoint != null) {
       container.addEntrypoint(entrypoint);
     }

@@ -32,7 +32,7 @@ import picocli.CommandLine.Spec;
     exitCodeList = {
       "0 to 255:the command's own; 128 and a signal's number if that has killed it",
       "125:a failure of Vireo's own",
-      "126:the command cannot be executed",
+      "126:the command cannot be executed: by this user, or in this directory",
       "127:there is no such command",
     })
 final class ExecCommand implements Callable<Integer> {
@@ -118,7 +118,7 @@ final class ExecCommand implements Callable<Integer> {
             .setStdin(interactive)
             .setDetach(detach);
     if (tty) {
-      start.setTerminal(environment.tty().size().orElse(RemoteCommand.USUAL_SIZE));
+      start.setTerminal(environment.tty().size().orElse(LocalStreams.USUAL_SIZE));
       String terminal = environment.variables().getOrDefault("TERM", "");
       if (!terminal.isEmpty() && !variables.containsKey("TERM")) {
         start.putEnvironment("TERM", terminal);
@@ -127,9 +127,15 @@ final class ExecCommand implements Callable<Integer> {
     return start.build();
   }
 
+  /** Rather than its user or its directory. Agents of before do not say. */
+  private static boolean isTheCommand(RuntimeException error) {
+    String field = Errors.metadataOf(error).getOrDefault("field", "start.arguments");
+    return field.equals("start.arguments");
+  }
+
   private static int exitCode(RuntimeException error) {
     return switch (Errors.reasonOf(error).orElse(ErrorReason.INTERNAL)) {
-      case GUEST_NOT_FOUND -> ExitCode.NO_COMMAND;
+      case GUEST_NOT_FOUND -> isTheCommand(error) ? ExitCode.NO_COMMAND : ExitCode.NOT_EXECUTABLE;
       case GUEST_NOT_EXECUTABLE, GUEST_PERMISSION_DENIED -> ExitCode.NOT_EXECUTABLE;
       default -> ExitCode.OF_VIREO;
     };

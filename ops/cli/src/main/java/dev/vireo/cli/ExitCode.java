@@ -28,6 +28,9 @@ public final class ExitCode {
   /** The guest was stopped since its time was up, as timeout(1) says it. */
   public static final int TIME_IS_UP = 124;
 
+  /** A guest's HTTP server answered with 400 or more, as curl counts it. */
+  public static final int HTTP_FAILED = 22;
+
   /** A command in a guest has not run, or how it ended is not known: its own status is others. */
   public static final int OF_VIREO = 125;
 

@@ -67,6 +67,8 @@ public final class Main implements Runnable {
         "exec", new CommandLine(new ExecCommand(environment)).setStopAtPositional(true));
     root.addSubcommand(new CopyCommand(environment));
     root.addSubcommand(new PortForwardCommand(environment));
+    root.addSubcommand(new AttachCommand(environment));
+    root.addSubcommand(new InvokeCommand(environment));
     root.addSubcommand(new InspectCommand(environment));
     root.addSubcommand(new TraceCommand(environment));
     root.addSubcommand(new TopCommand(environment));
@@ -99,6 +101,7 @@ public final class Main implements Runnable {
     root.setErr(writer(environment.err()));
     root.setCaseInsensitiveEnumValuesAllowed(true);
     root.setUsageHelpAutoWidth(true);
+    root.setExpandAtFiles(false); // A guest's command may have such an argument.
     root.registerConverter(Duration.class, new Converters.Time());
     root.setExecutionExceptionHandler(
         (error, command, parsed) -> new ErrorReport(environment.err()).print(error));

@@ -59,11 +59,10 @@ final class PortForwards {
       up.join();
     } catch (StatusRuntimeException e) {
       Status status = e.getStatus();
-      err.println(
-          "vireo: port %d: %s"
-              .formatted(
-                  port,
-                  status.getDescription() == null ? status.getCode() : status.getDescription()));
+      String why =
+          status.getDescription() == null ? status.getCode().name() : status.getDescription();
+      String where = "port %d: ".formatted(port);
+      err.println("vireo: " + (why.startsWith(where) ? why : where + why));
     } catch (IOException e) {
       // The peer here has gone: closing the call tells the one in the guest.
     } catch (InterruptedException e) {

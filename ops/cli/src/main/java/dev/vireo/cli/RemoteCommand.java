@@ -6,11 +6,7 @@ import dev.vireo.proto.v1.ExecRequest;
 import dev.vireo.proto.v1.ExecResponse;
 import dev.vireo.proto.v1.ExecStart;
 import dev.vireo.proto.v1.StdinEnd;
-import java.io.IOException;
-import java.io.PrintStream;
-import java.io.UncheckedIOException;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
 /**
@@ -18,14 +14,6 @@ import java.util.function.Consumer;
  * process's signals, and, if it has a terminal, the one that the user sits at.
  */
 final class RemoteCommand {
-  /** For a terminal whose size nobody knows. */
-  static final ConsoleSize USUAL_SIZE = ConsoleSize.newBuilder().setColumns(80).setRows(24).build();
-
-  private static final int SIGINT = 2;
-  private static final int SIGTERM = 15;
-  private static final int KILLED = 128;
-  private static final int INPUT_BYTES = 32 << 10;
-
   private final Api api;
   private final Environment environment;
 
@@ -40,77 +28,46 @@ final class RemoteCommand {
         DuplexCall<ExecRequest, ExecResponse> call =
             new DuplexCall<>(responses -> api.microVmCalls().exec(responses))) {
       call.send(ExecRequest.newBuilder().setStart(start).build());
-      passSignals(call, cleanup);
+      LocalStreams local = new LocalStreams(environment, input(call), cleanup);
+      local.passSignals();
       if (start.hasTerminal()) {
-        connectTerminal(start, call, cleanup);
+        local.connectTerminal(start.getStdin());
       }
       if (start.getStdin()) {
-        Thread.ofPlatform().daemon().name("stdin").start(() -> passInput(call));
+        local.passInput();
       }
       return passOutput(call, start);
     }
   }
 
-  /** The first of each goes to the command; if that does not mind it, the second ends us. */
-  private static void passSignals(DuplexCall<ExecRequest, ExecResponse> call, Cleanup cleanup) {
-    AtomicBoolean once = new AtomicBoolean();
-    cleanup.add(Signals.handle("INT", () -> pass(SIGINT, once, call)));
-    cleanup.add(Signals.handle("TERM", () -> pass(SIGTERM, once, call)));
-  }
+  private static ProcessInput input(DuplexCall<ExecRequest, ExecResponse> call) {
+    return new ProcessInput() {
+      @Override
+      public boolean stdin(ByteString bytes) {
+        return call.send(ExecRequest.newBuilder().setStdin(bytes).build());
+      }
 
-  private static void pass(
-      int signal, AtomicBoolean once, DuplexCall<ExecRequest, ExecResponse> call) {
-    if (once.compareAndSet(false, true)) {
-      call.sendNow(ExecRequest.newBuilder().setSignal(signal).build());
-    } else {
-      System.exit(KILLED + signal);
-    }
-  }
-
-  private void connectTerminal(
-      ExecStart start, DuplexCall<ExecRequest, ExecResponse> call, Cleanup cleanup) {
-    Terminal terminal = environment.tty();
-    if (start.getStdin() && terminal.isThere()) {
-      cleanup.add(terminal.makeRaw());
-    }
-    cleanup.add(
-        Signals.handle(
-            "WINCH",
-            () ->
-                terminal
-                    .size()
-                    .ifPresent(
-                        size -> call.sendNow(ExecRequest.newBuilder().setResize(size).build()))));
-  }
-
-  private void passInput(DuplexCall<ExecRequest, ExecResponse> call) {
-    byte[] buffer = new byte[INPUT_BYTES];
-    boolean taken = true;
-    while (taken) {
-      int count = read(buffer);
-      taken =
-          count >= 0
-              && call.send(
-                  ExecRequest.newBuilder().setStdin(ByteString.copyFrom(buffer, 0, count)).build());
-      if (count < 0) {
+      @Override
+      public void stdinEnd() {
         call.send(ExecRequest.newBuilder().setStdinEnd(StdinEnd.getDefaultInstance()).build());
       }
-    }
-  }
 
-  /** What cannot be read is an end. */
-  private int read(byte[] buffer) {
-    try {
-      return environment.in().read(buffer);
-    } catch (IOException e) {
-      return -1;
-    }
+      @Override
+      public void resize(ConsoleSize size) {
+        call.sendNow(ExecRequest.newBuilder().setResize(size).build());
+      }
+
+      @Override
+      public void signal(int number) {
+        call.sendNow(ExecRequest.newBuilder().setSignal(number).build());
+      }
+    };
   }
 
   private int passOutput(DuplexCall<ExecRequest, ExecResponse> call, ExecStart start) {
     boolean filtered = environment.terminal() && !start.hasTerminal();
-    Consumer<ByteString> out = sink(environment.out(), filtered);
-    Consumer<ByteString> err = sink(environment.err(), filtered);
+    Consumer<ByteString> out = LocalStreams.sink(environment.out(), filtered);
+    Consumer<ByteString> err = LocalStreams.sink(environment.err(), filtered);
     for (Optional<ExecResponse> next = call.next(); next.isPresent(); next = call.next()) {
       ExecResponse response = next.get();
       switch (response.getResponseCase()) {
@@ -134,19 +91,5 @@ final class RemoteCommand {
         ExitCode.OF_VIREO,
         "the call ended, and not with the command's exit status",
         "See the guest's console: vireo logs.");
-  }
-
-  private static Consumer<ByteString> sink(PrintStream to, boolean filtered) {
-    if (filtered) {
-      return new TerminalFilter(to);
-    }
-    return bytes -> {
-      try {
-        bytes.writeTo(to);
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-      to.flush();
-    };
   }
 }

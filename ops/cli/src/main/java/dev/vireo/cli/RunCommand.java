@@ -470,6 +470,13 @@ final class RunCommand implements Callable<Integer> {
     if (!commandWords().isEmpty() && !container.isGiven()) {
       throw wrongWords("a command needs an --image");
     }
+    if (container.isToBeAttached() && !container.isGiven()) {
+      throw wrongWords("-i and -t need an --image");
+    }
+    if (container.isToBeAttached() && restart != Restart.NEVER) {
+      throw wrongWords(
+          "--restart starts others than the one that is joined: use -d with -i and -t");
+    }
   }
 
   private ParameterException wrongWords(String problem) {
@@ -479,8 +486,8 @@ final class RunCommand implements Callable<Integer> {
   private int create() {
     try (Api api = server.connect(environment)) {
       CreateMicroVmRequest request = request(api);
-      if ((attach || remove) && !dryRun) {
-        return new AttachedRun(api, environment, request, remove).run();
+      if ((attach || remove || container.isToBeAttached()) && !dryRun) {
+        return new AttachedRun(api, environment, request, remove, container.isToBeAttached()).run();
       }
       MicroVm vm = api.microVms(timeout).createMicroVm(request);
       switch (output.format()) {

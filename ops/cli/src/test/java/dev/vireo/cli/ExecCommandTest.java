@@ -127,6 +127,13 @@ final class ExecCommandTest {
     assertTrue(cli.err().contains("remedy: "), cli.err());
   }
 
+  @ParameterizedTest
+  @CsvSource({"start.arguments, 127", "start.user, 126", "start.working_directory, 126"})
+  void whatIsNotThereMayBeTheUserAndNotTheCommand(String field, int status) {
+    assertEquals(status, cli.run("exec", "web-1", "--", "refuse", "GUEST_NOT_FOUND", field));
+    assertTrue(cli.err().startsWith("error: " + field + ": as was asked for\n"), cli.err());
+  }
+
   @Test
   void anEndWithoutAStatusIsAFailure() {
     assertEquals(125, cli.run("exec", "web-1", "--", "vanish"));

@@ -4,6 +4,8 @@ import com.google.protobuf.ByteString;
 import com.google.protobuf.Timestamp;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
+import dev.vireo.proto.v1.AttachRequest;
+import dev.vireo.proto.v1.AttachResponse;
 import dev.vireo.proto.v1.CopyInRequest;
 import dev.vireo.proto.v1.CopyInResponse;
 import dev.vireo.proto.v1.CopyOutRequest;
@@ -23,6 +25,8 @@ import dev.vireo.proto.v1.GetQuotaRequest;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
 import dev.vireo.proto.v1.Inspection;
+import dev.vireo.proto.v1.InvokeRequest;
+import dev.vireo.proto.v1.InvokeResponse;
 import dev.vireo.proto.v1.ListEventsRequest;
 import dev.vireo.proto.v1.ListEventsResponse;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
@@ -467,6 +471,16 @@ final class FakeController implements AutoCloseable {
     @Override
     public void copyOut(CopyOutRequest request, StreamObserver<CopyOutResponse> client) {
       guest.copyOut(request, client);
+    }
+
+    @Override
+    public StreamObserver<AttachRequest> attach(StreamObserver<AttachResponse> client) {
+      return guest.process.attach(client);
+    }
+
+    @Override
+    public StreamObserver<InvokeRequest> invoke(StreamObserver<InvokeResponse> client) {
+      return guest.web.invoke(client);
     }
 
     @Override

@@ -18,6 +18,7 @@ import dev.vireo.proto.v1.PortConnected;
 import dev.vireo.proto.v1.PortForwardRequest;
 import dev.vireo.proto.v1.PortForwardResponse;
 import dev.vireo.proto.v1.StreamEnd;
+import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import java.util.HashMap;
@@ -45,6 +46,12 @@ final class FakeGuest {
 
   final Map<String, FileEntry> copied = new TreeMap<>();
   final Map<String, ByteString> contents = new TreeMap<>();
+
+  /** Its container's process. */
+  final FakeProcess process = new FakeProcess();
+
+  /** Its HTTP server. */
+  final FakeWeb web = new FakeWeb();
 
   private abstract static class Requests<Q> implements StreamObserver<Q> {
     @Override
@@ -79,7 +86,7 @@ final class FakeGuest {
 
   private void begin(ExecStart start, StreamObserver<ExecResponse> client) {
     if (start.getArguments(0).equals("refuse")) {
-      client.onError(Errors.of(ErrorReason.valueOf(start.getArguments(1)), "as was asked for"));
+      client.onError(refusal(start));
       return;
     }
     client.onNext(ExecResponse.newBuilder().setStarted(ExecStarted.newBuilder().setPid(1)).build());
@@ -95,6 +102,15 @@ final class FakeGuest {
       case "flood" -> client.onNext(stdout(ByteString.copyFromUtf8("flood")));
       default -> {} // It waits for its input, or a signal.
     }
+  }
+
+  /** With a third argument, for this field. */
+  private static StatusRuntimeException refusal(ExecStart start) {
+    ErrorReason reason = ErrorReason.valueOf(start.getArguments(1));
+    return start.getArgumentsCount() < 3
+        ? Errors.of(reason, "as was asked for")
+        : Errors.badRequest(
+            List.of(new Errors.FieldViolation(start.getArguments(2), reason, "as was asked for")));
   }
 
   private static ExecResponse stdout(ByteString bytes) {
@@ -156,7 +172,7 @@ final class FakeGuest {
         switch (request.getRequestCase()) {
           case START -> {
             if (request.getStart().getPort() == DEAF_PORT) {
-              client.onError(Errors.of(ErrorReason.PORT_REFUSED, "nobody listens on port 1"));
+              client.onError(Errors.of(ErrorReason.PORT_REFUSED, "port 1: Connection refused"));
             } else {
               client.onNext(
                   PortForwardResponse.newBuilder()

@@ -373,7 +373,11 @@ class TracedCreateTest {
 
     @Override
     public Supervision supervise(
-        Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
+        Path vsock,
+        ExecRequest process,
+        Container container,
+        OutputLog log,
+        Supervision.Listener listener) {
       throw new UnsupportedOperationException("no container is asked for");
     }
 

@@ -85,6 +85,23 @@ public enum ErrorReason {
       "Nobody listens on this port of the guest's loopback addresses.",
       "Start the server in the guest, or name the port that it listens on.",
       Duration.ofSeconds(1)),
+  HTTP_BROKEN_OFF(
+      Code.UNAVAILABLE,
+      "The guest's HTTP server ended the connection before its answer was whole.",
+      "See what it has written: vireo logs. Whether it has done what was asked is not known.",
+      Duration.ofSeconds(1)),
+  HTTP_INVALID(
+      Code.FAILED_PRECONDITION,
+      "What the guest's server answered is not HTTP/1.1, or is more than is taken.",
+      "Name the port of an HTTP server; headers may have 64 KiB."),
+  HTTP_TIMED_OUT(
+      Code.DEADLINE_EXCEEDED,
+      "The guest's HTTP server did not answer the whole in time. It may still be at it.",
+      "Allow for more time (vireo invoke --timeout), or see what it does: vireo logs."),
+  STDIN_BUSY(
+      Code.FAILED_PRECONDITION,
+      "Another client writes to the process' standard input, which has one writer at a time.",
+      "End or detach that one, or attach without standard input: vireo attach --no-stdin."),
   TUNNELS_EXHAUSTED(
       Code.RESOURCE_EXHAUSTED,
       "The microVM, or its node, has as many calls to guests' agents as it may have at a time.",

@@ -13,6 +13,7 @@ import dev.vireo.proto.worker.v1.ReadTrace;
 import dev.vireo.proto.worker.v1.TraceChunk;
 import dev.vireo.proto.worker.v1.Welcome;
 import dev.vireo.worker.agent.AgentCalls;
+import dev.vireo.worker.agent.ContainerProcesses;
 import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.cgroup.VmmGroups;
@@ -142,17 +143,17 @@ public final class Worker implements ControlledNode, AutoCloseable {
         new ControllerSession(
             controllers, this, time, new Backoff(FIRST_REDIAL, LONGEST_REDIAL, random));
     this.metadata = new MetadataServers(nodeId, random, time, event -> count("metadata", event));
+    ContainerProcesses processes = new ContainerProcesses(time, random);
     this.launcher =
         new VmmLauncher(
             planner,
             containerImages,
+            processes,
             metadata,
             pool,
             unpooled,
             groups,
             threads,
-            time,
-            random,
             VMM_ANSWERS_WITHIN);
     this.microVms =
         new MicroVms(
@@ -167,7 +168,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.inspector = new Inspector(microVms, time);
     this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
-    this.agents = new AgentCalls(microVms::report, microVms.activity(), time);
+    this.agents = new AgentCalls(microVms::report, processes, microVms.activity(), time);
   }
 
   private void count(String service, String event) {

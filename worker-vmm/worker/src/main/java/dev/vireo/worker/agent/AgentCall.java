@@ -10,6 +10,7 @@ import dev.vireo.worker.time.Time.Alarm;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -43,10 +44,15 @@ final class AgentCall {
 
   /** From the connection to its end. */
   void run(Path socket) throws AgentException, Tunnel.GoneException, InterruptedException {
+    Alarm limit =
+        conversation
+            .timeLimit()
+            .map(patience -> time.after(patience, this::timeIsUp))
+            .orElse(() -> {});
     try (agent) {
       tunnel.onGone(agent::close);
       agent.open(socket, CONNECTED_WITHIN);
-      tell(Optional.of(conversation.opening()));
+      tell(conversation.opening());
       Thread sender = Thread.ofVirtual().name("to-agent").start(this::send);
       try {
         receive();
@@ -60,6 +66,8 @@ final class AgentCall {
     } catch (AgentException e) {
       AgentException first = verdict.get();
       throw first == null ? e : first;
+    } finally {
+      limit.cancel();
     }
     tunnel.complete();
   }
@@ -81,9 +89,8 @@ final class AgentCall {
         if (message.hasFailure()) {
           throw conversation.failure(message.getFailure());
         }
-        Optional<TunnelUp> up = conversation.fromAgent(message);
-        if (up.isPresent()) {
-          tunnel.send(up.get());
+        for (TunnelUp up : conversation.fromAgent(message)) {
+          tunnel.send(up);
         }
       }
     } finally {
@@ -122,14 +129,23 @@ final class AgentCall {
   }
 
   /** Whatever an agent has said before it went is heard first, by the other thread. */
-  private void tell(Optional<HostMessage> message) {
+  private void tell(List<HostMessage> messages) {
     try {
-      if (message.isPresent() && !agentGone) {
-        agent.send(message.get());
+      for (HostMessage message : messages) {
+        if (!agentGone) {
+          agent.send(message);
+        }
       }
     } catch (IOException e) {
       agentGone = true;
     }
+  }
+
+  /** Whoever waits for the client, which may not read, waits no longer either. */
+  private void timeIsUp() {
+    AgentException why = conversation.timedOut();
+    end(why);
+    tunnel.fail(why.toFailure());
   }
 
   private void end(AgentException why) {

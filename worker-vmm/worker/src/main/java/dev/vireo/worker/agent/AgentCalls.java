@@ -26,18 +26,24 @@ public final class AgentCalls {
 
   private final Function<String, Optional<MicroVmReport>> microVms;
   private final Activity activity;
+  private final ContainerProcesses processes;
   private final Time time;
   private final Set<Tunnel> open = new HashSet<>();
   private final Map<String, Integer> byMicroVm = new HashMap<>();
 
   /**
    * @param microVms the last word about the one of this uid, if it is here
+   * @param processes that can be attached to
    * @param activity is told of each call
    */
   public AgentCalls(
-      Function<String, Optional<MicroVmReport>> microVms, Activity activity, Time time) {
+      Function<String, Optional<MicroVmReport>> microVms,
+      ContainerProcesses processes,
+      Activity activity,
+      Time time) {
     this.microVms = microVms;
     this.activity = activity;
+    this.processes = processes;
     this.time = time;
   }
 
@@ -109,9 +115,20 @@ public final class AgentCalls {
   private void converse(String uid, Tunnel tunnel)
       throws AgentException, Tunnel.GoneException, InterruptedException {
     Path socket = socket(uid);
-    Conversation conversation =
-        Conversation.of(tunnel.receive().orElse(TunnelDown.getDefaultInstance()));
-    new AgentCall(tunnel, conversation, time).run(socket);
+    TunnelDown first = tunnel.receive().orElse(TunnelDown.getDefaultInstance());
+    if (first.hasAttach()) {
+      process(socket).attach(tunnel, first.getAttach().getStart()).run();
+    } else {
+      new AgentCall(tunnel, Conversation.of(first), time).run(socket);
+    }
+  }
+
+  private ContainerSupervisor process(Path socket) throws AgentException {
+    return processes
+        .find(socket)
+        .orElseThrow(() ->
+            new AgentException(
+                ErrorReason.STATE_CONFLICT, "", "no container's process runs: it has ended"));
   }
 
   private Path socket(String uid) throws AgentException {

@@ -7,6 +7,9 @@ import dev.vireo.proto.agent.v1.Exited;
 import dev.vireo.proto.agent.v1.Failure;
 import dev.vireo.proto.agent.v1.HostMessage;
 import dev.vireo.proto.agent.v1.SeedRequest;
+import dev.vireo.proto.v1.AttachStart;
+import dev.vireo.proto.v1.Container;
+import dev.vireo.proto.v1.ExecExited;
 import dev.vireo.proto.v1.StreamLogsResponse.Stream;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
@@ -26,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  * of its end. An agent that knows the process already goes on with it, so that a worker's successor
  * takes it over. Whatever the agent does, the guest runs on: that is decided elsewhere.
  */
-public final class ContainerSupervisor implements Supervision {
+final class ContainerSupervisor implements Supervision {
   private static final System.Logger LOG = System.getLogger("container");
 
   private static final Duration DIAL_FOR = Duration.ofSeconds(10);
@@ -42,6 +45,7 @@ public final class ContainerSupervisor implements Supervision {
 
   private final Path vsock;
   private final ExecRequest process;
+  private final Container container;
   private final OutputLog log;
   private final Time time;
   private final RandomGenerator random;
@@ -50,22 +54,27 @@ public final class ContainerSupervisor implements Supervision {
   private final CompletableFuture<Void> done = new CompletableFuture<>();
   private volatile @Nullable AgentConnection dialled;
   private volatile boolean guestIsGone;
+  private final AttachPoint point = new AttachPoint();
   private boolean outputIsLost;
+  private @Nullable HttpProbe probe;
 
   /**
    * @param vsock the microVM's socket, on which its guest's ports are reached
    * @param process with a key, by which the agent knows it
+   * @param container says when it is ready
    * @param random for the guest's own
    */
-  public ContainerSupervisor(
+  ContainerSupervisor(
       Path vsock,
       ExecRequest process,
+      Container container,
       OutputLog log,
       Time time,
       RandomGenerator random,
       Listener listener) {
     this.vsock = vsock;
     this.process = process;
+    this.container = container;
     this.log = log;
     this.time = time;
     this.random = random;
@@ -74,8 +83,18 @@ public final class ContainerSupervisor implements Supervision {
   }
 
   /** Begins, and dials until the agent answers. Returns at once. */
-  public void start() {
+  void start() {
     thread.start();
+  }
+
+  /** A client that joins it. */
+  AttachCall attach(Tunnel tunnel, AttachStart start) {
+    return new AttachCall(tunnel, start, process, log, point);
+  }
+
+  /** Once all is written down and told. */
+  CompletableFuture<Void> done() {
+    return done;
   }
 
   @Override
@@ -89,7 +108,17 @@ public final class ContainerSupervisor implements Supervision {
   }
 
   private void run() {
-    try (OutputWriter writer = new OutputWriter(log)) {
+    OutputWriter writer;
+    try {
+      writer = new OutputWriter(log);
+    } catch (IOException e) {
+      LOG.log(Level.ERROR, "{0}: its output cannot be kept: {1}", log.directory(), e);
+      listener.failed("its node cannot keep its output in %s: %s".formatted(log.directory(), e));
+      finish();
+      return;
+    }
+    try (writer) {
+      point.written(writer.end());
       boolean seeded = false;
       while (!guestIsGone) {
         try {
@@ -103,10 +132,18 @@ public final class ContainerSupervisor implements Supervision {
         pause();
       }
     } catch (IOException e) {
-      LOG.log(Level.ERROR, "{0}: its output cannot be kept: {1}", log.directory(), e);
+      LOG.log(Level.ERROR, "{0}: its output may not be kept: {1}", log.directory(), e);
     } finally {
-      done.complete(null);
+      finish();
     }
+  }
+
+  private void finish() {
+    if (probe != null) {
+      probe.close();
+    }
+    point.over();
+    done.complete(null);
   }
 
   /** A guest that has just booted has nobody who listens; one that is gone never will. */
@@ -162,7 +199,7 @@ public final class ContainerSupervisor implements Supervision {
       while (true) {
         AgentMessage message = agent.read();
         switch (message.getMessageCase()) {
-          case STARTED -> listener.started();
+          case STARTED -> started(agent);
           case STDOUT -> write(writer, Stream.STDOUT, message.getStdout());
           case STDERR -> write(writer, Stream.STDERR, message.getStderr());
           case EXITED -> {
@@ -177,6 +214,19 @@ public final class ContainerSupervisor implements Supervision {
               throw new IOException("the agent says " + message.getMessageCase() + " out of turn");
         }
       }
+    } finally {
+      point.disconnected();
+    }
+  }
+
+  private void started(AgentConnection agent) {
+    point.connected(agent);
+    listener.started();
+    if (!container.hasHttp()) {
+      listener.ready();
+    } else if (probe == null) {
+      probe = new HttpProbe(vsock, container.getHttp(), time, listener::ready);
+      probe.start();
     }
   }
 
@@ -184,6 +234,7 @@ public final class ContainerSupervisor implements Supervision {
   private void write(OutputWriter writer, Stream stream, ByteString bytes) {
     try {
       writer.append(stream, bytes, time.instant());
+      point.written(writer.end());
     } catch (IOException e) {
       if (!outputIsLost) {
         outputIsLost = true;
@@ -195,17 +246,22 @@ public final class ContainerSupervisor implements Supervision {
   private void ended(Exited exited) {
     int signal = exited.getSignal();
     if (signal != 0) {
-      listener.ended(SIGNALED + (signal & 0x7f), "killed by signal " + signal);
+      ended(SIGNALED + (signal & 0x7f), signal & 0x7f, "killed by signal " + signal);
     } else {
       int status = exited.getStatus() & 0xff;
-      listener.ended(status, "exit status " + status);
+      ended(status, 0, "exit status " + status);
     }
+  }
+
+  private void ended(int status, int signal, String how) {
+    point.exited(ExecExited.newBuilder().setStatus(status).setSignal(signal).build());
+    listener.ended(status, how);
   }
 
   private void failed(Failure failure) {
     int status =
         switch (failure.getCode()) {
-          case NOT_FOUND -> NO_SUCH_PROGRAM;
+          case NOT_FOUND -> isTheProgram(failure) ? NO_SUCH_PROGRAM : CANNOT_EXECUTE;
           case CODE_UNSPECIFIED,
               INVALID,
               PERMISSION_DENIED,
@@ -217,6 +273,12 @@ public final class ContainerSupervisor implements Supervision {
               UNRECOGNIZED ->
               CANNOT_EXECUTE;
         };
-    listener.ended(status, "cannot be started: " + failure.getMessage());
+    String field = isTheProgram(failure) ? "" : failure.getField() + ": ";
+    ended(status, 0, "cannot be started: " + field + failure.getMessage());
+  }
+
+  /** Rather than its user or its directory. Agents of before do not say. */
+  private static boolean isTheProgram(Failure failure) {
+    return failure.getField().isEmpty() || failure.getField().equals("arguments");
   }
 }

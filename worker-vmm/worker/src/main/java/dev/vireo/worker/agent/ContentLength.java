@@ -2,11 +2,11 @@ package dev.vireo.worker.agent;
 
 import java.util.Optional;
 
-/** Counts the content of files against the sizes that their entries have announced. */
+/** Counts content against the lengths that were announced: of files, of the body of a request. */
 final class ContentLength {
   private long left;
 
-  /** A file follows. What is wrong with that, if anything. */
+  /** So much is announced. What is wrong with that, if anything. */
   Optional<String> next(long size) {
     if (left != 0) {
       return Optional.of("comes %d bytes too early.".formatted(left));
@@ -18,7 +18,7 @@ final class ContentLength {
   /** So many bytes follow. What is wrong with that, if anything. */
   Optional<String> add(int bytes) {
     if (bytes > left) {
-      return Optional.of("is %d bytes more than the entry's size.".formatted(bytes - left));
+      return Optional.of("is %d bytes more than was announced.".formatted(bytes - left));
     }
     left -= bytes;
     return Optional.empty();

@@ -8,6 +8,8 @@ import dev.vireo.proto.agent.v1.HostMessage;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.worker.v1.TunnelDown;
 import dev.vireo.proto.worker.v1.TunnelUp;
+import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -15,7 +17,11 @@ import java.util.Optional;
  * directions may be asked at the same time, each by one thread.
  */
 sealed interface Conversation
-    permits ExecConversation, CopyInConversation, CopyOutConversation, PortForwardConversation {
+    permits ExecConversation,
+        CopyInConversation,
+        CopyOutConversation,
+        PortForwardConversation,
+        InvokeConversation {
   HostMessage END_OF_DATA = HostMessage.newBuilder().setEnd(EndOfData.getDefaultInstance()).build();
 
   /** Longer messages of agents are cut. */
@@ -28,18 +34,19 @@ sealed interface Conversation
       case COPY_IN -> new CopyInConversation(first.getCopyIn().getStart());
       case COPY_OUT -> new CopyOutConversation(first.getCopyOut());
       case PORT_FORWARD -> new PortForwardConversation(first.getPortForward().getStart());
-      case END, MESSAGE_NOT_SET -> throw AgentException.invalid("start", "is not set.");
+      case INVOKE -> new InvokeConversation(first.getInvoke().getStart());
+      case ATTACH, END, MESSAGE_NOT_SET -> throw AgentException.invalid("start", "is not set.");
     };
   }
 
-  /** The first message to the agent. */
-  HostMessage opening();
+  /** The first messages to the agent. */
+  List<HostMessage> opening();
 
   /** What the agent is told of this. */
-  Optional<HostMessage> fromClient(TunnelDown message) throws AgentException;
+  List<HostMessage> fromClient(TunnelDown message) throws AgentException;
 
   /** What the agent is told when the client sends no more. */
-  Optional<HostMessage> clientEnded() throws AgentException;
+  List<HostMessage> clientEnded() throws AgentException;
 
   /** Whether nothing may come from the client any more, though it has not ended its call. */
   default boolean isClientDone() {
@@ -47,7 +54,7 @@ sealed interface Conversation
   }
 
   /** What the client is told of this. */
-  Optional<TunnelUp> fromAgent(AgentMessage message) throws AgentException;
+  List<TunnelUp> fromAgent(AgentMessage message) throws AgentException;
 
   /** Whether the agent has nothing more to say. */
   boolean isOver();
@@ -55,20 +62,35 @@ sealed interface Conversation
   /** Whether the agent says something at once: that it has begun. */
   boolean answersAtOnce();
 
+  /** How long all of it may take, if there is a limit; beyond that, {@link #timedOut}. */
+  default Optional<Duration> timeLimit() {
+    return Optional.empty();
+  }
+
+  /** What the client is told when that was too short. */
+  default AgentException timedOut() {
+    throw new IllegalStateException("there is no limit");
+  }
+
   /** Whether what the client sends is of use when the agent has nothing more to say. */
   boolean outlivesAgentsEnd();
 
-  /** The field that is to blame if the agent refuses the request; or empty. */
-  String field();
+  /**
+   * The field of the client's request that is to blame if the agent refuses it; or empty.
+   *
+   * @param agents its name in the agent's request, if that is what the guest says
+   */
+  String field(String agents);
 
   /** What the client is told of an agent's failure. */
   default AgentException failure(Failure failure) {
     String message = printable(failure.getMessage());
+    String field = field(failure.getField());
     return switch (failure.getCode()) {
-      case INVALID -> refusal(ErrorReason.FIELD_INVALID, message);
-      case NOT_FOUND -> refusal(ErrorReason.GUEST_NOT_FOUND, message);
-      case NOT_EXECUTABLE -> refusal(ErrorReason.GUEST_NOT_EXECUTABLE, message);
-      case UNSUPPORTED -> refusal(ErrorReason.FIELD_UNSUPPORTED, message);
+      case INVALID -> new AgentException(ErrorReason.FIELD_INVALID, field, message);
+      case NOT_FOUND -> new AgentException(ErrorReason.GUEST_NOT_FOUND, field, message);
+      case NOT_EXECUTABLE -> new AgentException(ErrorReason.GUEST_NOT_EXECUTABLE, field, message);
+      case UNSUPPORTED -> new AgentException(ErrorReason.FIELD_UNSUPPORTED, field, message);
       case PERMISSION_DENIED ->
           new AgentException(ErrorReason.GUEST_PERMISSION_DENIED, "", message);
       case REFUSED -> new AgentException(ErrorReason.PORT_REFUSED, "", message);
@@ -76,10 +98,6 @@ sealed interface Conversation
       case FAILED, CODE_UNSPECIFIED, UNRECOGNIZED ->
           new AgentException(ErrorReason.GUEST_FAILED, "", message);
     };
-  }
-
-  private AgentException refusal(ErrorReason reason, String message) {
-    return new AgentException(reason, field(), message);
   }
 
   /** A guest's words, with nothing in them that a terminal would obey. */

@@ -8,6 +8,7 @@ import dev.vireo.proto.v1.CopyInResponse;
 import dev.vireo.proto.v1.CopyInStart;
 import dev.vireo.proto.worker.v1.TunnelDown;
 import dev.vireo.proto.worker.v1.TunnelUp;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -25,17 +26,18 @@ final class CopyInConversation implements Conversation {
   }
 
   @Override
-  public HostMessage opening() {
-    return HostMessage.newBuilder()
-        .setWrite(
-            WriteRequest.newBuilder()
-                .setPath(start.getPath())
-                .setIntoDirectory(start.getIntoDirectory()))
-        .build();
+  public List<HostMessage> opening() {
+    return List.of(
+        HostMessage.newBuilder()
+            .setWrite(
+                WriteRequest.newBuilder()
+                    .setPath(start.getPath())
+                    .setIntoDirectory(start.getIntoDirectory()))
+            .build());
   }
 
   @Override
-  public Optional<HostMessage> fromClient(TunnelDown message) throws AgentException {
+  public List<HostMessage> fromClient(TunnelDown message) throws AgentException {
     CopyInRequest request = message.getCopyIn();
     HostMessage.Builder host = HostMessage.newBuilder();
     switch (request.getRequestCase()) {
@@ -51,14 +53,14 @@ final class CopyInConversation implements Conversation {
       }
       case START, REQUEST_NOT_SET -> throw Conversation.outOfTurn(message);
     }
-    return Optional.of(host.build());
+    return List.of(host.build());
   }
 
   @Override
-  public Optional<HostMessage> clientEnded() throws AgentException {
+  public List<HostMessage> clientEnded() throws AgentException {
     check("data", content.end());
     clientEnded = true;
-    return Optional.of(END_OF_DATA);
+    return List.of(END_OF_DATA);
   }
 
   private static void check(String field, Optional<String> complaint) throws AgentException {
@@ -68,12 +70,12 @@ final class CopyInConversation implements Conversation {
   }
 
   @Override
-  public Optional<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
+  public List<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
     if (!message.hasDone() || !clientEnded) {
       throw Conversation.outOfTurn(message);
     }
     over = true;
-    return Optional.of(
+    return List.of(
         TunnelUp.newBuilder()
             .setCopyIn(CopyInResponse.newBuilder().setEntries(entries.get()).setBytes(bytes.get()))
             .build());
@@ -95,7 +97,7 @@ final class CopyInConversation implements Conversation {
   }
 
   @Override
-  public String field() {
+  public String field(String agents) {
     return "start.path";
   }
 }

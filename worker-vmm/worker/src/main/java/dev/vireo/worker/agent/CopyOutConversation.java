@@ -9,6 +9,7 @@ import dev.vireo.proto.v1.CopyOutResponse;
 import dev.vireo.proto.v1.FileEntry;
 import dev.vireo.proto.worker.v1.TunnelDown;
 import dev.vireo.proto.worker.v1.TunnelUp;
+import java.util.List;
 import java.util.Optional;
 
 /** Files out of the guest: entries and their content up, each checked. */
@@ -22,24 +23,25 @@ final class CopyOutConversation implements Conversation {
   }
 
   @Override
-  public HostMessage opening() {
-    return HostMessage.newBuilder()
-        .setRead(ReadRequest.newBuilder().setPath(request.getPath()))
-        .build();
+  public List<HostMessage> opening() {
+    return List.of(
+        HostMessage.newBuilder()
+            .setRead(ReadRequest.newBuilder().setPath(request.getPath()))
+            .build());
   }
 
   @Override
-  public Optional<HostMessage> fromClient(TunnelDown message) throws AgentException {
+  public List<HostMessage> fromClient(TunnelDown message) throws AgentException {
     throw Conversation.outOfTurn(message);
   }
 
   @Override
-  public Optional<HostMessage> clientEnded() {
-    return Optional.empty();
+  public List<HostMessage> clientEnded() {
+    return List.of();
   }
 
   @Override
-  public Optional<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
+  public List<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
     CopyOutResponse.Builder response = CopyOutResponse.newBuilder();
     switch (message.getMessageCase()) {
       case ENTRY -> {
@@ -55,12 +57,12 @@ final class CopyOutConversation implements Conversation {
       case END -> {
         check("an end that ", content.end());
         over = true;
-        return Optional.empty();
+        return List.of();
       }
       case STATUS, STARTED, STDOUT, STDERR, EXITED, DONE, FAILURE, MESSAGE_NOT_SET ->
           throw Conversation.outOfTurn(message);
     }
-    return Optional.of(TunnelUp.newBuilder().setCopyOut(response).build());
+    return List.of(TunnelUp.newBuilder().setCopyOut(response).build());
   }
 
   private static void check(String what, Optional<String> complaint) throws AgentException {
@@ -85,7 +87,7 @@ final class CopyOutConversation implements Conversation {
   }
 
   @Override
-  public String field() {
+  public String field(String agents) {
     return "path";
   }
 }

@@ -12,7 +12,8 @@ import dev.vireo.proto.v1.ExecStart;
 import dev.vireo.proto.v1.ExecStarted;
 import dev.vireo.proto.worker.v1.TunnelDown;
 import dev.vireo.proto.worker.v1.TunnelUp;
-import java.util.Optional;
+import java.util.List;
+import java.util.Set;
 import java.util.TreeMap;
 
 /** A command in the guest: its input and signals down; its output, and how it ended, up. */
@@ -22,6 +23,10 @@ final class ExecConversation implements Conversation {
 
   /** What shells add to the number of the signal that has killed a command. */
   private static final int KILLED = 128;
+
+  /** What an agent may find wrong, by the names that it has in either request. */
+  private static final Set<String> FIELDS =
+      Set.of("arguments", "environment", "working_directory", "user", "terminal");
 
   private final ExecStart start;
   private boolean stdinEnded; // Of the client's thread.
@@ -33,7 +38,7 @@ final class ExecConversation implements Conversation {
   }
 
   @Override
-  public HostMessage opening() {
+  public List<HostMessage> opening() {
     ExecRequest.Builder exec =
         ExecRequest.newBuilder()
             .addAllArguments(start.getArgumentsList())
@@ -46,7 +51,7 @@ final class ExecConversation implements Conversation {
     if (start.hasTerminal()) {
       exec.setTerminal(size(start.getTerminal()));
     }
-    return HostMessage.newBuilder().setExec(exec).build();
+    return List.of(HostMessage.newBuilder().setExec(exec).build());
   }
 
   private static TerminalSize size(ConsoleSize size) {
@@ -54,37 +59,37 @@ final class ExecConversation implements Conversation {
   }
 
   @Override
-  public Optional<HostMessage> fromClient(TunnelDown message) throws AgentException {
+  public List<HostMessage> fromClient(TunnelDown message) throws AgentException {
     HostMessage.Builder host = HostMessage.newBuilder();
     return switch (message.getExec().getRequestCase()) {
       case STDIN -> {
         if (!start.getStdin() || stdinEnded) {
           throw AgentException.invalid("stdin", "has ended, or was not asked for in start.stdin.");
         }
-        yield Optional.of(host.setData(message.getExec().getStdin()).build());
+        yield List.of(host.setData(message.getExec().getStdin()).build());
       }
       case STDIN_END -> endStdin();
-      case RESIZE -> Optional.of(host.setResize(size(message.getExec().getResize())).build());
-      case SIGNAL -> Optional.of(host.setSignal(message.getExec().getSignal()).build());
+      case RESIZE -> List.of(host.setResize(size(message.getExec().getResize())).build());
+      case SIGNAL -> List.of(host.setSignal(message.getExec().getSignal()).build());
       case START, REQUEST_NOT_SET -> throw Conversation.outOfTurn(message);
     };
   }
 
   @Override
-  public Optional<HostMessage> clientEnded() {
+  public List<HostMessage> clientEnded() {
     return endStdin();
   }
 
-  private Optional<HostMessage> endStdin() {
+  private List<HostMessage> endStdin() {
     if (!start.getStdin() || stdinEnded) {
-      return Optional.empty();
+      return List.of();
     }
     stdinEnded = true;
-    return Optional.of(END_OF_DATA);
+    return List.of(END_OF_DATA);
   }
 
   @Override
-  public Optional<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
+  public List<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
     ExecResponse.Builder response = ExecResponse.newBuilder();
     if (started != (message.getMessageCase() != AgentMessage.MessageCase.STARTED)) {
       throw Conversation.outOfTurn(message);
@@ -104,7 +109,7 @@ final class ExecConversation implements Conversation {
       case STATUS, DATA, END, ENTRY, DONE, FAILURE, MESSAGE_NOT_SET ->
           throw Conversation.outOfTurn(message);
     }
-    return Optional.of(TunnelUp.newBuilder().setExec(response).build());
+    return List.of(TunnelUp.newBuilder().setExec(response).build());
   }
 
   private static ExecExited exited(Exited exited) throws AgentException {
@@ -136,9 +141,8 @@ final class ExecConversation implements Conversation {
     return false;
   }
 
-  /** Empty: it may be the program, the user or the directory, and the message says which. */
   @Override
-  public String field() {
-    return "";
+  public String field(String agents) {
+    return FIELDS.contains(agents) ? "start." + agents : "";
   }
 }

@@ -9,7 +9,7 @@ import dev.vireo.proto.v1.PortForwardStart;
 import dev.vireo.proto.v1.StreamEnd;
 import dev.vireo.proto.worker.v1.TunnelDown;
 import dev.vireo.proto.worker.v1.TunnelUp;
-import java.util.Optional;
+import java.util.List;
 
 /** A connection to a server in the guest: bytes both ways, each way until its end. */
 final class PortForwardConversation implements Conversation {
@@ -23,21 +23,21 @@ final class PortForwardConversation implements Conversation {
   }
 
   @Override
-  public HostMessage opening() {
-    return HostMessage.newBuilder()
-        .setConnect(ConnectRequest.newBuilder().setPort(start.getPort()))
-        .build();
+  public List<HostMessage> opening() {
+    return List.of(
+        HostMessage.newBuilder()
+            .setConnect(ConnectRequest.newBuilder().setPort(start.getPort()))
+            .build());
   }
 
   @Override
-  public Optional<HostMessage> fromClient(TunnelDown message) throws AgentException {
+  public List<HostMessage> fromClient(TunnelDown message) throws AgentException {
     return switch (message.getPortForward().getRequestCase()) {
       case DATA -> {
         if (clientEnded) {
           throw AgentException.invalid("data", "comes after the end.");
         }
-        yield Optional.of(
-            HostMessage.newBuilder().setData(message.getPortForward().getData()).build());
+        yield List.of(HostMessage.newBuilder().setData(message.getPortForward().getData()).build());
       }
       case END -> clientEnded();
       case START, REQUEST_NOT_SET -> throw Conversation.outOfTurn(message);
@@ -45,12 +45,12 @@ final class PortForwardConversation implements Conversation {
   }
 
   @Override
-  public Optional<HostMessage> clientEnded() {
+  public List<HostMessage> clientEnded() {
     if (clientEnded) {
-      return Optional.empty();
+      return List.of();
     }
     clientEnded = true;
-    return Optional.of(END_OF_DATA);
+    return List.of(END_OF_DATA);
   }
 
   @Override
@@ -59,7 +59,7 @@ final class PortForwardConversation implements Conversation {
   }
 
   @Override
-  public Optional<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
+  public List<TunnelUp> fromAgent(AgentMessage message) throws AgentException {
     PortForwardResponse.Builder response = PortForwardResponse.newBuilder();
     if (connected != (message.getMessageCase() != AgentMessage.MessageCase.DONE)) {
       throw Conversation.outOfTurn(message);
@@ -77,7 +77,7 @@ final class PortForwardConversation implements Conversation {
       case STATUS, STARTED, STDOUT, STDERR, EXITED, ENTRY, FAILURE, MESSAGE_NOT_SET ->
           throw Conversation.outOfTurn(message);
     }
-    return Optional.of(TunnelUp.newBuilder().setPortForward(response).build());
+    return List.of(TunnelUp.newBuilder().setPortForward(response).build());
   }
 
   @Override
@@ -96,7 +96,7 @@ final class PortForwardConversation implements Conversation {
   }
 
   @Override
-  public String field() {
+  public String field(String agents) {
     return "start.port";
   }
 }

@@ -2,6 +2,7 @@ package dev.vireo.worker.container;
 
 import dev.vireo.images.container.ContainerImage;
 import dev.vireo.proto.agent.v1.ExecRequest;
+import dev.vireo.proto.agent.v1.TerminalSize;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Container;
 import dev.vireo.worker.boot.RejectedException;
@@ -13,6 +14,10 @@ import java.util.TreeMap;
 public final class ContainerProcess {
   /** By which the agent knows it, whoever asks: it is started once in a guest's life. */
   static final String KEY = "main";
+
+  /** Of a terminal, until somebody attaches who has one. */
+  private static final TerminalSize USUAL_SIZE =
+      TerminalSize.newBuilder().setColumns(80).setRows(24).build();
 
   private ContainerProcess() {}
 
@@ -34,9 +39,13 @@ public final class ContainerProcess {
     ExecRequest.Builder process =
         ExecRequest.newBuilder()
             .setKey(KEY)
+            .setStdin(container.getStdin())
             .addAllArguments(command)
             .setWorkingDirectory(either(container.getWorkingDirectory(), says.workingDirectory()))
             .setUser(either(container.getUser(), says.user()));
+    if (container.getTerminal()) {
+      process.setTerminal(USUAL_SIZE);
+    }
     says.environment().stream()
         .filter(variable -> !container.containsEnvironment(nameOf(variable)))
         .forEach(process::addEnvironment);

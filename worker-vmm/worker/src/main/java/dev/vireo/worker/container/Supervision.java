@@ -10,12 +10,25 @@ public interface Supervision {
     void started();
 
     /**
+     * Its microVM is of use: it runs, and if it serves HTTP, that is there. Told again as {@link
+     * #started} is.
+     */
+    void ready();
+
+    /**
      * It has ended, or could not be started; all that it has printed has been written down.
      *
      * @param exitStatus 0 to 255, as shells count
      * @param how for people
      */
     void ended(int exitStatus, String how);
+
+    /**
+     * It is not run, and will not be: its node cannot.
+     *
+     * @param why for people
+     */
+    void failed(String why);
   }
 
   /**

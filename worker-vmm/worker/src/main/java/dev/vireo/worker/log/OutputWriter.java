@@ -69,6 +69,11 @@ public final class OutputWriter implements AutoCloseable {
     }
   }
 
+  /** Where what is appended next begins. */
+  public long end() {
+    return end;
+  }
+
   private void appendRecord(Stream stream, ByteString bytes, Instant time) throws IOException {
     Header header =
         new Header(

@@ -39,10 +39,15 @@ public interface Launcher {
    * Has a guest's agent run a container's process, from now on until the guest has ended.
    *
    * @param vsock the microVM's socket
+   * @param container says when it is ready
    * @param log gets what it prints
    */
   Supervision supervise(
-      Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener);
+      Path vsock,
+      ExecRequest process,
+      Container container,
+      OutputLog log,
+      Supervision.Listener listener);
 
   /**
    * Serves the guest's metadata, from now on until that is closed.

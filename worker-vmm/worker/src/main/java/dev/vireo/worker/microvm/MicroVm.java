@@ -374,34 +374,46 @@ final class MicroVm {
             .supervise(
                 vsock.path(),
                 record.getProcess(),
+                record.getAssignment().getSpec().getContainer(),
                 OutputLog.in(directory, maxOutputBytes()),
                 new Supervision.Listener() {
                   @Override
                   public void started() {
-                    mailbox.execute(() -> onProcessStarted(run));
+                    mailbox.execute(() -> run.processStarted = true);
+                  }
+
+                  @Override
+                  public void ready() {
+                    mailbox.execute(() -> onProcessReady(run));
                   }
 
                   @Override
                   public void ended(int exitStatus, String how) {
-                    mailbox.execute(() -> onProcessEnded(run, exitStatus, how));
+                    Termination end =
+                        termination(Termination.Cause.PROCESS_ENDED, how).toBuilder()
+                            .setExitStatus(exitStatus)
+                            .build();
+                    mailbox.execute(() -> onProcessEnded(run, end));
+                  }
+
+                  @Override
+                  public void failed(String why) {
+                    Termination end = termination(Termination.Cause.SETUP_FAILED, why);
+                    mailbox.execute(() -> onProcessEnded(run, end));
                   }
                 });
   }
 
-  private void onProcessStarted(Run run) {
-    run.processStarted = true;
+  private void onProcessReady(Run run) {
+    run.processReady = true;
     run.trace.reached(Milestone.READY);
     report();
   }
 
   /** The guest has nothing more to do. What ends because it is stopped, was stopped. */
-  private void onProcessEnded(Run run, int exitStatus, String how) {
+  private void onProcessEnded(Run run, Termination end) {
     if (!run.stopRequested) {
-      save(
-          record.toBuilder()
-              .setProcessEnd(
-                  termination(Termination.Cause.PROCESS_ENDED, how).toBuilder()
-                      .setExitStatus(exitStatus)));
+      save(record.toBuilder().setProcessEnd(end));
     }
     step();
     report();
@@ -1060,7 +1072,7 @@ final class MicroVm {
               case VMM_STARTING, VMM_IDLE, VMM_STATE_UNSPECIFIED, UNRECOGNIZED ->
                   MicroVmState.STARTING;
             };
-    boolean ready = record.hasProcess() ? run.processStarted : run.status.getConsoleReady();
+    boolean ready = record.hasProcess() ? run.processReady : run.status.getConsoleReady();
     return reportOf(Outcome.CREATED, state).setReady(ready).build();
   }
 

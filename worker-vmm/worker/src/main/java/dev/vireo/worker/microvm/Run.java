@@ -61,6 +61,9 @@ final class Run {
   /** The container's process runs, or did. */
   boolean processStarted;
 
+  /** And it is of use: if it serves HTTP, that is there. */
+  boolean processReady;
+
   /** The process was told that it may exit. */
   boolean released;
 

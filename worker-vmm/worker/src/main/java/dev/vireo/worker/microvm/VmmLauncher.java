@@ -14,7 +14,7 @@ import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.worker.v1.Assignment;
-import dev.vireo.worker.agent.ContainerSupervisor;
+import dev.vireo.worker.agent.ContainerProcesses;
 import dev.vireo.worker.boot.BootFiles;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.RejectedException;
@@ -27,7 +27,6 @@ import dev.vireo.worker.log.ConsoleFile;
 import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.metadata.MetadataServers;
 import dev.vireo.worker.metadata.MetadataService;
-import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTrace;
 import dev.vireo.worker.tracing.LaunchTrace.Milestone;
 import dev.vireo.worker.vmm.Vmm;
@@ -42,7 +41,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.function.Function;
-import java.util.random.RandomGenerator;
 
 /** Launches from the pools of VMMs, one for each way in which they are compiled. */
 public final class VmmLauncher implements Launcher {
@@ -50,13 +48,12 @@ public final class VmmLauncher implements Launcher {
 
   private final BootPlanner planner;
   private final ContainerImages containerImages;
+  private final ContainerProcesses processes;
   private final MetadataServers metadata;
   private final VmmPool lean;
   private final VmmPool fast;
   private final VmmGroups groups;
   private final Executor executor;
-  private final Time time;
-  private final RandomGenerator random;
   private final Duration answerWithin;
 
   /**
@@ -69,23 +66,21 @@ public final class VmmLauncher implements Launcher {
   public VmmLauncher(
       BootPlanner planner,
       ContainerImages containerImages,
+      ContainerProcesses processes,
       MetadataServers metadata,
       VmmPool lean,
       VmmPool fast,
       VmmGroups groups,
       Executor executor,
-      Time time,
-      RandomGenerator random,
       Duration answerWithin) {
     this.planner = planner;
     this.containerImages = containerImages;
+    this.processes = processes;
     this.metadata = metadata;
     this.lean = lean;
     this.fast = fast;
     this.groups = groups;
     this.executor = executor;
-    this.time = time;
-    this.random = random;
     this.answerWithin = answerWithin;
   }
 
@@ -127,11 +122,12 @@ public final class VmmLauncher implements Launcher {
 
   @Override
   public Supervision supervise(
-      Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
-    ContainerSupervisor supervisor =
-        new ContainerSupervisor(vsock, process, log, time, random, listener);
-    supervisor.start();
-    return supervisor;
+      Path vsock,
+      ExecRequest process,
+      Container container,
+      OutputLog log,
+      Supervision.Listener listener) {
+    return processes.supervise(vsock, process, container, log, listener);
   }
 
   @Override

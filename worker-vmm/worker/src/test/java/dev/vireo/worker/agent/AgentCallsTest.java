@@ -48,6 +48,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.random.RandomGenerator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -56,6 +57,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -87,7 +89,10 @@ final class AgentCallsTest {
     activity = new Activity(time);
     calls =
         new AgentCalls(
-            uid -> uid.equals(UID) ? Optional.of(report) : Optional.empty(), activity, time);
+            uid -> uid.equals(UID) ? Optional.of(report) : Optional.empty(),
+            new ContainerProcesses(time, RandomGenerator.of("L64X128MixRandom")),
+            activity,
+            time);
   }
 
   @AfterEach
@@ -462,6 +467,19 @@ final class AgentCallsTest {
   }
 
   // ---- reaching the agent
+
+  @ParameterizedTest
+  @CsvSource({"user, start.user", "key, ''", "start.name, ''"})
+  void whatIsToBlameIsAFieldOfTheClientsOwn(String agents, String expected) throws IOException {
+    FakeTunnel tunnel = serve(exec(command("true").setUser("nosuch")));
+    try (Connection connection = agent.answer()) {
+      heard(connection);
+      connection.say(
+          agentSays()
+              .setFailure(Failure.newBuilder().setCode(Failure.Code.NOT_FOUND).setField(agents)));
+      assertEquals(expected, tunnel.awaitEnd().orElseThrow().getField());
+    }
+  }
 
   @Test
   void aGuestThatBootsIsWaitedFor() throws IOException, InterruptedException {

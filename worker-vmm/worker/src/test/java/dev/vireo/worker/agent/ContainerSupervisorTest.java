@@ -14,11 +14,13 @@ import dev.vireo.proto.agent.v1.Failure;
 import dev.vireo.proto.agent.v1.HostMessage;
 import dev.vireo.proto.agent.v1.SeedRequest;
 import dev.vireo.proto.agent.v1.Started;
+import dev.vireo.proto.v1.Container;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.LogFile.Chunk;
 import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.time.SystemTime;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -45,12 +47,17 @@ class ContainerSupervisorTest {
 
   @BeforeEach
   void supervise() throws IOException {
+    supervise(Container.getDefaultInstance());
+  }
+
+  private void supervise(Container container) throws IOException {
     log = new OutputLog(directory.resolve("output"), 1 << 20);
     agent = new FakeAgent(directory.resolve("vsock"));
     supervisor =
         new ContainerSupervisor(
             directory.resolve("vsock"),
             PROCESS,
+            container,
             log,
             time,
             RandomGenerator.of("L64X128MixRandom"),
@@ -58,6 +65,16 @@ class ContainerSupervisorTest {
               @Override
               public void started() {
                 told.add("started");
+              }
+
+              @Override
+              public void ready() {
+                told.add("ready");
+              }
+
+              @Override
+              public void failed(String why) {
+                told.add("failed: " + why);
               }
 
               @Override
@@ -73,6 +90,22 @@ class ContainerSupervisorTest {
     agent.close();
     supervisor.drain().get(10, TimeUnit.SECONDS);
     time.close();
+  }
+
+  @Test
+  void oneWhoseOutputCannotBeKeptIsNotRun() throws Exception {
+    supervisor.drain().get(10, TimeUnit.SECONDS);
+    agent.close();
+    Files.delete(directory.resolve("vsock"));
+    Files.delete(log.directory().resolve("0".repeat(16)));
+    Files.delete(log.directory());
+    Files.createFile(log.directory());
+
+    supervise(Container.getDefaultInstance());
+
+    String told = told();
+    assertTrue(told.startsWith("failed: its node cannot keep its output in " + directory), told);
+    supervisor.drain().get(10, TimeUnit.SECONDS);
   }
 
   private String told() throws InterruptedException {
@@ -125,6 +158,7 @@ class ContainerSupervisorTest {
       connection.say(AgentMessage.newBuilder().setStderr(bytes("err")));
       connection.say(exited(7, 0));
       assertEquals("started", told());
+      assertEquals("ready", told());
       assertEquals("7: exit status 7", told());
       assertEquals(List.of("STDOUT out", "STDERR err"), output());
       supervisor.drain().get(10, TimeUnit.SECONDS);
@@ -153,6 +187,20 @@ class ContainerSupervisorTest {
   }
 
   @Test
+  void oneWhoseUserDoesNotExistIsNotTakenForOneThatDoesNot() throws Exception {
+    seed();
+    try (FakeAgent.Connection connection = exec()) {
+      Failure.Builder failure =
+          Failure.newBuilder()
+              .setCode(Failure.Code.NOT_FOUND)
+              .setField("user")
+              .setMessage("there is no user");
+      connection.say(AgentMessage.newBuilder().setFailure(failure));
+      assertEquals("126: cannot be started: user: there is no user", told());
+    }
+  }
+
+  @Test
   void anAgentThatGoesOrTalksOutOfTurnIsDialledAgainAndNotSeededTwice() throws Exception {
     seed();
     exec().close();
@@ -160,6 +208,7 @@ class ContainerSupervisorTest {
       connection.say(started());
       connection.say(AgentMessage.newBuilder().setDone(Done.getDefaultInstance()));
       assertEquals("started", told());
+      assertEquals("ready", told());
       assertNull(connection.hear());
     }
     try (FakeAgent.Connection connection = exec()) {
@@ -182,6 +231,7 @@ class ContainerSupervisorTest {
     try (FakeAgent.Connection connection = exec()) {
       connection.say(started());
       assertEquals("started", told());
+      assertEquals("ready", told());
       var drained = supervisor.drain();
       connection.say(AgentMessage.newBuilder().setStdout(bytes("last words")));
       connection.say(exited(3, 0));

@@ -13,7 +13,7 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 
 /** A client's call in memory. It takes what it is sent only as fast as a test allows. */
-final class FakeTunnel implements Tunnel {
+public final class FakeTunnel implements Tunnel {
   private static final long PATIENCE_SECONDS = 10;
 
   /** Once it has gone, so that whoever waits looks again. */
@@ -29,7 +29,7 @@ final class FakeTunnel implements Tunnel {
   final CompletableFuture<Optional<TunnelFailure>> ended = new CompletableFuture<>();
 
   /** One whose client reads all that it is sent. */
-  static FakeTunnel reading() {
+  public static FakeTunnel reading() {
     FakeTunnel tunnel = new FakeTunnel();
     tunnel.room.release(Integer.MAX_VALUE / 2);
     return tunnel;
@@ -37,11 +37,11 @@ final class FakeTunnel implements Tunnel {
 
   // ---- the client
 
-  void say(TunnelDown.Builder message) {
+  public void say(TunnelDown.Builder message) {
     down.add(Optional.of(message.build()));
   }
 
-  void halfClose() {
+  public void halfClose() {
     down.add(Optional.empty());
   }
 
@@ -50,7 +50,7 @@ final class FakeTunnel implements Tunnel {
     room.release(messages);
   }
 
-  TunnelUp next() throws InterruptedException {
+  public TunnelUp next() throws InterruptedException {
     TunnelUp next = up.poll(PATIENCE_SECONDS, TimeUnit.SECONDS);
     if (next == null) {
       throw new AssertionError("nothing came; ended: " + ended.getNow(null));
@@ -68,12 +68,12 @@ final class FakeTunnel implements Tunnel {
   }
 
   /** How it ended, once it has. */
-  Optional<TunnelFailure> awaitEnd() {
+  public Optional<TunnelFailure> awaitEnd() {
     return ended.orTimeout(PATIENCE_SECONDS, TimeUnit.SECONDS).join();
   }
 
   /** The client goes, without a word. */
-  void go() {
+  public void go() {
     List<Runnable> actions;
     synchronized (this) {
       gone = true;

@@ -147,6 +147,8 @@ class MicroVmTest {
     assertEquals("me", supervised.process().getUser());
     assertFalse(last().getReady());
     supervised.listener().started();
+    assertFalse(last().getReady());
+    supervised.listener().ready();
     assertTrue(last().getReady());
   }
 
@@ -164,6 +166,17 @@ class MicroVmTest {
     assertEquals(Cause.PROCESS_ENDED, last().getTermination().getCause());
     assertEquals(7, last().getTermination().getExitStatus());
     assertEquals("exit status 7", last().getTermination().getMessage());
+  }
+
+  @Test
+  void aContainerThatItsNodeCannotRunHasFailed() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    launcher.supervised.getLast().listener().failed("no room");
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(MicroVmState.FAILED, last().getState());
+    assertEquals(Cause.SETUP_FAILED, last().getTermination().getCause());
+    assertEquals("no room", last().getTermination().getMessage());
   }
 
   @Test
@@ -1524,7 +1537,11 @@ class MicroVmTest {
 
     @Override
     public Supervision supervise(
-        Path vsock, ExecRequest process, OutputLog log, Supervision.Listener listener) {
+        Path vsock,
+        ExecRequest process,
+        Container container,
+        OutputLog log,
+        Supervision.Listener listener) {
       supervised.add(new Supervised(vsock, process, listener, new CompletableFuture<>()));
       return supervised.getLast();
     }

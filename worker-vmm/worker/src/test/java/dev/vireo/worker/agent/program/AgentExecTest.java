@@ -188,7 +188,8 @@ class AgentExecTest {
       throws IOException {
     Failure failure = agent.answer(exec(request)).getFailure();
     assertEquals(code, failure.getCode(), failure::getMessage);
-    assertTrue(failure.getMessage().contains(about), failure::getMessage);
+    assertTrue(
+        (failure.getField() + ": " + failure.getMessage()).contains(about), failure::toString);
   }
 
   @Test

@@ -52,6 +52,14 @@ final class Talk implements Closeable {
     out.write(bytes);
   }
 
+  InputStream input() {
+    return in;
+  }
+
+  OutputStream output() {
+    return Channels.newOutputStream(channel);
+  }
+
   /** To the agent, that is the connection's end. */
   void sayNoMore() throws IOException {
     channel.shutdownOutput();

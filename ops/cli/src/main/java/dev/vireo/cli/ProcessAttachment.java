@@ -1,0 +1,118 @@
+package dev.vireo.cli;
+
+import com.google.protobuf.ByteString;
+import dev.vireo.proto.v1.AttachRequest;
+import dev.vireo.proto.v1.AttachResponse;
+import dev.vireo.proto.v1.AttachStart;
+import dev.vireo.proto.v1.ConsoleSize;
+import dev.vireo.proto.v1.StdinEnd;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.function.Consumer;
+
+/**
+ * This process at a container's: a call that attaches, and ends with either, or by the detach keys.
+ */
+final class ProcessAttachment implements ProcessInput, AutoCloseable {
+  private final Environment environment;
+  private final AttachStart start;
+  private final DuplexCall<AttachRequest, AttachResponse> call;
+  private volatile boolean detached;
+
+  /**
+   * Attaches.
+   *
+   * @param start with a terminal's size if the process has one that is ours
+   */
+  ProcessAttachment(Api api, Environment environment, AttachStart start) {
+    this.environment = environment;
+    this.start = start;
+    this.call = new DuplexCall<>(responses -> api.microVmCalls().attach(responses));
+    call.send(AttachRequest.newBuilder().setStart(start).build());
+  }
+
+  /** Has our standard input be the process's, and our terminal, until the clean-up. */
+  void connectInput(Cleanup cleanup) {
+    LocalStreams local = new LocalStreams(environment, this, cleanup);
+    if (start.hasTerminal()) {
+      local.connectTerminal(start.getStdin());
+    }
+    if (start.getStdin() && start.hasTerminal()) {
+      local.passInput(new DetachKeys(), this::detach);
+    } else if (start.getStdin()) {
+      local.passInput();
+    }
+  }
+
+  private void detach() {
+    detached = true;
+    call.close();
+  }
+
+  /** Whether the user has left it. */
+  boolean isDetached() {
+    return detached;
+  }
+
+  /**
+   * Prints what it writes, until it ends or is left.
+   *
+   * @return its exit status; empty if it was left
+   * @throws io.grpc.StatusRuntimeException if neither is the case
+   */
+  OptionalInt follow() {
+    boolean filtered = environment.terminal() && !start.hasTerminal();
+    Consumer<ByteString> out = LocalStreams.sink(environment.out(), filtered);
+    Consumer<ByteString> err = LocalStreams.sink(environment.err(), filtered);
+    try {
+      for (Optional<AttachResponse> next = call.next(); next.isPresent(); next = call.next()) {
+        AttachResponse response = next.get();
+        switch (response.getResponseCase()) {
+          case STDOUT -> out.accept(response.getStdout());
+          case STDERR -> err.accept(response.getStderr());
+          case EXITED -> {
+            return OptionalInt.of(response.getExited().getStatus());
+          }
+          case STARTED, RESPONSE_NOT_SET -> {}
+        }
+        if (environment.out().checkError()) {
+          return OptionalInt.of(ExitCode.BROKEN_PIPE); // Whoever reads our output has enough.
+        }
+      }
+    } catch (RuntimeException e) {
+      if (detached) {
+        return OptionalInt.empty();
+      }
+      throw e;
+    }
+    throw new CommandException(
+        ExitCode.OF_VIREO,
+        "the call ended, and not with the process' exit status",
+        "See what has become of the microVM: vireo get.");
+  }
+
+  @Override
+  public boolean stdin(ByteString bytes) {
+    return call.send(AttachRequest.newBuilder().setStdin(bytes).build());
+  }
+
+  @Override
+  public void stdinEnd() {
+    call.send(AttachRequest.newBuilder().setStdinEnd(StdinEnd.getDefaultInstance()).build());
+  }
+
+  @Override
+  public void resize(ConsoleSize size) {
+    call.sendNow(AttachRequest.newBuilder().setResize(size).build());
+  }
+
+  @Override
+  public void signal(int number) {
+    call.sendNow(AttachRequest.newBuilder().setSignal(number).build());
+  }
+
+  @Override
+  public void close() {
+    call.close();
+  }
+}

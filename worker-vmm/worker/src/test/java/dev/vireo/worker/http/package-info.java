@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.http;
+
+import org.jspecify.annotations.NullMarked;
