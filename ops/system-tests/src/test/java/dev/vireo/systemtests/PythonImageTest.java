@@ -1,7 +1,9 @@
 package dev.vireo.systemtests;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
@@ -10,6 +12,7 @@ import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.PortForwardRequest;
 import dev.vireo.proto.v1.PortForwardResponse;
 import dev.vireo.proto.v1.PortForwardStart;
+import io.grpc.StatusRuntimeException;
 import io.grpc.stub.StreamObserver;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -40,7 +43,11 @@ class PythonImageTest {
                 new ByteArrayInputStream("small letters\n".getBytes(UTF_8)),
                 ("run python -i --attach --arch x86_64 --memory 256M --image " + PythonImage.NAME)
                     .split(" ")));
-    cluster.guests().awaitConsole("python", "listening");
+    await("its server listens")
+        .atMost(LinuxCluster.PATIENCE)
+        .ignoreExceptionsInstanceOf(StatusRuntimeException.class) // There is no output yet.
+        .until(() -> run.isDone() || cluster.guests().console("python").contains("listening"));
+    assertFalse(run.isDone(), () -> run.join().toString());
 
     assertEquals("small letters\n", copiedOut("/app/data/input"));
     assertTrue(get().endsWith("\r\n\r\nSMALL LETTERS\n"), "served");
