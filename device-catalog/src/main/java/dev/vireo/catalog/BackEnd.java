@@ -28,6 +28,14 @@ public enum BackEnd {
       true,
       "a tap interface of the node",
       "/dev/net/tun"),
+  /** As {@link #NET_TAP} to the VMM; the node has what it takes to connect it to others. */
+  NET_ROUTED(
+      DeviceModel.NET,
+      "routed",
+      Approach.EMULATED,
+      true,
+      "a tap interface with an address, routes and filters of the node",
+      "/dev/net/tun"),
   NET_VHOST(
       DeviceModel.NET,
       "vhost",

@@ -17,6 +17,7 @@ class BackEndTest {
             BackEnd.BLK_FILE,
             BackEnd.BLK_IO_URING,
             BackEnd.NET_TAP,
+            BackEnd.NET_ROUTED,
             BackEnd.VSOCK_UNIX,
             BackEnd.CONSOLE_UNIX,
             BackEnd.RNG_HOST,

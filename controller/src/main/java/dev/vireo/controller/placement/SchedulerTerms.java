@@ -7,6 +7,7 @@ import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Disk;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.NodeResources;
@@ -60,6 +61,9 @@ public final class SchedulerTerms {
     }
     if (spec.getNetworksCount() > 0) {
       needed.add(BackEnd.NET_TAP.qualifiedName());
+    }
+    if (spec.getNetworksList().stream().anyMatch(Network::hasRouted)) {
+      needed.add(BackEnd.NET_ROUTED.qualifiedName());
     }
     if (spec.hasVsock() || spec.hasContainer()) {
       needed.add(BackEnd.VSOCK_UNIX.qualifiedName());

@@ -59,6 +59,7 @@ import dev.vireo.worker.metadata.MetadataService;
 import dev.vireo.worker.microvm.Launcher;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
 import dev.vireo.worker.tracing.LaunchTrace;
@@ -309,6 +310,7 @@ class TracedCreateTest {
               state,
               new ReadyAtOnce(),
               new Reservations(CAPACITY),
+              Networks.none("the world that is simulated has no packets"),
               tracer,
               time,
               Runnable::run,

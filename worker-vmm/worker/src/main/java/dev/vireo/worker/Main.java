@@ -14,6 +14,8 @@ import dev.vireo.worker.doctor.Diagnosis;
 import dev.vireo.worker.doctor.Doctor;
 import dev.vireo.worker.doctor.Host;
 import dev.vireo.worker.doctor.ThisHost;
+import dev.vireo.worker.network.Networks;
+import dev.vireo.worker.network.RoutedNetworks;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.node.ProcFiles;
 import dev.vireo.worker.session.ControllerChannel;
@@ -33,6 +35,7 @@ import java.util.concurrent.CountDownLatch;
 /** The worker's command line: run, reap, doctor. */
 public final class Main {
   private static final System.Logger LOG = System.getLogger("worker");
+  private static final String NO_NFT = "nft is not installed here: apt-get install nftables";
 
   private static final String HELP =
       """
@@ -118,7 +121,14 @@ public final class Main {
       return ExitCode.UNAVAILABLE;
     }
     StateDirectory state = StateDirectory.open(options.stateDirectory());
-    NodeFacts facts = facts(options, kvm.get());
+    Optional<RoutedNetworks> routed =
+        nft().map(nft -> RoutedNetworks.of(state, options.networkPool(), nft));
+    String whyNotRouted =
+        routed.map(RoutedNetworks::problem).orElse(Optional.of(NO_NFT)).orElse("");
+    if (!whyNotRouted.isEmpty()) {
+      LOG.log(Level.INFO, "no routed networks: {0}", whyNotRouted);
+    }
+    NodeFacts facts = facts(options, kvm.get(), whyNotRouted.isEmpty());
     Worker worker =
         new Worker(
             options.nodeId(),
@@ -128,6 +138,7 @@ public final class Main {
             new BootPlanner(
                 Path.of("/dev/kvm"), options.images(), facts.machine(), facts.capacity()),
             containerImages(options),
+            routed.<Networks>map(networks -> networks).orElseGet(() -> Networks.none(NO_NFT)),
             program,
             options.poolSize(),
             ProcFiles.bootId(),
@@ -175,14 +186,21 @@ public final class Main {
     return Optional.empty();
   }
 
-  private static NodeFacts facts(WorkerOptions options, KvmProbe kvm) throws IOException {
+  private static Optional<Path> nft() {
+    return new ThisHost().program("nft");
+  }
+
+  private static NodeFacts facts(WorkerOptions options, KvmProbe kvm, boolean routes)
+      throws IOException {
     Host host = new ThisHost();
     long total = ProcFiles.memoryTotalMib();
     long reserve = options.memoryReserveMib() >= 0 ? options.memoryReserveMib() : 256 + total / 20;
     return new NodeFacts(
         options.images(),
         kvm,
-        BackEnd.availableOn(file -> host.isUsable(Path.of(file))),
+        BackEnd.availableOn(file -> host.isUsable(Path.of(file))).stream()
+            .filter(backEnd -> backEnd != BackEnd.NET_ROUTED || routes)
+            .toList(),
         options.emulated(),
         Runtime.getRuntime().availableProcessors(),
         options.cpuOvercommit(),
@@ -214,10 +232,25 @@ public final class Main {
     }
     try (StateDirectory state = StateDirectory.open(directory)) {
       boolean done = new Reap(state, ProcFiles.bootId()).run();
+      if (done) {
+        removeRules(state);
+      }
       if (done && line.has("--purge")) {
         StateDirectory.removeTree(directory);
       }
       return done ? ExitCode.DONE : ExitCode.FAILED;
+    }
+  }
+
+  private static void removeRules(StateDirectory state) {
+    Optional<Path> nft = nft();
+    if (nft.isPresent()) {
+      try {
+        RoutedNetworks.removeRules(state, nft.get());
+      } catch (IOException e) {
+        // Whoever may not use nft has made no rules.
+        LOG.log(Level.DEBUG, "cannot look for rules: {0}", e.getMessage());
+      }
     }
   }
 

@@ -23,6 +23,8 @@ import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
 import dev.vireo.worker.microvm.TraceStreams;
 import dev.vireo.worker.microvm.VmmLauncher;
+import dev.vireo.worker.network.Networks;
+import dev.vireo.worker.network.dns.NodeResolvers;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.Backoff;
 import dev.vireo.worker.session.ControlledNode;
@@ -64,6 +66,9 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private static final Duration HOUSEKEEPING = Duration.ofSeconds(30);
   private static final Duration TALLY_EVERY = Duration.ofSeconds(15);
 
+  /** By each of the node's resolvers, of which a guest's program waits for a few. */
+  private static final Duration RESOLVED_WITHIN = Duration.ofSeconds(2);
+
   /** More than CPUs: some of them copy disks. */
   private static final int THREADS = 8;
 
@@ -72,6 +77,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final String version;
   private final Map<String, String> labels;
   private final NodeFacts facts;
+  private final Networks networks;
   private final SystemTime time = new SystemTime();
   private final LaunchTracer tracer;
   private final ExecutorService threads;
@@ -103,6 +109,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
       NodeFacts facts,
       BootPlanner planner,
       ContainerImages containerImages,
+      Networks networks,
       VmmProgram program,
       int poolSize,
       String bootId,
@@ -114,6 +121,9 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.labels = Map.copyOf(labels);
     this.version = version;
     this.facts = facts;
+    this.networks =
+        networks.withResolver(
+            NodeResolvers.ofNode(RESOLVED_WITHIN), time, event -> count("dns", event));
     this.tracer = tracer;
     SecureRandom random = new SecureRandom();
     AtomicInteger count = new AtomicInteger();
@@ -151,6 +161,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
             state,
             launcher,
             new Reservations(facts.capacity()),
+            this.networks,
             tracer,
             time,
             threads,
@@ -168,6 +179,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   /** Takes back what runs, then dials. Returns when the first is done. */
   public void start() {
     microVms.recover(new VmmAdoption(host, TAKEN_BACK_WITHIN).run(), pool);
+    networks.restore();
     pool.start();
     threads.execute(launcher::rehearse);
     session.start();
@@ -286,6 +298,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     pool.close();
     unpooled.close();
     metadata.close();
+    networks.close();
     time.close();
     threads.shutdown();
     host.close();

@@ -3,6 +3,7 @@ package dev.vireo.worker;
 import dev.vireo.images.ImageDirectory;
 import dev.vireo.images.VireoCache;
 import dev.vireo.worker.CommandLine.UsageException;
+import dev.vireo.worker.network.Ipv4Network;
 import dev.vireo.worker.session.ControllerAddress;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
@@ -23,6 +24,7 @@ import org.jspecify.annotations.Nullable;
  * @param vmmHome directory of the runnable VMM
  * @param containerImages the cache of them
  * @param pullHome directory of the program that pulls them
+ * @param networkPool addresses of its routed networks
  * @param poolSize idle VMM processes to keep
  * @param cpuOvercommit vCPUs promised for each CPU
  * @param memoryReserveMib memory not promised to guests; negative: 256 MiB and a twentieth
@@ -36,6 +38,7 @@ record WorkerOptions(
     Path vmmHome,
     Path containerImages,
     Path pullHome,
+    Ipv4Network networkPool,
     int poolSize,
     int cpuOvercommit,
     long memoryReserveMib,
@@ -51,6 +54,7 @@ record WorkerOptions(
           "--vmm",
           "--container-images",
           "--oci",
+          "--network-pool",
           "--pool",
           "--cpu-overcommit",
           "--memory-reserve-mib",
@@ -69,6 +73,8 @@ record WorkerOptions(
         --vmm DIR                 the runnable VMM (the one built or installed beside this program)
         --container-images DIR    cache of container images ($VIREO_CACHE_DIR/images-oci)
         --oci DIR                 the program that pulls them (beside this program, as the VMM)
+        --network-pool CIDR       IPv4 addresses for microVMs with a routed network, nobody else's on
+                                  this host or behind it (10.213.0.0/16); /8 to /29
         --pool N                  idle VMM processes to keep warm, 0 to 10000 (2)
         --cpu-overcommit N        vCPUs to promise for each CPU, 1 to 1000 (128: guests that mostly
                                   idle; memory is what fills such a node)
@@ -97,6 +103,7 @@ record WorkerOptions(
             .orElseGet(() -> VireoCache.ofEnvironment().resolve("images-oci"))
             .toAbsolutePath(),
         line.value("--oci").map(Path::of).orElseGet(() -> beside("oci", "lib")).toAbsolutePath(),
+        networkPool(line),
         (int) line.number("--pool", 2, 0, 10_000),
         (int) line.number("--cpu-overcommit", 128, 1, 1000),
         line.number("--memory-reserve-mib", -1, 0, Integer.MAX_VALUE),
@@ -115,6 +122,21 @@ record WorkerOptions(
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
+  }
+
+  private static Ipv4Network networkPool(CommandLine line) throws UsageException {
+    String given = line.value("--network-pool").orElse("10.213.0.0/16");
+    try {
+      Ipv4Network pool = Ipv4Network.parse(given);
+      if (pool.canBeAPool()) {
+        return pool;
+      }
+    } catch (IllegalArgumentException e) {
+      // Told below.
+    }
+    throw new UsageException(
+        "--network-pool is an IPv4 network of /8 to /29 such as 10.213.0.0/16, and no loopback,"
+            + " link-local or multicast one; not \"%s\"".formatted(given));
   }
 
   static String nodeId(CommandLine line) throws UsageException {

@@ -23,6 +23,7 @@ import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.Kernels;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.ControllerChannel;
 import dev.vireo.worker.session.FakeController;
@@ -80,6 +81,7 @@ class WorkerTest {
             (reference, pull) -> {
               throw new UnsupportedOperationException("no container is asked for");
             },
+            Networks.none("no network is asked for"),
             program,
             1,
             BOOT,

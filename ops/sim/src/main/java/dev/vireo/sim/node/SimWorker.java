@@ -19,6 +19,7 @@ import dev.vireo.sim.network.SimChannel;
 import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.microvm.MicroVms;
 import dev.vireo.worker.microvm.Reservations;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.session.Backoff;
 import dev.vireo.worker.session.ControlledNode;
 import dev.vireo.worker.session.ControllerAddress;
@@ -78,6 +79,7 @@ final class SimWorker implements ControlledNode {
             state,
             new SimLauncher(machine, process),
             new Reservations(machine.capacity()),
+            Networks.none("the world that is simulated has no packets"),
             LaunchTracer.OFF,
             process.time(),
             process,

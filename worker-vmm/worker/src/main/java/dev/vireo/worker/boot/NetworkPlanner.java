@@ -12,7 +12,10 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Network;
 import java.util.Optional;
 
-/** Opens the tap interfaces that a spec's networks name, or makes those that it does not name. */
+/**
+ * Opens the tap interfaces that a spec's networks name, or makes those that it does not name, and
+ * those of routed ones, which this node has named.
+ */
 final class NetworkPlanner {
   /** Of the interfaces that are made here: {@code vireo-0} and so on. */
   private static final String NAME_PREFIX = "vireo-";
@@ -39,6 +42,9 @@ final class NetworkPlanner {
   private static TapInterface openTap(Network network, String field) throws RejectedException {
     int queues = Math.max(1, network.getQueuePairs());
     try {
+      if (network.hasRouted()) {
+        return TapInterface.createNamed(network.getTap(), queues, network.getMtu());
+      }
       return network.getTap().isEmpty()
           ? TapInterface.create(NAME_PREFIX, queues, network.getMtu())
           : TapInterface.open(network.getTap(), queues);

@@ -46,6 +46,7 @@ public final class Doctor {
         Path.of("/dev/vhost-vsock"),
         "modprobe vhost_vsock",
         "the vsock/vhost back end");
+    boolean routes = routing();
     cgroups();
     boolean emulator =
         program(
@@ -59,6 +60,7 @@ public final class Doctor {
         List.copyOf(checks),
         kvm.filter(KvmProbe::usable).isPresent()
             ? BackEnd.availableOn(file -> host.isUsable(Path.of(file))).stream()
+                .filter(backEnd -> backEnd != BackEnd.NET_ROUTED || routes)
                 .map(BackEnd::qualifiedName)
                 .toList()
             : List.of(),
@@ -160,6 +162,32 @@ public final class Doctor {
     } else {
       checks.add(Check.limited(name, path + " does not exist", "For " + needed + ": " + load));
     }
+  }
+
+  /** Whether microVMs can have routed networks. */
+  private boolean routing() throws IOException {
+    Optional<Path> nft = host.program("nft");
+    String problem =
+        nft.isEmpty() ? "nft is not installed" : host.whyNotFiltered(nft.get()).orElse("");
+    checks.add(
+        problem.isEmpty()
+            ? Check.good("nft", nft.get() + " may be used")
+            : Check.limited(
+                "nft",
+                problem,
+                "For routed networks: %s, and run the worker as root."
+                    .formatted(INSTALL + "nftables")));
+    Optional<String> forwarding = host.whyNotForwarded();
+    checks.add(
+        forwarding.isEmpty()
+            ? Check.good("forwarding", "what comes for others is passed on")
+            : Check.limited(
+                "forwarding",
+                "what comes for others is not passed on: " + forwarding.get(),
+                "For networks with egress, or ports that others reach: sysctl -w %s=1; Vireo leaves"
+                        .formatted(forwarding.get())
+                    + " the node's own settings alone."));
+    return problem.isEmpty();
   }
 
   private void cgroups() throws IOException {

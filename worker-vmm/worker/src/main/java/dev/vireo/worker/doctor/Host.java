@@ -19,6 +19,12 @@ public interface Host {
   /** The program's path, if it is on PATH. */
   Optional<Path> program(String name);
 
+  /** Why this process may not filter packets with nft, which is there; empty: it may. */
+  Optional<String> whyNotFiltered(Path nft);
+
+  /** Why no packets are passed on, and the setting that does it; empty: they are. */
+  Optional<String> whyNotForwarded() throws IOException;
+
   /** {@code /sys/fs/cgroup} and what is below it, by file system type: v1, v2 or both. */
   String cgroups() throws IOException;
 

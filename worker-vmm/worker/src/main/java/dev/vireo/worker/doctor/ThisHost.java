@@ -4,6 +4,7 @@ import dev.vireo.linux.Fd;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.worker.network.RoutingProbe;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.node.ProcFiles;
 import java.io.File;
@@ -46,6 +47,16 @@ public final class ThisHost implements Host {
         .map(directory -> Path.of(directory, name))
         .filter(Files::isExecutable)
         .findFirst();
+  }
+
+  @Override
+  public Optional<String> whyNotFiltered(Path nft) {
+    return RoutingProbe.whyNotFiltered(nft);
+  }
+
+  @Override
+  public Optional<String> whyNotForwarded() throws IOException {
+    return RoutingProbe.whyNotForwarded();
   }
 
   @Override

@@ -9,6 +9,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.v1.VsockStatus;
 import dev.vireo.proto.vmm.v1.EndCause;
@@ -35,6 +36,7 @@ import dev.vireo.worker.boot.VsockSocket;
 import dev.vireo.worker.container.ContainerProcess;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time.Alarm;
@@ -174,6 +176,7 @@ final class MicroVm {
       run.status = status;
       node.reservations().count(uid, found.getAssignment().getSpec());
       node.contextIds().count(uid, found.getVsockCid());
+      node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), true);
       phase = new Phase.Live(run);
       metadata.openAgain(found.getAssignment());
       vmm.listen(listenerOf(run));
@@ -189,6 +192,7 @@ final class MicroVm {
     return inMailbox(() -> {
       record = found;
       node.contextIds().count(uid, found.getVsockCid());
+      node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), false);
       if (found.hasProcessEnd() && !found.getFinished()) {
         save(found.toBuilder().setTermination(found.getProcessEnd()));
       } else if (termination.isPresent() && !found.getFinished()) {
@@ -409,6 +413,7 @@ final class MicroVm {
       node.tally().forget(vmm);
     }
     metadata.close();
+    node.networks().disconnect(uid);
     Termination termination = terminationOf(run, exit);
     run.trace.ended(termination.getMessage());
     LOG.log(
@@ -648,6 +653,9 @@ final class MicroVm {
     if (record.hasProcess()) {
       first.setProcess(record.getProcess()); // Its writable layer is one above that image.
     }
+    if (record.hasNetwork()) {
+      first.setNetwork(record.getNetwork());
+    }
     record = first.build();
     refusal = null;
     consoleMayGrow = true;
@@ -678,15 +686,19 @@ final class MicroVm {
   }
 
   private void openAndStart(Run run) throws RejectedException {
-    BootFiles files = node.launcher().open(specWithContextId(), containerRoot());
+    BootFiles files = node.launcher().open(specOfThisNode(), containerRoot());
     run.trace.reached(Milestone.FILES_OPEN);
     phase = new Phase.Launching(run);
     try {
       writeFirstRecord();
       metadata.open(wanted);
+      node.networks().connect(uid);
     } catch (IOException e) {
       files.close();
       throw cannotWrite(e);
+    } catch (RejectedException e) {
+      files.close();
+      throw e;
     }
     reportIfSlow(run);
     start(run, files);
@@ -784,6 +796,17 @@ final class MicroVm {
             .whenCompleteAsync((response, failure) -> launched(run, response, failure), mailbox);
   }
 
+  /** With what the node gives it, the same in all its runs. */
+  private MicroVmSpec specOfThisNode() throws RejectedException {
+    MicroVmSpec spec = specWithContextId();
+    Optional<NetworkStatus> network = node.networks().assign(uid, spec);
+    if (network.isEmpty()) {
+      return spec;
+    }
+    record = record.toBuilder().setNetwork(network.get()).build();
+    return Networks.complete(spec, network.get());
+  }
+
   private MicroVmSpec specWithContextId() throws RejectedException {
     MicroVmSpec spec = wanted.getSpec();
     consoles.checkLength(spec.getVirtioConsole());
@@ -871,6 +894,7 @@ final class MicroVm {
   /** A launch that left no process behind. */
   private void refused(RejectedException why) {
     metadata.close();
+    node.networks().disconnect(uid);
     if (!record.hasStartTime() && record.getRestarts() == 0 && !record.getContinued()) {
       reject(why);
       return;
@@ -943,6 +967,7 @@ final class MicroVm {
     }
     node.reservations().release(uid);
     node.contextIds().release(uid);
+    node.networks().release(uid);
     phase = new Phase.Removed();
     consoleMayGrow = false;
     lastReport = null;
@@ -1046,6 +1071,9 @@ final class MicroVm {
     if (record.getVsockCid() != 0) {
       report.setVsock(
           VsockStatus.newBuilder().setCid(record.getVsockCid()).setSocket(vsock.path().toString()));
+    }
+    if (record.hasNetwork()) {
+      report.addNetworks(record.getNetwork());
     }
     report.addAllConsolePorts(consoles.status(wanted.getSpec().getVirtioConsole()));
     return report;

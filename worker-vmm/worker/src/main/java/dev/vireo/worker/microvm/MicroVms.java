@@ -16,6 +16,7 @@ import dev.vireo.worker.log.ConsoleFile;
 import dev.vireo.worker.log.LogFile;
 import dev.vireo.worker.log.LogSources;
 import dev.vireo.worker.log.OutputLog;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTracer;
@@ -67,6 +68,7 @@ public final class MicroVms {
       StateDirectory state,
       Launcher launcher,
       Reservations reservations,
+      Networks networks,
       LaunchTracer tracer,
       Time time,
       Executor executor,
@@ -74,7 +76,7 @@ public final class MicroVms {
     this.state = state;
     this.time = time;
     this.reports = reports;
-    this.surroundings = new Around(launcher, reservations, tracer, executor);
+    this.surroundings = new Around(launcher, reservations, networks, tracer, executor);
   }
 
   /** Makes this the desired state of this node, as a whole. */
@@ -304,12 +306,19 @@ public final class MicroVms {
     private final Launcher launcher;
     private final Reservations reservations;
     private final ContextIds contextIds = new ContextIds();
+    private final Networks networks;
     private final LaunchTracer tracer;
     private final Executor executor;
 
-    Around(Launcher launcher, Reservations reservations, LaunchTracer tracer, Executor executor) {
+    Around(
+        Launcher launcher,
+        Reservations reservations,
+        Networks networks,
+        LaunchTracer tracer,
+        Executor executor) {
       this.launcher = launcher;
       this.reservations = reservations;
+      this.networks = networks;
       this.tracer = tracer;
       this.executor = executor;
     }
@@ -332,6 +341,11 @@ public final class MicroVms {
     @Override
     public ContextIds contextIds() {
       return contextIds;
+    }
+
+    @Override
+    public Networks networks() {
+      return networks;
     }
 
     @Override

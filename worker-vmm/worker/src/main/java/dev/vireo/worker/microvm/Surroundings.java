@@ -2,6 +2,7 @@ package dev.vireo.worker.microvm;
 
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.MicroVmReport;
+import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time;
 import dev.vireo.worker.tracing.LaunchTracer;
@@ -16,6 +17,8 @@ interface Surroundings {
   Reservations reservations();
 
   ContextIds contextIds();
+
+  Networks networks();
 
   Tally tally();
 

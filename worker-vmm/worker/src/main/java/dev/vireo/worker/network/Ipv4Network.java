@@ -4,8 +4,10 @@ import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * An IPv4 network, or with a prefix of 32 bits one address.
@@ -15,8 +17,16 @@ import java.util.regex.Pattern;
  */
 public record Ipv4Network(int address, int prefixLength) {
   private static final int BITS = 32;
+  private static final int LEAST_POOL_PREFIX = 8;
+  private static final int MOST_POOL_PREFIX = 29;
   private static final Pattern FORM =
       Pattern.compile("(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})(?:/(\\d{1,2}))?");
+
+  /** RFC 6890: this network, loopback, link-local, multicast and what is above it. */
+  private static final List<Ipv4Network> RESERVED =
+      Stream.of("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
+          .map(Ipv4Network::parse)
+          .toList();
 
   public Ipv4Network {
     if (prefixLength < 0 || prefixLength > BITS || (address & ~mask(prefixLength)) != 0) {
@@ -87,6 +97,12 @@ public record Ipv4Network(int address, int prefixLength) {
   /** How many addresses it has. */
   long size() {
     return 1L << (BITS - prefixLength);
+  }
+
+  /** Whether guests can have addresses of it. */
+  public boolean canBeAPool() {
+    boolean hasSize = prefixLength >= LEAST_POOL_PREFIX && prefixLength <= MOST_POOL_PREFIX;
+    return hasSize && RESERVED.stream().noneMatch(this::overlaps);
   }
 
   private static int mask(int prefixLength) {

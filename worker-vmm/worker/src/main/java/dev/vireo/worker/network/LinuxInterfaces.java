@@ -55,7 +55,7 @@ final class LinuxInterfaces implements NodeInterfaces {
   }
 
   @Override
-  public Optional<String> whyNothingIsForwarded() throws IOException {
+  public Optional<String> settingAgainstForwarding() throws IOException {
     List<Route> routes = routes();
     List<String> devices =
         routes.stream()
@@ -69,8 +69,7 @@ final class LinuxInterfaces implements NodeInterfaces {
     for (String device : devices) {
       String forwards = Files.readString(IPV4.resolve(device).resolve("forwarding")).strip();
       if (!forwards.equals("1")) {
-        String setting = "net.ipv4.conf.%s.forwarding".formatted(device);
-        return Optional.of("%s is %s: sysctl -w %s=1".formatted(setting, forwards, setting));
+        return Optional.of("net.ipv4.conf.%s.forwarding".formatted(device));
       }
     }
     return Optional.empty();

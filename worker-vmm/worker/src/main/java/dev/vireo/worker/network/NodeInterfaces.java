@@ -8,8 +8,8 @@ interface NodeInterfaces {
   /** Gives a guest's interface its settings, and takes it up. All of them go with it. */
   void configure(String tap, int gateway, int guest, byte[] mac) throws IOException;
 
-  /** Why packets that are not for the node itself end here, and what to do about it. */
-  Optional<String> whyNothingIsForwarded() throws IOException;
+  /** The setting (sysctl) by which packets that are for others end here; empty: they do not. */
+  Optional<String> settingAgainstForwarding() throws IOException;
 
   /**
    * A route of the node's that is not to a guest and goes where the pool is; none if all is well.

@@ -9,7 +9,9 @@ import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.RoutedNetwork;
 import dev.vireo.worker.boot.MacAddress;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.network.dns.Upstream;
 import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.Time;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.Inet4Address;
@@ -22,6 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /**
  * The routed networks of a worker: addresses of a pool, interfaces of their own, rules of nft's.
@@ -155,10 +158,13 @@ public final class RoutedNetworks implements Networks, NameGrants {
 
   private void checkForwarding(Guest guest, String field) throws RejectedException {
     try {
-      Optional<String> why =
-          guest.isForwarded() ? interfaces.whyNothingIsForwarded() : Optional.empty();
-      if (why.isPresent()) {
-        throw unavailable(field, "this node forwards nothing: " + why.get());
+      Optional<String> setting =
+          guest.isForwarded() ? interfaces.settingAgainstForwarding() : Optional.empty();
+      if (setting.isPresent()) {
+        throw unavailable(
+            field,
+            "this node forwards nothing: %s is 0; its operator may say: sysctl -w %s=1"
+                .formatted(setting.get(), setting.get()));
       }
     } catch (IOException e) {
       throw unavailable(field, String.valueOf(e.getMessage()));
@@ -242,7 +248,11 @@ public final class RoutedNetworks implements Networks, NameGrants {
         nft.apply(rules.removeAll());
       }
     } catch (IOException e) {
-      LOG.log(Level.WARNING, "rules stay as they were found: {0}", e.getMessage());
+      // Without guests that is most often a worker that may not use nft, and does not have to.
+      LOG.log(
+          guests.isEmpty() ? Level.DEBUG : Level.WARNING,
+          "rules stay as they were found: {0}",
+          e.getMessage());
     }
   }
 
@@ -268,6 +278,11 @@ public final class RoutedNetworks implements Networks, NameGrants {
   /** The address at which a resolver answers all guests. */
   public Inet4Address gateway() {
     return (Inet4Address) Ipv4Network.inet(addresses.gateway());
+  }
+
+  @Override
+  public Networks withResolver(Upstream upstream, Time time, Consumer<String> events) {
+    return new ResolvedNetworks(this, upstream, time, events);
   }
 
   /** Of all guests' addresses. */

@@ -80,6 +80,21 @@ class DoctorTest {
   }
 
   @Test
+  void aHostThatMayNotFilterHasNoRoutedNetworks() throws Exception {
+    host.whyNotFiltered = Optional.of("nft: Operation not permitted");
+    host.whyNotForwarded = Optional.of("net.ipv4.conf.eth0.forwarding");
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertEquals("nft: Operation not permitted", check(diagnosis, "nft").finding());
+    assertEquals(Verdict.LIMITED, verdict(diagnosis, "forwarding"));
+    assertTrue(
+        check(diagnosis, "forwarding")
+            .remedy()
+            .contains("sysctl -w net.ipv4.conf.eth0.forwarding=1"));
+    assertFalse(diagnosis.backEnds().contains("net/routed"));
+    assertTrue(diagnosis.backEnds().contains("net/tap"));
+  }
+
+  @Test
   void aKvmThatMayNotBeOpenedIsAMatterOfItsGroup() throws Exception {
     host.probe = null;
     host.errno = Errno.EACCES;
@@ -127,7 +142,9 @@ class DoctorTest {
     private final Set<String> files =
         new HashSet<>(Set.of("/dev/kvm", "/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock"));
     private final Set<String> programs =
-        new HashSet<>(Set.of("qemu-system-x86_64", "mke2fs", "gcc"));
+        new HashSet<>(Set.of("qemu-system-x86_64", "mke2fs", "gcc", "nft"));
+    private Optional<String> whyNotFiltered = Optional.empty();
+    private Optional<String> whyNotForwarded = Optional.empty();
 
     @Override
     public KvmProbe kvm() {
@@ -150,6 +167,16 @@ class DoctorTest {
     @Override
     public Optional<Path> program(String name) {
       return programs.contains(name) ? Optional.of(Path.of("/usr/bin", name)) : Optional.empty();
+    }
+
+    @Override
+    public Optional<String> whyNotFiltered(Path nft) {
+      return whyNotFiltered;
+    }
+
+    @Override
+    public Optional<String> whyNotForwarded() {
+      return whyNotForwarded;
     }
 
     @Override

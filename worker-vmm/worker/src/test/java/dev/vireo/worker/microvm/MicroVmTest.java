@@ -95,6 +95,7 @@ class MicroVmTest {
   private final List<MicroVmReport> reports = new ArrayList<>();
   private final FakeLauncher launcher = new FakeLauncher();
   private final LaunchSpans spans = new LaunchSpans("node-1");
+  private final FakeNetworks networks = new FakeNetworks();
   private StateDirectory state;
   private MicroVms microVms;
 
@@ -109,6 +110,7 @@ class MicroVmTest {
         state,
         launcher,
         new Reservations(CAPACITY),
+        networks,
         spans.tracer(),
         time,
         Runnable::run,
@@ -247,6 +249,63 @@ class MicroVmTest {
     launcher.supervised.getLast().drained().complete(null);
     end(vmm, EndCause.END_STOPPED_BY_REQUEST);
     assertEquals(3, last().getTermination().getExitStatus());
+  }
+
+  // ---- Networks. ----
+
+  @Test
+  void aRoutedNetworkIsConnectedBeforeItsVmmHasItAndUntilThatHasEnded() {
+    launcher.beforeLaunch = () -> networks.events.add("launch");
+    assign(routed());
+    assertEquals(List.of("assign", "connect", "launch"), networks.events);
+    assertEquals("vn0ad50002", launcher.opened.getNetworks(0).getTap());
+    assertEquals("02:00:00:00:00:01", launcher.opened.getNetworks(0).getMacAddress());
+    assertEquals(
+        "quiet vireo.net=02:00:00:00:00:01,10.213.0.2,10.213.0.1,1400",
+        launcher.opened.getBoot().getCommandLine());
+    FakeVmm vmm = launcher.vmm();
+    start(vmm);
+    assertEquals(List.of(FakeNetworks.GIVEN), last().getNetworksList());
+    networks.events.clear();
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    assertEquals(List.of("disconnect"), networks.events);
+    assertEquals(List.of(FakeNetworks.GIVEN), last().getNetworksList());
+    remove(false);
+    assertEquals(List.of("disconnect", "release"), networks.events);
+  }
+
+  @Test
+  void aNetworkThatCannotBeHadIsARejection() {
+    networks.refuseToAssign =
+        new RejectedException(ErrorReason.ADDRESSES_EXHAUSTED, "spec.networks[0].routed", "none");
+    assign(routed());
+    assertEquals("ADDRESSES_EXHAUSTED", last().getReason());
+    assertNothingIsLeft();
+    networks.refuseToAssign = null;
+    networks.refuseToConnect =
+        new RejectedException(ErrorReason.ROUTING_UNAVAILABLE, "spec.networks", "no nft");
+    microVms.change(upsert(UID, 2, 1, routed()));
+    assertEquals("ROUTING_UNAVAILABLE", last().getReason());
+    assertEquals(0, launcher.launches);
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void aSuccessorTakesAddressesBack() throws Exception {
+    assign(routed());
+    FakeVmm vmm = launcher.vmm();
+    start(vmm);
+    networks.events.clear();
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    assertEquals(List.of("takeBack 10.213.0.2 true"), networks.events);
+    assertEquals(List.of(FakeNetworks.GIVEN), last().getNetworksList());
+  }
+
+  private static MicroVmSpec.Builder routed() {
+    MicroVmSpec.Builder spec = spec();
+    spec.getBootBuilder().setCommandLine("quiet");
+    spec.addNetworksBuilder().setId("net0").setMtu(1400).getRoutedBuilder();
+    return spec;
   }
 
   // ---- Metadata. ----
@@ -968,6 +1027,7 @@ class MicroVmTest {
             deep,
             launcher,
             new Reservations(CAPACITY),
+            networks,
             LaunchTracer.OFF,
             time,
             Runnable::run,
@@ -1042,6 +1102,7 @@ class MicroVmTest {
             deep,
             launcher,
             new Reservations(CAPACITY),
+            networks,
             LaunchTracer.OFF,
             time,
             Runnable::run,
@@ -1115,6 +1176,7 @@ class MicroVmTest {
             state,
             launcher,
             new Reservations(CAPACITY),
+            networks,
             LaunchTracer.OFF,
             time,
             task -> CompletableFuture.delayedExecutor(50, TimeUnit.MILLISECONDS).execute(task),
@@ -1370,6 +1432,7 @@ class MicroVmTest {
     private @Nullable RejectedException refuse;
     private @Nullable Exception noVmm;
     private boolean hang;
+    private Runnable beforeLaunch = () -> {};
     private int launches;
     private MicroVmSpec opened = MicroVmSpec.getDefaultInstance();
     private Optional<Path> openedRoot = Optional.empty();
@@ -1434,6 +1497,7 @@ class MicroVmTest {
         Path directory,
         LaunchTrace trace,
         Function<Vmm, VmmListener> listener) {
+      beforeLaunch.run();
       launches++;
       files.close();
       if (hang) {
