@@ -26,6 +26,7 @@ import dev.vireo.worker.microvm.Reservations;
 import dev.vireo.worker.microvm.TraceStreams;
 import dev.vireo.worker.microvm.VmmLauncher;
 import dev.vireo.worker.network.Networks;
+import dev.vireo.worker.network.dns.NodeResolvers;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.Backoff;
 import dev.vireo.worker.session.ControlledNode;
@@ -66,6 +67,9 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private static final Duration LONGEST_REDIAL = Duration.ofSeconds(5);
   private static final Duration HOUSEKEEPING = Duration.ofSeconds(30);
   private static final Duration TALLY_EVERY = Duration.ofSeconds(15);
+
+  /** By each of the node's resolvers, of which a guest's program waits for a few. */
+  private static final Duration RESOLVED_WITHIN = Duration.ofSeconds(2);
 
   /** More than CPUs: some of them copy disks. */
   private static final int THREADS = 8;
@@ -120,7 +124,9 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.labels = Map.copyOf(labels);
     this.version = version;
     this.facts = facts;
-    this.networks = networks;
+    this.networks =
+        networks.withResolver(
+            NodeResolvers.ofNode(RESOLVED_WITHIN), time, event -> count("dns", event));
     this.tracer = tracer;
     SecureRandom random = new SecureRandom();
     AtomicInteger count = new AtomicInteger();
@@ -160,7 +166,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
             state,
             launcher,
             new Reservations(facts.capacity()),
-            networks,
+            this.networks,
             tracer,
             time,
             threads,
@@ -298,6 +304,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     pool.close();
     unpooled.close();
     metadata.close();
+    networks.close();
     time.close();
     threads.shutdown();
     host.close();

@@ -456,8 +456,8 @@ final class MicroVm {
       vmm.remove();
       node.tally().forget(vmm);
     }
-    node.networks().disconnect(uid);
     metadata.close();
+    node.networks().disconnect(uid);
     Termination termination = terminationOf(run, exit);
     run.trace.ended(termination.getMessage());
     LOG.log(
@@ -736,8 +736,8 @@ final class MicroVm {
     phase = new Phase.Launching(run);
     try {
       writeFirstRecord();
-      node.networks().connect(uid);
       metadata.open(wanted);
+      node.networks().connect(uid);
     } catch (IOException e) {
       files.close();
       throw cannotWrite(e);
@@ -938,8 +938,8 @@ final class MicroVm {
 
   /** A launch that left no process behind. */
   private void refused(RejectedException why) {
-    node.networks().disconnect(uid);
     metadata.close();
+    node.networks().disconnect(uid);
     if (!record.hasStartTime() && record.getRestarts() == 0 && !record.getContinued()) {
       reject(why);
       return;

@@ -6,13 +6,16 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.network.dns.Upstream;
+import dev.vireo.worker.time.Time;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /**
  * The routed networks of a node's microVMs, of which each has one at most. One without is not known
  * here, and all of this does nothing for it. Thread-safe.
  */
-public interface Networks {
+public interface Networks extends AutoCloseable {
   /**
    * Gives a microVM what its network has in all its runs, if its spec has one that is routed.
    *
@@ -42,6 +45,18 @@ public interface Networks {
 
   /** All are counted: what else an earlier worker has left is removed. */
   void restore();
+
+  /**
+   * The same, whose guests have a resolver: with {@code upstream} behind it, and with {@code
+   * events} told by name what it counts, from any thread. As it is, where no guest can have one.
+   */
+  default Networks withResolver(Upstream upstream, Time time, Consumer<String> events) {
+    return this;
+  }
+
+  /** What answers guests, answers no more. Rules stay. */
+  @Override
+  default void close() {}
 
   /** The index of the network that is routed, of all networks of a spec; −1: none is. */
   static int indexOfRouted(MicroVmSpec spec) {

@@ -16,7 +16,7 @@ import java.util.function.Consumer;
  * Routed networks whose guests have a resolver at their gateway. It begins with the first of them,
  * when the gateway's address is the node's.
  */
-public final class ResolvedNetworks implements Networks, AutoCloseable {
+final class ResolvedNetworks implements Networks {
   private static final System.Logger LOG = System.getLogger("network");
   private static final int DNS = 53;
 
@@ -27,8 +27,7 @@ public final class ResolvedNetworks implements Networks, AutoCloseable {
    * @param upstream the node's own resolvers
    * @param events what the resolver counts, by name, from any thread
    */
-  public ResolvedNetworks(
-      RoutedNetworks networks, Upstream upstream, Time time, Consumer<String> events) {
+  ResolvedNetworks(RoutedNetworks networks, Upstream upstream, Time time, Consumer<String> events) {
     this.networks = networks;
     this.resolver =
         new GuestResolver(

@@ -9,7 +9,9 @@ import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.RoutedNetwork;
 import dev.vireo.worker.boot.MacAddress;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.network.dns.Upstream;
 import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.Time;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.Inet4Address;
@@ -22,6 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /**
  * The routed networks of a worker: addresses of a pool, interfaces of their own, rules of nft's.
@@ -275,6 +278,11 @@ public final class RoutedNetworks implements Networks, NameGrants {
   /** The address at which a resolver answers all guests. */
   public Inet4Address gateway() {
     return (Inet4Address) Ipv4Network.inet(addresses.gateway());
+  }
+
+  @Override
+  public Networks withResolver(Upstream upstream, Time time, Consumer<String> events) {
+    return new ResolvedNetworks(this, upstream, time, events);
   }
 
   /** Of all guests' addresses. */

@@ -78,12 +78,7 @@ class ResolvedGuestsTest {
     open.add(new TestServer(internet, WEB, 80));
     open.add(new TestServer(internet, WEB, 443));
     open.add(new TestServer(internet, OTHER, 80));
-    networks =
-        new RoutedNetworks(
-            new AddressPool(POOL, state.resolve("next")),
-            "vireo_test",
-            new NftProgram("nft"),
-            new LinuxInterfaces());
+    networks = routedNetworks();
     resolver =
         new GuestResolver(
             new InetSocketAddress(networks.gateway(), 53),
@@ -94,6 +89,19 @@ class ResolvedGuestsTest {
             event -> events.merge(event, 1, Integer::sum));
     open.add(resolver);
     open.add(time);
+  }
+
+  private RoutedNetworks routedNetworks() {
+    return new RoutedNetworks(
+        new AddressPool(POOL, state.resolve("next")),
+        "vireo_test",
+        new NftProgram("nft"),
+        new LinuxInterfaces());
+  }
+
+  private Networks withResolver(RoutedNetworks routed) {
+    return routed.withResolver(
+        ResolvedGuestsTest::lead, time, event -> events.merge(event, 1, Integer::sum));
   }
 
   /** Rules are the node's: nft is to be run there, and not where the resolver's threads are. */
@@ -132,14 +140,23 @@ class ResolvedGuestsTest {
     node.close();
   }
 
-  private TestGuest start(RoutedNetwork.Builder routed) {
+  private static MicroVmSpec spec(RoutedNetwork.Builder routed) {
     MicroVmSpec.Builder spec = MicroVmSpec.newBuilder();
     spec.addNetworksBuilder().setId("net0").setRouted(routed);
-    NetworkStatus given = node.call(() -> networks.assign("guest", spec.build()).orElseThrow());
-    TapInterface tap = node.call(() -> TapInterface.createNamed(given.getTap(), 1, 0));
-    node.run(() -> networks.connect("guest"));
+    return spec.build();
+  }
+
+  private TestGuest start(RoutedNetwork.Builder routed) {
+    TestGuest guest = start(networks, spec(routed));
     node.run(resolver::listen);
-    TestGuest guest = new TestGuest(given, tap);
+    return guest;
+  }
+
+  private TestGuest start(Networks given, MicroVmSpec spec) {
+    NetworkStatus status = node.call(() -> given.assign("guest", spec).orElseThrow());
+    TapInterface tap = node.call(() -> TapInterface.createNamed(status.getTap(), 1, 0));
+    node.run(() -> given.connect("guest"));
+    TestGuest guest = new TestGuest(status, tap);
     open.add(guest);
     return guest;
   }
@@ -158,6 +175,15 @@ class ResolvedGuestsTest {
         return new Message(Arrays.copyOf(answer.getData(), answer.getLength()));
       }
     });
+  }
+
+  private static RoutedNetwork.Builder toName() {
+    RoutedNetwork.Builder routed = RoutedNetwork.newBuilder();
+    routed
+        .getEgressBuilder()
+        .addRules(
+            EgressRule.newBuilder().setDnsName(NAME).addPorts(PortRange.newBuilder().setFirst(80)));
+    return routed;
   }
 
   @Test
@@ -187,5 +213,22 @@ class ResolvedGuestsTest {
     assertThrows(AssertionError.class, () -> ask(guest, NAME));
     assertEquals("refused", guest.connect(guest.given.getGateway(), 53));
     assertEquals(Map.of(), events);
+  }
+
+  @Test
+  void theResolverIsThereFromTheFirstGuestOnAndWithAWorkersSuccessor() {
+    Networks first = withResolver(networks);
+    TestGuest guest = start(first, spec(toName()));
+    assertEquals(Rcode.NXDOMAIN, ask(guest, "other.example.org").getRcode());
+    node.run(first::close);
+
+    RoutedNetworks successor = routedNetworks();
+    Networks second = withResolver(successor);
+    node.run(() -> {
+      second.takeBack("guest", spec(toName()), guest.given, true);
+      second.restore();
+    });
+    open.add(second);
+    assertEquals(Rcode.NXDOMAIN, ask(guest, "other.example.org").getRcode());
   }
 }
