@@ -370,10 +370,10 @@ class TracedCreateTest {
     @Override
     public Supervision supervise(
         Path vsock,
-      ExecRequest process,
-      Container container,
-      OutputLog log,
-      Supervision.Listener listener) {
+        ExecRequest process,
+        Container container,
+        OutputLog log,
+        Supervision.Listener listener) {
       throw new UnsupportedOperationException("no container is asked for");
     }
 
