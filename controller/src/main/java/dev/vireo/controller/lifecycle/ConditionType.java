@@ -5,7 +5,10 @@ public enum ConditionType {
   SCHEDULED("Scheduled", "A node has been chosen."),
   PREPARED("Prepared", "The node has what the spec asks for: kernel, disks, memory."),
   STARTED("Started", "The guest has run its first instruction."),
-  READY("Ready", "The console has shown the ready marker, or its first byte."),
+  READY(
+      "Ready",
+      "The console has shown the ready marker, or its first byte; of a container, its process runs,"
+          + " and its HTTP server, if it has one, is there."),
   FINISHED("Finished", "The guest has ended, or will never begin.");
 
   private final String apiName;

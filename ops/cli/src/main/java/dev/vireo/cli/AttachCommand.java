@@ -71,7 +71,8 @@ final class AttachCommand implements Callable<Integer> {
       environment.tty().size().ifPresent(start::setTerminal);
     }
     try (Cleanup cleanup = new Cleanup();
-        ProcessAttachment process = new ProcessAttachment(api, environment, start.build())) {
+        ProcessAttachment process =
+            new ProcessAttachment(api, environment, start.build(), container.getTerminal())) {
       new LocalStreams(environment, process, cleanup).passSignals();
       process.connectInput(cleanup);
       OptionalInt status = process.follow();

@@ -41,7 +41,7 @@ public final class AttachedRun {
   private final CompletableFuture<MicroVm> placed = new CompletableFuture<>();
 
   private String lastLine = "";
-  private @Nullable ProcessAttachment attachment;
+  private volatile @Nullable ProcessAttachment attachment;
 
   /**
    * @param remove it, whatever happens
@@ -92,12 +92,13 @@ public final class AttachedRun {
     AttachStart.Builder start =
         AttachStart.newBuilder().setName(name).setStdin(wanted.getStdin()).setInputOnly(true);
     if (wanted.getTerminal()) {
-      start.setTerminal(environment.tty().size().orElse(LocalStreams.USUAL_SIZE));
+      environment.tty().size().ifPresent(start::setTerminal);
     }
-    ProcessAttachment process = new ProcessAttachment(api, environment, start.build());
+    ProcessAttachment process =
+        new ProcessAttachment(api, environment, start.build(), wanted.getTerminal());
     cleanup.add(process::close);
-    process.connectInput(cleanup);
     attachment = process;
+    process.connectInput(cleanup);
   }
 
   /** How the process ends is seen by its state. */
@@ -106,6 +107,8 @@ public final class AttachedRun {
       if (process.follow().isEmpty()) {
         attention.cancel(null);
       }
+    } catch (CommandException e) {
+      // Its state says more.
     } catch (StatusRuntimeException e) {
       ErrorReason reason = Errors.reasonOf(e).orElse(ErrorReason.STATE_CONFLICT);
       if (reason == ErrorReason.NODE_UNREACHABLE || reason == ErrorReason.STDIN_BUSY) {
@@ -119,7 +122,8 @@ public final class AttachedRun {
   }
 
   private boolean isLeft() {
-    return attachment != null && attachment.isDetached();
+    ProcessAttachment process = attachment;
+    return process != null && process.isDetached();
   }
 
   private static int exitCode(MicroVm end) {
@@ -167,8 +171,8 @@ public final class AttachedRun {
                 }
               }));
       placed.join();
-      if (attachment != null) {
-        ProcessAttachment process = attachment;
+      ProcessAttachment process = attachment;
+      if (process != null) {
         Thread.ofVirtual().start(() -> attendInput(process, attention));
       }
       attention.run(() -> followUntilCancelled(log));

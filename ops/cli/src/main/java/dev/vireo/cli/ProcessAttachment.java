@@ -16,17 +16,20 @@ import java.util.function.Consumer;
 final class ProcessAttachment implements ProcessInput, AutoCloseable {
   private final Environment environment;
   private final AttachStart start;
+  private final boolean terminal;
   private final DuplexCall<AttachRequest, AttachResponse> call;
   private volatile boolean detached;
 
   /**
    * Attaches.
    *
-   * @param start with a terminal's size if the process has one that is ours
+   * @param start with our terminal's size, if that is known
+   * @param terminal the process has one
    */
-  ProcessAttachment(Api api, Environment environment, AttachStart start) {
+  ProcessAttachment(Api api, Environment environment, AttachStart start, boolean terminal) {
     this.environment = environment;
     this.start = start;
+    this.terminal = terminal;
     this.call = new DuplexCall<>(responses -> api.microVmCalls().attach(responses));
     call.send(AttachRequest.newBuilder().setStart(start).build());
   }
@@ -34,10 +37,10 @@ final class ProcessAttachment implements ProcessInput, AutoCloseable {
   /** Has our standard input be the process's, and our terminal, until the clean-up. */
   void connectInput(Cleanup cleanup) {
     LocalStreams local = new LocalStreams(environment, this, cleanup);
-    if (start.hasTerminal()) {
+    if (terminal) {
       local.connectTerminal(start.getStdin());
     }
-    if (start.getStdin() && start.hasTerminal()) {
+    if (start.getStdin() && terminal) {
       local.passInput(new DetachKeys(), this::detach);
     } else if (start.getStdin()) {
       local.passInput();
@@ -61,7 +64,7 @@ final class ProcessAttachment implements ProcessInput, AutoCloseable {
    * @throws io.grpc.StatusRuntimeException if neither is the case
    */
   OptionalInt follow() {
-    boolean filtered = environment.terminal() && !start.hasTerminal();
+    boolean filtered = environment.terminal() && !terminal;
     Consumer<ByteString> out = LocalStreams.sink(environment.out(), filtered);
     Consumer<ByteString> err = LocalStreams.sink(environment.err(), filtered);
     try {

@@ -1,15 +1,28 @@
 package dev.vireo.systemtests;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.Objects.requireNonNull;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.AttachRequest;
+import dev.vireo.proto.v1.AttachResponse;
+import dev.vireo.proto.v1.AttachStart;
+import dev.vireo.proto.v1.ConsoleSize;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Termination;
+import io.grpc.StatusException;
+import io.grpc.stub.BlockingClientCall;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -103,6 +116,88 @@ class ContainerTest {
     long lines = output.lines().filter(line -> line.startsWith("line ")).distinct().count();
     assertTrue(lines >= 38, "what was on its way to the worker that was killed is lost: " + output);
     assertFalse(output.contains("line 0\nline 0"), "it was not started again");
+  }
+
+  @Test
+  void standardInputIsReadToItsEnd() {
+    Vireo.Result result =
+        cluster
+            .vireo()
+            .runWith(
+                new ByteArrayInputStream("hi\n".getBytes(UTF_8)),
+                "run -i --rm --image busybox --arch x86_64 -- cat".split(" "));
+
+    assertEquals("hi\n", result.out(), result.err());
+    assertEquals(0, result.exitCode());
+  }
+
+  @Test
+  void aTerminalIsSatAtAlsoAfterItsWorkerWasKilled() throws Exception {
+    MicroVmSpec.Builder shell = busybox("exec sh -i");
+    shell.getContainerBuilder().setStdin(true).setTerminal(true);
+    guests.start("shell", shell);
+    BlockingClientCall<AttachRequest, AttachResponse> before = attach();
+    type(before, "x=42; echo is $((x+1)); stty size\n");
+    assertTrue(written(before, "30 100").contains("is 43"));
+    before.cancel("left", null);
+
+    cluster.killWorker(Architecture.X86_64);
+
+    BlockingClientCall<AttachRequest, AttachResponse> after =
+        await()
+            .atMost(LinuxCluster.PATIENCE)
+            .ignoreException(StatusException.class)
+            .until(this::attached, Objects::nonNull);
+    type(after, "echo is still $((x+2)); exit 5\n");
+    var _ = written(after, "is still 44");
+    assertEquals(5, exitStatus(after));
+  }
+
+  private BlockingClientCall<AttachRequest, AttachResponse> attach() throws Exception {
+    BlockingClientCall<AttachRequest, AttachResponse> call =
+        MicroVmServiceGrpc.newBlockingV2Stub(cluster.channel())
+            .withDeadlineAfter(LinuxCluster.PATIENCE.toSeconds(), TimeUnit.SECONDS)
+            .attach();
+    call.write(
+        AttachRequest.newBuilder()
+            .setStart(
+                AttachStart.newBuilder()
+                    .setName("projects/default/microvms/shell")
+                    .setStdin(true)
+                    .setTerminal(ConsoleSize.newBuilder().setColumns(100).setRows(30)))
+            .build());
+    return call;
+  }
+
+  /** One that its worker has taken. */
+  private BlockingClientCall<AttachRequest, AttachResponse> attached() throws Exception {
+    BlockingClientCall<AttachRequest, AttachResponse> call = attach();
+    assertTrue(requireNonNull(call.read()).hasStarted());
+    return call;
+  }
+
+  private static void type(BlockingClientCall<AttachRequest, AttachResponse> call, String text)
+      throws Exception {
+    call.write(AttachRequest.newBuilder().setStdin(ByteString.copyFromUtf8(text)).build());
+  }
+
+  /** What it writes, until that contains this. */
+  private static String written(
+      BlockingClientCall<AttachRequest, AttachResponse> call, String expected) throws Exception {
+    StringBuilder all = new StringBuilder();
+    while (all.indexOf(expected) < 0) {
+      all.append(requireNonNull(call.read(), "the call has ended").getStdout().toStringUtf8());
+    }
+    return all.toString();
+  }
+
+  private static int exitStatus(BlockingClientCall<AttachRequest, AttachResponse> call)
+      throws Exception {
+    AttachResponse response = requireNonNull(call.read());
+    while (!response.hasExited()) {
+      response = requireNonNull(call.read());
+    }
+    return response.getExited().getStatus();
   }
 
   @Test

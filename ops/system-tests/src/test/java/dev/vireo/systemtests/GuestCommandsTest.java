@@ -97,6 +97,9 @@ class GuestCommandsTest {
     assertEquals("second\n", result.err());
     assertEquals(7, result.exitCode());
     assertEquals(127, vireo.run("exec", "box", "--", "/no/such").exitCode());
+    Vireo.Result nobody = vireo.run("exec", "-u", "no-such-user", "box", "--", "true");
+    assertEquals(126, nobody.exitCode());
+    assertTrue(nobody.err().contains("start.user: "), nobody.err());
   }
 
   @Test

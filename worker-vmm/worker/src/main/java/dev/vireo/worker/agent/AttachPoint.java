@@ -28,10 +28,21 @@ final class AttachPoint {
 
   // ---- by who looks after the process
 
-  /** The process runs, and listens on this connection until that ends or there is another. */
+  /**
+   * The process runs, and listens on this connection until that ends or there is another. An agent
+   * may say so more than once.
+   */
   void connected(AgentConnection to) {
-    change(() -> agent = to);
-    Thread.ofVirtual().name("to-process").start(() -> passOn(to));
+    lock.lock();
+    try {
+      if (agent != to) {
+        agent = to;
+        changed.signalAll();
+        Thread.ofVirtual().name("to-process").start(() -> passOn(to));
+      }
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** The connection has ended. */

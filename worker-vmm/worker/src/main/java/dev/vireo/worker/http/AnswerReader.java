@@ -60,6 +60,8 @@ public final class AnswerReader {
   private static HttpResponseDecoder decoder(boolean headAlone) {
     HttpDecoderConfig limits =
         new HttpDecoderConfig()
+            // Lines may end as RFC 9112, 2.2 allows: those of CGI scripts do.
+            .setStrictLineParsing(false)
             .setMaxInitialLineLength(MAX_LINE_BYTES)
             .setMaxHeaderSize(MAX_HEADER_BYTES)
             .setMaxChunkSize(MAX_BODY_PART_BYTES);

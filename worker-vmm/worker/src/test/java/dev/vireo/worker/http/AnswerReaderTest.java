@@ -107,6 +107,15 @@ class AnswerReaderTest {
   }
 
   @Test
+  void linesMayEndAsThoseOfScriptsDo() throws BadAnswerException {
+    List<InvokeResponse> parts = read("HTTP/1.1 200 OK\r\nA: 1\nContent-Length: 2\n\nok");
+
+    assertEquals(
+        List.of("A=1", "Content-Length=2"), headers(parts.getFirst().getHead().getHeadersList()));
+    assertEquals("ok", body(parts));
+  }
+
+  @Test
   void whatIsTheConnectionsOwnIsDropped() throws BadAnswerException {
     List<InvokeResponse> parts =
         read(

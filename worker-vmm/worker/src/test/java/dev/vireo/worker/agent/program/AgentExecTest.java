@@ -457,6 +457,20 @@ class AgentExecTest {
   }
 
   @Test
+  void whoHasTakenOverNeedNotKnowThatTheInputHasEnded() throws Exception {
+    ExecRequest.Builder request = command("sleep", "1000").setStdin(true).setKey("k");
+    try (Talk talk = agent.talk(exec(request), Talk.end())) {
+      assertTrue(talk.hear().hasStarted());
+    }
+    try (Talk talk =
+        agent.talk(exec(request), Talk.data("late"), Talk.end(), Talk.signal(SIGKILL))) {
+      assertTrue(talk.hear().hasStarted());
+      assertEquals(SIGKILL, Ran.ofRest(talk.rest()).exited().getSignal());
+    }
+    agent.awaitNoProcesses();
+  }
+
+  @Test
   void theEndIsKeptAndToldToWhoeverAsks() throws Exception {
     Path go = directory.resolve("go");
     ExecRequest.Builder request =
