@@ -174,10 +174,11 @@ final class InvokeTest {
     }
 
     FakeTunnel tooShort = invoke(put(3));
-    tooShort.say(body("bo"));
-    tooShort.say(end());
     try (Connection connection = accept()) {
       assertTrue(heard(connection).startsWith("PUT"));
+      tooShort.say(body("bo"));
+      assertEquals("bo", heard(connection));
+      tooShort.say(end());
       assertFailure(ErrorReason.FIELD_INVALID, tooShort);
     }
   }
