@@ -31,6 +31,7 @@
 
 #include "connection.h"
 #include "loop.h"
+#include "network.h"
 #include "process.h"
 
 // What the power button and SIGTERM leave a guest's processes.
@@ -496,6 +497,7 @@ bool init_has_metadata(void) {
 
 void init_boot(void) {
   struct disk root;
+  char network[128];
   umask(022);
   mount_kernel_file_systems();
   open_console();
@@ -508,6 +510,7 @@ void init_boot(void) {
   make_directory("/tmp", 01777);
   complete_etc();
   bring_up_loopback();
+  if (kernel_argument("vireo.net", network, sizeof network)) network_configure(network);
   // Ctrl-Alt-Del is a signal, too.
   reboot(RB_DISABLE_CAD);
 }

