@@ -15,6 +15,7 @@ import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.v1.VsockStatus;
 import dev.vireo.proto.worker.v1.MicroVmReport;
@@ -107,6 +108,10 @@ final class LifecycleTest {
     MicroVmReport told = report(MicroVmState.RUNNING).toBuilder().addConsolePorts(port).build();
     MicroVmRecord twice = Lifecycle.reported(Lifecycle.reported(reachable, told, T1), told, T1);
     assertEquals(List.of(port), twice.getMicrovm().getStatus().getConsolePortsList());
+    NetworkStatus network = NetworkStatus.newBuilder().setId("net0").setAddress("10.0.0.2").build();
+    MicroVmReport more = report(MicroVmState.RUNNING).toBuilder().addNetworks(network).build();
+    MicroVmRecord both = Lifecycle.reported(Lifecycle.reported(twice, more, T1), more, T1);
+    assertEquals(List.of(network), both.getMicrovm().getStatus().getNetworksList());
 
     MicroVmRecord off =
         Lifecycle.reported(

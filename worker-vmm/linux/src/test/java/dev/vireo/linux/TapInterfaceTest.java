@@ -95,6 +95,21 @@ class TapInterfaceTest {
   }
 
   @Test
+  void thatAreMadeByNameAreNobodyElses() {
+    try (TapInterface named = namespace.call(() -> TapInterface.createNamed("vn1", 2, 1400))) {
+      assertEquals("vn1", named.name());
+      assertEquals(2, named.queues().size());
+      assertTrue(namespace.shell("ip link show vn1").contains("mtu 1400"));
+      LinuxException taken =
+          assertThrows(
+              LinuxException.class,
+              () -> namespace.call(() -> TapInterface.createNamed("vn1", 2, 0)));
+      assertEquals(Errno.EBUSY, taken.errno());
+    }
+    assertFalse(exists("vn1"));
+  }
+
+  @Test
   void ofAnMtuThatIsTooLargeAreNotLeftBehind() {
     assertThrows(LinuxException.class, () -> create(1, 70_000));
     assertFalse(exists("vireo-0"));

@@ -123,12 +123,9 @@ public final class Main {
     StateDirectory state = StateDirectory.open(options.stateDirectory());
     Optional<RoutedNetworks> routed =
         nft().map(nft -> RoutedNetworks.of(state, options.networkPool(), nft));
-    String whyNotRouted =
-        routed.map(RoutedNetworks::problem).orElse(Optional.of(NO_NFT)).orElse("");
-    if (!whyNotRouted.isEmpty()) {
-      LOG.log(Level.INFO, "no routed networks: {0}", whyNotRouted);
-    }
-    NodeFacts facts = facts(options, kvm.get(), whyNotRouted.isEmpty());
+    Optional<String> notRouted = routed.isEmpty() ? Optional.of(NO_NFT) : routed.get().problem();
+    notRouted.ifPresent(why -> LOG.log(Level.INFO, "no routed networks: {0}", why));
+    NodeFacts facts = facts(options, kvm.get(), notRouted.isEmpty());
     Worker worker =
         new Worker(
             options.nodeId(),

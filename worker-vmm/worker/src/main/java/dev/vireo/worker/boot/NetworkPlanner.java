@@ -4,6 +4,7 @@ import static dev.vireo.proto.errors.ErrorReason.NETWORK_BUSY;
 import static dev.vireo.proto.errors.ErrorReason.NETWORK_INVALID;
 import static dev.vireo.proto.errors.ErrorReason.NETWORK_NOT_FOUND;
 import static dev.vireo.proto.errors.ErrorReason.NETWORK_UNAVAILABLE;
+import static dev.vireo.proto.errors.ErrorReason.ROUTING_UNAVAILABLE;
 
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.LinuxException;
@@ -41,10 +42,10 @@ final class NetworkPlanner {
 
   private static TapInterface openTap(Network network, String field) throws RejectedException {
     int queues = Math.max(1, network.getQueuePairs());
+    if (network.hasRouted()) {
+      return makeRouted(network, queues, field);
+    }
     try {
-      if (network.hasRouted()) {
-        return TapInterface.createNamed(network.getTap(), queues, network.getMtu());
-      }
       return network.getTap().isEmpty()
           ? TapInterface.create(NAME_PREFIX, queues, network.getMtu())
           : TapInterface.open(network.getTap(), queues);
@@ -57,6 +58,18 @@ final class NetworkPlanner {
                   network.getTap().isEmpty() ? "a new interface" : network.getTap(),
                   queues,
                   e.getMessage()));
+    }
+  }
+
+  private static TapInterface makeRouted(Network network, int queues, String field)
+      throws RejectedException {
+    try {
+      return TapInterface.createNamed(network.getTap(), queues, network.getMtu());
+    } catch (LinuxException e) {
+      throw new RejectedException(
+          ROUTING_UNAVAILABLE,
+          field,
+          "cannot make interface %s: %s".formatted(network.getTap(), e.getMessage()));
     }
   }
 

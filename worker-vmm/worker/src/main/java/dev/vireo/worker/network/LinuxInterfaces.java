@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /** Those of the network namespace of the thread that calls. */
@@ -14,7 +15,6 @@ final class LinuxInterfaces implements NodeInterfaces {
   private static final Path IPV4 = Path.of("/proc/sys/net/ipv4/conf");
   private static final Path IPV6 = Path.of("/proc/sys/net/ipv6/conf");
   private static final Path ROUTES = Path.of("/proc/thread-self/net/route");
-  private static final String OURS = "vn[0-9a-f]{8}";
 
   /** A line of {@code /proc/net/route}, whose numbers are in the order of the processor. */
   private record Route(String device, Ipv4Network destination) {
@@ -37,6 +37,7 @@ final class LinuxInterfaces implements NodeInterfaces {
       set(IPV4, tap, "rp_filter", "1");
       // It answers for its own address, not for others of the node.
       set(IPV4, tap, "arp_ignore", "1");
+      set(IPV4, tap, "accept_redirects", "0");
       // The way back from a port that is published on the node's loopback.
       set(IPV4, tap, "route_localnet", "1");
       Ipv4Interface settings = new Ipv4Interface(tap);
@@ -64,7 +65,12 @@ final class LinuxInterfaces implements NodeInterfaces {
             .distinct()
             .toList();
     if (devices.isEmpty()) {
-      devices = routes.stream().map(Route::device).distinct().toList();
+      devices =
+          routes.stream()
+              .map(Route::device)
+              .filter(device -> !NftRules.isTapName(device))
+              .distinct()
+              .toList();
     }
     for (String device : devices) {
       String forwards = Files.readString(IPV4.resolve(device).resolve("forwarding")).strip();
@@ -76,18 +82,23 @@ final class LinuxInterfaces implements NodeInterfaces {
   }
 
   @Override
-  public Optional<String> routeInto(Ipv4Network pool) throws IOException {
+  public Optional<String> routeInto(Ipv4Network pool, Predicate<String> ours) throws IOException {
     return routes().stream()
+        .filter(route -> !ours.test(route.device))
         .filter(route -> route.destination.prefixLength() > 0)
         .filter(route -> route.destination.overlaps(pool))
         .map(route -> "%s by %s".formatted(route.destination, route.device))
         .findFirst();
   }
 
-  /** But those to guests. */
+  @Override
+  public boolean exists(String tap) {
+    return Files.isDirectory(IPV4.resolve(tap));
+  }
+
   private static List<Route> routes() throws IOException {
     try (Stream<String> lines = Files.lines(ROUTES)) {
-      return lines.skip(1).map(Route::parse).filter(route -> !route.device.matches(OURS)).toList();
+      return lines.skip(1).map(Route::parse).toList();
     }
   }
 }

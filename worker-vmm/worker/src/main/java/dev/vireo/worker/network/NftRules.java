@@ -62,6 +62,11 @@ final class NftRules {
     return TAP_PREFIX + hex(address);
   }
 
+  /** Whether it is a guest's, of any worker. */
+  static boolean isTapName(String device) {
+    return device.matches(TAP_PREFIX + "[0-9a-f]{8}");
+  }
+
   private static String hex(int address) {
     return "%08x".formatted(address);
   }

@@ -2,6 +2,7 @@ package dev.vireo.worker.network;
 
 import java.io.IOException;
 import java.util.Optional;
+import java.util.function.Predicate;
 
 /** The interfaces and routes of the node, as far as guests' packets take them. */
 interface NodeInterfaces {
@@ -12,7 +13,11 @@ interface NodeInterfaces {
   Optional<String> settingAgainstForwarding() throws IOException;
 
   /**
-   * A route of the node's that is not to a guest and goes where the pool is; none if all is well.
+   * A route that goes where the pool is; none if all is well.
+   *
+   * @param ours whether an interface is a guest's of this worker, whose routes do not count
    */
-  Optional<String> routeInto(Ipv4Network pool) throws IOException;
+  Optional<String> routeInto(Ipv4Network pool, Predicate<String> ours) throws IOException;
+
+  boolean exists(String tap);
 }

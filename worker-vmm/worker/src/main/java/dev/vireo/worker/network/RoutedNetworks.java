@@ -25,6 +25,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /**
  * The routed networks of a worker: addresses of a pool, interfaces of their own, rules of nft's.
@@ -81,15 +82,20 @@ public final class RoutedNetworks implements Networks, NameGrants {
   public synchronized Optional<String> problem() {
     try {
       nft.check(rules.shared());
-      return poolProblem();
+      // Those that a predecessor has left are not known to be ours yet.
+      return poolProblem(NftRules::isTapName);
     } catch (IOException e) {
       return Optional.of(String.valueOf(e.getMessage()));
     }
   }
 
-  private Optional<String> poolProblem() throws IOException {
+  private boolean isOurs(String tap) {
+    return guests.values().stream().anyMatch(guest -> guest.given().getTap().equals(tap));
+  }
+
+  private Optional<String> poolProblem(Predicate<String> ours) throws IOException {
     return interfaces
-        .routeInto(addresses.network())
+        .routeInto(addresses.network(), ours)
         .map(route ->
             "the pool %s is in use: there is a route to %s; give the worker another --network-pool"
                 .formatted(addresses.network(), route));
@@ -123,7 +129,7 @@ public final class RoutedNetworks implements Networks, NameGrants {
 
   private NetworkStatus give(String uid, Network network, String field) throws RejectedException {
     try {
-      Optional<String> problem = poolProblem();
+      Optional<String> problem = poolProblem(this::isOurs);
       if (problem.isPresent()) {
         throw unavailable(field, problem.get());
       }
@@ -241,7 +247,10 @@ public final class RoutedNetworks implements Networks, NameGrants {
       String inet = nft.listing(NftRules.INET, rules.table());
       String netdev = nft.listing(NftRules.NETDEV, rules.table());
       List<Guest> running =
-          guests.values().stream().filter(guest -> connected.contains(guest.uid())).toList();
+          guests.values().stream()
+              .filter(guest -> connected.contains(guest.uid()))
+              .filter(guest -> interfaces.exists(guest.given().getTap()))
+              .toList();
       if (!running.isEmpty()) {
         nft.apply(rules.restore(running, inet, netdev));
       } else if (!inet.isEmpty() || !netdev.isEmpty()) {

@@ -13,6 +13,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.vmm.v1.CreateRequest;
@@ -109,6 +110,18 @@ class NetworkPlannerTest {
       assertTrue(namespace.shell("ip -d link show tap7").contains("vnet_hdr on"));
     }
     assertTrue(exists("tap7"));
+  }
+
+  @Test
+  void aRoutedNetworksInterfaceIsMadeByTheNameThatTheNodeHasGivenIt() {
+    Network.Builder routed = spec.addNetworksBuilder().setId("net0").setTap("vn0ad50002");
+    routed.getRoutedBuilder();
+    try (BootFiles boot = open()) {
+      assertEquals(1, network(boot, 0, "uid").getNet().getTapFdsCount());
+      assertTrue(namespace.shell("ip link show vn0ad50002").contains("state DOWN"));
+      assertRefused(ErrorReason.ROUTING_UNAVAILABLE, 0);
+    }
+    assertFalse(exists("vn0ad50002"));
   }
 
   @Test

@@ -26,6 +26,17 @@ class Ipv4NetworkTest {
   }
 
   @Test
+  void areForGuestsWhereNothingElseIsMeant() {
+    for (String pool : List.of("10.213.0.0/16", "10.0.0.0/8", "192.0.2.0/29")) {
+      assertTrue(network(pool).canBeAPool(), pool);
+    }
+    for (String other :
+        List.of("0.0.0.0/0", "192.0.2.0/30", "127.1.0.0/16", "169.254.0.0/24", "239.0.0.0/8")) {
+      assertFalse(network(other).canBeAPool(), other);
+    }
+  }
+
+  @Test
   void lieWithinEachOther() {
     assertTrue(network("169.254.169.254").liesWithin(network("169.254.0.0/16")));
     assertTrue(network("10.0.0.0/8").liesWithin(network("0.0.0.0/0")));

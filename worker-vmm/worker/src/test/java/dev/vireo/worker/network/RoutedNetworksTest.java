@@ -227,17 +227,41 @@ class RoutedNetworksTest {
 
   @Test
   void nobodyTakesAnothersAddress() {
+    TestServer world = new TestServer(internet, WEB, 7);
+    open.add(world);
     TestGuest guest = start("guest", to("0.0.0.0/0"));
-    assertEquals("open", guest.connect(WEB, 80));
-    String stolen = "10.213.0.200";
-    guest.inside.shell("ip addr add %s/32 dev eth0".formatted(stolen));
-    guest.inside.shell("ip route replace default via %s src %s".formatted(GATEWAY, stolen));
-    assertEquals("lost", guest.connect(WEB, 80));
-    guest.inside.shell("ip route replace default via " + GATEWAY);
-    assertEquals("open", guest.connect(WEB, 80));
-    guest.inside.shell("ip link set eth0 address 02:00:00:00:00:99");
-    guest.inside.shell("ip route replace default via " + GATEWAY);
-    assertNotEquals("open", guest.connect(WEB, 80));
+    assertEquals("hello", guest.ask(WEB, 7));
+    // Routing alone would find some of it; it is not what this is about.
+    node.shell("echo 0 > /proc/sys/net/ipv4/conf/vn0ad50002/rp_filter");
+    guest.inside.shell(
+        "ip addr add 10.213.0.200/32 dev eth0 && ip addr add 192.0.2.77/32 dev eth0");
+    guest.inside.run(() -> {
+      sendFrom("10.213.0.200", WEB, 7);
+      sendFrom("192.0.2.77", WEB, 7);
+    });
+    assertEquals("hello", guest.ask(WEB, 7));
+    assertEquals(2, world.senders.size());
+    String own = guest.given.getMacAddress();
+    setMac(guest, "02:00:00:00:00:99");
+    guest.inside.run(() -> sendFrom(guest.given.getAddress(), WEB, 7));
+    setMac(guest, own);
+    assertEquals("hello", guest.ask(WEB, 7));
+    assertEquals(3, world.senders.size());
+  }
+
+  private static void sendFrom(String source, String address, int port) throws IOException {
+    try (DatagramSocket socket = new DatagramSocket(0, InetAddress.getByName(source))) {
+      socket.connect(InetAddress.getByName(address), port);
+      socket.send(new DatagramPacket("forged".getBytes(US_ASCII), 6));
+    }
+  }
+
+  /** It goes on to know the gateway's, which it need not ask for. */
+  private void setMac(TestGuest guest, String mac) {
+    String gateway = node.shell("ip -o link show vn0ad50002 | sed 's/.*ether //; s/ .*//'");
+    guest.inside.shell(
+        "ip link set eth0 address %s && ip neigh replace %s lladdr %s dev eth0"
+            .formatted(mac, GATEWAY, gateway));
   }
 
   @Test
@@ -489,5 +513,21 @@ class RoutedNetworksTest {
     assertEquals(ErrorReason.ROUTING_UNAVAILABLE, refused.reason());
     assertTrue(refused.sentence().contains("10.213.0.128/25 by eth0"), refused.sentence());
     assertTrue(node.call(() -> networks.problem()).isPresent());
+  }
+
+  @Test
+  void norOneThatAnotherWorkerHas() {
+    start("guest");
+    RoutedNetworks other =
+        new RoutedNetworks(
+            new AddressPool(POOL, state.resolve("other")),
+            "vireo_other",
+            new NftProgram("nft"),
+            new LinuxInterfaces());
+    RejectedException refused =
+        node.call(() ->
+            assertThrows(RejectedException.class, () -> other.assign("x", spec(routed -> {}))));
+    assertTrue(refused.sentence().contains("10.213.0.2 by vn0ad50002"), refused.sentence());
+    assertEquals("10.213.0.3", assign("second", spec(routed -> {})).getAddress());
   }
 }
