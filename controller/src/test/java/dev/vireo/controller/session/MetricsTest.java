@@ -69,6 +69,7 @@ final class MetricsTest extends ControllerTest {
         counter(Kind.INTERRUPTS, "blk", "", 1),
         counter(Kind.INTERRUPTS_SUPPRESSED, "blk", "", 1),
         counter(Kind.REQUESTS, "blk", "", 1),
+        counter(Kind.SERVICE, "metadata", "requests", 1),
         counter(Kind.DEVICE, "blk", "bytes_read", 1),
         counter(Kind.DEVICE, "blk", "illegal.ring", 1),
         counter(Kind.DEVICE, "blk", "requests_read", 1));

@@ -13,6 +13,7 @@ import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.PortRange;
 import dev.vireo.proto.v1.PublishedPort;
 import dev.vireo.proto.v1.RoutedNetwork;
+import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.v1.TransportProtocol;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -109,12 +110,11 @@ class NetworkTest {
             "mkdir /www; echo hello > /www/index.html; httpd -p 80 -h /www; httpd -f -p 81 -h /www"));
     NetworkStatus server = guests.status("server").getNetworks(0);
     int port = server.getPorts(0).getNodePort();
+    String get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 127.0.0.1 %d".formatted(port);
     await()
         .atMost(LinuxCluster.PATIENCE)
-        .ignoreExceptions()
-        .until(
-            () -> onNode("wget -q -T 5 -O - http://127.0.0.1:%d/".formatted(port)),
-            "hello"::equals);
+        .ignoreExceptionsInstanceOf(IOException.class)
+        .until(() -> onNode(get), answer -> answer.endsWith("hello"));
 
     String tries =
         TRY
@@ -180,5 +180,19 @@ class NetworkTest {
     assertFalse(
         given.getAddress().equals(guests.status("next").getNetworks(0).getAddress()),
         "not again at once");
+  }
+
+  @Test
+  void aGuestThatCannotBeConfiguredSaysWhyAndPowersOff() {
+    String argument = "vireo.net=02:00:00:00:00:01,10.0.0.2,10.0.0.1,0";
+    Vireo.Result run =
+        cluster
+            .vireo()
+            .run("run", "bad", "--image", "busybox", "--arch", "x86_64", "--cmdline", argument);
+    assertEquals(0, run.exitCode(), run.err());
+
+    assertEquals(Termination.Cause.SETUP_FAILED, guests.awaitEnd("bad").getCause());
+    String console = cluster.vireo().run("logs", "--console", "bad").out();
+    assertTrue(console.contains("no interface has the address 02:00:00:00:00:01"), console);
   }
 }

@@ -51,6 +51,14 @@ class TallyTest {
   }
 
   @Test
+  void countsWhatTheWorkersServicesSeeBesides() {
+    tally.count("metadata", "requests");
+    tally.count("metadata", "requests");
+    tally.count("dns", "queries");
+    assertEquals(Map.of("SERVICE metadata requests", 2L, "SERVICE dns queries", 1L), sums());
+  }
+
+  @Test
   void whatHasEndedStaysInTheSums() {
     FakeVmm one = new FakeVmm();
     hear(one, hlts(5));

@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
 /**
@@ -27,6 +28,8 @@ final class TcpQuestions implements AutoCloseable {
 
   /** Between two bytes of a guest. */
   private static final Duration IDLE = Duration.ofSeconds(5);
+
+  private static final Duration ACCEPT_AGAIN = Duration.ofMillis(100);
 
   private static final int MOST_QUESTIONS = 100;
 
@@ -62,6 +65,8 @@ final class TcpQuestions implements AutoCloseable {
         take(listener.accept());
       } catch (IOException e) {
         LOG.log(Level.DEBUG, "dns: {0}", e.toString());
+        // No descriptors, most likely. Whoever waits goes on waiting.
+        LockSupport.parkNanos(ACCEPT_AGAIN.toNanos());
       }
     }
   }
