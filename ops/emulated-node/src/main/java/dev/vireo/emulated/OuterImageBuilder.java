@@ -26,7 +26,7 @@ import java.util.stream.Stream;
 
 /** Builds the {@link OuterImage} from Debian packages and a Java runtime, once per recipe. */
 final class OuterImageBuilder {
-  /** Disks and network of the outer machine itself, and what back ends of guests need. */
+  /** Disks and network of the outer machine itself, what guests' back ends need, and tests. */
   private static final List<String> MODULES =
       List.of(
           "qemu_fw_cfg",
@@ -42,7 +42,8 @@ final class OuterImageBuilder {
           "nft_masq",
           "nft_chain_nat",
           "nft_reject_inet",
-          "nft_fib_inet");
+          "nft_fib_inet",
+          "veth");
 
   private static final String RELEASE = "bookworm";
   private static final int ROOT_DISK_MIB = 768;

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.TapInterface;
 import dev.vireo.linux.testing.NetworkNamespace;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.EgressRule;
 import dev.vireo.proto.v1.MicroVmSpec;
@@ -296,6 +297,7 @@ class RoutedNetworksTest {
     assertEquals("open", internet.call(() -> TestGuest.connectHere(NODE, 8081)));
     assertEquals("refused", internet.call(() -> TestGuest.connectHere(NODE, 8080)));
     await()
+        .atMost(Patience.ofSeconds(10))
         .until(
             () -> List.copyOf(web.clients),
             List.of(GATEWAY, GATEWAY, NODE, GATEWAY, "192.0.2.1")::equals);
@@ -344,7 +346,7 @@ class RoutedNetworksTest {
     String ask(String address, int port) {
       return where.call(() -> {
         try (DatagramSocket socket = new DatagramSocket()) {
-          socket.setSoTimeout(5000);
+          socket.setSoTimeout((int) Patience.ofSeconds(5).toMillis());
           socket.connect(InetAddress.getByName(address), port);
           socket.send(new DatagramPacket("hello".getBytes(US_ASCII), 5));
           DatagramPacket answer = new DatagramPacket(new byte[64], 64);
@@ -412,7 +414,9 @@ class RoutedNetworksTest {
     assertEquals("refused", guest.connect(NODE, 22), "nor to the node");
     grant(WEB, Duration.ofSeconds(1));
     String set = "names_0ad50002_1";
-    await().until(() -> !node.shell("nft list set inet vireo_test " + set).contains(WEB));
+    await()
+        .atMost(Patience.ofSeconds(10))
+        .until(() -> !node.shell("nft list set inet vireo_test " + set).contains(WEB));
     assertEquals("refused", guest.connect(WEB, 80));
   }
 

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import dev.vireo.linux.TapInterface;
 import dev.vireo.linux.testing.NetworkNamespace;
+import dev.vireo.linux.testing.Patience;
 import dev.vireo.proto.v1.NetworkStatus;
 import java.io.IOException;
 import java.net.DatagramPacket;
@@ -19,7 +20,7 @@ import java.nio.channels.SocketChannel;
  */
 final class TestGuest implements AutoCloseable {
   /** What is dropped, and not refused, is never answered. */
-  private static final int PATIENCE_MS = 700;
+  private static final int PATIENCE_MS = (int) Patience.ofSeconds(1).toMillis();
 
   final NetworkNamespace inside = new NetworkNamespace();
   final NetworkStatus given;
