@@ -113,7 +113,9 @@ final class AttachPoint {
     try {
       if (stdinEnded) {
         throw new AgentException(
-            ErrorReason.STATE_CONFLICT, "", "the process' standard input has ended");
+            ErrorReason.STATE_CONFLICT,
+            "",
+            "the process' standard input has ended; attach without it: vireo attach --no-stdin");
       }
       if (stdinTaken) {
         throw new AgentException(
