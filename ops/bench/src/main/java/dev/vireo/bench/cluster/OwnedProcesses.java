@@ -20,7 +20,8 @@ import java.util.stream.Stream;
 public final class OwnedProcesses implements AutoCloseable {
   /**
    * Waits for the end of its standard input, which is the end of its owner. It looks again until it
-   * finds nothing: what it ends may just have started something.
+   * finds nothing: what it ends may just have started something. Workers that it ends, or that were
+   * ended before, have left control groups of their VMMs, by the uid of their node.
    */
   private static final String GUARDIAN =
       """
@@ -35,6 +36,15 @@ public final class OwnedProcesses implements AutoCloseable {
           esac
         done
       done
+      for uid in $(find "$1" -name node-uid -exec awk 1 {} +); do
+        for groups in /sys/fs/cgroup/vireo /sys/fs/cgroup/*/vireo; do
+          for again in 1 2 3 4 5 6 7 8 9 10; do
+            [ -d "$groups/$uid" ] || break
+            [ $again = 1 ] || sleep 0.1
+            rmdir "$groups/$uid"/*/ "$groups/$uid" "$groups"
+          done
+        done
+      done 2>/dev/null
       rm -rf "$1"
       """;
 

@@ -3,6 +3,7 @@ package dev.vireo.bench.cluster;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -11,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 class OwnedProcessesTest {
@@ -40,6 +42,41 @@ class OwnedProcessesTest {
     processes.close();
 
     assertEquals(List.of(), processes.alive());
+  }
+
+  /** Of a worker that was killed with all its VMMs: nobody else would remove them. */
+  @Test
+  void controlGroupsOfItsNodesAreRemoved() throws Exception {
+    List<Path> hierarchies = writableHierarchies();
+    assumeFalse(hierarchies.isEmpty(), "this host has no control groups that can be used");
+    List<String> uids = List.of(UUID.randomUUID().toString(), UUID.randomUUID().toString());
+    OwnedProcesses processes = OwnedProcesses.create("vireo-test");
+    for (String uid : uids) {
+      Path node = Files.createDirectories(processes.directory().resolve("worker/" + uid));
+      Files.writeString(node.resolve("node-uid"), uid);
+      for (Path hierarchy : hierarchies) {
+        Files.createDirectories(hierarchy.resolve("vireo/" + uid + "/0a1b2c3d"));
+      }
+    }
+
+    processes.close();
+
+    for (Path hierarchy : hierarchies) {
+      for (String uid : uids) {
+        assertFalse(Files.exists(hierarchy.resolve("vireo/" + uid)), hierarchy.toString());
+      }
+    }
+  }
+
+  private static List<Path> writableHierarchies() throws IOException {
+    try (Stream<String> mounts = Files.lines(Path.of("/proc/self/mounts"))) {
+      return mounts
+          .map(mount -> mount.split(" ", -1))
+          .filter(mount -> mount[2].equals("cgroup") || mount[2].equals("cgroup2"))
+          .map(mount -> Path.of(mount[1]))
+          .filter(Files::isWritable)
+          .toList();
+    }
   }
 
   @Test
