@@ -19,13 +19,16 @@ public final class Activity {
     this.time = time;
   }
 
-  /** A call to the agent of the microVM with this uid begins; to be {@link #ended}. */
+  /**
+   * A call to the agent of the microVM with this uid begins, which is here; to be {@link #ended}.
+   */
   public synchronized void began(String uid) {
     uses.merge(uid, new Use(1, 0), (use, _) -> new Use(use.calls + 1, 0));
   }
 
+  /** One has ended, maybe after its microVM was {@linkplain #forget forgotten}. */
   public synchronized void ended(String uid) {
-    uses.computeIfPresent(uid, (_, use) -> new Use(use.calls - 1, time.nanos()));
+    uses.computeIfPresent(uid, (_, use) -> new Use(Math.max(0, use.calls - 1), time.nanos()));
   }
 
   /**
@@ -44,6 +47,11 @@ public final class Activity {
 
   /** The microVM is no longer here. */
   public synchronized void forget(String uid) {
-    uses.computeIfPresent(uid, (_, use) -> use.calls > 0 ? use : null);
+    uses.remove(uid);
+  }
+
+  /** Of how many microVMs something is remembered. */
+  synchronized int size() {
+    return uses.size();
   }
 }

@@ -103,18 +103,26 @@ public final class AgentCalls {
     }
     open.add(tunnel);
     byMicroVm.merge(uid, 1, Integer::sum);
-    activity.began(uid);
   }
 
   private synchronized void leave(String uid, Tunnel tunnel) {
     open.remove(tunnel);
     byMicroVm.computeIfPresent(uid, (_, count) -> count == 1 ? null : count - 1);
-    activity.ended(uid);
   }
 
   private void converse(String uid, Tunnel tunnel)
       throws AgentException, Tunnel.GoneException, InterruptedException {
     Path socket = socket(uid);
+    activity.began(uid);
+    try {
+      converse(socket, tunnel);
+    } finally {
+      activity.ended(uid);
+    }
+  }
+
+  private void converse(Path socket, Tunnel tunnel)
+      throws AgentException, Tunnel.GoneException, InterruptedException {
     TunnelDown first = tunnel.receive().orElse(TunnelDown.getDefaultInstance());
     if (first.hasAttach()) {
       process(socket).attach(tunnel, first.getAttach().getStart()).run();

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Asks a guest's HTTP server whether it is there, again and again, until it is. One that is slow to
@@ -35,6 +36,9 @@ final class HttpProbe implements AutoCloseable {
   private final Time time;
   private final Runnable onReady;
   private final CompletableFuture<Void> closed = new CompletableFuture<>();
+
+  /** That of the present try, which may have ended. */
+  private volatile @Nullable AgentConnection trying;
 
   /**
    * @param vsock the microVM's socket, on which its guest's ports are reached
@@ -80,9 +84,12 @@ final class HttpProbe implements AutoCloseable {
 
   private boolean isReady() throws AgentException, BadAnswerException, IOException {
     AgentConnection agent = new AgentConnection(time);
+    trying = agent;
     Alarm late = time.after(TRY_FOR, agent::close);
-    var _ = closed.thenRun(agent::close);
     try (agent) {
+      if (closed.isDone()) {
+        return false;
+      }
       agent.open(vsock, TRY_FOR);
       agent.send(
           HostMessage.newBuilder()
@@ -112,5 +119,9 @@ final class HttpProbe implements AutoCloseable {
   @Override
   public void close() {
     closed.complete(null);
+    AgentConnection last = trying;
+    if (last != null) {
+      last.close();
+    }
   }
 }

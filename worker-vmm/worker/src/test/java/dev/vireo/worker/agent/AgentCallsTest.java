@@ -556,6 +556,39 @@ final class AgentCallsTest {
     assertFailure(ErrorReason.STATE_CONFLICT, serve(exec(command("true"))));
     report = report.toBuilder().setState(MicroVmState.RUNNING).clearVsock().build();
     assertFailure(ErrorReason.AGENT_UNAVAILABLE, serve(exec(command("true"))));
+    assertEquals(0, activity.size(), "nor does anybody remember it");
+  }
+
+  @Test
+  void aGuestIsInUseWhileACallIsOpen() throws IOException, InterruptedException {
+    time.pass(Duration.ofSeconds(5));
+    assertEquals(Duration.ofSeconds(5), activity.quiet(UID, 0));
+    FakeTunnel tunnel = serve(exec(command("true")));
+    try (Connection connection = agent.answer()) {
+      var _ = heard(connection);
+      time.pass(Duration.ofSeconds(5));
+      assertEquals(Duration.ZERO, activity.quiet(UID, 0));
+      connection.say(started(1));
+      tunnel.next();
+      connection.say(exited(0, 0));
+      tunnel.next();
+    }
+    assertEquals(Optional.empty(), tunnel.awaitEnd());
+    await().until(() -> calls.count() == 0);
+    time.pass(Duration.ofSeconds(3));
+    assertEquals(Duration.ofSeconds(3), activity.quiet(UID, 0));
+  }
+
+  @Test
+  void aCallThatOutlivesItsMicroVmLeavesNothing() throws IOException, InterruptedException {
+    FakeTunnel tunnel = serve(exec(command("true")));
+    try (Connection connection = agent.answer()) {
+      var _ = heard(connection);
+      activity.forget(UID);
+    }
+    assertFailure(ErrorReason.AGENT_FAILED, tunnel);
+    await().until(() -> calls.count() == 0);
+    assertEquals(0, activity.size());
   }
 
   @Test
