@@ -21,6 +21,14 @@ final class Converters {
 
   private Converters() {}
 
+  /** As requests have it. */
+  static com.google.protobuf.Duration proto(Duration duration) {
+    return com.google.protobuf.Duration.newBuilder()
+        .setSeconds(duration.toSeconds())
+        .setNanos(duration.toNanosPart())
+        .build();
+  }
+
   /** Bytes a second. */
   private static RateLimit bandwidth(String value) {
     return RateLimit.newBuilder().setBandwidth(perSecond(bytes(value))).build();
@@ -133,10 +141,7 @@ final class Converters {
         balloon.setFreePageReporting(true);
       } else if (property.startsWith(STATISTICS)) {
         Duration interval = new Time().convert(property.substring(STATISTICS.length()));
-        balloon.setStatisticsInterval(
-            com.google.protobuf.Duration.newBuilder()
-                .setSeconds(interval.toSeconds())
-                .setNanos(interval.toNanosPart()));
+        balloon.setStatisticsInterval(proto(interval));
       } else {
         throw new TypeConversionException(
             "'%s' is no property of a balloon; write %s".formatted(property, LABEL));

@@ -115,10 +115,7 @@ final class InvokeCommand implements Callable<Integer> {
               .setPath(path)
               .addAllHeaders(parsed)
               .setPort(port)
-              .setTimeout(
-                  com.google.protobuf.Duration.newBuilder()
-                      .setSeconds(timeout.toSeconds())
-                      .setNanos(timeout.toNanosPart()));
+              .setTimeout(Converters.proto(timeout));
       long length = length();
       if (length >= 0 && parsed.stream().noneMatch(InvokeCommand::isLength)) {
         start.addHeaders(

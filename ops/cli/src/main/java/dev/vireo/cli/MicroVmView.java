@@ -12,6 +12,7 @@ import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.MicroVmStatus;
 import dev.vireo.proto.v1.Termination;
 import java.io.PrintStream;
+import java.math.BigDecimal;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.List;
@@ -256,7 +257,8 @@ public final class MicroVmView {
 
   private static String limits(Limits limits) {
     long milli = Integer.toUnsignedLong(limits.getCpuMilli());
-    return (milli == 0 ? "any CPU time" : "%.3g CPUs at most".formatted(milli / 1000.0))
+    String cpus = BigDecimal.valueOf(milli, 3).stripTrailingZeros().toPlainString();
+    return (milli == 0 ? "any CPU time" : cpus + " CPUs at most")
         + (limits.getCpuWeight() == 0
             ? ""
             : ", weight " + Integer.toUnsignedString(limits.getCpuWeight()));

@@ -641,22 +641,15 @@ final class RunCommand implements Callable<Integer> {
       lifecycle.setOnNodeLoss(Lifecycle.NodeLoss.NODE_LOSS_RESCHEDULE);
     }
     if (ttl != null) {
-      lifecycle.setTtl(proto(ttl));
+      lifecycle.setTtl(Converters.proto(ttl));
     }
     if (maxRunTime != null) {
-      lifecycle.setMaxRunTime(proto(maxRunTime));
+      lifecycle.setMaxRunTime(Converters.proto(maxRunTime));
     }
     if (idleTimeout != null) {
-      lifecycle.setIdleTimeout(proto(idleTimeout));
+      lifecycle.setIdleTimeout(Converters.proto(idleTimeout));
     }
     return lifecycle.build();
-  }
-
-  private static com.google.protobuf.Duration proto(Duration duration) {
-    return com.google.protobuf.Duration.newBuilder()
-        .setSeconds(duration.toSeconds())
-        .setNanos(duration.toNanosPart())
-        .build();
   }
 
   private static List<Network> concat(List<Network> first, Optional<Network> last) {

@@ -102,10 +102,7 @@ final class TraceCommand implements Callable<Integer> {
         .setExits(exits)
         .setIo(io)
         .setDevice(device)
-        .setSlowerThan(
-            com.google.protobuf.Duration.newBuilder()
-                .setSeconds(slowerThan.toSeconds())
-                .setNanos(slowerThan.toNanosPart()))
+        .setSlowerThan(Converters.proto(slowerThan))
         .build();
   }
 
