@@ -65,6 +65,7 @@ class RunCommandTest {
             "run job --project default --kernel /boot/vmlinuz --vcpus 2 --memory 1G".split(" "),
             "--disk root=/srv/root.raw --disk /srv/data.raw,ro --announcement acpi".split(" "),
             "--label a=b --node-selector zone=x --ttl 1h30m --restart on_failure".split(" "),
+            "--max-run-time 10m --idle-timeout 90s --cpu-limit 0.25 --cpu-weight 7".split(" "),
             "--entropy --vsock --register-page strict --compiler fast --net auto".split(" "),
             "--memory-backing shared --balloon 64M,reporting,statistics=1500ms,deflate-on-oom"
                 .split(" "),
@@ -148,6 +149,10 @@ class RunCommandTest {
     assertEquals(Map.of("zone", "x"), spec.getPlacement().getNodeSelectorMap());
     assertEquals(Lifecycle.RestartPolicy.ON_FAILURE, spec.getLifecycle().getRestartPolicy());
     assertEquals(Duration.newBuilder().setSeconds(5400).build(), spec.getLifecycle().getTtl());
+    assertEquals(600, spec.getLifecycle().getMaxRunTime().getSeconds());
+    assertEquals(90, spec.getLifecycle().getIdleTimeout().getSeconds());
+    assertEquals(250, spec.getLimits().getCpuMilli());
+    assertEquals(7, spec.getLimits().getCpuWeight());
     assertEquals("job PENDING\n", cli.out());
   }
 
@@ -195,6 +200,14 @@ class RunCommandTest {
     assertFalse(controller.creates.getFirst().getMicrovm().getSpec().hasEntropy(), "opt-in");
     assertEquals(List.of(), disks(1));
     assertEquals(List.of(), disks(2));
+  }
+
+  @Test
+  void refusesWhatIsNoCpuLimit() {
+    for (String limit : List.of("0", "-1", "0.0001", "1e12", "half")) {
+      assertEquals(ExitCode.USAGE, cli.run("run", "--cpu-limit", limit), limit);
+    }
+    assertEquals(List.of(), controller.creates);
   }
 
   @Test
