@@ -2,24 +2,13 @@ package dev.vireo.worker.microvm;
 
 import static dev.vireo.proto.errors.ErrorReason.VMM_FAILED;
 
-import com.google.protobuf.Timestamp;
 import dev.vireo.images.container.ContainerImage;
 import dev.vireo.proto.agent.v1.ExecRequest;
-import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.Termination;
-import dev.vireo.proto.v1.VsockStatus;
-import dev.vireo.proto.vmm.v1.EndCause;
-import dev.vireo.proto.vmm.v1.PauseRequest;
-import dev.vireo.proto.vmm.v1.ReleaseRequest;
-import dev.vireo.proto.vmm.v1.ResizeConsoleRequest;
-import dev.vireo.proto.vmm.v1.ResizeMemoryRequest;
-import dev.vireo.proto.vmm.v1.ResumeRequest;
-import dev.vireo.proto.vmm.v1.StopRequest;
-import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
@@ -37,7 +26,6 @@ import dev.vireo.worker.container.ContainerProcess;
 import dev.vireo.worker.container.Supervision;
 import dev.vireo.worker.log.OutputLog;
 import dev.vireo.worker.network.Networks;
-import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.Time.Alarm;
 import dev.vireo.worker.tracing.LaunchTrace;
@@ -47,15 +35,10 @@ import dev.vireo.worker.vmm.VmmExit;
 import dev.vireo.worker.vmm.VmmListener;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
-import java.nio.file.FileSystemException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
-import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,23 +48,14 @@ import org.jspecify.annotations.Nullable;
  */
 final class MicroVm {
   private static final System.Logger LOG = System.getLogger("microvm");
-  private static final Duration DEFAULT_STOP_GRACE = Duration.ofSeconds(10);
-
-  /** What a VMM may take, beyond the guest's grace, to stop its vCPUs and say so. */
-  private static final Duration STOP_WITHIN = Duration.ofSeconds(3);
 
   /** How long what a Welcome does not name may run on, for a Removal that says how to end it. */
   private static final Duration REMOVAL_FOLLOWS_WITHIN = Duration.ofSeconds(1);
 
   private static final Duration REPORT_LAUNCH_AFTER = Duration.ofMillis(100);
 
-  private static final Duration RELEASE_WITHIN = Duration.ofSeconds(3);
   private static final Duration CLEAN_UP_AGAIN = Duration.ofSeconds(1);
-  private static final long MIB = 1 << 20;
-  private static final long DEFAULT_OUTPUT_BYTES = 16 * MIB;
-
-  /** A link to its image's root file system, which lives as long as this. */
-  private static final String CONTAINER_ROOT = "container-root";
+  private static final long DEFAULT_OUTPUT_BYTES = 16 << 20;
 
   private final String uid;
   private final Surroundings node;
@@ -91,6 +65,10 @@ final class MicroVm {
   private final VsockDials dials;
   private final GuestMetadata metadata;
   private final ConsoleSockets consoles;
+  private final ContainerRoot containerRoot;
+  private final VmmSteering steering;
+  private final Terminations terminations;
+  private final ReportWriter reports;
   private final RestartPolicy restartPolicy = new RestartPolicy();
 
   // Written in the mailbox, read anywhere.
@@ -99,8 +77,8 @@ final class MicroVm {
   private volatile boolean consoleMayGrow = true;
 
   // Touched in the mailbox only.
+  private final RecordFile record;
   private Phase phase = new Phase.Absent();
-  private MicroVmRecord record = MicroVmRecord.getDefaultInstance();
   private @Nullable RejectedException refusal;
 
   /** Of what is wanted; kept here alone, and for its first run. */
@@ -128,6 +106,11 @@ final class MicroVm {
     this.dials = new VsockDials(vsock, node.time(), mailbox);
     this.metadata = new GuestMetadata(node.launcher(), vsock);
     this.consoles = new ConsoleSockets(directory);
+    this.containerRoot = new ContainerRoot(directory);
+    this.steering = new VmmSteering(node.time(), mailbox, this::onStatus);
+    this.terminations = new Terminations(node.time());
+    this.reports = new ReportWriter(uid, vsock, consoles);
+    this.record = new RecordFile(directory);
   }
 
   // ---- What comes from outside: each returns at once. ----
@@ -170,7 +153,7 @@ final class MicroVm {
   /** A restarted worker found it running. Done when that is known here. */
   CompletableFuture<Void> recoverRunning(MicroVmRecord found, Vmm vmm, VmmStatus status) {
     return inMailbox(() -> {
-      record = found;
+      record.set(found);
       Run run = new Run(node.time().nanos(), LaunchTrace.NONE);
       run.vmm = vmm;
       run.status = status;
@@ -190,15 +173,15 @@ final class MicroVm {
    */
   CompletableFuture<Void> recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
     return inMailbox(() -> {
-      record = found;
+      record.set(found);
       node.contextIds().count(uid, found.getVsockCid());
       node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), false);
       if (found.hasProcessEnd() && !found.getFinished()) {
-        save(found.toBuilder().setTermination(found.getProcessEnd()));
+        record.save(found.toBuilder().setTermination(found.getProcessEnd()));
       } else if (found.hasTimeUp() && !found.getFinished()) {
-        save(found.toBuilder().setTermination(found.getTimeUp()));
+        record.save(found.toBuilder().setTermination(found.getTimeUp()));
       } else if (termination.isPresent() && !found.getFinished()) {
-        save(found.toBuilder().setTermination(termination.get()));
+        record.save(found.toBuilder().setTermination(termination.get()));
       }
       phase = found.getFinished() ? new Phase.Finished() : new Phase.Lapsed();
       report();
@@ -309,9 +292,9 @@ final class MicroVm {
     if (status.getState() == VmmState.VMM_RUNNING) {
       supervise(run);
     }
-    boolean startsToRun = status.getState() == VmmState.VMM_RUNNING && !record.hasStartTime();
+    boolean startsToRun = status.getState() == VmmState.VMM_RUNNING && !record.get().hasStartTime();
     if (startsToRun) {
-      record = record.toBuilder().setStartTime(timestamp(node.time().instant())).build();
+      record.set(record.edit().setStartTime(Terminations.timestamp(node.time().instant())));
     }
     watchTime(run);
     tell(run.trace, status);
@@ -321,14 +304,14 @@ final class MicroVm {
     step();
     report();
     if (startsToRun) {
-      save(record.toBuilder());
+      record.save(record.edit());
     }
   }
 
   private void tell(LaunchTrace trace, VmmStatus status) {
     if (status.getState() == VmmState.VMM_RUNNING) {
       trace.reached(Milestone.RUNNING);
-      if (status.getConsoleReady() && !record.hasProcess()) {
+      if (status.getConsoleReady() && !record.get().hasProcess()) {
         trace.reached(Milestone.READY);
       }
     }
@@ -338,14 +321,14 @@ final class MicroVm {
 
   /** Once in a run, from when its guest runs. */
   private void watchTime(Run run) {
-    if (run.timeLimits != null || !record.hasStartTime()) {
+    if (run.timeLimits != null || !record.get().hasStartTime()) {
       return;
     }
     run.timeLimits =
         new TimeLimits(
             uid,
             wanted.getSpec().getLifecycle(),
-            record.getStartTime(),
+            record.get().getStartTime(),
             node.activity(),
             node.time(),
             (cause, message) -> mailbox.execute(() -> onTimeUp(run, cause, message)));
@@ -356,7 +339,7 @@ final class MicroVm {
   private void onTimeUp(Run run, Termination.Cause cause, String message) {
     if (!run.stopRequested && !run.released) {
       LOG.log(Level.INFO, "{0}: {1}", wanted.getName(), message);
-      save(record.toBuilder().setTimeUp(termination(cause, message)));
+      record.save(record.edit().setTimeUp(terminations.of(cause, message)));
       step();
       report();
     }
@@ -366,15 +349,15 @@ final class MicroVm {
 
   /** Once in a run: has the guest's agent start the process, or goes on with one that it runs. */
   private void supervise(Run run) {
-    if (!record.hasProcess() || run.supervision != null) {
+    if (!record.get().hasProcess() || run.supervision != null) {
       return;
     }
     run.supervision =
         node.launcher()
             .supervise(
                 vsock.path(),
-                record.getProcess(),
-                record.getAssignment().getSpec().getContainer(),
+                record.get().getProcess(),
+                record.get().getAssignment().getSpec().getContainer(),
                 OutputLog.in(directory, maxOutputBytes()),
                 new Supervision.Listener() {
                   @Override
@@ -390,7 +373,7 @@ final class MicroVm {
                   @Override
                   public void ended(int exitStatus, String how) {
                     Termination end =
-                        termination(Termination.Cause.PROCESS_ENDED, how).toBuilder()
+                        terminations.of(Termination.Cause.PROCESS_ENDED, how).toBuilder()
                             .setExitStatus(exitStatus)
                             .build();
                     mailbox.execute(() -> onProcessEnded(run, end));
@@ -398,7 +381,7 @@ final class MicroVm {
 
                   @Override
                   public void failed(String why) {
-                    Termination end = termination(Termination.Cause.SETUP_FAILED, why);
+                    Termination end = terminations.of(Termination.Cause.SETUP_FAILED, why);
                     mailbox.execute(() -> onProcessEnded(run, end));
                   }
                 });
@@ -413,7 +396,7 @@ final class MicroVm {
   /** The guest has nothing more to do. What ends because it is stopped, was stopped. */
   private void onProcessEnded(Run run, Termination end) {
     if (!run.stopRequested) {
-      save(record.toBuilder().setProcessEnd(end));
+      record.save(record.edit().setProcessEnd(end));
     }
     step();
     report();
@@ -429,13 +412,11 @@ final class MicroVm {
   /** It has ended and said why: the process may go. */
   private void release(Run run) {
     if (!run.released) {
-      run.released = true;
       Vmm vmm = run.vmm;
       if (vmm != null) {
         var _ = node.tally().ask(vmm); // The answer comes before the release takes effect.
       }
-      run.request(VmmRequest.newBuilder().setRelease(ReleaseRequest.getDefaultInstance()));
-      killAfter(run, RELEASE_WITHIN);
+      steering.release(run, wanted.getName());
     }
   }
 
@@ -458,7 +439,7 @@ final class MicroVm {
     }
     metadata.close();
     node.networks().disconnect(uid);
-    Termination termination = terminationOf(run, exit);
+    Termination termination = terminations.of(record.get(), run, exit);
     run.trace.ended(termination.getMessage());
     LOG.log(
         termination.getCause() == Termination.Cause.VMM_LOST ? Level.WARNING : Level.INFO,
@@ -470,7 +451,7 @@ final class MicroVm {
       refused(run.refusal);
       return;
     }
-    save(record.toBuilder().setTermination(termination));
+    record.save(record.edit().setTermination(termination));
     if (confirmed) {
       decideAfterEnd(termination, Duration.ofNanos(node.time().nanos() - run.startNanos));
       step();
@@ -483,7 +464,7 @@ final class MicroVm {
   private void decideAfterEnd(Termination termination, Duration ran) {
     boolean restart =
         wantsToRun()
-            && wanted.getAttempt() == record.getAssignment().getAttempt()
+            && wanted.getAttempt() == record.get().getAssignment().getAttempt()
             && RestartPolicy.allows(
                 wanted.getSpec().getLifecycle().getRestartPolicy(), termination);
     if (!restart) {
@@ -497,7 +478,7 @@ final class MicroVm {
 
   private void startAgain() {
     if (phase instanceof Phase.Waiting) {
-      save(record.toBuilder().setRestarts(record.getRestarts() + 1));
+      record.save(record.edit().setRestarts(record.get().getRestarts() + 1));
       launch(LaunchTrace.NONE);
       report();
     }
@@ -505,7 +486,7 @@ final class MicroVm {
 
   private void finish() {
     node.reservations().release(uid);
-    save(record.toBuilder().setFinished(true));
+    record.save(record.edit().setFinished(true));
     phase = new Phase.Finished();
     consoleMayGrow = false;
   }
@@ -547,7 +528,7 @@ final class MicroVm {
           finish();
           step();
         } else {
-          decideAfterEnd(record.getTermination(), Duration.ZERO);
+          decideAfterEnd(record.get().getTermination(), Duration.ZERO);
         }
       }
       case Phase.Finished() -> {
@@ -573,7 +554,7 @@ final class MicroVm {
 
   /** What was last started is not what is assigned now. */
   private boolean isSuperseded() {
-    return wanted.getAttempt() > record.getAssignment().getAttempt();
+    return wanted.getAttempt() > record.get().getAssignment().getAttempt();
   }
 
   private void steer(Run run) {
@@ -581,109 +562,12 @@ final class MicroVm {
         || removing
         || isSuperseded()
         || !wantsToRun()
-        || record.hasProcessEnd()
-        || record.hasTimeUp()) {
-      stop(run);
-      return;
+        || record.get().hasProcessEnd()
+        || record.get().hasTimeUp()) {
+      steering.stop(run, wanted, removing && removeByForce);
+    } else {
+      steering.steer(run, wanted.getSpec());
     }
-    DesiredState desired = wanted.getSpec().getDesiredState();
-    VmmState is = run.status.getState();
-    if (desired == DesiredState.DESIRED_PAUSED && is == VmmState.VMM_RUNNING) {
-      steer(run, VmmRequest.newBuilder().setPause(PauseRequest.getDefaultInstance()));
-    } else if (desired != DesiredState.DESIRED_PAUSED && is == VmmState.VMM_PAUSED) {
-      steer(run, VmmRequest.newBuilder().setResume(ResumeRequest.getDefaultInstance()));
-    } else if (is == VmmState.VMM_RUNNING || is == VmmState.VMM_PAUSED) {
-      resizeMemory(run);
-      resizeConsoles(run);
-    }
-  }
-
-  /** What the VMM has been asked for it is asked for once: if it refuses it will do so again. */
-  private void resizeMemory(Run run) {
-    if (run.steering) {
-      return;
-    }
-    ResizeMemoryRequest.Builder sizes = ResizeMemoryRequest.newBuilder();
-    long target = wanted.getSpec().getBalloon().getTargetMib() * MIB;
-    if (run.status.hasBalloonTargetBytes()
-        && run.status.getBalloonTargetBytes() != target
-        && run.askedBalloonBytes != target) {
-      run.askedBalloonBytes = target;
-      sizes.setBalloonTargetBytes(target);
-    }
-    long plugged = wanted.getSpec().getMemoryHotplug().getSizeMib() * MIB;
-    if (run.status.hasHotplugRequestedBytes()
-        && run.status.getHotplugRequestedBytes() != plugged
-        && run.askedHotplugBytes != plugged) {
-      run.askedHotplugBytes = plugged;
-      sizes.setHotplugRequestedBytes(plugged);
-    }
-    if (sizes.hasBalloonTargetBytes() || sizes.hasHotplugRequestedBytes()) {
-      steer(run, VmmRequest.newBuilder().setResizeMemory(sizes));
-    }
-  }
-
-  /** Of all sizes at once: the VMM knows which are news. */
-  private void resizeConsoles(Run run) {
-    ResizeConsoleRequest sizes = ConsoleSizes.of(wanted.getSpec());
-    if (!sizes.equals(run.consoleSizes)) {
-      run.consoleSizes = sizes;
-      if (sizes.getPortsCount() > 0) {
-        run.request(VmmRequest.newBuilder().setResizeConsole(sizes));
-      }
-    }
-  }
-
-  /** One at a time: the answer brings the state that decides whether there is more to do. */
-  private void steer(Run run, VmmRequest.Builder request) {
-    Vmm vmm = run.vmm;
-    if (!run.steering && vmm != null) {
-      run.steering = true;
-      var _ =
-          vmm.request(request, List.of())
-              .whenCompleteAsync(
-                  (response, failure) -> {
-                    run.steering = false;
-                    if (failure == null && response.hasStatus()) {
-                      onStatus(run, response.getStatus());
-                    }
-                  },
-                  mailbox);
-    }
-  }
-
-  private void stop(Run run) {
-    boolean force = removing && removeByForce;
-    if (run.released || (run.stopRequested && (!force || run.stopForced))) {
-      return;
-    }
-    Duration grace = force ? Duration.ZERO : stopGrace();
-    run.stopRequested = true;
-    run.stopForced = force;
-    run.request(
-        VmmRequest.newBuilder()
-            .setStop(StopRequest.newBuilder().setGraceMs((int) grace.toMillis())));
-    killAfter(run, grace.plus(STOP_WITHIN));
-  }
-
-  private Duration stopGrace() {
-    var lifecycle = wanted.getSpec().getLifecycle();
-    return lifecycle.hasStopGrace()
-        ? Duration.ofSeconds(
-            lifecycle.getStopGrace().getSeconds(), lifecycle.getStopGrace().getNanos())
-        : DEFAULT_STOP_GRACE;
-  }
-
-  private void killAfter(Run run, Duration patience) {
-    run.cancelKill();
-    run.killAlarm =
-        node.time()
-            .after(
-                patience,
-                () -> {
-                  LOG.log(Level.WARNING, "{0}: its VMM does not end; SIGKILL", wanted.getName());
-                  run.kill();
-                });
   }
 
   // ---- Starting. ----
@@ -694,14 +578,14 @@ final class MicroVm {
         MicroVmRecord.newBuilder()
             .setAssignment(wanted)
             .setContinued(wasHereBefore())
-            .setVsockCid(record.getVsockCid());
-    if (record.hasProcess()) {
-      first.setProcess(record.getProcess()); // Its writable layer is one above that image.
+            .setVsockCid(record.get().getVsockCid());
+    if (record.get().hasProcess()) {
+      first.setProcess(record.get().getProcess()); // Its writable layer is one above that image.
     }
-    if (record.hasNetwork()) {
-      first.setNetwork(record.getNetwork());
+    if (record.get().hasNetwork()) {
+      first.setNetwork(record.get().getNetwork());
     }
-    record = first.build();
+    record.set(first);
     refusal = null;
     consoleMayGrow = true;
     LaunchTrace trace = node.tracer().follow(wanted, traceparent);
@@ -710,16 +594,16 @@ final class MicroVm {
   }
 
   private boolean wasHereBefore() {
-    return record.hasAssignment();
+    return record.get().hasAssignment();
   }
 
   private void launch(LaunchTrace trace) {
     Run run = new Run(node.time().nanos(), trace);
     run.consoleSizes = ConsoleSizes.of(wanted.getSpec());
-    record = record.toBuilder().clearProcessEnd().clearTimeUp().build();
+    record.set(record.edit().clearProcessEnd().clearTimeUp());
     try {
       node.reservations().reserve(wanted);
-      if (wanted.getSpec().hasContainer() && !record.hasProcess()) {
+      if (wanted.getSpec().hasContainer() && !record.get().hasProcess()) {
         obtainImage(run);
       } else {
         openAndStart(run);
@@ -731,11 +615,11 @@ final class MicroVm {
   }
 
   private void openAndStart(Run run) throws RejectedException {
-    BootFiles files = node.launcher().open(specOfThisNode(), containerRoot());
+    BootFiles files = node.launcher().open(specOfThisNode(), root());
     run.trace.reached(Milestone.FILES_OPEN);
     phase = new Phase.Launching(run);
     try {
-      writeFirstRecord();
+      record.write();
       metadata.open(wanted);
       node.networks().connect(uid);
     } catch (IOException e) {
@@ -757,7 +641,7 @@ final class MicroVm {
   private void obtainImage(Run run) throws RejectedException {
     phase = new Phase.Launching(run);
     try {
-      writeFirstRecord();
+      record.write();
     } catch (IOException e) {
       throw cannotWrite(e);
     }
@@ -774,7 +658,7 @@ final class MicroVm {
     }
     try {
       if (image == null) {
-        throw imageRefusal(failure);
+        throw Refusals.byImage(wanted.getSpec().getContainer().getImage(), failure);
       }
       keep(image);
       openAndStart(run);
@@ -784,46 +668,15 @@ final class MicroVm {
     }
   }
 
-  private RejectedException imageRefusal(@Nullable Throwable failure) {
-    Throwable why =
-        failure instanceof CompletionException && failure.getCause() != null
-            ? failure.getCause()
-            : failure;
-    return why instanceof RejectedException rejected
-        ? rejected
-        : new RejectedException(
-            ErrorReason.CONTAINER_IMAGE_UNAVAILABLE,
-            "spec.container.image",
-            "image \"%s\": %s".formatted(wanted.getSpec().getContainer().getImage(), why));
-  }
-
-  /**
-   * For as long as this microVM is here, whatever becomes of the image elsewhere: what is written
-   * is written above it.
-   */
   private void keep(ContainerImage image) throws RejectedException {
     ExecRequest process = ContainerProcess.of(wanted.getSpec().getContainer(), image);
     try {
-      link(image.root(), directory.resolve(CONTAINER_ROOT));
-      record = record.toBuilder().setProcess(process).build();
-      AtomicFile.write(directory.resolve("record"), record.toByteArray());
+      containerRoot.keep(image.root());
+      record.set(record.edit().setProcess(process));
+      record.write();
     } catch (IOException e) {
       throw cannotWrite(e);
     }
-  }
-
-  /** On another file system only its path can be kept. */
-  private static void link(Path root, Path link) throws IOException {
-    try {
-      Files.createLink(link, root);
-    } catch (FileSystemException e) {
-      LOG.log(Level.DEBUG, "{0}: {1}", link, e.getReason());
-      Files.createSymbolicLink(link, root);
-    }
-  }
-
-  private Optional<Path> containerRoot() {
-    return record.hasProcess() ? Optional.of(directory.resolve(CONTAINER_ROOT)) : Optional.empty();
   }
 
   private void start(Run run, BootFiles files) {
@@ -841,6 +694,10 @@ final class MicroVm {
             .whenCompleteAsync((response, failure) -> launched(run, response, failure), mailbox);
   }
 
+  private Optional<Path> root() {
+    return record.get().hasProcess() ? Optional.of(containerRoot.path()) : Optional.empty();
+  }
+
   /** With what the node gives it, the same in all its runs. */
   private MicroVmSpec specOfThisNode() throws RejectedException {
     MicroVmSpec spec = specWithContextId();
@@ -848,7 +705,7 @@ final class MicroVm {
     if (network.isEmpty()) {
       return spec;
     }
-    record = record.toBuilder().setNetwork(network.get()).build();
+    record.set(record.edit().setNetwork(network.get()));
     return Networks.complete(spec, network.get());
   }
 
@@ -859,31 +716,21 @@ final class MicroVm {
       return spec;
     }
     vsock.checkLength();
-    int cid = node.contextIds().assign(uid, spec, record.getVsockCid());
-    record = record.toBuilder().setVsockCid(cid).build();
+    int cid = node.contextIds().assign(uid, spec, record.get().getVsockCid());
+    record.set(record.edit().setVsockCid(cid));
     return spec.toBuilder().setVsock(spec.getVsock().toBuilder().setCid(cid)).build();
-  }
-
-  /** One that is cut short by a kill says that nothing was begun, which is true. */
-  private void writeFirstRecord() throws IOException {
-    if (Files.isDirectory(directory)) {
-      AtomicFile.write(directory.resolve("record"), record.toByteArray());
-    } else {
-      Files.createDirectory(directory);
-      Files.write(directory.resolve("record"), record.toByteArray());
-    }
   }
 
   /** Most launches are over before anybody could make use of the news that they have begun. */
   private void reportIfSlow(Run run) {
-    lastReport = reportOf(Outcome.IN_PROGRESS, MicroVmState.STARTING).build();
+    lastReport = reports.launching(wanted, record.get());
     node.time()
         .after(
             REPORT_LAUNCH_AFTER,
             () ->
                 mailbox.execute(() -> {
                   if (phase instanceof Phase.Launching(Run current) && current == run) {
-                    node.report(reportOf(Outcome.IN_PROGRESS, MicroVmState.STARTING).build());
+                    node.report(reports.launching(wanted, record.get()));
                   }
                 }));
   }
@@ -893,18 +740,19 @@ final class MicroVm {
       return;
     }
     if (response == null && run.vmm == null) {
-      run.trace.ended("no VMM: " + cause(failure));
-      refused(new RejectedException(VMM_FAILED, "", "no VMM: " + cause(failure)));
+      String noVmm = "no VMM: " + Refusals.cause(failure);
+      run.trace.ended(noVmm);
+      refused(new RejectedException(VMM_FAILED, "", noVmm));
       return;
     }
     phase = new Phase.Live(run);
     if (response == null) {
       // Whether the guest has begun is not known. The VMM's end will be told, and decides.
-      LOG.log(Level.WARNING, "{0}: create failed: {1}", wanted.getName(), cause(failure));
+      LOG.log(Level.WARNING, "{0}: create failed: {1}", wanted.getName(), Refusals.cause(failure));
       run.kill();
     } else if (!response.getErrorReason().isEmpty()) {
       // Its end will be told. A VMM that could not do it once is not used again.
-      run.refusal = refusalOf(response);
+      run.refusal = Refusals.byVmm(response);
       run.kill();
     } else {
       // An event that overtook the answer is the newer one.
@@ -913,42 +761,22 @@ final class MicroVm {
     }
   }
 
-  private static String cause(@Nullable Throwable failure) {
-    return failure instanceof CompletionException && failure.getCause() != null
-        ? failure.getCause().toString()
-        : String.valueOf(failure);
-  }
-
-  private static RejectedException refusalOf(VmmResponse response) {
-    String field = response.getErrorField();
-    return new RejectedException(
-        reasonOf(response.getErrorReason()),
-        field.isEmpty() || field.startsWith("spec.") ? field : "spec." + field,
-        response.getErrorMessage());
-  }
-
-  private static ErrorReason reasonOf(String name) {
-    for (ErrorReason reason : ErrorReason.values()) {
-      if (reason.name().equals(name)) {
-        return reason;
-      }
-    }
-    return ErrorReason.INTERNAL;
-  }
-
   /** A launch that left no process behind. */
   private void refused(RejectedException why) {
     metadata.close();
     node.networks().disconnect(uid);
-    if (!record.hasStartTime() && record.getRestarts() == 0 && !record.getContinued()) {
+    if (!record.get().hasStartTime()
+        && record.get().getRestarts() == 0
+        && !record.get().getContinued()) {
       reject(why);
       return;
     }
     // It ran here before: its disks are here, so no other node may be tried.
     refusal = why;
-    save(
-        record.toBuilder()
-            .setTermination(termination(Termination.Cause.SETUP_FAILED, why.sentence())));
+    record.save(
+        record
+            .edit()
+            .setTermination(terminations.of(Termination.Cause.SETUP_FAILED, why.sentence())));
     finish();
     step();
     report();
@@ -967,13 +795,13 @@ final class MicroVm {
 
   private void finishUnstarted() {
     boolean before = wasHereBefore();
-    record =
+    record.set(
         MicroVmRecord.newBuilder()
             .setAssignment(wanted)
             .setContinued(before)
             .setTermination(
-                termination(Termination.Cause.STOPPED_BY_REQUEST, "stopped before it was started"))
-            .build();
+                terminations.of(
+                    Termination.Cause.STOPPED_BY_REQUEST, "stopped before it was started")));
     finish();
     report();
   }
@@ -1029,106 +857,12 @@ final class MicroVm {
 
   // ---- Telling. ----
 
-  private void save(MicroVmRecord.Builder changed) {
-    record = changed.build();
-    try {
-      if (Files.isDirectory(directory)) {
-        AtomicFile.write(directory.resolve("record"), record.toByteArray());
-      }
-    } catch (IOException e) {
-      // A successor would know less; what runs goes on.
-      LOG.log(Level.WARNING, "{0}: cannot write its record: {1}", wanted.getName(), e);
-    }
-  }
-
   private void report() {
-    switch (phase) {
-      case Phase.Absent(), Phase.Removed() -> {
-        // There is nothing to tell of.
-      }
-      case Phase.Launching launching -> {
-        // Told once it takes long.
-      }
-      case Phase.Live(Run run) -> send(live(run));
-      case Phase.Waiting waiting ->
-          send(reportOf(Outcome.CREATED, MicroVmState.STARTING).setMessage("starts again").build());
-      case Phase.Lapsed() ->
-          send(
-              reportOf(Outcome.CREATED, MicroVmState.STARTING)
-                  .setMessage("ended while its worker was away")
-                  .build());
-      case Phase.Finished() -> send(finished());
-    }
-  }
-
-  private MicroVmReport live(Run run) {
-    MicroVmState state =
-        run.stopRequested
-            ? MicroVmState.STOPPING
-            : switch (run.status.getState()) {
-              case VMM_RUNNING -> MicroVmState.RUNNING;
-              case VMM_PAUSED -> MicroVmState.PAUSED;
-              case VMM_STOPPING, VMM_ENDED -> MicroVmState.STOPPING;
-              case VMM_STARTING, VMM_IDLE, VMM_STATE_UNSPECIFIED, UNRECOGNIZED ->
-                  MicroVmState.STARTING;
-            };
-    boolean ready = record.hasProcess() ? run.processReady : run.status.getConsoleReady();
-    return reportOf(Outcome.CREATED, state).setReady(ready).build();
-  }
-
-  private MicroVmReport finished() {
-    Termination.Cause cause = record.getTermination().getCause();
-    MicroVmState state =
-        switch (cause) {
-          case GUEST_POWER_OFF, GUEST_RESET, STOPPED_BY_REQUEST, IDLE_TIMEOUT ->
-              MicroVmState.STOPPED;
-          case PROCESS_ENDED ->
-              record.getTermination().getExitStatus() == 0
-                  ? MicroVmState.STOPPED
-                  : MicroVmState.FAILED;
-          case VCPU_FAILED,
-              VMM_LOST,
-              SETUP_FAILED,
-              RUN_TIME_EXCEEDED,
-              CAUSE_UNSPECIFIED,
-              UNRECOGNIZED ->
-              MicroVmState.FAILED;
-        };
-    MicroVmReport.Builder report = reportOf(Outcome.CREATED, state);
-    if (refusal != null) {
-      report
-          .setReason(refusal.reason().name())
-          .setField(refusal.field())
-          .setMessage(refusal.sentence());
-    }
-    return report.build();
+    reports.of(phase, wanted, record.get(), refusal).ifPresent(this::send);
   }
 
   private MicroVmReport.Builder reportOf(Outcome outcome, MicroVmState state) {
-    MicroVmReport.Builder report =
-        MicroVmReport.newBuilder()
-            .setUid(uid)
-            .setName(wanted.getName())
-            .setAttempt((record.hasAssignment() ? record.getAssignment() : wanted).getAttempt())
-            .setObservedGeneration(wanted.getGeneration())
-            .setOutcome(outcome)
-            .setState(state)
-            .setRestarts(record.getRestarts());
-    if (record.hasStartTime()) {
-      report.setStartTime(record.getStartTime());
-    }
-    if (record.hasTermination()) {
-      report.setTermination(record.getTermination());
-    }
-    if (record.getVsockCid() != 0) {
-      report.setVsock(
-          VsockStatus.newBuilder().setCid(record.getVsockCid()).setSocket(vsock.path().toString()));
-    }
-    if (record.hasNetwork()) {
-      report.addNetworks(record.getNetwork());
-    }
-    report.addAllConsolePorts(consoles.status(wanted.getSpec().getVirtioConsole()));
-    return report;
+    return reports.of(outcome, state, wanted, record.get());
   }
 
   private void send(MicroVmReport report) {
@@ -1136,59 +870,5 @@ final class MicroVm {
       lastReport = report;
       node.report(report);
     }
-  }
-
-  // ---- How it ended. ----
-
-  private Termination terminationOf(Run run, VmmExit exit) {
-    if (record.hasProcessEnd()) {
-      return record.getProcessEnd();
-    }
-    if (record.hasTimeUp()) {
-      return record.getTimeUp();
-    }
-    VmmStatus last = exit.lastWords().orElse(run.status);
-    if (run.refusal != null) {
-      return termination(Termination.Cause.SETUP_FAILED, run.refusal.sentence());
-    }
-    if (last.getEndCause() == EndCause.END_GUEST_POWER_OFF && record.hasProcess()) {
-      return termination(
-          Termination.Cause.SETUP_FAILED,
-          "the guest powered itself off before its process had %s; its console says why: vireo logs"
-                  .formatted(run.processStarted ? "ended" : "started")
-              + " --console");
-    }
-    if (last.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED) {
-      return termination(causeOf(last.getEndCause()), last.getEndMessage());
-    }
-    String how = "its VMM process " + exit.describe();
-    return termination(
-        run.stopRequested ? Termination.Cause.STOPPED_BY_REQUEST : Termination.Cause.VMM_LOST, how);
-  }
-
-  static Termination.Cause causeOf(EndCause cause) {
-    return switch (cause) {
-      case END_GUEST_POWER_OFF -> Termination.Cause.GUEST_POWER_OFF;
-      case END_GUEST_RESET -> Termination.Cause.GUEST_RESET;
-      case END_STOPPED_BY_REQUEST -> Termination.Cause.STOPPED_BY_REQUEST;
-      case END_VCPU_FAILED -> Termination.Cause.VCPU_FAILED;
-      case END_SETUP_FAILED -> Termination.Cause.SETUP_FAILED;
-      case END_CAUSE_UNSPECIFIED, UNRECOGNIZED -> Termination.Cause.VMM_LOST;
-    };
-  }
-
-  private Termination termination(Termination.Cause cause, String message) {
-    return Termination.newBuilder()
-        .setCause(cause)
-        .setMessage(message)
-        .setTime(timestamp(node.time().instant()))
-        .build();
-  }
-
-  private static Timestamp timestamp(Instant instant) {
-    return Timestamp.newBuilder()
-        .setSeconds(instant.getEpochSecond())
-        .setNanos(instant.getNano())
-        .build();
   }
 }

@@ -1,6 +1,5 @@
 package dev.vireo.worker.microvm;
 
-import com.google.protobuf.Timestamp;
 import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Termination;
@@ -26,9 +25,7 @@ import dev.vireo.worker.vmm.VmmAdoption.Found;
 import dev.vireo.worker.vmm.VmmPool;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -54,6 +51,7 @@ public final class MicroVms {
 
   private final StateDirectory state;
   private final Time time;
+  private final Terminations terminations;
   private final Consumer<MicroVmReport> reports;
   private final Map<String, MicroVm> byUid = new ConcurrentHashMap<>();
   private final Tally tally = new Tally();
@@ -77,6 +75,7 @@ public final class MicroVms {
       Consumer<MicroVmReport> reports) {
     this.state = state;
     this.time = time;
+    this.terminations = new Terminations(time);
     this.reports = reports;
     this.activity = new Activity(time);
     this.surroundings = new Around(launcher, reservations, networks, tracer, executor);
@@ -273,19 +272,13 @@ public final class MicroVms {
     Optional<VmmStatus> last =
         gone.lastWords().filter(status -> status.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED);
     return last.isPresent()
-        ? lost(last.get().getEndMessage()).toBuilder()
-            .setCause(MicroVm.causeOf(last.get().getEndCause()))
-            .build()
+        ? terminations.of(
+            Terminations.causeOf(last.get().getEndCause()), last.get().getEndMessage())
         : lost(gone.how());
   }
 
   private Termination lost(String message) {
-    Instant now = time.instant();
-    return Termination.newBuilder()
-        .setCause(Termination.Cause.VMM_LOST)
-        .setMessage(message)
-        .setTime(Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()))
-        .build();
+    return terminations.of(Termination.Cause.VMM_LOST, message);
   }
 
   private static String name(MicroVmRecord record) {
@@ -294,7 +287,7 @@ public final class MicroVms {
 
   private static Optional<MicroVmRecord> read(Path directory) {
     try {
-      return Optional.of(MicroVmRecord.parseFrom(Files.readAllBytes(directory.resolve("record"))));
+      return Optional.of(RecordFile.read(directory));
     } catch (IOException e) {
       LOG.log(Level.WARNING, "{0} has no record that can be read: {1}", directory, e);
       return Optional.empty();

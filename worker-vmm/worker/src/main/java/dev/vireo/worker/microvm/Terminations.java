@@ -1,0 +1,74 @@
+package dev.vireo.worker.microvm;
+
+import com.google.protobuf.Timestamp;
+import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.v1.Termination.Cause;
+import dev.vireo.proto.vmm.v1.EndCause;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.worker.v1.MicroVmRecord;
+import dev.vireo.worker.vmm.VmmExit;
+import java.time.Instant;
+import java.time.InstantSource;
+
+/** Why and when runs have ended, in the words of the public contract. */
+final class Terminations {
+  private final InstantSource clock;
+
+  Terminations(InstantSource clock) {
+    this.clock = clock;
+  }
+
+  /** Now, for this cause. */
+  Termination of(Cause cause, String message) {
+    return Termination.newBuilder()
+        .setCause(cause)
+        .setMessage(message)
+        .setTime(timestamp(clock.instant()))
+        .build();
+  }
+
+  /** Why the VMM's process ended: what was decided before it counts more than its last words. */
+  Termination of(MicroVmRecord record, Run run, VmmExit exit) {
+    if (record.hasProcessEnd()) {
+      return record.getProcessEnd();
+    }
+    if (record.hasTimeUp()) {
+      return record.getTimeUp();
+    }
+    if (run.refusal != null) {
+      return of(Cause.SETUP_FAILED, run.refusal.sentence());
+    }
+    VmmStatus last = exit.lastWords().orElse(run.status);
+    if (last.getEndCause() == EndCause.END_GUEST_POWER_OFF && record.hasProcess()) {
+      return of(
+          Cause.SETUP_FAILED,
+          "the guest powered itself off before its process had %s; its console says why: vireo logs"
+                  .formatted(run.processStarted ? "ended" : "started")
+              + " --console");
+    }
+    if (last.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED) {
+      return of(causeOf(last.getEndCause()), last.getEndMessage());
+    }
+    return of(
+        run.stopRequested ? Cause.STOPPED_BY_REQUEST : Cause.VMM_LOST,
+        "its VMM process " + exit.describe());
+  }
+
+  static Cause causeOf(EndCause cause) {
+    return switch (cause) {
+      case END_GUEST_POWER_OFF -> Cause.GUEST_POWER_OFF;
+      case END_GUEST_RESET -> Cause.GUEST_RESET;
+      case END_STOPPED_BY_REQUEST -> Cause.STOPPED_BY_REQUEST;
+      case END_VCPU_FAILED -> Cause.VCPU_FAILED;
+      case END_SETUP_FAILED -> Cause.SETUP_FAILED;
+      case END_CAUSE_UNSPECIFIED, UNRECOGNIZED -> Cause.VMM_LOST;
+    };
+  }
+
+  static Timestamp timestamp(Instant instant) {
+    return Timestamp.newBuilder()
+        .setSeconds(instant.getEpochSecond())
+        .setNanos(instant.getNano())
+        .build();
+  }
+}
