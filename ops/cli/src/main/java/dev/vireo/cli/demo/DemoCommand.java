@@ -25,6 +25,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.locks.LockSupport;
 import picocli.CommandLine.Command;
@@ -89,7 +90,7 @@ public final class DemoCommand implements Callable<Integer> {
     vireo.startController(new LocalVireo.Ports(freePort(), freePort()));
     boolean kvm = LocalVireo.canUseKvm();
     if (kvm) {
-      vireo.startWorker(POOL_SIZE);
+      vireo.startWorker(POOL_SIZE, Optional.empty());
       vireo.awaitWarmVmms(POOL_SIZE);
     }
     try (Api api = vireo.connect()) {

@@ -9,45 +9,32 @@ import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeStatus;
 import io.grpc.StatusRuntimeException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
-import java.net.Socket;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.locks.LockSupport;
-import java.util.function.BooleanSupplier;
-import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * A controller, a worker and emulated nodes on this machine, known again by their records in one
- * state directory, which is locked for as long as this object is open.
+ * A controller, a worker and emulated nodes on this machine, in one state directory, which is
+ * locked for as long as this object is open.
  */
 public final class LocalVireo implements AutoCloseable {
   /** The node that this machine itself is. */
   public static final String LOCAL_NODE = "local";
 
   private static final String CONTROLLER = "controller";
-  private static final String ETCD = "etcd";
   private static final String WORKER = "worker";
   private static final String EMULATED_NODE = "emulated-node-";
-  private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
 
   private static final Path KVM = Path.of("/dev/kvm");
 
@@ -55,23 +42,19 @@ public final class LocalVireo implements AutoCloseable {
   private static final Duration EMULATED_START_TIMEOUT = Duration.ofMinutes(6);
 
   /** After all others, in this order: what their names begin with. */
-  private static final List<String> LAST_TO_STOP = List.of(CONTROLLER, ETCD);
+  private static final List<String> LAST_TO_STOP = List.of(CONTROLLER, LocalEtcd.NAME);
 
   /** Between one controller's ports and the next one's. */
   private static final int PORTS_APART = 2;
 
   private static final Duration MIGRATION_TIMEOUT = Duration.ofMinutes(10);
-  private static final Duration STOP_GRACE = Duration.ofSeconds(15);
   private static final Duration CALL_TIMEOUT = Duration.ofSeconds(2);
-  private static final Duration POLL = Duration.ofMillis(50);
 
   private final Environment environment;
   private final Path state;
-  private final Path sourceTree;
   private final Progress progress;
-  private final FileChannel lock;
-  private final Deque<Daemon> started = new ArrayDeque<>();
-  private boolean closing;
+  private final Daemons daemons;
+  private final LocalEtcd etcd;
 
   /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
   public record Ports(int grpc, int http) {
@@ -100,35 +83,9 @@ public final class LocalVireo implements AutoCloseable {
   public LocalVireo(Environment environment, Path state, Path sourceTree, Progress progress) {
     this.environment = environment;
     this.state = state;
-    this.sourceTree = sourceTree;
     this.progress = progress;
-    try {
-      Files.createDirectories(daemons());
-      lock =
-          FileChannel.open(
-              daemons().resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-      if (!tryLock(lock)) {
-        lock.close();
-        throw new CommandException(
-            ExitCode.REFUSED,
-            "another vireo command is starting or stopping daemons here",
-            "Wait for it, or use another state directory: VIREO_STATE_DIR=…");
-      }
-    } catch (IOException e) {
-      throw new CommandException(
-          ExitCode.FAILED,
-          "cannot use the state directory %s: %s".formatted(state, e),
-          "Choose another one: VIREO_STATE_DIR=…");
-    }
-  }
-
-  private static boolean tryLock(FileChannel file) throws IOException {
-    try {
-      return file.tryLock() != null;
-    } catch (OverlappingFileLockException e) {
-      // This process has it.
-      return false;
-    }
+    this.daemons = new Daemons(state, sourceTree, environment.cacheDirectory(), progress);
+    this.etcd = new LocalEtcd(daemons, progress);
   }
 
   /** A connection to this machine's controller. */
@@ -162,7 +119,7 @@ public final class LocalVireo implements AutoCloseable {
       requireFree(ports.of(number).grpc(), "--port");
       requireFree(ports.of(number).http(), "--http-port");
     }
-    List<String> settings = store == StoreKind.ETCD ? startEtcd(asked.etcdMembers()) : List.of();
+    List<String> settings = store == StoreKind.ETCD ? etcd.start(asked.etcdMembers()) : List.of();
     if (missing.isEmpty()) {
       progress.step(count == 1 ? "the controller is up already" : "the controllers are up already");
       return;
@@ -171,7 +128,7 @@ public final class LocalVireo implements AutoCloseable {
         count == 1
             ? "starting the controller"
             : "starting %d of %d controllers".formatted(missing.size(), count));
-    write(
+    SmallFile.write(
         portFile(),
         IntStream.rangeClosed(1, count)
             .mapToObj(number -> Integer.toString(ports.of(number).grpc()))
@@ -180,12 +137,12 @@ public final class LocalVireo implements AutoCloseable {
       launchController(number, ports.of(number), settings);
     }
     for (int number : missing) {
-      awaitReady(
+      daemons.awaitReady(
           controller(number),
-          START_TIMEOUT,
+          Daemons.START_TIMEOUT,
           () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
     }
-    write(storeFile(), store.toString());
+    SmallFile.write(storeFile(), store.toString());
   }
 
   /** Those that run know each other by them, and so does the worker. */
@@ -204,7 +161,7 @@ public final class LocalVireo implements AutoCloseable {
     if (number > 1) {
       all.add("-Dvireo.state-dir=" + state.resolve(controller(number).name()));
     }
-    launch(
+    daemons.launch(
         controller(number),
         programs -> programs.controllerCommand(ports.grpc(), ports.http(), all));
   }
@@ -220,21 +177,12 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
-  /** The first is {@code controller}, the next {@code controller-2}. */
   private Daemon controller(int number) {
-    return numbered(CONTROLLER, number);
-  }
-
-  private Daemon etcd(int number) {
-    return numbered(ETCD, number);
-  }
-
-  private Daemon numbered(String name, int number) {
-    return daemon(number == 1 ? name : name + "-" + number);
+    return daemons.get(CONTROLLER, number);
   }
 
   private int lastControllers() {
-    return Files.exists(portFile()) ? read(portFile()).split(",", -1).length : 1;
+    return Files.exists(portFile()) ? SmallFile.read(portFile()).split(",", -1).length : 1;
   }
 
   /** Another store than the last time would be empty: that is never what was meant. */
@@ -252,90 +200,11 @@ public final class LocalVireo implements AutoCloseable {
 
   private Optional<StoreKind> lastStore() {
     if (Files.exists(storeFile())) {
-      return Optional.of(StoreKind.valueOf(read(storeFile()).toUpperCase(Locale.ROOT)));
+      return Optional.of(StoreKind.valueOf(SmallFile.read(storeFile()).toUpperCase(Locale.ROOT)));
     }
     return Files.exists(state.resolve(CONTROLLER).resolve("vireo.db"))
         ? Optional.of(StoreKind.SQLITE)
         : Optional.empty();
-  }
-
-  /**
-   * Starts an etcd of our own unless it runs; returns what a controller must know of it. Its
-   * members are those of the first time: they know each other by their ports.
-   */
-  private List<String> startEtcd(Optional<Integer> asked) {
-    List<EtcdMember> members = etcdMembers(asked);
-    List<EtcdMember> missing =
-        members.stream().filter(member -> !etcd(member.number).isRunning()).toList();
-    if (!missing.isEmpty()) {
-      requireProgram("etcd", "etcd-server");
-      progress.step(
-          members.size() == 1
-              ? "starting etcd"
-              : "starting etcd, %d members".formatted(members.size()));
-    }
-    for (EtcdMember member : missing) {
-      launch(etcd(member.number), _ -> etcdCommand(member, members));
-    }
-    for (EtcdMember member : missing) {
-      awaitReady(etcd(member.number), START_TIMEOUT, () -> isOpen(member.port));
-    }
-    return List.of(
-        "-Dvireo.store=etcd",
-        "-Dvireo.etcd.endpoints="
-            + members.stream().map(EtcdMember::endpoint).collect(Collectors.joining(",")));
-  }
-
-  /** One process of an etcd of ours. */
-  private record EtcdMember(int number, int port, int peerPort) {
-    String name() {
-      return "vireo-" + number;
-    }
-
-    String endpoint() {
-      return "http://127.0.0.1:" + port;
-    }
-
-    String peer() {
-      return "http://127.0.0.1:" + peerPort;
-    }
-  }
-
-  private List<EtcdMember> etcdMembers(Optional<Integer> asked) {
-    List<String> lines =
-        Files.exists(etcdFile())
-            ? read(etcdFile()).lines().toList()
-            : Stream.generate(() -> freePort() + " " + freePort()).limit(asked.orElse(1)).toList();
-    if (asked.isPresent() && asked.get() != lines.size()) {
-      throw new CommandException(
-          ExitCode.REFUSED,
-          "the etcd in %s has %d members, not %d".formatted(state, lines.size(), asked.get()),
-          "Use another VIREO_STATE_DIR, or etcdctl member add.");
-    }
-    write(etcdFile(), String.join("\n", lines));
-    return IntStream.rangeClosed(1, lines.size())
-        .mapToObj(number -> {
-          String[] ports = lines.get(number - 1).split(" ", -1);
-          return new EtcdMember(number, Integer.parseInt(ports[0]), Integer.parseInt(ports[1]));
-        })
-        .toList();
-  }
-
-  private List<String> etcdCommand(EtcdMember member, List<EtcdMember> all) {
-    return List.of(
-        "etcd",
-        "--name=" + member.name(),
-        // A gang of 256 is one commit.
-        "--max-txn-ops=512",
-        "--data-dir=" + state.resolve(etcd(member.number).name()),
-        "--listen-client-urls=" + member.endpoint(),
-        "--advertise-client-urls=" + member.endpoint(),
-        "--listen-peer-urls=" + member.peer(),
-        "--initial-advertise-peer-urls=" + member.peer(),
-        "--initial-cluster="
-            + all.stream()
-                .map(each -> each.name() + "=" + each.peer())
-                .collect(Collectors.joining(",")));
   }
 
   /**
@@ -352,15 +221,15 @@ public final class LocalVireo implements AutoCloseable {
           ExitCode.REFUSED, "the controller is up, and its store in use", "Stop it: vireo down");
     }
     boolean own = !environment.variables().containsKey("VIREO_ETCD_ENDPOINTS");
-    List<String> settings = own ? startEtcd(Optional.empty()) : List.of();
+    List<String> settings = own ? etcd.start(Optional.empty()) : List.of();
     progress.step("copying from %s to %s".formatted(from, to));
-    Daemon migration = daemon("migrate-store");
+    Daemon migration = daemons.get("migrate-store");
     try {
-      launch(migration, programs -> programs.migrationCommand(from, to, settings));
+      daemons.launch(migration, programs -> programs.migrationCommand(from, to, settings));
       migration.awaitEnd(MIGRATION_TIMEOUT);
     } finally {
-      migration.stop(STOP_GRACE);
-      stopEtcd();
+      migration.stop(Daemons.STOP_GRACE);
+      etcd.stop();
     }
     String outcome = migration.lastLine();
     if (!outcome.startsWith("copied ")) {
@@ -371,48 +240,47 @@ public final class LocalVireo implements AutoCloseable {
               + " again. The whole log: "
               + migration.log());
     }
-    write(storeFile(), to.toString());
+    SmallFile.write(storeFile(), to.toString());
     return "%s; what was in %s is left there".formatted(outcome, from);
-  }
-
-  private void stopEtcd() {
-    runningDaemons().stream()
-        .filter(daemon -> daemon.name().startsWith(ETCD))
-        .forEach(daemon -> daemon.stop(STOP_GRACE));
   }
 
   /**
    * Starts this machine's worker unless it runs, and waits until its node is ready.
    *
    * @param poolSize how many VMM processes it keeps pre-started
+   * @param networkPool addresses of its guests, a CIDR; empty: the worker's own choice
    */
-  public void startWorker(int poolSize) {
-    Daemon worker = daemon(WORKER);
+  public void startWorker(int poolSize, Optional<String> networkPool) {
+    Daemon worker = daemons.get(WORKER);
     if (worker.isRunning()) {
       progress.step("the worker is up already");
       return;
     }
     progress.step("starting the worker");
-    launch(
-        worker,
-        programs ->
-            programs.workerCommand(
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
                 "--controller",
                 controllerAddresses(),
                 "--node-id",
                 LOCAL_NODE,
                 "--pool",
-                Integer.toString(poolSize),
-                "--vmm",
-                programs.vmmDirectory()));
-    awaitReady(worker, START_TIMEOUT, () -> isReady(LOCAL_NODE));
+                Integer.toString(poolSize)));
+    networkPool.ifPresent(pool -> arguments.addAll(List.of("--network-pool", pool)));
+    daemons.launch(
+        worker,
+        programs -> {
+          arguments.addAll(List.of("--vmm", programs.vmmDirectory()));
+          return programs.workerCommand(arguments.toArray(String[]::new));
+        });
+    daemons.awaitReady(worker, Daemons.START_TIMEOUT, () -> isReady(LOCAL_NODE));
   }
 
   /** Waits until this machine's worker has so many VMM processes pre-started. */
   public void awaitWarmVmms(int count) {
-    awaitReady(
-        daemon(WORKER),
-        START_TIMEOUT,
+    daemons.awaitReady(
+        daemons.get(WORKER),
+        Daemons.START_TIMEOUT,
         () -> node(LOCAL_NODE, status -> status.getWarmVmms() >= count));
   }
 
@@ -422,7 +290,7 @@ public final class LocalVireo implements AutoCloseable {
       throw new CommandException(
           ExitCode.UNAVAILABLE, "no controller runs on this machine", "Start one: vireo up");
     }
-    Daemon node = daemon(EMULATED_NODE + id);
+    Daemon node = daemons.get(EMULATED_NODE + id);
     if (node.isRunning()) {
       throw new CommandException(
           ExitCode.REFUSED,
@@ -443,56 +311,46 @@ public final class LocalVireo implements AutoCloseable {
                 state.resolve(EMULATED_NODE + id).toString()));
     labels.forEach((key, value) -> arguments.addAll(List.of("--label", key + "=" + value)));
     progress.step("starting the emulated node " + id);
-    launch(node, programs -> programs.emulatedNodeCommand(arguments.toArray(String[]::new)));
+    daemons.launch(
+        node, programs -> programs.emulatedNodeCommand(arguments.toArray(String[]::new)));
   }
 
   /** Waits until the controller calls an emulated node ready. */
   public void awaitEmulatedNode(String id) {
-    awaitReady(daemon(EMULATED_NODE + id), EMULATED_START_TIMEOUT, () -> isReady(id));
+    daemons.awaitReady(daemons.get(EMULATED_NODE + id), EMULATED_START_TIMEOUT, () -> isReady(id));
   }
 
   /** Stops an emulated node. */
   public void stopEmulatedNode(String id) {
-    Daemon node = daemon(EMULATED_NODE + id);
+    Daemon node = daemons.get(EMULATED_NODE + id);
     if (!node.isRunning()) {
       throw new CommandException(
           ExitCode.NOT_FOUND,
           "no emulated node %s runs on this machine".formatted(id),
           "See the nodes: vireo node list");
     }
-    node.stop(STOP_GRACE);
+    node.stop(Daemons.STOP_GRACE);
   }
 
   /**
    * Stops everything: emulated nodes, the worker, its guests, the controller. What they keep on
    * disk stays. Returns what was stopped, for people.
    */
-  public synchronized List<String> down() {
-    closing = true;
-    List<String> stopped = new ArrayList<>();
-    for (Daemon daemon : runningDaemons()) {
-      progress.step("stopping " + daemon.name());
-      daemon.stop(STOP_GRACE);
-      stopped.add(daemon.name());
-    }
+  public List<String> down() {
+    List<String> stopped = new ArrayList<>(daemons.stopAll(LAST_TO_STOP));
     reapGuests();
     for (ProcessHandle leftover : Leftovers.of(state)) {
       stopped.add("a leftover process, " + leftover.pid());
       leftover.destroyForcibly();
       leftover.onExit().join();
     }
-    FileTrees.delete(state.resolve("programs"));
+    daemons.deletePrograms();
     return stopped;
   }
 
   /** Stops what this object has started, the last first: somebody thought better of it. */
-  public synchronized void abandon() {
-    closing = true;
-    while (!started.isEmpty()) {
-      Daemon daemon = started.pop();
-      progress.step("stopping " + daemon.name());
-      daemon.stop(STOP_GRACE);
-    }
+  public void abandon() {
+    daemons.abandon();
   }
 
   /** Throws if a process still writes into the state directory. */
@@ -505,28 +363,7 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private boolean isControllerUp() {
-    return runningDaemons().stream().anyMatch(daemon -> daemon.name().startsWith(CONTROLLER));
-  }
-
-  /** In the order in which they are to be stopped. */
-  private List<Daemon> runningDaemons() {
-    try (Stream<Path> directories = Files.list(daemons())) {
-      return directories
-          .filter(Files::isDirectory)
-          .map(directory -> daemon(directory.getFileName().toString()))
-          .filter(Daemon::isRunning)
-          .sorted(Comparator.comparingInt(LocalVireo::stopsLate))
-          .toList();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private static int stopsLate(Daemon daemon) {
-    return IntStream.range(0, LAST_TO_STOP.size())
-        .filter(i -> daemon.name().startsWith(LAST_TO_STOP.get(i)))
-        .findFirst()
-        .orElse(-1);
+    return !daemons.running(CONTROLLER).isEmpty();
   }
 
   /** VMMs outlive their worker by design: without one, somebody else has to end them. */
@@ -534,45 +371,8 @@ public final class LocalVireo implements AutoCloseable {
     if (!Files.exists(state.resolve(WORKER).resolve(LOCAL_NODE))) {
       return;
     }
-    Daemon reaper = daemon("reap");
-    reaper.start(programs().workerCommand("reap", "--node-id", LOCAL_NODE), variables());
-    reaper.awaitEnd(STOP_GRACE);
-    reaper.stop(STOP_GRACE);
-  }
-
-  /**
-   * Not while {@link #down} or {@link #abandon} is at work in another thread, a signal's: what is
-   * copied and started then would be missed.
-   */
-  private synchronized void launch(Daemon daemon, Function<Programs, List<String>> command) {
-    if (closing) {
-      throw new CommandException(ExitCode.INTERRUPTED, "interrupted", "");
-    }
-    daemon.start(command.apply(programs()), variables());
-    started.push(daemon);
-  }
-
-  private void awaitReady(Daemon daemon, Duration timeout, BooleanSupplier ready) {
-    long end = System.nanoTime() + timeout.toNanos();
-    while (!ready.getAsBoolean()) {
-      if (!daemon.isRunning()) {
-        throw failedStart(daemon, ExitCode.FAILED, "ended while it started");
-      }
-      if (System.nanoTime() - end > 0) {
-        daemon.stop(STOP_GRACE);
-        throw failedStart(
-            daemon, ExitCode.TIMED_OUT, "was not ready after " + timeout.toSeconds() + " s");
-      }
-      progress.still(daemon::lastLine);
-      LockSupport.parkNanos(POLL.toNanos());
-    }
-  }
-
-  private static CommandException failedStart(Daemon daemon, int exitCode, String what) {
-    return new CommandException(
-        exitCode,
-        "%s %s; its last words:%n%s".formatted(daemon.name(), what, daemon.logTail().indent(4)),
-        "The whole log: " + daemon.log());
+    daemons.run(
+        daemons.get("reap"), programs -> programs.workerCommand("reap", "--node-id", LOCAL_NODE));
   }
 
   private boolean isReady(String nodeId) {
@@ -612,57 +412,12 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
-  private static void requireProgram(String program, String debianPackage) {
-    boolean found =
-        Stream.of(System.getenv("PATH").split(":"))
-            .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
-    if (!found) {
-      throw new CommandException(
-          ExitCode.FAILED,
-          program + " is not installed",
-          "Install it: apt-get install " + debianPackage);
-    }
-  }
-
-  private static int freePort() {
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      return socket.getLocalPort();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private static boolean isOpen(int port) {
-    try {
-      new Socket(InetAddress.getLoopbackAddress(), port).close();
-      return true;
-    } catch (IOException e) {
-      return false;
-    }
-  }
-
-  private static void write(Path file, String content) {
-    try {
-      Files.writeString(file, content);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private static String read(Path file) {
-    try {
-      return Files.readString(file).strip();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
   /** Of the controllers here, with commas between. */
   private String controllerPorts() {
     if (!Files.exists(portFile())) {
       throw new IllegalStateException("the controller was not started by vireo up");
     }
-    return read(portFile());
+    return SmallFile.read(portFile());
   }
 
   private String controllerAddresses() {
@@ -672,44 +427,16 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private Path storeFile() {
-    return daemons().resolve("store");
-  }
-
-  private Path etcdFile() {
-    return daemons().resolve("etcd-members");
+    return daemons.file("store");
   }
 
   private Path portFile() {
-    return daemons().resolve("controller-port");
-  }
-
-  private Daemon daemon(String name) {
-    return new Daemon(daemons(), name);
-  }
-
-  private Path daemons() {
-    return state.resolve("daemons");
-  }
-
-  private Programs programs() {
-    return Programs.install(sourceTree, state.resolve("programs"));
-  }
-
-  private Map<String, String> variables() {
-    return Map.of(
-        "VIREO_STATE_DIR",
-        state.toString(),
-        "VIREO_CACHE_DIR",
-        environment.cacheDirectory().toString());
+    return daemons.file("controller-port");
   }
 
   /** Lets the next command in. The daemons go on. */
   @Override
   public void close() {
-    try {
-      lock.close();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    daemons.close();
   }
 }

@@ -48,6 +48,14 @@ public final class UpCommand implements Callable<Integer> {
   private int poolSize = 4;
 
   @Option(
+      names = "--network-pool",
+      paramLabel = "CIDR",
+      description =
+          "IPv4 addresses for microVMs with a network, nobody else's on this machine. Default:"
+              + " 10.213.0.0/16.")
+  private @Nullable String networkPool;
+
+  @Option(
       names = "--store",
       paramLabel = "STORE",
       description =
@@ -96,7 +104,7 @@ public final class UpCommand implements Callable<Integer> {
               count("--controllers", controllers),
               count("--etcd-members", etcdMembers)));
       if (!noWorker && LocalVireo.canUseKvm()) {
-        vireo.startWorker(poolSize);
+        vireo.startWorker(poolSize, Optional.ofNullable(networkPool));
       } else if (!noWorker) {
         progress.step("no worker: /dev/kvm cannot be used here; see vireo doctor");
       }
