@@ -34,6 +34,7 @@ import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.NodeCapabilities;
 import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.NodeResources;
@@ -398,7 +399,8 @@ class TracedCreateTest {
     }
 
     @Override
-    public MetadataService serveMetadata(Assignment assignment, Path socket) {
+    public MetadataService serveMetadata(
+        Assignment assignment, Optional<NetworkStatus> network, Path socket) {
       return MetadataService.NONE;
     }
 

@@ -5,6 +5,7 @@ import dev.vireo.linux.Fd;
 import dev.vireo.proto.agent.v1.ExecRequest;
 import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.RegisterPageMode;
@@ -69,7 +70,8 @@ final class SimLauncher implements Launcher {
   }
 
   @Override
-  public MetadataService serveMetadata(Assignment assignment, Path socket) {
+  public MetadataService serveMetadata(
+      Assignment assignment, Optional<NetworkStatus> network, Path socket) {
     return MetadataService.NONE;
   }
 

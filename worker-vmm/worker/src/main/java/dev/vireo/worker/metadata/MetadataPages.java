@@ -1,11 +1,15 @@
 package dev.vireo.worker.metadata;
 
 import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
 import com.google.protobuf.ByteString;
+import dev.vireo.proto.v1.Metadata;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.worker.v1.Assignment;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -31,12 +35,16 @@ final class MetadataPages {
 
   private MetadataPages() {}
 
-  /** Those of a microVM of this node, whose spec has metadata. */
-  static MetadataPages of(Assignment assignment, String nodeId) {
-    MicroVmSpec spec = assignment.getSpec();
-    Map<String, String> identity = identity(assignment, nodeId);
-    Map<String, String> attributes = new TreeMap<>(spec.getMetadata().getAttributesMap());
-    ByteString userData = spec.getMetadata().getUserData();
+  /**
+   * Those of a microVM of this node, whose spec has metadata.
+   *
+   * @param network what the node has given it, if it has a routed one
+   */
+  static MetadataPages of(Assignment assignment, Optional<NetworkStatus> network, String nodeId) {
+    Map<String, JsonPrimitive> identity = identity(assignment, network, nodeId);
+    Metadata metadata = assignment.getSpec().getMetadata();
+    Map<String, String> attributes = new TreeMap<>(metadata.getAttributesMap());
+    ByteString userData = metadata.getUserData();
 
     MetadataPages pages = new MetadataPages();
     pages.list("", List.of("latest/"));
@@ -49,38 +57,38 @@ final class MetadataPages {
     identity.keySet().forEach(name -> names.put(name, name));
     names.put(ATTRIBUTES, ATTRIBUTES + "/");
     pages.list(META_DATA, names.values());
-    identity.forEach((name, value) -> pages.text(META_DATA + "/" + name, value));
+    identity.forEach((name, value) -> pages.text(META_DATA + "/" + name, value.getAsString()));
     pages.list(META_DATA + "/" + ATTRIBUTES, attributes.keySet());
     attributes.forEach(
         (name, value) -> pages.text(META_DATA + "/" + ATTRIBUTES + "/" + name, value));
-    pages.byPath.put(
-        META_DATA + ".json", new Page("application/json", json(assignment, nodeId, attributes)));
+    pages.byPath.put(META_DATA + ".json", new Page("application/json", json(identity, attributes)));
     if (!userData.isEmpty()) {
       pages.byPath.put(ROOT + "/user-data", new Page("application/octet-stream", userData));
     }
     return pages;
   }
 
-  private static Map<String, String> identity(Assignment assignment, String nodeId) {
+  private static Map<String, JsonPrimitive> identity(
+      Assignment assignment, Optional<NetworkStatus> network, String nodeId) {
     MicroVmSpec spec = assignment.getSpec();
-    return Map.of(
-        "instance-id", assignment.getUid(),
-        "name", name(assignment),
-        "project", project(assignment),
-        "node", nodeId,
-        "vcpus", Integer.toString(spec.getVcpus()),
-        "memory-mib", Long.toString(spec.getMemoryMib()));
+    Map<String, JsonPrimitive> identity = new LinkedHashMap<>();
+    identity.put("instance-id", new JsonPrimitive(assignment.getUid()));
+    identity.put("name", new JsonPrimitive(name(assignment)));
+    identity.put("project", new JsonPrimitive(project(assignment)));
+    identity.put("node", new JsonPrimitive(nodeId));
+    identity.put("vcpus", new JsonPrimitive(spec.getVcpus()));
+    identity.put("memory-mib", new JsonPrimitive(spec.getMemoryMib()));
+    network.ifPresent(given -> {
+      identity.put("local-ipv4", new JsonPrimitive(given.getAddress()));
+      identity.put("mac", new JsonPrimitive(given.getMacAddress()));
+    });
+    return identity;
   }
 
   private static ByteString json(
-      Assignment assignment, String nodeId, Map<String, String> attributes) {
+      Map<String, JsonPrimitive> identity, Map<String, String> attributes) {
     JsonObject whole = new JsonObject();
-    whole.addProperty("instance-id", assignment.getUid());
-    whole.addProperty("name", name(assignment));
-    whole.addProperty("project", project(assignment));
-    whole.addProperty("node", nodeId);
-    whole.addProperty("vcpus", assignment.getSpec().getVcpus());
-    whole.addProperty("memory-mib", assignment.getSpec().getMemoryMib());
+    identity.forEach(whole::add);
     JsonObject all = new JsonObject();
     attributes.forEach(all::addProperty);
     whole.add(ATTRIBUTES, all);

@@ -2,6 +2,7 @@ package dev.vireo.worker.metadata;
 
 import static java.util.concurrent.TimeUnit.SECONDS;
 
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.worker.time.Time;
 import io.netty.channel.EventLoopGroup;
@@ -10,6 +11,7 @@ import io.netty.util.concurrent.DefaultThreadFactory;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
@@ -43,12 +45,14 @@ public final class MetadataServers implements AutoCloseable {
   /**
    * Serves the guest of a microVM from now on, with what its assignment says now.
    *
+   * @param network what the node has given it, if it has a routed one
    * @param socket where its VMM connects for {@link #VSOCK_PORT}; what is there is replaced
    * @throws IOException if the socket cannot be made
    */
-  public MetadataService open(Assignment assignment, Path socket) throws IOException {
+  public MetadataService open(Assignment assignment, Optional<NetworkStatus> network, Path socket)
+      throws IOException {
     return MetadataServer.open(
-        socket, MetadataPages.of(assignment, nodeId), random, time, events, loop());
+        socket, MetadataPages.of(assignment, network, nodeId), random, time, events, loop());
   }
 
   private synchronized EventLoopGroup loop() {

@@ -1,5 +1,6 @@
 package dev.vireo.worker.microvm;
 
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.worker.boot.VsockSocket;
 import dev.vireo.worker.metadata.MetadataServers;
@@ -7,6 +8,7 @@ import dev.vireo.worker.metadata.MetadataService;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * A microVM's metadata service, if its spec wants one: open from before its guest runs until that
@@ -25,17 +27,17 @@ final class GuestMetadata {
   }
 
   /** For a run that is about to begin. */
-  void open(Assignment assignment) throws IOException {
+  void open(Assignment assignment, Optional<NetworkStatus> network) throws IOException {
     close();
     if (assignment.getSpec().hasMetadata()) {
-      service = launcher.serveMetadata(assignment, socket);
+      service = launcher.serveMetadata(assignment, network, socket);
     }
   }
 
   /** For a guest that runs already, and goes on whatever becomes of this. */
-  void openAgain(Assignment assignment) {
+  void openAgain(Assignment assignment, Optional<NetworkStatus> network) {
     try {
-      open(assignment);
+      open(assignment, network);
     } catch (IOException e) {
       LOG.log(Level.WARNING, "{0} has no metadata: {1}", assignment.getName(), e.toString());
     }

@@ -4,6 +4,7 @@ import dev.vireo.images.container.ContainerImage;
 import dev.vireo.proto.agent.v1.ExecRequest;
 import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.worker.boot.BootFiles;
@@ -52,10 +53,12 @@ public interface Launcher {
   /**
    * Serves the guest's metadata, from now on until that is closed.
    *
+   * @param network what the node has given it, if it has a routed one
    * @param socket where its VMM finds the service
    * @throws IOException if the socket cannot be made
    */
-  MetadataService serveMetadata(Assignment assignment, Path socket) throws IOException;
+  MetadataService serveMetadata(Assignment assignment, Optional<NetworkStatus> network, Path socket)
+      throws IOException;
 
   /**
    * Takes a VMM, writes down whom it is for, and sends it its orders.

@@ -161,7 +161,7 @@ final class MicroVm {
       node.contextIds().count(uid, found.getVsockCid());
       node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), true);
       phase = new Phase.Live(run);
-      metadata.openAgain(found.getAssignment());
+      metadata.openAgain(found.getAssignment(), network());
       vmm.listen(listenerOf(run));
       onStatus(run, status);
     });
@@ -620,7 +620,7 @@ final class MicroVm {
     phase = new Phase.Launching(run);
     try {
       record.write();
-      metadata.open(wanted);
+      metadata.open(wanted, network());
       node.networks().connect(uid);
     } catch (IOException e) {
       files.close();
@@ -696,6 +696,10 @@ final class MicroVm {
 
   private Optional<Path> root() {
     return record.get().hasProcess() ? Optional.of(containerRoot.path()) : Optional.empty();
+  }
+
+  private Optional<NetworkStatus> network() {
+    return record.get().hasNetwork() ? Optional.of(record.get().getNetwork()) : Optional.empty();
   }
 
   /** With what the node gives it, the same in all its runs. */

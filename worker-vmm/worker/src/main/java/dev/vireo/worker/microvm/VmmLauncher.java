@@ -10,6 +10,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.vmm.v1.CreateRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
@@ -131,8 +132,9 @@ public final class VmmLauncher implements Launcher {
   }
 
   @Override
-  public MetadataService serveMetadata(Assignment assignment, Path socket) throws IOException {
-    return metadata.open(assignment, socket);
+  public MetadataService serveMetadata(
+      Assignment assignment, Optional<NetworkStatus> network, Path socket) throws IOException {
+    return metadata.open(assignment, network, socket);
   }
 
   @Override

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.worker.metadata.Guest.Answer;
 import dev.vireo.worker.time.ManualTime;
@@ -20,6 +21,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.ConcurrentHashMap;
 import org.junit.jupiter.api.AfterEach;
@@ -47,7 +49,7 @@ class MetadataServersTest {
   @BeforeEach
   void serve() throws IOException {
     socket = directory.resolve("vsock_169");
-    var _ = servers.open(assignment("web-1"), socket);
+    var _ = servers.open(assignment("web-1"), Optional.empty(), socket);
   }
 
   @AfterEach
@@ -112,6 +114,24 @@ class MetadataServersTest {
   }
 
   @Test
+  void tellsTheAddressThatItsNodeHasGivenIt() throws IOException {
+    Path other = directory.resolve("other_169");
+    NetworkStatus network =
+        NetworkStatus.newBuilder()
+            .setAddress("10.213.0.2")
+            .setGateway("10.213.0.1")
+            .setMacAddress("02:00:0a:d5:00:02")
+            .build();
+    try (MetadataService _ = servers.open(assignment("web-2"), Optional.of(network), other)) {
+      String header = TOKEN + token(other);
+      String below = "/latest/meta-data/";
+      assertEquals("10.213.0.2", Guest.ask(other, "GET", below + "local-ipv4", header).body());
+      assertEquals("02:00:0a:d5:00:02", Guest.ask(other, "GET", below + "mac", header).body());
+    }
+    assertEquals(404, get("/latest/meta-data/local-ipv4").status());
+  }
+
+  @Test
   void tellsAllOfItAsJson() throws IOException {
     Answer answer = get("/latest/meta-data.json?pretty");
 
@@ -129,7 +149,7 @@ class MetadataServersTest {
     Assignment.Builder large = assignment("large").toBuilder();
     large.getSpecBuilder().getMetadataBuilder().setUserData(ByteString.copyFrom(all));
     Path other = directory.resolve("large");
-    try (MetadataService _ = servers.open(large.build(), other)) {
+    try (MetadataService _ = servers.open(large.build(), Optional.empty(), other)) {
       Answer answer = Guest.ask(other, "GET", "/latest/user-data", TOKEN + token(other));
 
       assertArrayEquals(all, answer.body().getBytes(ISO_8859_1));
@@ -142,7 +162,7 @@ class MetadataServersTest {
     Assignment.Builder none = assignment("none").toBuilder();
     none.getSpecBuilder().getMetadataBuilder().clearUserData();
     Path other = directory.resolve("none");
-    try (MetadataService _ = servers.open(none.build(), other)) {
+    try (MetadataService _ = servers.open(none.build(), Optional.empty(), other)) {
       String token = token(other);
       assertEquals(404, Guest.ask(other, "GET", "/latest/user-data", TOKEN + token).status());
       assertEquals(
@@ -207,7 +227,7 @@ class MetadataServersTest {
   @Test
   void tokensAreAGuestsOwn() throws IOException {
     Path other = directory.resolve("other");
-    try (MetadataService _ = servers.open(assignment("web-2"), other)) {
+    try (MetadataService _ = servers.open(assignment("web-2"), Optional.empty(), other)) {
       String ours = token(socket);
       assertNotEquals(ours, token(other));
       assertEquals(401, Guest.ask(other, "GET", "/", TOKEN + ours).status());
@@ -297,7 +317,7 @@ class MetadataServersTest {
   void oneGuestsConnectionsAreBoundedAndAnotherDoesNotMind() throws IOException {
     List<Guest> held = new ArrayList<>();
     Path other = directory.resolve("other");
-    try (MetadataService _ = servers.open(assignment("web-2"), other)) {
+    try (MetadataService _ = servers.open(assignment("web-2"), Optional.empty(), other)) {
       for (int i = 0; i < MetadataServer.MOST_CONNECTIONS + 8; i++) {
         held.add(new Guest(socket));
       }
@@ -336,7 +356,7 @@ class MetadataServersTest {
   void replacesWhatAPredecessorLeftAndRemovesItsOwn() throws IOException {
     Path left = directory.resolve("left");
     Files.createFile(left);
-    MetadataService service = servers.open(assignment("web-2"), left);
+    MetadataService service = servers.open(assignment("web-2"), Optional.empty(), left);
     try (Guest held = new Guest(left)) {
       token(left);
       service.close();
@@ -350,6 +370,10 @@ class MetadataServersTest {
   void aSocketThatCannotBeMadeIsAnError() {
     assertThrows(
         IOException.class,
-        () -> servers.open(assignment("web-2"), directory.resolve("no-such").resolve("socket")));
+        () ->
+            servers.open(
+                assignment("web-2"),
+                Optional.empty(),
+                directory.resolve("no-such").resolve("socket")));
   }
 }

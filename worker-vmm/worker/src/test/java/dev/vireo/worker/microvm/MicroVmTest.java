@@ -28,6 +28,7 @@ import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.NetworkStatus;
 import dev.vireo.proto.v1.NodeResources;
 import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.vmm.v1.AnnouncementMode;
@@ -332,6 +333,19 @@ class MicroVmTest {
 
     end(vmm, EndCause.END_GUEST_POWER_OFF);
     assertEquals(Map.of(), launcher.metadata);
+  }
+
+  @Test
+  void metadataHasTheAddressOfItsNetworkAlsoAfterARestartOfTheWorker() {
+    MicroVmSpec.Builder spec = withMetadata();
+    spec.addAllNetworks(routed().getNetworksList());
+    FakeVmm vmm = running(spec);
+    String told = "projects/default/microvms/uid-1 at 10.213.0.2";
+    assertEquals(told, launcher.metadata.get(metadataSocket()));
+
+    launcher.metadata.clear();
+    recover(new Found.Running(vmm, vmmRecord(), running()));
+    assertEquals(told, launcher.metadata.get(metadataSocket()));
   }
 
   @Test
@@ -1568,9 +1582,12 @@ class MicroVmTest {
     }
 
     @Override
-    public MetadataService serveMetadata(Assignment assignment, Path socket) {
+    public MetadataService serveMetadata(
+        Assignment assignment, Optional<NetworkStatus> network, Path socket) {
       assertTrue(Files.isDirectory(requireNonNull(socket.getParent())));
-      metadata.put(socket, assignment.getName());
+      metadata.put(
+          socket,
+          assignment.getName() + network.map(given -> " at " + given.getAddress()).orElse(""));
       return () -> metadata.remove(socket);
     }
 
