@@ -1,6 +1,7 @@
 package dev.vireo.cli;
 
 import com.google.common.util.concurrent.ListenableFuture;
+import com.google.gson.GsonBuilder;
 import dev.vireo.cli.TopView.Look;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
@@ -118,7 +119,8 @@ final class TopCommand implements Callable<Integer> {
   }
 
   private String json(List<Node> nodes, TopView view) {
-    return once ? OutputOptions.json(view.json(nodes)) : OutputOptions.jsonLine(view.json(nodes));
+    GsonBuilder gson = new GsonBuilder().serializeNulls();
+    return (once ? gson.setPrettyPrinting() : gson).create().toJson(view.json(nodes));
   }
 
   private static Map<String, Look> byUid(List<Look> looks) {

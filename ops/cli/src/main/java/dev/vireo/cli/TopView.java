@@ -1,9 +1,7 @@
 package dev.vireo.cli;
 
-import com.google.protobuf.ListValue;
-import com.google.protobuf.Struct;
-import com.google.protobuf.Value;
-import com.google.protobuf.util.Values;
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
 import dev.vireo.proto.v1.DeviceInspection;
 import dev.vireo.proto.v1.Inspection;
 import dev.vireo.proto.v1.MicroVm;
@@ -152,48 +150,41 @@ final class TopView {
   }
 
   /** The same for scripts, all of them. */
-  Struct json(List<Node> nodes) {
-    ListValue.Builder ofNodes = ListValue.newBuilder();
-    for (Node node : nodes) {
-      NodeStatus status = node.getStatus();
-      String id = Api.id(node.getMeta().getName());
-      Struct.Builder one = Struct.newBuilder();
-      one.putFields("name", text(id));
-      one.putFields("health", text(status.getHealth().name()));
-      one.putFields("cpus", number(rounded(cpusOf(id))));
-      one.putFields("cpusPromised", number(status.getAllocated().getCpuMilli() / 1e3));
-      one.putFields("memoryMibPromised", number((double) status.getAllocated().getMemoryMib()));
-      one.putFields("microvms", number(status.getMicrovmCount()));
-      ofNodes.addValues(Values.of(one.build()));
-    }
-    ListValue.Builder ofMicroVms = ListValue.newBuilder();
-    rows.forEach(row -> ofMicroVms.addValues(Values.of(json(row))));
-    return Struct.newBuilder()
-        .putFields("nodes", Values.of(ofNodes.build()))
-        .putFields("microvms", Values.of(ofMicroVms.build()))
-        .build();
+  JsonObject json(List<Node> nodes) {
+    JsonArray ofNodes = new JsonArray();
+    nodes.forEach(node -> ofNodes.add(json(node)));
+    JsonArray ofMicroVms = new JsonArray();
+    rows.forEach(row -> ofMicroVms.add(json(row)));
+    JsonObject all = new JsonObject();
+    all.add("nodes", ofNodes);
+    all.add("microvms", ofMicroVms);
+    return all;
   }
 
-  private static Struct json(Row row) {
-    Struct.Builder one = Struct.newBuilder();
-    one.putFields("name", text(row.name));
-    one.putFields("node", text(row.node));
-    one.putFields("vcpus", number(row.vcpus));
-    one.putFields(
-        "cpus", row.cpus.isPresent() ? number(rounded(row.cpus.getAsDouble())) : Values.ofNull());
-    one.putFields("memoryBytes", number((double) row.memoryBytes));
-    one.putFields("ioPerSecond", number(rounded(row.requests)));
-    one.putFields("bytesPerSecond", number(rounded(row.bytes)));
-    one.putFields("exitsPerSecond", number(rounded(row.exits)));
-    return one.build();
+  private JsonObject json(Node node) {
+    NodeStatus status = node.getStatus();
+    String id = Api.id(node.getMeta().getName());
+    JsonObject one = new JsonObject();
+    one.addProperty("name", id);
+    one.addProperty("health", status.getHealth().name());
+    one.addProperty("cpus", rounded(cpusOf(id)));
+    one.addProperty("cpusPromised", status.getAllocated().getCpuMilli() / 1e3);
+    one.addProperty("memoryMibPromised", status.getAllocated().getMemoryMib());
+    one.addProperty("microvms", status.getMicrovmCount());
+    return one;
   }
 
-  private static Value text(String value) {
-    return Values.of(value);
-  }
-
-  private static Value number(double value) {
-    return Values.of(value);
+  private static JsonObject json(Row row) {
+    JsonObject one = new JsonObject();
+    one.addProperty("name", row.name);
+    one.addProperty("node", row.node);
+    one.addProperty("vcpus", row.vcpus);
+    one.addProperty("cpus", row.cpus.isPresent() ? rounded(row.cpus.getAsDouble()) : null);
+    one.addProperty("memoryBytes", row.memoryBytes);
+    one.addProperty("ioPerSecond", rounded(row.requests));
+    one.addProperty("bytesPerSecond", rounded(row.bytes));
+    one.addProperty("exitsPerSecond", rounded(row.exits));
+    return one;
   }
 
   private static double rounded(double value) {

@@ -3,6 +3,7 @@ package dev.vireo.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.GsonBuilder;
 import com.google.protobuf.util.Durations;
 import dev.vireo.cli.TopView.Look;
 import dev.vireo.proto.v1.Inspection;
@@ -110,13 +111,31 @@ final class TopCommandTest {
     assertEquals(
         """
         {"nodes":[{"name":"a","health":"READY","cpus":1.5,"cpusPromised":2.5,\
-        "memoryMibPromised":256.0,"microvms":2.0}],\
-        "microvms":[{"name":"busy","node":"a","vcpus":2.0,"cpus":1.5,"memoryBytes":2097152.0,\
+        "memoryMibPromised":256,"microvms":2}],\
+        "microvms":[{"name":"busy","node":"a","vcpus":2,"cpus":1.5,"memoryBytes":2097152,\
         "ioPerSecond":2000.0,"bytesPerSecond":0.0,"exitsPerSecond":5.0},\
-        {"name":"new","node":"a","vcpus":2.0,"cpus":null,"memoryBytes":2097152.0,\
+        {"name":"new","node":"a","vcpus":2,"cpus":null,"memoryBytes":2097152,\
         "ioPerSecond":0.0,"bytesPerSecond":0.0,"exitsPerSecond":0.0}]}\
         """,
-        OutputOptions.jsonLine(view.json(List.of(node))));
+        new GsonBuilder().serializeNulls().create().toJson(view.json(List.of(node))));
+  }
+
+  @Test
+  void onceIsOneDocumentForScripts() {
+    try (FakeController controller = new FakeController()) {
+      Cli cli = new Cli(controller);
+
+      assertEquals(ExitCode.OK, cli.run("top", "--once", "--interval", "10ms", "-o", "json"));
+
+      assertEquals(
+          """
+          {
+            "nodes": [],
+            "microvms": []
+          }
+          """,
+          cli.out());
+    }
   }
 
   private static String top(Map<String, Look> before, List<Look> after, int most) {
