@@ -179,11 +179,16 @@ public final class LeaderElection implements Runnable, AutoCloseable {
       }
     } else if (!leadership.leads()) {
       stepDown(mine, "its lease could not be kept alive in time");
-    } else if (mine.over || key.filter(entry -> entry.version() == mine.fence).isEmpty()) {
+    } else if (mine.over || !isListed(mine)) {
       stepDown(mine, "its lease has ended");
     } else {
       keepAlive(mine);
     }
+  }
+
+  /** Whether the store has last said that this term goes on. */
+  private boolean isListed(Term mine) {
+    return key.filter(entry -> entry.version() == mine.fence).isPresent();
   }
 
   private void campaign() {
@@ -245,7 +250,7 @@ public final class LeaderElection implements Runnable, AutoCloseable {
   private void stepDown(Term mine, String why) {
     LOG.warnf("leading no more id=%s term=%d: %s", self.getId(), mine.fence, why);
     term = null;
-    leadership.depose();
+    leadership.depose(isListed(mine));
     // Others need not wait for it.
     resigned = mine.lease.end();
   }

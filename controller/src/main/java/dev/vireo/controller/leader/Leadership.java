@@ -26,6 +26,9 @@ public final class Leadership {
   private volatile @Nullable Term term;
   private volatile Optional<String> other = Optional.empty();
 
+  /** Deposed, and the store has not said yet what came after. */
+  private volatile boolean uninformed;
+
   /**
    * This controller's time.
    *
@@ -80,6 +83,14 @@ public final class Leadership {
     return other;
   }
 
+  /**
+   * Whether this controller has led, and knows no more than that it leads no more: it may be cut
+   * off from the store, and then others know who leads long before it does.
+   */
+  public boolean isUninformed() {
+    return uninformed;
+  }
+
   /** The store as only the leader writes to it. */
   public Store fence(Store store) {
     return sole ? store : new FencedStore(store, this);
@@ -111,6 +122,7 @@ public final class Leadership {
   // ---- by the election
 
   void elect(long fence, long endNanos) {
+    uninformed = false;
     listeners.forEach(Listener::elected);
     become(new Term(fence, endNanos));
   }
@@ -128,7 +140,11 @@ public final class Leadership {
     }
   }
 
-  void depose() {
+  /**
+   * @param inform whether the store has still to say that the term is over
+   */
+  void depose(boolean inform) {
+    uninformed = inform;
     become(null);
     listeners.forEach(Listener::deposed);
   }
@@ -138,6 +154,7 @@ public final class Leadership {
     lock.lock();
     try {
       other = address;
+      uninformed = false;
       changed.signalAll();
     } finally {
       lock.unlock();

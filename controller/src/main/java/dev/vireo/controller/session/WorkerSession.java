@@ -359,9 +359,11 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
 
   private void serve(Hello hello) throws PacedStream.Gone, InterruptedException {
     String id = hello.getNodeId();
-    leadership.await(
-        Optional.of(hello.getUnreachableLeader()).filter(address -> !address.isEmpty()),
-        LEADER_WITHIN);
+    if (!leadership.isUninformed()) { // If so, the worker had better ask another.
+      leadership.await(
+          Optional.of(hello.getUnreachableLeader()).filter(address -> !address.isEmpty()),
+          LEADER_WITHIN);
+    }
     if (over) {
       return; // The worker did not wait for so long.
     }

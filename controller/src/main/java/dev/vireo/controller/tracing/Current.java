@@ -1,6 +1,7 @@
 package dev.vireo.controller.tracing;
 
 import io.opentelemetry.api.trace.Span;
+import io.opentelemetry.api.trace.SpanContext;
 import io.opentelemetry.context.Context;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -21,7 +22,16 @@ final class Current {
 
   /** The call's context, in which this is current. */
   static io.grpc.Context with(Context context) {
-    return io.grpc.Context.current().withValue(KEY, context);
+    Object ids = new Ids(Span.fromContext(context).getSpanContext());
+    return io.grpc.Context.current().withValues(KEY, context, TraceIds.KEY, ids);
+  }
+
+  /** Written only if something is logged. */
+  private record Ids(SpanContext of) {
+    @Override
+    public String toString() {
+      return " trace_id=" + of.getTraceId() + " span_id=" + of.getSpanId();
+    }
   }
 
   /** Does it with this span as the current one, and ends the span. */

@@ -69,7 +69,7 @@ class DeposedLeaderTest {
       assertThrows(StatusRuntimeException.class, () -> controller.client().createMicroVm(request));
       assertEquals(1, microVmsCounted(controller));
 
-      leadership.depose();
+      leadership.depose(false);
 
       Awaitility.await().until(() -> microVmsCounted(controller) == 0);
     }
@@ -86,7 +86,7 @@ class DeposedLeaderTest {
       store.loseNext(true);
       assertThrows(OutcomeUnknown.class, () -> create(microVms, "lost"));
 
-      leadership.depose();
+      leadership.depose(false);
 
       assertThrows(NotLeader.class, () -> create(microVms, "other"));
       assertTrue(microVms.isInDoubt("lost"));

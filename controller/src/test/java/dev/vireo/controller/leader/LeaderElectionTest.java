@@ -117,6 +117,18 @@ class LeaderElectionTest {
   }
 
   @Test
+  void aLeaderThatHasHeardNothingKnowsNotWhoComesNext() {
+    one.round();
+    one.time.advance(LEASE);
+    one.election.round();
+    boolean atFirst = one.leadership.isUninformed();
+    two.round(); // Its predecessor has given its lease back.
+
+    assertTrue(atFirst);
+    await().until(() -> !one.leadership.isUninformed());
+  }
+
+  @Test
   void aLeaderThatKeepsItsLeaseAliveGoesOnLeading() {
     one.round();
 

@@ -169,13 +169,15 @@ public final class NodeView {
   }
 
   /** What nodes have promised of what they may. */
-  static void printTop(List<Node> nodes, PrintStream out) {
-    Table table = new Table("NODE", "HEALTH", "CPU", "MEMORY", "MICROVMS", "WARM");
+  static void printTop(List<Node> nodes, TopView microVms, PrintStream out) {
+    Table table =
+        new Table("NODE", "HEALTH", "CPU", "CPU PROMISED", "MEMORY PROMISED", "MICROVMS", "WARM");
     for (Node node : nodes) {
       NodeStatus status = node.getStatus();
       table.add(
           Api.id(node.getMeta().getName()),
           health(node),
+          TopView.cpus(microVms.cpusOf(Api.id(node.getMeta().getName()))),
           usedOf(
               Text.cpus(status.getAllocated().getCpuMilli()),
               Text.cpus(promisable(status).getCpuMilli())),

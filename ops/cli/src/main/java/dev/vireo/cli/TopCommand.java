@@ -1,11 +1,13 @@
 package dev.vireo.cli;
 
 import com.google.common.util.concurrent.ListenableFuture;
+import com.google.gson.GsonBuilder;
 import dev.vireo.cli.TopView.Look;
 import dev.vireo.proto.v1.InspectMicroVmRequest;
 import dev.vireo.proto.v1.InspectMicroVmResponse;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Node;
 import io.grpc.StatusRuntimeException;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -26,6 +28,8 @@ import picocli.CommandLine.Option;
     name = "top",
     description = "Shows what nodes have promised, and what microVMs use, the busiest first.",
     footer = {
+      "CPU is how many CPUs were busy with a microVM on average since the last look: its vCPUs, its",
+      "devices and its VMM; a node's is the sum of its microVMs'. One that is new has none yet.",
       "MEMORY is the proportional set size of the VMM, of which the guest's touched memory is a part;",
       "I/O are requests of all devices; EXITS are those to user space. Each running microVM is asked",
       "at each look, by way of its node."
@@ -59,6 +63,15 @@ final class TopCommand implements Callable<Integer> {
       description = "At most so many microVMs. Default: ${DEFAULT-VALUE}.")
   private int rows = 30;
 
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "FORMAT",
+      defaultValue = "table",
+      description =
+          "${COMPLETION-CANDIDATES}: all rows; a line for each look, without --once. Default:"
+              + " ${DEFAULT-VALUE}.")
+  private TraceCommand.Format format = TraceCommand.Format.TABLE;
+
   TopCommand(Environment environment) {
     this.environment = environment;
   }
@@ -80,18 +93,34 @@ final class TopCommand implements Callable<Integer> {
     }
   }
 
-  /** In one piece, so that a terminal does not flicker. */
   private void show(Api api, Map<String, Look> before, List<Look> after, Duration elapsed) {
+    TopView view = TopView.between(before, after, elapsed);
+    environment
+        .out()
+        .print(
+            switch (format) {
+              case TABLE -> table(api.listNodes(), view);
+              case JSON -> json(api.listNodes(), view) + System.lineSeparator();
+            });
+    environment.out().flush();
+  }
+
+  /** In one piece, so that a terminal does not flicker. */
+  private String table(List<Node> nodes, TopView view) {
     ByteArrayOutputStream screen = new ByteArrayOutputStream();
     PrintStream out = new PrintStream(screen, true, StandardCharsets.UTF_8);
     if (!once && environment.terminal()) {
       out.print(CLEAR);
     }
-    NodeView.printTop(api.listNodes(), out);
+    NodeView.printTop(nodes, view, out);
     out.println();
-    TopView.print(before, after, elapsed, rows, out);
-    environment.out().print(screen.toString(StandardCharsets.UTF_8));
-    environment.out().flush();
+    view.print(rows, out);
+    return screen.toString(StandardCharsets.UTF_8);
+  }
+
+  private String json(List<Node> nodes, TopView view) {
+    GsonBuilder gson = new GsonBuilder().serializeNulls();
+    return (once ? gson.setPrettyPrinting() : gson).create().toJson(view.json(nodes));
   }
 
   private static Map<String, Look> byUid(List<Look> looks) {

@@ -146,7 +146,8 @@ class WorkerTest {
             controller.received().stream()
                 .anyMatch(m ->
                     m.hasInspectResult()
-                        && m.getInspectResult().getInspection().getPssBytes() > 0));
+                        && m.getInspectResult().getInspection().getPssBytes() > 0
+                        && m.getInspectResult().getInspection().hasCpuTime()));
     controller.remove(UID, true);
     await().until(() -> report().getOutcome() == Outcome.REMOVED);
     assertEquals(List.of(), state.microVmUids());

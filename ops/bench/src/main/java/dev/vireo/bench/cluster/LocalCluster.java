@@ -13,6 +13,7 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -37,6 +38,7 @@ public final class LocalCluster implements AutoCloseable {
 
   private final Installation installation;
   private final OwnedProcesses processes;
+  private final Map<String, String> environment;
   private final int grpcPort;
   private final int httpPort;
   private final ManagedChannel channel;
@@ -44,9 +46,14 @@ public final class LocalCluster implements AutoCloseable {
   private @Nullable Process worker;
 
   private LocalCluster(
-      Installation installation, OwnedProcesses processes, int grpcPort, int httpPort) {
+      Installation installation,
+      OwnedProcesses processes,
+      Map<String, String> environment,
+      int grpcPort,
+      int httpPort) {
     this.installation = installation;
     this.processes = processes;
+    this.environment = Map.copyOf(environment);
     this.grpcPort = grpcPort;
     this.httpPort = httpPort;
     this.channel = NettyChannelBuilder.forAddress("127.0.0.1", grpcPort).usePlaintext().build();
@@ -55,7 +62,19 @@ public final class LocalCluster implements AutoCloseable {
   /** Prepares directories and the probe's image; starts nothing yet. */
   public static LocalCluster create(Installation installation, OwnedProcesses processes)
       throws IOException {
-    LocalCluster cluster = new LocalCluster(installation, processes, freePort(), freePort());
+    return create(installation, processes, Map.of());
+  }
+
+  /**
+   * As {@link #create(Installation, OwnedProcesses)}.
+   *
+   * @param environment what both processes have in theirs besides
+   */
+  public static LocalCluster create(
+      Installation installation, OwnedProcesses processes, Map<String, String> environment)
+      throws IOException {
+    LocalCluster cluster =
+        new LocalCluster(installation, processes, environment, freePort(), freePort());
     installProbeImage(installation, cluster.cache());
     return cluster;
   }
@@ -194,8 +213,10 @@ public final class LocalCluster implements AutoCloseable {
   }
 
   private Map<String, String> environment() {
-    return Map.of(
-        "VIREO_STATE_DIR", stateDirectory().toString(), "VIREO_CACHE_DIR", cache().toString());
+    Map<String, String> all = new HashMap<>(environment);
+    all.put("VIREO_STATE_DIR", stateDirectory().toString());
+    all.put("VIREO_CACHE_DIR", cache().toString());
+    return all;
   }
 
   private List<String> controllerOptions() {

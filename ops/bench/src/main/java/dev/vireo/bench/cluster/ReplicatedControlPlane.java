@@ -1,15 +1,12 @@
 package dev.vireo.bench.cluster;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import io.grpc.ManagedChannel;
-import io.grpc.netty.NettyChannelBuilder;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
-import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -18,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -36,20 +34,21 @@ public final class ReplicatedControlPlane implements AutoCloseable {
   private final Installation installation;
   private final OwnedProcesses processes;
   private final List<String> settings;
-  private final HttpClient http = HttpClient.newHttpClient();
   private final List<Member> etcd = new ArrayList<>();
   private final List<Member> controllers = new ArrayList<>();
 
-  /** One process, by the ports that it listens on. */
+  /** One process, by its host and the ports of its loopback address that it listens on. */
   public final class Member {
     private final String name;
+    private final Host host;
     private final int port;
     private final int otherPort;
     private @Nullable ManagedChannel channel;
     private @Nullable Process process;
 
-    private Member(String name) throws IOException {
+    private Member(String name, Host host) throws IOException {
       this.name = name;
+      this.host = host;
       this.port = freePort();
       this.otherPort = freePort();
     }
@@ -58,21 +57,30 @@ public final class ReplicatedControlPlane implements AutoCloseable {
       return name;
     }
 
-    /** Where a controller serves its API. */
-    public String address() {
-      return "127.0.0.1:" + port;
+    public Host host() {
+      return host;
     }
 
-    /** To a controller; the same each time. */
+    /** Where a controller serves its API, and an etcd member its clients. */
+    public String address() {
+      return host.address() + ":" + port;
+    }
+
+    /** To a controller, from its own host; the same each time. */
     public synchronized ManagedChannel channel() {
       if (channel == null) {
-        channel = NettyChannelBuilder.forAddress("127.0.0.1", port).usePlaintext().build();
+        channel = host.channel("127.0.0.1", port);
       }
       return channel;
     }
 
+    /** To a controller, over the network. */
+    public ManagedChannel channelFrom(Host client) {
+      return client.channel(host.address(), port);
+    }
+
     private void start(List<String> command) throws IOException {
-      process = processes.start(Path.of(name + ".log"), Map.of(), command);
+      process = processes.start(Path.of(name + ".log"), Map.of(), host.command(command));
     }
 
     private Process process() {
@@ -107,7 +115,7 @@ public final class ReplicatedControlPlane implements AutoCloseable {
 
     private boolean isListening() {
       try {
-        new Socket(InetAddress.getLoopbackAddress(), port).close();
+        host.connect(port).close();
         return true;
       } catch (IOException e) {
         return false;
@@ -115,34 +123,43 @@ public final class ReplicatedControlPlane implements AutoCloseable {
     }
 
     private boolean leads() {
-      try {
-        HttpRequest request =
-            HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + otherPort + "/metrics"))
-                .timeout(Duration.ofSeconds(1))
-                .build();
-        return http.send(request, HttpResponse.BodyHandlers.ofString())
-            .body()
-            .lines()
-            .anyMatch(line -> line.startsWith("vireo_leader") && line.endsWith(" 1.0"));
+      return metrics(otherPort)
+          .anyMatch(line -> line.startsWith("vireo_leader") && line.endsWith(" 1.0"));
+    }
+
+    private boolean leadsEtcd() {
+      return metrics(port).anyMatch("etcd_server_is_leader 1"::equals);
+    }
+
+    /** Asked on its own host, so that a cut network hides nothing. */
+    private Stream<String> metrics(int httpPort) {
+      try (Socket socket = host.connect(httpPort)) {
+        socket.setSoTimeout(1000);
+        socket.getOutputStream().write("GET /metrics HTTP/1.0\r\n\r\n".getBytes(UTF_8));
+        return new String(socket.getInputStream().readAllBytes(), UTF_8).lines();
       } catch (IOException e) {
-        return false;
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        return false;
+        return Stream.empty();
       }
     }
   }
 
   private ReplicatedControlPlane(
-      Installation installation, OwnedProcesses processes, List<String> settings)
+      Installation installation,
+      OwnedProcesses processes,
+      List<String> settings,
+      Function<String, Host> hosts)
       throws IOException {
     this.installation = installation;
     this.processes = processes;
     this.settings = List.copyOf(settings);
     for (int number = 1; number <= COUNT; number++) {
-      etcd.add(new Member("etcd-" + number));
-      controllers.add(new Member("controller-" + number));
+      etcd.add(member("etcd-" + number, hosts));
+      controllers.add(member("controller-" + number, hosts));
     }
+  }
+
+  private Member member(String name, Function<String, Host> hosts) throws IOException {
+    return new Member(name, hosts.apply(name));
   }
 
   /** Whether there is an etcd on this machine. */
@@ -151,16 +168,28 @@ public final class ReplicatedControlPlane implements AutoCloseable {
         .anyMatch(directory -> Files.isExecutable(Path.of(directory).resolve(ETCD)));
   }
 
+  /** Starts all of it on the loopback address, and waits until a controller leads. */
+  public static ReplicatedControlPlane start(
+      Installation installation, OwnedProcesses processes, List<String> settings)
+      throws IOException {
+    return start(installation, processes, settings, _ -> Host.LOOPBACK);
+  }
+
   /**
    * Starts all of it, and waits until a controller leads.
    *
    * @param processes which end it; their directory has its state and its logs
    * @param settings of each controller, as {@code -D…}
+   * @param hosts where each member runs, by its name: etcd-1 … and controller-1 …
    */
   public static ReplicatedControlPlane start(
-      Installation installation, OwnedProcesses processes, List<String> settings)
+      Installation installation,
+      OwnedProcesses processes,
+      List<String> settings,
+      Function<String, Host> hosts)
       throws IOException {
-    ReplicatedControlPlane plane = new ReplicatedControlPlane(installation, processes, settings);
+    ReplicatedControlPlane plane =
+        new ReplicatedControlPlane(installation, processes, settings, hosts);
     for (Member member : plane.etcd) {
       plane.launch(member);
     }
@@ -193,17 +222,15 @@ public final class ReplicatedControlPlane implements AutoCloseable {
   }
 
   private List<String> etcdCommand(Member member) {
-    String client = "http://" + member.address();
-    String peer = peer(member);
     return List.of(
         ETCD.toString(),
         "--name=" + member.name,
         "--max-txn-ops=512",
         "--data-dir=" + processes.directory().resolve(member.name),
-        "--listen-client-urls=" + client,
-        "--advertise-client-urls=" + client,
-        "--listen-peer-urls=" + peer,
-        "--initial-advertise-peer-urls=" + peer,
+        "--listen-client-urls=http://127.0.0.1:" + member.port,
+        "--advertise-client-urls=http://" + member.address(),
+        "--listen-peer-urls=http://127.0.0.1:" + member.otherPort,
+        "--initial-advertise-peer-urls=" + peer(member),
         "--initial-cluster="
             + etcd.stream()
                 .map(each -> each.name + "=" + peer(each))
@@ -211,12 +238,13 @@ public final class ReplicatedControlPlane implements AutoCloseable {
   }
 
   private static String peer(Member member) {
-    return "http://127.0.0.1:" + member.otherPort;
+    return "http://" + member.host.address() + ":" + member.otherPort;
   }
 
   private List<String> controllerCommand(Member controller) throws IOException {
     List<String> all = new ArrayList<>(settings);
     all.add("-Dvireo.grpc.port=" + controller.port);
+    all.add("-Dvireo.leader.address=" + controller.address());
     all.add("-Dvireo.http.port=" + controller.otherPort);
     all.add("-Dvireo.state-dir=" + processes.directory().resolve(controller.name));
     all.add("-Dvireo.store=etcd");
@@ -238,6 +266,12 @@ public final class ReplicatedControlPlane implements AutoCloseable {
   public Member follower() throws IOException {
     Member leader = leader();
     return controllers.stream().filter(each -> !each.equals(leader)).findFirst().orElseThrow();
+  }
+
+  /** The etcd member that leads; waits for one. */
+  public Member etcdLeader() throws IOException {
+    return await(
+        "an etcd member to lead", () -> etcd.stream().filter(Member::leadsEtcd).findFirst());
   }
 
   private void awaitListening(Member member) throws IOException {
@@ -275,6 +309,5 @@ public final class ReplicatedControlPlane implements AutoCloseable {
         }
       }
     }
-    http.close();
   }
 }

@@ -130,11 +130,19 @@ public final class Inspector {
             .setTimings(timings(of.getStatus().getTimings()))
             .setConsoleBytes(of.getStatus().getConsoleBytes())
             .setPssBytes(ProcFiles.proportionalSetBytes(vmm.pid()).orElse(0));
+    ProcFiles.cpuTime(vmm.pid()).map(Inspector::duration).ifPresent(inspection::setCpuTime);
     of.getDevicesList().forEach(device -> inspection.addDevices(device(device)));
     for (int i = 0; i < of.getVcpuExitsCount(); i++) {
       inspection.addVcpus(VcpuInspection.newBuilder().setIndex(i).setExits(of.getVcpuExits(i)));
     }
     return inspection.build();
+  }
+
+  private static com.google.protobuf.Duration duration(Duration of) {
+    return com.google.protobuf.Duration.newBuilder()
+        .setSeconds(of.toSeconds())
+        .setNanos(of.toNanosPart())
+        .build();
   }
 
   private static BootTimings timings(VmmTimings of) {

@@ -1,13 +1,19 @@
 package dev.vireo.worker.node;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /** What {@code proc(5)} tells about this machine and its processes. */
 public final class ProcFiles {
   private static final long KIB = 1024;
+
+  /** USER_HZ is 100 on x86-64 and arm64. */
+  private static final Duration TICK = Duration.ofMillis(10);
 
   private ProcFiles() {}
 
@@ -45,6 +51,23 @@ public final class ProcFiles {
     } catch (IOException e) {
       return OptionalLong.empty();
     }
+  }
+
+  /** What a process's threads have had of CPUs, those that have ended too; empty if it is gone. */
+  public static Optional<Duration> cpuTime(int pid) {
+    try {
+      return Optional.of(
+          cpuTime(Files.readString(Path.of("/proc/" + pid + "/stat"), StandardCharsets.US_ASCII)));
+    } catch (IOException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** Of the line in {@code /proc/PID/stat}: utime and stime, its fields 14 and 15. */
+  static Duration cpuTime(String stat) {
+    // The second field is the command in parentheses, which may hold anything.
+    String[] fromThird = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+    return TICK.multipliedBy(Long.parseLong(fromThird[11]) + Long.parseLong(fromThird[12]));
   }
 
   /** The number after the name, in a file of "Name: 123 kB" lines. */

@@ -20,6 +20,8 @@ final class OpenTelemetryLaunchTrace implements LaunchTrace {
   private static final AttributeKey<Long> ATTEMPT = AttributeKey.longKey("vireo.attempt");
 
   private final Tracer tracer;
+  private final LaunchLog log;
+  private final String microVm;
   private final Attributes attributes;
   private final Span launch;
   private final Context inLaunch;
@@ -29,8 +31,11 @@ final class OpenTelemetryLaunchTrace implements LaunchTrace {
 
   private @Nullable Milestone last;
 
-  OpenTelemetryLaunchTrace(Tracer tracer, Context parent, String nodeId, Assignment assignment) {
+  OpenTelemetryLaunchTrace(
+      Tracer tracer, LaunchLog log, Context parent, String nodeId, Assignment assignment) {
     this.tracer = tracer;
+    this.log = log;
+    this.microVm = assignment.getName();
     this.attributes =
         Attributes.of(
             MICROVM, assignment.getName(), NODE, nodeId, ATTEMPT, assignment.getAttempt());
@@ -41,6 +46,7 @@ final class OpenTelemetryLaunchTrace implements LaunchTrace {
             .setParent(parent)
             .setAllAttributes(attributes)
             .startSpan();
+    log.begin(microVm, launch.getSpanContext());
     this.inLaunch = parent.with(launch);
     this.stage = begin("open files");
   }
@@ -65,6 +71,9 @@ final class OpenTelemetryLaunchTrace implements LaunchTrace {
           case RUNNING -> begin("boot guest");
           case READY -> null;
         };
+    if (stage == null) {
+      log.ready(microVm);
+    }
     if (milestone.compareTo(Milestone.RUNNING) >= 0) {
       launch.end();
     }
@@ -77,6 +86,7 @@ final class OpenTelemetryLaunchTrace implements LaunchTrace {
       unfinished.setStatus(StatusCode.ERROR, why);
       unfinished.end();
       stage = null;
+      log.failed(microVm);
       // Over already if its vCPUs have run.
       launch.setStatus(StatusCode.ERROR, why);
       launch.end();

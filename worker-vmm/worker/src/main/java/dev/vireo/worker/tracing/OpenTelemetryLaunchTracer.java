@@ -11,6 +11,8 @@ import io.opentelemetry.sdk.autoconfigure.AutoConfiguredOpenTelemetrySdk;
 import io.opentelemetry.sdk.autoconfigure.spi.ConfigurationException;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Handler;
+import java.util.logging.Logger;
 import org.jspecify.annotations.Nullable;
 
 /** Traces made by OpenTelemetry's SDK. */
@@ -43,12 +45,15 @@ final class OpenTelemetryLaunchTracer implements LaunchTracer {
   private final String nodeId;
   private final OpenTelemetrySdk sdk;
   private final Tracer tracer;
+  private final LaunchLog log;
 
   /**
    * @param sdk closed with this
+   * @param log is told of launches
    */
-  OpenTelemetryLaunchTracer(String nodeId, OpenTelemetrySdk sdk) {
+  OpenTelemetryLaunchTracer(String nodeId, OpenTelemetrySdk sdk, LaunchLog log) {
     this.nodeId = nodeId;
+    this.log = log;
     this.sdk = sdk;
     this.tracer = sdk.getTracer(SCOPE);
   }
@@ -59,15 +64,19 @@ final class OpenTelemetryLaunchTracer implements LaunchTracer {
    * @param endpoints where to, unless they say so
    */
   static OpenTelemetryLaunchTracer exporting(String nodeId, Map<String, String> endpoints) {
+    LaunchLog log = new LaunchLog();
     try {
-      return new OpenTelemetryLaunchTracer(
-          nodeId,
+      OpenTelemetrySdk sdk =
           AutoConfiguredOpenTelemetrySdk.builder()
               .addPropertiesSupplier(() -> DEFAULTS)
               .addPropertiesSupplier(() -> endpoints)
               .disableShutdownHook()
               .build()
-              .getOpenTelemetrySdk());
+              .getOpenTelemetrySdk();
+      for (Handler handler : Logger.getLogger("").getHandlers()) {
+        handler.setFilter(log);
+      }
+      return new OpenTelemetryLaunchTracer(nodeId, sdk, log);
     } catch (ConfigurationException | IllegalStateException e) {
       throw new IllegalArgumentException(
           "cannot export traces as the settings OTEL_… say (http/protobuf is the only protocol): "
@@ -81,7 +90,7 @@ final class OpenTelemetryLaunchTracer implements LaunchTracer {
     Context parent =
         W3CTraceContextPropagator.getInstance().extract(Context.root(), traceparent, TRACEPARENT);
     return Span.fromContext(parent).getSpanContext().isSampled()
-        ? new OpenTelemetryLaunchTrace(tracer, parent, nodeId, assignment)
+        ? new OpenTelemetryLaunchTrace(tracer, log, parent, nodeId, assignment)
         : LaunchTrace.NONE;
   }
 

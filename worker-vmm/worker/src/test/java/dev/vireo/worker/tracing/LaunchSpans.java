@@ -18,6 +18,7 @@ public final class LaunchSpans implements AutoCloseable {
   public static final String TRACEPARENT = "00-%s-%s-01".formatted(TRACE, PARENT);
 
   private final InMemorySpanExporter exporter = InMemorySpanExporter.create();
+  private final LaunchLog log = new LaunchLog();
   private final OpenTelemetryLaunchTracer tracer;
 
   public LaunchSpans(String nodeId) {
@@ -29,7 +30,12 @@ public final class LaunchSpans implements AutoCloseable {
                     SdkTracerProvider.builder()
                         .addSpanProcessor(SimpleSpanProcessor.create(exporter))
                         .build())
-                .build());
+                .build(),
+            log);
+  }
+
+  LaunchLog log() {
+    return log;
   }
 
   public LaunchTracer tracer() {
