@@ -194,9 +194,8 @@ final class ImageLoad {
     };
   }
 
-  /** Also ended, and waited for, when the client goes: its file is not to be taken away before. */
+  /** When the client goes, which a second shows, it is stopped, and waited for: it has the file. */
   private Outcome end(PullProgram.Pull program) throws Tunnel.GoneException, InterruptedException {
-    tunnel.onGone(program::stop);
     try {
       while (true) {
         try {
