@@ -8,8 +8,8 @@ import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
 
 /**
- * What a client sends in a call to a guest's agent: checked, and put into a tunnel, which the first
- * message opens. Never blocks.
+ * What a client sends in a call to a guest's agent, or to a node itself: checked, and put into a
+ * tunnel, which the first message opens. Never blocks.
  */
 final class AgentCall<Q> implements StreamObserver<Q> {
   private final Tunnel<Q, ?> tunnel;
@@ -47,7 +47,7 @@ final class AgentCall<Q> implements StreamObserver<Q> {
 
   /** As a client is told of it. */
   static StatusRuntimeException typed(RuntimeException error) {
-    return ErrorInterceptor.typed(error, "a call to a guest's agent");
+    return ErrorInterceptor.typed(error, "a call through a tunnel");
   }
 
   @Override

@@ -100,7 +100,7 @@ public class NodeGrpcService extends NodeServiceGrpc.NodeServiceImplBase {
     answer(client, placer.view(fenced));
   }
 
-  private static String id(String field, String name) {
+  static String id(String field, String name) {
     if (!name.startsWith(NAME_PREFIX)) {
       throw Violations.invalidField(field, "must be nodes/{id}.");
     }
@@ -111,7 +111,7 @@ public class NodeGrpcService extends NodeServiceGrpc.NodeServiceImplBase {
     Operations.checkEtag(NAME_PREFIX + node.id(), node.etag(), etag);
   }
 
-  private static StatusRuntimeException notFound(String id) {
+  static StatusRuntimeException notFound(String id) {
     String name = NAME_PREFIX + id;
     return Errors.of(
         ErrorReason.NODE_NOT_FOUND, "%s does not exist".formatted(name), Map.of("name", name));

@@ -1,5 +1,6 @@
 package dev.vireo.controller.server;
 
+import dev.vireo.controller.api.ContainerImageGrpcService;
 import dev.vireo.controller.api.EventGrpcService;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
@@ -37,6 +38,7 @@ class Startup {
   private final MicroVms microVmImage;
   private final MicroVmGrpcService microVms;
   private final NodeGrpcService nodes;
+  private final ContainerImageGrpcService images;
   private final QuotaGrpcService quotas;
   private final EventGrpcService events;
   private final WorkerGrpcService workers;
@@ -55,6 +57,7 @@ class Startup {
       MicroVms microVmImage,
       @GrpcService MicroVmGrpcService microVms,
       @GrpcService NodeGrpcService nodes,
+      @GrpcService ContainerImageGrpcService images,
       @GrpcService QuotaGrpcService quotas,
       @GrpcService EventGrpcService events,
       @GrpcService WorkerGrpcService workers,
@@ -70,6 +73,7 @@ class Startup {
     this.microVmImage = microVmImage;
     this.microVms = microVms;
     this.nodes = nodes;
+    this.images = images;
     this.quotas = quotas;
     this.events = events;
     this.workers = workers;
@@ -88,7 +92,7 @@ class Startup {
     unixSocket =
         UnixSocketServer.start(
             path,
-            List.of(microVms, nodes, quotas, events, workers),
+            List.of(microVms, nodes, images, quotas, events, workers),
             List.of(leaderProxy, errors, callTracer));
     Thread.ofPlatform().name("reconciler").daemon().start(reconciler);
     if (config.store() == ControllerConfig.StoreKind.ETCD) {

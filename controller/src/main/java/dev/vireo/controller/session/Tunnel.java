@@ -16,7 +16,8 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A pipe between a client's call to a guest's agent and the call by which its worker serves it.
+ * A pipe between a client's call to a guest's agent, or to a node itself, and the call by which its
+ * worker serves it.
  *
  * <p>It asks either side for one message at a time, and for the next only once the other side's
  * transport takes more: who does not read holds up the other, and costs a transport's buffer. It
@@ -26,6 +27,9 @@ import org.jspecify.annotations.Nullable;
  * @param <R> what it is sent
  */
 public final class Tunnel<Q, R> {
+  /** In place of a microVM's uid: the call is to the node. */
+  public static final String NODE_ITSELF = "";
+
   private static final TunnelDown CLIENT_END =
       TunnelDown.newBuilder().setEnd(ClientEnd.getDefaultInstance()).build();
 
@@ -76,7 +80,11 @@ public final class Tunnel<Q, R> {
 
   // ---- the client's side
 
-  /** Has the worker of this session serve the call, for the microVM of this uid. */
+  /**
+   * Has the worker of this session serve the call.
+   *
+   * @param uid of the microVM, or {@link #NODE_ITSELF}
+   */
   public void open(WorkerSession by, String uid) {
     synchronized (this) {
       if (ended) {
@@ -204,7 +212,7 @@ public final class Tunnel<Q, R> {
   }
 
   void workerGone() {
-    fail(Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker ended the call to the guest's agent"));
+    fail(Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker ended the call"));
   }
 
   void notDialled(Duration patience) {
@@ -215,10 +223,7 @@ public final class Tunnel<Q, R> {
   }
 
   void onSessionEnd() {
-    fail(
-        Errors.of(
-            ErrorReason.NODE_UNREACHABLE,
-            "the worker went away during a call to the guest's agent"));
+    fail(Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker went away during the call"));
   }
 
   private static StatusRuntimeException error(TunnelFailure failure) {

@@ -47,13 +47,13 @@ public final class Tunnels {
   private static Count count(TunnelKind kind, MeterRegistry meters) {
     AtomicInteger open = new AtomicInteger();
     Gauge.builder("vireo.tunnels", open, AtomicInteger::get)
-        .description("Calls to guests' agents that are under way")
+        .description("Calls to guests' agents, and to nodes, that are under way")
         .tag("kind", kind.label())
         .register(meters);
     return new Count(
         open,
         Counter.builder("vireo.tunnels.opened")
-            .description("Calls to guests' agents that a worker was asked to serve")
+            .description("Calls to guests' agents, and to nodes, that a worker was asked to serve")
             .tag("kind", kind.label())
             .register(meters),
         Counter.builder("vireo.tunnels.failed")

@@ -312,7 +312,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
         () -> traces.remove(id) != null);
   }
 
-  /** Asks for a call to an agent to be served; the tunnel is told when the session ends first. */
+  /** Asks for a call to be served; the tunnel is told when the session ends first. */
   void openTunnel(Tunnel<?, ?> tunnel, String id, String uid) {
     tunnels.add(tunnel);
     outgoing.add(

@@ -1,5 +1,6 @@
 package dev.vireo.controller.testing;
 
+import dev.vireo.controller.api.ContainerImageGrpcService;
 import dev.vireo.controller.api.EventGrpcService;
 import dev.vireo.controller.api.MicroVmGrpcService;
 import dev.vireo.controller.api.NodeGrpcService;
@@ -150,6 +151,7 @@ public final class TestController implements AutoCloseable {
                     meters,
                     traces))
             .addService(new NodeGrpcService(nodes, placer, pageTokens))
+            .addService(new ContainerImageGrpcService(nodes, sessions, tunnels))
             .addService(new QuotaGrpcService(quotas))
             .addService(
                 new EventGrpcService(new Events(microVms, time, EVENTS_REMEMBERED), pageTokens))

@@ -1,5 +1,8 @@
 package dev.vireo.cli;
 
+import dev.vireo.proto.v1.ContainerImageServiceGrpc;
+import dev.vireo.proto.v1.ContainerImageServiceGrpc.ContainerImageServiceBlockingStub;
+import dev.vireo.proto.v1.ContainerImageServiceGrpc.ContainerImageServiceStub;
 import dev.vireo.proto.v1.EventServiceGrpc;
 import dev.vireo.proto.v1.EventServiceGrpc.EventServiceBlockingStub;
 import dev.vireo.proto.v1.ListMicroVmsRequest;
@@ -27,6 +30,7 @@ public final class Api implements AutoCloseable {
   /** For calls that wait for nothing but the controller itself. */
   public static final Duration CALL_TIMEOUT = Duration.ofSeconds(15);
 
+  private static final Duration NODE_CALL_TIMEOUT = Duration.ofSeconds(60);
   private static final int PAGE_SIZE = 500;
 
   private final ServerAddress address;
@@ -94,6 +98,16 @@ public final class Api implements AutoCloseable {
 
   QuotaServiceBlockingStub quotas() {
     return QuotaServiceGrpc.newBlockingStub(calls).withDeadlineAfter(CALL_TIMEOUT);
+  }
+
+  /** For one call to a node about its container images, which may be a slow one. */
+  ContainerImageServiceBlockingStub images() {
+    return ContainerImageServiceGrpc.newBlockingStub(calls).withDeadlineAfter(NODE_CALL_TIMEOUT);
+  }
+
+  /** For a call that streams an image. */
+  ContainerImageServiceStub imageCalls() {
+    return ContainerImageServiceGrpc.newStub(calls);
   }
 
   /** {@code projects/{project}}. */

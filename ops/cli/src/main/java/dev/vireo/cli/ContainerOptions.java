@@ -5,6 +5,7 @@ import dev.vireo.proto.v1.HttpService;
 import dev.vireo.proto.v1.ImagePull;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -26,8 +27,10 @@ final class ContainerOptions {
       names = "--image",
       paramLabel = "IMAGE",
       description =
-          "Run a container image: 'busybox' is built in, others are as docker names them. What"
-              + " follows -- is its command.")
+          "Run a container image: 'busybox' is built in, others are as docker names them, or a file:"
+              + " what docker save writes or an OCI layout, which is first brought to the nodes that"
+              + " could run it, where they have not got it (see vireo image load). What follows -- is"
+              + " its command.")
   private @Nullable String image;
 
   @Option(
@@ -109,21 +112,32 @@ final class ContainerOptions {
     return (interactive || tty) && !detach;
   }
 
+  /** As it was given. */
+  String image() {
+    return image == null ? "" : image;
+  }
+
   /** Whether an image is to be run. */
   boolean isGiven() {
     return image != null;
   }
 
+  /** The file that the image is in, if it is one. */
+  Optional<String> archive() {
+    return Optional.ofNullable(image).filter(ImageArchive::isOne);
+  }
+
   /**
    * What is to be run.
    *
+   * @param reference of the image
    * @param command what follows {@code --}
    * @param variables of this process
    */
-  Container container(List<String> command, Map<String, String> variables) {
+  Container container(String reference, List<String> command, Map<String, String> variables) {
     Container.Builder container =
         Container.newBuilder()
-            .setImage(image == null ? "" : image)
+            .setImage(reference)
             .setPull(
                 switch (pull) {
                   case IF_MISSING -> ImagePull.IMAGE_PULL_IF_MISSING;

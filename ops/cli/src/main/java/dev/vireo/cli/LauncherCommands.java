@@ -17,10 +17,15 @@ import picocli.CommandLine.Spec;
  */
 @SuppressWarnings("UnusedVariable") // Options that only the programs behind the launcher read.
 final class LauncherCommands {
+  static final String CONTAINER_CACHE =
+      "The cache of container images. Default: $VIREO_CACHE_DIR/images-oci, else"
+          + " ~/.cache/vireo/images-oci; for an architecture that is not this machine's,"
+          + " images-oci-ARCH beside that.";
+
   private LauncherCommands() {}
 
   /** All of them. */
-  static List<CommandLine> all() {
+  static List<CommandLine> all(Environment environment) {
     return List.of(
         new CommandLine(new Doctor()),
         new CommandLine(new Bench())
@@ -34,8 +39,9 @@ final class LauncherCommands {
         new CommandLine(new Image())
             .addSubcommand(new Image.Build())
             .addSubcommand(new Image.Pull())
-            .addSubcommand(new Image.ListImages())
-            .addSubcommand(new Image.Remove())
+            .addSubcommand(new ImageCommands.Load(environment))
+            .addSubcommand(new ImageCommands.ListImages(environment))
+            .addSubcommand(new ImageCommands.Remove(environment))
             .addSubcommand(new Image.Prune()),
         new CommandLine(new Kernel())
             .addSubcommand(new Kernel.Build())
@@ -48,12 +54,17 @@ final class LauncherCommands {
 
     @Override
     public final Integer call() {
-      String command = java.util.Objects.requireNonNull(spec).qualifiedName();
-      throw new CommandException(
-          ExitCode.FAILED,
-          "'%s' is a command of the launcher's".formatted(command),
-          "Run ./%s in the source tree.".formatted(command));
+      throw notHere(java.util.Objects.requireNonNull(spec));
     }
+  }
+
+  /** What this program answers to what another does. */
+  static CommandException notHere(CommandSpec spec) {
+    String command = spec.qualifiedName();
+    return new CommandException(
+        ExitCode.FAILED,
+        "'%s' is a command of the launcher's".formatted(command),
+        "Run ./%s in the source tree.".formatted(command));
   }
 
   /** {@code vireo doctor}. */
@@ -288,13 +299,8 @@ final class LauncherCommands {
   @Command(
       name = "image",
       synopsisSubcommandLabel = "COMMAND",
-      description = "Guest images of this machine, and the roots of container images.")
+      description = "Guest images of this machine, and container images here and on nodes.")
   private static final class Image {
-    private static final String CONTAINERS =
-        "The cache of container images. Default: $VIREO_CACHE_DIR/images-oci, else"
-            + " ~/.cache/vireo/images-oci; for an architecture that is not this machine's,"
-            + " images-oci-ARCH beside that.";
-
     /** {@code vireo image build}. */
     @Command(
         name = "build",
@@ -364,30 +370,7 @@ final class LauncherCommands {
                   + " Default: auto.")
       private @Nullable String progress;
 
-      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
-      private @Nullable Path containers;
-    }
-
-    /** {@code vireo image rm}. */
-    @Command(
-        name = "rm",
-        description = {
-          "Removes names of container images, and an image with its last name.",
-          "",
-          "One that a microVM uses stays until vireo image prune. By its ID, sha256:…, an image is"
-              + " removed with all its names, or refused if it is in use."
-        })
-    private static final class Remove extends LauncherCommand {
-      @Parameters(arity = "1..*", paramLabel = "NAME", description = "Or sha256:…, its ID.")
-      private List<String> names = List.of();
-
-      @Option(
-          names = "--arch",
-          paramLabel = "ARCH",
-          description = "x86_64 or arm64. Default: this machine's.")
-      private @Nullable String architecture;
-
-      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
+      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINER_CACHE)
       private @Nullable Path containers;
     }
 
@@ -417,33 +400,7 @@ final class LauncherCommands {
           description = "x86_64 or arm64. Default: this machine's.")
       private @Nullable String architecture;
 
-      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
-      private @Nullable Path containers;
-    }
-
-    /** {@code vireo image list}. */
-    @Command(name = "list", description = "Lists guest images and container images.")
-    private static final class ListImages extends LauncherCommand {
-      @Option(
-          names = {"-o", "--output"},
-          paramLabel = "FORMAT",
-          description = "table, json. Default: table.")
-      private @Nullable String format;
-
-      @Option(
-          names = "--arch",
-          paramLabel = "ARCH",
-          description = "x86_64 or arm64. Default: this machine's.")
-      private @Nullable String architecture;
-
-      @Option(
-          names = "--dir",
-          paramLabel = "DIRECTORY",
-          description =
-              "The image store. Default: $VIREO_CACHE_DIR/images, else ~/.cache/vireo/images.")
-      private @Nullable Path store;
-
-      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINERS)
+      @Option(names = "--container-dir", paramLabel = "DIRECTORY", description = CONTAINER_CACHE)
       private @Nullable Path containers;
     }
   }

@@ -91,7 +91,7 @@ public final class Main implements Runnable {
     root.addSubcommand(
         new CommandLine(new StoreCommand())
             .addSubcommand(new StoreCommand.Migrate(environment, sourceTree)));
-    LauncherCommands.all()
+    LauncherCommands.all(environment)
         .forEach(command -> root.addSubcommand(command.getCommandName(), command));
     root.addSubcommand(new VersionCommand(environment));
     root.addSubcommand(new HelpCommand(environment));

@@ -574,7 +574,7 @@ final class RunCommand implements Callable<Integer> {
           case HUGE_PAGES -> MemoryBacking.MEMORY_HUGE_PAGES;
         });
     if (container.isGiven()) {
-      spec.setContainer(container.container(commandWords(), environment.variables()));
+      spec.setContainer(container.container(image(api), commandWords(), environment.variables()));
     }
     if (cpuLimit != null || cpuWeight != 0) {
       spec.setLimits(limits());
@@ -605,6 +605,17 @@ final class RunCommand implements Callable<Integer> {
           });
     }
     return spec.build();
+  }
+
+  /** What the spec calls it: one that is in a file, and on its way to nodes, by its ID. */
+  private String image(Api api) {
+    return container
+        .archive()
+        .map(file ->
+            new ImageOfRun(
+                    api, environment, placement.placement(), Optional.ofNullable(architecture))
+                .bring(file, dryRun))
+        .orElseGet(container::image);
   }
 
   private Limits limits() {

@@ -94,6 +94,9 @@ final class FakeController implements AutoCloseable {
   /** Every create, as it came. */
   final List<CreateMicroVmRequest> creates = new ArrayList<>();
 
+  /** Of every node. */
+  final FakeImages images = new FakeImages();
+
   /** The guest of every microVM. */
   final FakeGuest guest = new FakeGuest();
 
@@ -147,6 +150,7 @@ final class FakeController implements AutoCloseable {
             .addService(new MicroVms())
             .addService(new Nodes())
             .addService(new Quotas())
+            .addService(images)
             .addService(new Events())
             .intercept(new TraceparentReader())
             .build();

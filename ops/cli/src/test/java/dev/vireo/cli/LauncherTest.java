@@ -53,6 +53,7 @@ class LauncherTest {
         "test -h",
         "image build --help",
         "image pull --help",
+        "image load --help",
         "kernel build --help",
         "up --help",
         "demo --help",
@@ -65,6 +66,21 @@ class LauncherTest {
 
     assertTrue(lines("ran").getLast().endsWith(".jar " + line), () -> lines("ran").toString());
     assertEquals(1, lines("built").size(), () -> lines("built").toString());
+    assertTrue(lines("built").getFirst().endsWith(" -pl ops/cli"), lines("built").getFirst());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "image load x.tar",
+        "image list --nodes",
+        "image list -o json --node=a",
+        "image rm --node a x"
+      })
+  void imagesOfNodesAreTheCommandLines(String line) throws Exception {
+    run(line);
+
+    assertTrue(lines("ran").getLast().endsWith(".jar " + line), () -> lines("ran").toString());
     assertTrue(lines("built").getFirst().endsWith(" -pl ops/cli"), lines("built").getFirst());
   }
 

@@ -18,22 +18,22 @@ import java.util.List;
 import java.util.regex.Pattern;
 
 /**
- * The job disk of a node: worker, VMM and guest images, as built. Made again whenever one of them
- * has changed, and shared by all nodes of this cache.
+ * The job disk of a node: worker, VMM, the program for container images, and images, as built. Made
+ * again whenever one of them has changed, and shared by all nodes of this cache.
  */
 final class NodeDisk {
   private static final String FILE = "node.ext4";
 
   /** Counts changes of this class and of {@link WorkerProgram} that change the disk. */
-  private static final int RECIPE = 6;
+  private static final int RECIPE = 7;
 
   /** Where a node's disk, which is mounted at {@code /job}, has what it is made of. */
   static final String WORKER = "worker";
 
   static final String VMM = "vmm";
+  static final String OCI = "oci";
   static final String CACHE = "cache";
-
-  private static final String CONTAINER_IMAGES = "images-oci";
+  static final String CONTAINER_IMAGES = "images-oci";
 
   private static final Pattern COMMAND_LINE = Pattern.compile("(?m)^command_line=.*");
 
@@ -41,6 +41,7 @@ final class NodeDisk {
   private final OuterImage outer;
   private final Path worker;
   private final Path vmm;
+  private final Path oci;
   private final List<GuestImage> images;
   private final ContainerImageCache containerImages;
   private final Commands commands;
@@ -49,9 +50,9 @@ final class NodeDisk {
   /**
    * @param cache Vireo's cache directory
    * @param outer where it will be
-   * @param sourceTree in which worker and VMM were built
+   * @param sourceTree in which worker, VMM and the program for container images were built
    * @param images for the node's image store
-   * @param containerImages that the node has from its start on: it cannot get others
+   * @param containerImages that the node has from its start on
    */
   NodeDisk(
       Path cache,
@@ -65,6 +66,7 @@ final class NodeDisk {
     this.outer = outer;
     this.worker = sourceTree.resolve("worker-vmm/worker/target/worker");
     this.vmm = sourceTree.resolve("worker-vmm/vmm/target/vmm");
+    this.oci = sourceTree.resolve("worker-vmm/oci/target/oci");
     this.images = List.copyOf(images);
     this.containerImages = containerImages;
     this.commands = commands;
@@ -74,16 +76,18 @@ final class NodeDisk {
   /**
    * The disk's file, from the cache or made now.
    *
-   * @throws EmulatedNodeException ARTIFACT_MISSING if worker or VMM have not been built
+   * @throws EmulatedNodeException ARTIFACT_MISSING if one of the programs has not been built
    */
   Path obtain() throws IOException, ImageException, EmulatedNodeException {
     requireBuilt(worker.resolve("lib"), "worker-vmm/worker");
     requireBuilt(vmm.resolve("vmm.args"), "worker-vmm/vmm");
+    requireBuilt(oci.resolve("lib"), "worker-vmm/oci");
     Fingerprint fingerprint =
         new Fingerprint()
             .add(Integer.toString(RECIPE))
             .addFiles(worker)
             .addFiles(vmm)
+            .addFiles(oci)
             .addFiles(outer.javaRuntime().resolve("lib/server"));
     for (GuestImage image : images) {
       fingerprint.add(image.name()).addFiles(image.directory());
@@ -112,6 +116,7 @@ final class NodeDisk {
     Path contents = directory.resolve("contents");
     FileTrees.copy(worker, contents.resolve(WORKER));
     FileTrees.copy(vmm, contents.resolve(VMM));
+    FileTrees.copy(oci, contents.resolve(OCI));
     var program = new WorkerProgram(contents.resolve(WORKER), outer.javaRuntime());
     if (outer.isOfHostsArchitecture()) {
       progress.step("making the worker's class archive");

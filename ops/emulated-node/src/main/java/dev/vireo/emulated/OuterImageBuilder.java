@@ -46,10 +46,10 @@ final class OuterImageBuilder {
           "veth");
 
   private static final String RELEASE = "bookworm";
-  private static final int ROOT_DISK_MIB = 768;
+  private static final int ROOT_DISK_MIB = 2048;
 
   /** Counts changes of this class that change the image. */
-  private static final int RECIPE = 6;
+  private static final int RECIPE = 7;
 
   private final Architecture architecture;
   private final Path cache;
@@ -157,13 +157,21 @@ final class OuterImageBuilder {
     Files.writeString(root.resolve("etc/hosts"), "127.0.0.1 localhost vireo-emulated\n");
     Files.writeString(root.resolve("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
     Files.writeString(root.resolve("etc/group"), "root:x:0:\n");
-    PacketFilter.addTo(root, packages, architecture, root.resolveSibling("nft"), commands);
+    addPrograms(root, packages);
     runtime.make(image.javaRuntime(), root);
     FileTrees.copy(image.javaRuntime(), root.resolve("java"));
     Files.createSymbolicLink(root.resolve("usr/bin/java"), Path.of("/java/bin/java"));
     progress.step("making the outer machine's root disk");
     // Its journal would protect nothing: what is written goes to a snapshot that ends with QEMU.
     Ext4.make(root, image.rootDisk(), ROOT_DISK_MIB, "outer", commands, "-O", "^has_journal");
+  }
+
+  private void addPrograms(Path root, DebianPackages packages) throws IOException, ImageException {
+    for (DebianProgram program :
+        List.of(DebianProgram.NFT, DebianProgram.TAR2SQFS, DebianProgram.SETPRIV)) {
+      Path work = root.resolveSibling(String.valueOf(program.path().getFileName()));
+      program.addTo(root, packages, architecture, work, commands);
+    }
   }
 
   private static void putBusybox(byte[] content, Path root) throws IOException {

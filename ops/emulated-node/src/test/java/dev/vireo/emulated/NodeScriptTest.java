@@ -23,6 +23,15 @@ class NodeScriptTest {
   }
 
   @Test
+  void itsCacheOfContainerImagesIsOneThatItMayWrite() {
+    String script = new NodeScript("n", List.of(1), Map.of()).text();
+
+    assertTrue(
+        script.contains(" --oci /job/oci --container-images /var/lib/vireo/images-oci "), script);
+    assertTrue(script.contains("ln -s $image/root.squashfs /var/lib/vireo/images-oci/"), script);
+  }
+
+  @Test
   void aLabelIsNeverCode() {
     String script = new NodeScript("n", List.of(1), Map.of("owner", "o'neill; reboot")).text();
 

@@ -21,12 +21,16 @@ import io.grpc.StatusException;
 import io.grpc.stub.BlockingClientCall;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Containers: the built-in image on Debian's kernel, as its user meets them. */
 @Tag("linux")
@@ -198,6 +202,52 @@ class ContainerTest {
       response = requireNonNull(call.read());
     }
     return response.getExited().getStatus();
+  }
+
+  /** Debian's busybox, which an emulated node is made of, so that its package is here. */
+  private static Path busyboxLayer(Path scratch) throws Exception {
+    try (Stream<Path> files = Files.list(LinuxCluster.cache().resolve("packages"))) {
+      Path archive =
+          files
+              .filter(file -> file.toString().matches(".*/busybox-static_.*_amd64.deb"))
+              .max(Comparator.naturalOrder())
+              .orElseThrow();
+      Process unpack =
+          new ProcessBuilder("dpkg-deb", "-x", archive.toString(), scratch.toString())
+              .inheritIO()
+              .start();
+      assertEquals(0, unpack.waitFor());
+    }
+    return scratch.resolve("bin/busybox");
+  }
+
+  @Test
+  void anImageInAFileIsBroughtToTheNodeAndRun(@TempDir Path directory) throws Exception {
+    byte[] layer = SavedImage.layer(busyboxLayer(directory), "bin/busybox");
+    Path file = directory.resolve("brought.tar");
+    Files.write(file, SavedImage.of("vireo-tests/brought:1", "amd64", layer));
+
+    Vireo.Result run =
+        cluster
+            .vireo()
+            .run(
+                "run",
+                "--rm",
+                "--arch",
+                "x86_64",
+                "--image",
+                file.toString(),
+                "--",
+                "busybox",
+                "echo",
+                "brought");
+
+    assertEquals("brought\n", run.out(), run.err());
+    assertEquals(0, run.exitCode(), run.err());
+    String node = LinuxCluster.nameOf(Architecture.X86_64);
+    Vireo.Result removed =
+        cluster.vireo().run("image", "rm", "--node", node, "vireo-tests/brought:1");
+    assertEquals(0, removed.exitCode(), removed.err());
   }
 
   @Test

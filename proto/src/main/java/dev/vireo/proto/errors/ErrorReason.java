@@ -166,7 +166,7 @@ public enum ErrorReason {
   CONTAINER_IMAGE_NOT_FOUND(
       Code.INVALID_ARGUMENT,
       "The node does not have the container image, and its registry does not either.",
-      "See what there is with vireo image list; bring it with vireo image pull."),
+      "See what there is: vireo image list --nodes; bring it there with vireo image load."),
   CONTAINER_IMAGE_INVALID(
       Code.INVALID_ARGUMENT,
       "The container image is broken, names no program to run, or is for another architecture.",
@@ -174,8 +174,20 @@ public enum ErrorReason {
   CONTAINER_IMAGE_UNAVAILABLE(
       Code.UNAVAILABLE,
       "The node could not get the container image now.",
-      "The message says why; retry, or bring the image with vireo image pull.",
+      "The message says why; retry, or bring the image with vireo image load.",
       Duration.ofSeconds(30)),
+  NODE_IMAGE_NOT_FOUND(
+      Code.NOT_FOUND,
+      "The node has no container image of this name.",
+      "See which it has: vireo image list --nodes."),
+  NODE_DISK_FULL(
+      Code.RESOURCE_EXHAUSTED,
+      "The node's disk has no room for the container image.",
+      "Remove others there: vireo image rm --node, or vireo image prune on the node."),
+  ARCHIVE_STALLED(
+      Code.DEADLINE_EXCEEDED,
+      "The archive of a container image stopped coming before it was whole.",
+      "Load it again; what the node has of it is removed."),
   INITRAMFS_NOT_FOUND(
       Code.INVALID_ARGUMENT,
       "The initramfs file does not exist on the node or cannot be read.",

@@ -14,6 +14,7 @@ final class Sources {
   private static final String LAYOUT = "oci:";
   private static final String LAYOUT_TAR = "oci-archive:";
   private static final String DOCKER_TAR = "docker-archive:";
+  private static final String ANY_TAR = "archive:";
 
   /** A file or directory, and which of its images. */
   private record Place(Path path, Optional<String> image) {
@@ -36,8 +37,9 @@ final class Sources {
   /**
    * Opens what is on this machine.
    *
-   * @param text {@code oci:DIRECTORY}, {@code oci-archive:FILE} or {@code docker-archive:FILE},
-   *     each with {@code :IMAGE} if there are several in it
+   * @param text {@code oci:DIRECTORY}, {@code oci-archive:FILE}, {@code docker-archive:FILE}, or
+   *     {@code archive:FILE} for either of the two; each with {@code :IMAGE} if there are several
+   *     in it
    * @return nothing if it is not written so: then it is a name
    * @throws ImageException IMAGE_UNKNOWN if the file is not there; MANIFEST_INVALID if it is no tar
    */
@@ -54,7 +56,27 @@ final class Sources {
       Place place = Place.parse(text.substring(DOCKER_TAR.length()));
       return Optional.of(new DockerArchiveSource(tar(place.path()), place.image()));
     }
+    if (text.startsWith(ANY_TAR)) {
+      Place place = Place.parse(text.substring(ANY_TAR.length()));
+      return Optional.of(recognised(tar(place.path()), place.image()));
+    }
     return Optional.empty();
+  }
+
+  /** Newer dockers save what is an OCI layout too: its names are in the manifest of their own. */
+  private static ImageSource recognised(FileSet files, Optional<String> image)
+      throws IOException, ImageException {
+    if (files.find("manifest.json").isPresent()) {
+      return new DockerArchiveSource(files, image);
+    }
+    if (files.find("index.json").isPresent()) {
+      return new LayoutSource(files, image);
+    }
+    files.close();
+    throw new ImageException(
+        MANIFEST_INVALID,
+        "the archive is no image: it has neither the manifest.json of docker save nor the index.json"
+            + " of an OCI layout");
   }
 
   private static FileSet tar(Path file) throws ImageException {

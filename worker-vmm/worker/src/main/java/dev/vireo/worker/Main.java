@@ -14,6 +14,7 @@ import dev.vireo.worker.doctor.Diagnosis;
 import dev.vireo.worker.doctor.Doctor;
 import dev.vireo.worker.doctor.Host;
 import dev.vireo.worker.doctor.ThisHost;
+import dev.vireo.worker.image.NodeImages;
 import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.network.RoutedNetworks;
 import dev.vireo.worker.node.NodeFacts;
@@ -135,6 +136,7 @@ public final class Main {
             new BootPlanner(
                 Path.of("/dev/kvm"), options.images(), facts.machine(), facts.capacity()),
             containerImages(options),
+            nodeImages(options),
             routed.<Networks>map(networks -> networks).orElseGet(() -> Networks.none(NO_NFT)),
             program,
             options.poolSize(),
@@ -159,7 +161,15 @@ public final class Main {
     return new NodeContainerImages(
         ContainerImageCache.of(options.containerImages()),
         Architecture.ofHost(),
-        PullProgram.in(options.pullHome(), options.containerImages()));
+        PullProgram.in(options.pullHome(), options.containerImages(), options.emulated()));
+  }
+
+  private static NodeImages nodeImages(WorkerOptions options) {
+    return new NodeImages(
+        ContainerImageCache.of(options.containerImages()),
+        options.containerImages(),
+        Architecture.ofHost(),
+        PullProgram.in(options.pullHome(), options.containerImages(), options.emulated()));
   }
 
   private static LaunchTracer tracer(String nodeId) throws UsageException {

@@ -18,6 +18,9 @@ import dev.vireo.worker.agent.Tunnel;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.container.ContainerImages;
+import dev.vireo.worker.image.ArchiveDirectory;
+import dev.vireo.worker.image.ImageCalls;
+import dev.vireo.worker.image.NodeImages;
 import dev.vireo.worker.log.LogStreams;
 import dev.vireo.worker.metadata.MetadataServers;
 import dev.vireo.worker.microvm.Inspector;
@@ -94,6 +97,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final LogStreams logs;
   private final TraceStreams traces;
   private final AgentCalls agents;
+  private final ImageCalls images;
   private final ControllerSession session;
   private NodeCapabilities told = NodeCapabilities.getDefaultInstance();
   private List<NodeCounter> countersTold = List.of();
@@ -112,6 +116,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
       NodeFacts facts,
       BootPlanner planner,
       ContainerImages containerImages,
+      NodeImages nodeImages,
       Networks networks,
       VmmProgram program,
       int poolSize,
@@ -175,6 +180,8 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
     this.agents = new AgentCalls(microVms::report, processes, microVms.activity(), time);
+    this.images =
+        new ImageCalls(nodeImages, ArchiveDirectory.of(state.root().resolve("archives")), time);
   }
 
   private void count(String service, String event) {
@@ -286,7 +293,11 @@ public final class Worker implements ControlledNode, AutoCloseable {
 
   @Override
   public void serve(String uid, Tunnel tunnel) {
-    agents.serve(uid, tunnel);
+    if (uid.isEmpty()) {
+      images.serve(tunnel);
+    } else {
+      agents.serve(uid, tunnel);
+    }
   }
 
   @Override
@@ -294,6 +305,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     logs.cancelAll();
     traces.cancelAll();
     agents.endAll();
+    images.endAll();
   }
 
   /** Ends the session and the idle VMMs. Guests go on. */
@@ -301,6 +313,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
   public void close() {
     session.close();
     agents.endAll();
+    images.endAll();
     pool.close();
     unpooled.close();
     metadata.close();

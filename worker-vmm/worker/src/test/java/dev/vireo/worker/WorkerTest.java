@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.catalog.BackEnd;
+import dev.vireo.images.Architecture;
 import dev.vireo.images.ImageDirectory;
+import dev.vireo.images.container.ContainerImageCache;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
@@ -23,6 +25,8 @@ import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.ReadLog;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.Kernels;
+import dev.vireo.worker.container.PullProgram;
+import dev.vireo.worker.image.NodeImages;
 import dev.vireo.worker.network.Networks;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.session.ControllerChannel;
@@ -81,6 +85,11 @@ class WorkerTest {
             (reference, pull) -> {
               throw new UnsupportedOperationException("no container is asked for");
             },
+            new NodeImages(
+                ContainerImageCache.of(temporary.resolve("images-oci")),
+                temporary.resolve("images-oci"),
+                Architecture.X86_64,
+                new PullProgram(List.of("false"), temporary.resolve("images-oci"))),
             Networks.none("no network is asked for"),
             program,
             1,

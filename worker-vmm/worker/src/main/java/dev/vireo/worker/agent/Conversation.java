@@ -35,7 +35,8 @@ sealed interface Conversation
       case COPY_OUT -> new CopyOutConversation(first.getCopyOut());
       case PORT_FORWARD -> new PortForwardConversation(first.getPortForward().getStart());
       case INVOKE -> new InvokeConversation(first.getInvoke().getStart());
-      case ATTACH, END, MESSAGE_NOT_SET -> throw AgentException.invalid("start", "is not set.");
+      case ATTACH, LOAD_IMAGE, LIST_IMAGES, DELETE_IMAGE, END, MESSAGE_NOT_SET ->
+          throw AgentException.invalid("start", "is not set.");
     };
   }
 

@@ -110,7 +110,7 @@ public final class NodeContainerImages implements ContainerImages {
   private ContainerImage pulled(String reference, PullProgram.Outcome outcome)
       throws RejectedException {
     return switch (outcome) {
-      case PullProgram.Outcome.Pulled(ImageId id) -> {
+      case PullProgram.Outcome.Pulled(ImageId id, String _) -> {
         try {
           yield cache.find(id).orElseThrow(() -> missing(reference));
         } catch (ImageException e) {

@@ -9,12 +9,15 @@ import com.google.protobuf.util.JsonFormat;
 import dev.vireo.images.Architecture;
 import dev.vireo.images.ImageException;
 import dev.vireo.images.container.ImageId;
+import dev.vireo.images.container.ImageName;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.LongConsumer;
 
 /**
  * The program that brings a container image into this node's cache ({@code worker-vmm/oci}): a
@@ -29,12 +32,17 @@ public record PullProgram(List<String> command, Path cache) {
     command = List.copyOf(command);
   }
 
-  /** The program as it is built or installed, by the Java that runs this. */
-  public static PullProgram in(Path home, Path cache) {
+  /**
+   * The program as it is built or installed, by the Java that runs this.
+   *
+   * @param emulated where compiling well costs a pull more than it brings: a fifth of its time
+   */
+  public static PullProgram in(Path home, Path cache, boolean emulated) {
     return new PullProgram(
         List.of(
             Path.of(System.getProperty("java.home"), "bin/java").toString(),
             "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=" + (emulated ? 1 : 4),
             "-Xmx512m",
             "--sun-misc-unsafe-memory-access=allow",
             "-cp",
@@ -45,8 +53,12 @@ public record PullProgram(List<String> command, Path cache) {
 
   /** How a pull has ended. */
   public sealed interface Outcome {
-    /** The image is in the cache. */
-    record Pulled(ImageId image) implements Outcome {}
+    /**
+     * The image is in the cache.
+     *
+     * @param name that it was given there
+     */
+    record Pulled(ImageId image, String name) implements Outcome {}
 
     /** It has told why not. */
     record Refused(ImageException.Reason reason, String message) implements Outcome {}
@@ -79,22 +91,41 @@ public record PullProgram(List<String> command, Path cache) {
 
   /** Starts one. Returns at once. */
   public Pull start(String image, Architecture architecture) throws IOException {
+    return start(image, Optional.empty(), architecture, _ -> {});
+  }
+
+  /**
+   * Starts one. Returns at once.
+   *
+   * @param source a name, or a file as the program takes it
+   * @param name of the image in the cache, instead of what its source calls it
+   * @param progress is told now and then how many bytes of a phase are done
+   */
+  public Pull start(
+      String source, Optional<ImageName> name, Architecture architecture, LongConsumer progress)
+      throws IOException {
     List<String> line = new ArrayList<>(command);
-    line.addAll(List.of("pull", image, "--arch", architecture.label()));
+    line.addAll(List.of("pull", source, "--arch", architecture.label()));
+    name.ifPresent(given -> line.addAll(List.of("--as", given.toString())));
     line.addAll(List.of("--container-dir", cache.toString(), "--progress", "json"));
     Pull pull = new Pull(new ProcessBuilder(line).redirectErrorStream(true).start());
-    Thread.ofVirtual().name("pull-" + image).start(() -> pull.end.complete(outcome(pull)));
+    Thread.ofVirtual()
+        .name("pull-" + source)
+        .start(() -> pull.end.complete(outcome(pull, progress)));
     return pull;
   }
 
   /** Reads it to its end. The last object on a line of its own tells what has become of it. */
-  private static Outcome outcome(Pull pull) {
+  private static Outcome outcome(Pull pull, LongConsumer progress) {
     Struct last = Struct.getDefaultInstance();
     String other = "it said nothing";
     try (BufferedReader lines = pull.process.inputReader(UTF_8)) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
         if (line.startsWith("{")) {
           last = parse(line);
+          if (last.containsFields("doneBytes")) {
+            progress.accept((long) last.getFieldsOrThrow("doneBytes").getNumberValue());
+          }
         } else if (!line.isBlank()) {
           other = line;
         }
@@ -119,7 +150,7 @@ public record PullProgram(List<String> command, Path cache) {
 
   private static Outcome outcome(Struct last, int status, String other) throws ImageException {
     if (last.containsFields("image")) {
-      return new Outcome.Pulled(ImageId.parse(text(last, "image")));
+      return new Outcome.Pulled(ImageId.parse(text(last, "image")), text(last, "name"));
     }
     if (last.containsFields("error")) {
       Struct error = last.getFieldsOrThrow("error").getStructValue();

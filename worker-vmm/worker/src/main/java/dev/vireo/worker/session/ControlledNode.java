@@ -46,9 +46,9 @@ public interface ControlledNode {
   void cancelTrace(long streamId);
 
   /**
-   * Serves a client's call to the agent of a microVM's guest.
+   * Serves a client's call to the agent of a microVM's guest, or to this node itself.
    *
-   * @param uid of the microVM
+   * @param uid of the microVM; empty for the node
    */
   void serve(String uid, Tunnel tunnel);
 

@@ -67,6 +67,10 @@ public final class FakeTunnel implements Tunnel {
     return up.size();
   }
 
+  public boolean hasEnded() {
+    return ended.isDone();
+  }
+
   /** How it ended, once it has. */
   public Optional<TunnelFailure> awaitEnd() {
     return ended.orTimeout(PATIENCE_SECONDS, TimeUnit.SECONDS).join();

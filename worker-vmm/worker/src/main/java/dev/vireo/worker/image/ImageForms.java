@@ -1,0 +1,34 @@
+package dev.vireo.worker.image;
+
+import com.google.protobuf.Timestamp;
+import dev.vireo.images.container.ContainerImageCache.Listed;
+import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.ContainerImage;
+import java.time.Instant;
+
+/** How an image of the cache is told of. */
+final class ImageForms {
+  private ImageForms() {}
+
+  static ContainerImage of(Listed listed) {
+    ContainerImage.Builder image =
+        ContainerImage.newBuilder()
+            .setId(listed.image().id().toString())
+            .setArchitecture(
+                switch (listed.image().settings().architecture()) {
+                  case X86_64 -> Architecture.X86_64;
+                  case ARM64 -> Architecture.ARM64;
+                })
+            .setRootBytes(listed.image().rootBytes())
+            .setLastUseTime(timestamp(listed.lastUse()));
+    listed.names().forEach(name -> image.addNames(name.toString()));
+    return image.build();
+  }
+
+  private static Timestamp timestamp(Instant instant) {
+    return Timestamp.newBuilder()
+        .setSeconds(instant.getEpochSecond())
+        .setNanos(instant.getNano())
+        .build();
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.vireo.worker.image;
+
+import org.jspecify.annotations.NullMarked;
