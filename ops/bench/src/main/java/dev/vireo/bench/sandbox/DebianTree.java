@@ -15,8 +15,7 @@ import java.util.stream.Stream;
  * read, busybox for a shell, and an ssh server.
  */
 final class DebianTree {
-  private static final List<String> PACKAGES =
-      List.of("python3", "busybox-static", "dropbear-bin");
+  private static final List<String> PACKAGES = List.of("python3", "busybox-static", "dropbear-bin");
 
   private static final Pattern INSTALLED = Pattern.compile("(?m)^Inst (\\S+) ");
 

@@ -135,8 +135,8 @@ public final class SandboxRun {
     return RootImages.make(tree, directory);
   }
 
-  private ExecAndSsh.Result execAndSsh(
-      LocalCluster cluster, RootFormats rootFormats, Root root) throws IOException {
+  private ExecAndSsh.Result execAndSsh(LocalCluster cluster, RootFormats rootFormats, Root root)
+      throws IOException {
     progress.accept("A guest to be spoken with …");
     try (LinuxGuest guest = new LinuxGuest(cluster, "spoken-with")) {
       rootFormats.boot(guest, root);
