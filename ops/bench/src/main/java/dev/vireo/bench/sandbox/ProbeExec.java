@@ -1,5 +1,6 @@
 package dev.vireo.bench.sandbox;
 
+import dev.vireo.bench.ProcessTime;
 import dev.vireo.bench.Samples;
 import dev.vireo.bench.cluster.GuestExec;
 import dev.vireo.bench.cluster.LocalCluster;
@@ -25,6 +26,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * Round trips of a command in a bare-metal guest on this machine's KVM, from a client through
@@ -52,8 +55,10 @@ final class ProbeExec {
    * @param controllerAlone of a call that ends at the controller, from the same client
    * @param guestAlone of the same command, said to the guest by the socket of its vsock device: the
    *     VMM and the guest
+   * @param cpuMicros of each process on the way, for a command
    */
-  record Result(Samples exec, Samples controllerAlone, Samples guestAlone) {}
+  record Result(
+      Samples exec, Samples controllerAlone, Samples guestAlone, Map<String, Double> cpuMicros) {}
 
   Result measure(int commands) throws IOException {
     MicroVms microVms = cluster.microVms();
@@ -65,16 +70,25 @@ final class ProbeExec {
         Wait.WAIT_READY);
     Path socket = Path.of(microVms.get(GUEST).getStatus().getVsock().getSocket());
     GuestExec guest = new GuestExec(cluster.channel(), microVms.name(GUEST), PATIENCE);
+    for (int i = 0; i < WARM_UP; i++) {
+      guest.millis("true");
+    }
+    Map<String, Long> processes =
+        Map.of(
+            "controller", cluster.controllerPid(),
+            "worker", cluster.workerPid(),
+            "vmm", microVms.inspect(GUEST).getVmmPid());
+    Map<String, Double> before = cpuSeconds(processes);
     List<Double> exec = new ArrayList<>();
+    for (int i = 0; i < commands; i++) {
+      exec.add(guest.millis("true"));
+    }
+    Map<String, Double> cpuMicros = cpuSeconds(processes);
+    cpuMicros.replaceAll(
+        (name, seconds) -> (seconds - before.getOrDefault(name, 0.0)) * 1e6 / commands);
     List<Double> controllerAlone = new ArrayList<>();
     List<Double> guestAlone = new ArrayList<>();
-    for (int i = -WARM_UP; i < commands; i++) {
-      if (i == 0) {
-        exec.clear();
-        controllerAlone.clear();
-        guestAlone.clear();
-      }
-      exec.add(guest.millis("true"));
+    for (int i = 0; i < commands; i++) {
       long start = System.nanoTime();
       var _ = microVms.get(GUEST);
       long between = System.nanoTime();
@@ -83,7 +97,16 @@ final class ProbeExec {
       guestAlone.add((System.nanoTime() - between) / 1e6);
     }
     microVms.delete(GUEST);
-    return new Result(new Samples(exec), new Samples(controllerAlone), new Samples(guestAlone));
+    return new Result(
+        new Samples(exec), new Samples(controllerAlone), new Samples(guestAlone), cpuMicros);
+  }
+
+  private static Map<String, Double> cpuSeconds(Map<String, Long> processes) throws IOException {
+    Map<String, Double> seconds = new TreeMap<>();
+    for (Map.Entry<String, Long> process : processes.entrySet()) {
+      seconds.put(process.getKey(), ProcessTime.cpuSeconds(process.getValue()));
+    }
+    return seconds;
   }
 
   private static void askDirectly(Path socket) throws IOException {

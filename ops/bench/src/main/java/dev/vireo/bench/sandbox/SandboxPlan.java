@@ -26,7 +26,7 @@ record SandboxPlan(
   private static final long MIB = 1 << 20;
 
   static final SandboxPlan FULL =
-      new SandboxPlan(2_000, new Streams(5, 256 * MIB), 7, 100, 10, 3, 3, false, "");
+      new SandboxPlan(2_000, new Streams(5, 256 * MIB), 5, 100, 10, 2, 3, false, "");
 
   static final SandboxPlan QUICK =
       new SandboxPlan(1_000, new Streams(3, 64 * MIB), 3, 30, 3, 1, 2, true, "");

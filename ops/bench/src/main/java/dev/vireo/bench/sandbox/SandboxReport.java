@@ -38,9 +38,12 @@ public record SandboxReport(
     firstByte.ifPresent(result -> add(json, result));
     probeExec.ifPresent(result -> {
       JsonObject millis = percentiles(result.exec());
-      millis.addProperty("controller_alone_p50", rounded(result.controllerAlone().median()));
-      millis.addProperty("guest_alone_p50", rounded(result.guestAlone().median()));
+      millis.add("controller_alone", percentiles(result.controllerAlone()));
+      millis.add("guest_alone", percentiles(result.guestAlone()));
       json.add("probe_exec_ms", millis);
+      JsonObject cpu = new JsonObject();
+      result.cpuMicros().forEach((name, micros) -> cpu.addProperty(name, rounded(micros)));
+      json.add("probe_exec_cpu_us", cpu);
     });
     execAndSsh.ifPresent(result -> add(json, result));
     streams.ifPresent(result -> {
@@ -130,6 +133,7 @@ public record SandboxReport(
     StringBuilder text = new StringBuilder();
     firstByte.ifPresent(result -> text.append(table(result)).append('\n'));
     commands().ifPresent(table -> text.append(table).append('\n'));
+    probeExec.ifPresent(result -> text.append(cpu(result)).append('\n'));
     throughput().ifPresent(table -> text.append(table).append('\n'));
     if (!formats.isEmpty()) {
       text.append(formatsTable()).append('\n');
@@ -181,6 +185,12 @@ public record SandboxReport(
           "");
     });
     return Optional.of(table);
+  }
+
+  private static TextTable cpu(ProbeExec.Result result) {
+    TextTable table = new TextTable().row("CPU of an exec, bare-metal guest, us", "");
+    result.cpuMicros().forEach((name, micros) -> table.row(name, show(micros)));
+    return table;
   }
 
   private static void addTimes(
