@@ -11,7 +11,7 @@
 /* README.md tells what they take. */
 static const char *const PROGRAMS =
     "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate net-hostile "
-    "rng-read reg-read config-read vsock-echo vsock-verify vsock-send vsock-ping vsock-hostile "
+    "rng-read reg-read config-read vsock-echo vsock-sink vsock-source vsock-agent vsock-verify vsock-send vsock-ping vsock-hostile "
     "balloon-follow balloon-report balloon-hostile memory-follow memory-hostile console-echo console-send console-hostile";
 
 /* ---- disks ---- */
@@ -344,6 +344,9 @@ static bool run(void) {
   if (argument_is("run", "memory-follow", "hello")) return memory_follow();
   if (argument_is("run", "memory-hostile", "hello")) return memory_hostile();
   if (argument_is("run", "vsock-echo", "hello")) return vsock_echo();
+  if (argument_is("run", "vsock-sink", "hello")) return vsock_sink();
+  if (argument_is("run", "vsock-source", "hello")) return vsock_source();
+  if (argument_is("run", "vsock-agent", "hello")) return vsock_agent();
   if (argument_is("run", "vsock-verify", "hello")) return vsock_verify();
   if (argument_is("run", "vsock-send", "hello")) return vsock_send();
   if (argument_is("run", "vsock-ping", "hello")) return vsock_ping();

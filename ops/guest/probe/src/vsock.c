@@ -1,5 +1,6 @@
 #include "vsock.h"
 
+#include "agent.h"
 #include "virtio.h"
 
 #define HOST_CID 2
@@ -26,9 +27,11 @@ struct packet {
 #define TX_PACKETS 64
 static struct packet rx_packets[RX_PACKETS], tx_packets[TX_PACKETS];
 
-/* What a connection that echoes has room for, which the host is told as its credit; the others keep nothing. */
+/* What a connection that echoes has room for, which the host is told as its credit; of the others, only those of the agent
+ * keep anything: the host's first message, and then the answer. */
 #define ROOM 2048
 #define NO_LIMIT 65536
+#define SINK_ROOM 262144 /* as Linux gives by default */
 #define CONNECTIONS_MAX 2048
 #define FIRST_PORT 10000 /* of the guest's own connections */
 
@@ -37,9 +40,9 @@ struct connection {
   uint32_t guest_port, host_port;
   uint32_t host_buffer, host_forwarded, sent;
   uint32_t received, forwarded, told_forwarded;
-  uint32_t held; /* bytes to be echoed, in `room` from `forwarded` on, as in a ring */
+  uint32_t held; /* bytes to be echoed, in `room` from `forwarded` on, as in a ring; or in all of the agent's answer */
   uint8_t host_shutdown;
-  bool open, established, ending, stalled;
+  bool open, established, ending, stalled, answered;
   uint8_t room[ROOM];
 };
 
@@ -49,7 +52,7 @@ static struct {
   struct connection connections[CONNECTIONS_MAX];
   uint32_t free_packets[TX_PACKETS], free_count;
   /* of the program */
-  bool echoes;
+  bool echoes, answers, sinks, sources;
   uint32_t listen_port, message;
   uint64_t bytes_each;
   uint64_t opened, closed, refused, resets, sent, received, wrong, stalls;
@@ -97,7 +100,10 @@ static uint32_t free_packet(void) {
   return vsock.free_packets[--vsock.free_count];
 }
 
-static uint32_t credit_given(void) { return vsock.echoes ? ROOM : NO_LIMIT; }
+static uint32_t credit_given(void) {
+  if (vsock.sinks) return SINK_ROOM;
+  return vsock.echoes ? ROOM : NO_LIMIT;
+}
 
 static void send(struct connection *connection, uint16_t operation, uint32_t flags, uint32_t index, uint32_t length) {
   struct packet *packet = &tx_packets[index];
@@ -174,6 +180,14 @@ static uint32_t next_bytes(struct connection *connection, uint8_t *data, uint32_
     }
     connection->held -= count;
     connection->forwarded += count;
+  } else if (vsock.answers) {
+    while (count < most && connection->sent + count < connection->held) {
+      data[count] = connection->room[connection->sent + count];
+      count++;
+    }
+  } else if (vsock.sources) {
+    uint64_t left = vsock.bytes_each - connection->sent;
+    count = left < most ? (uint32_t)left : most;
   } else {
     uint64_t left = vsock.bytes_each - connection->sent;
     while (count < most && count < left) {
@@ -182,6 +196,19 @@ static uint32_t next_bytes(struct connection *connection, uint8_t *data, uint32_
     }
   }
   return count;
+}
+
+static bool has_more(const struct connection *connection) {
+  if (vsock.echoes) return connection->held > 0;
+  return connection->sent < (vsock.answers ? connection->held : vsock.bytes_each);
+}
+
+static bool is_done(const struct connection *connection) {
+  if (vsock.echoes) return connection->host_shutdown & SHUTDOWN_SEND && connection->held == 0;
+  if (vsock.sinks) return connection->host_shutdown & SHUTDOWN_SEND;
+  if (vsock.sources) return connection->sent == vsock.bytes_each;
+  if (vsock.answers) return connection->answered && connection->sent == connection->held;
+  return connection->received == vsock.bytes_each && vsock.message == 0;
 }
 
 /* Sends what there is to send, as far as the host has room. */
@@ -194,7 +221,7 @@ static void advance(struct connection *connection) {
     uint32_t count = next_bytes(connection, tx_packets[index].data, most);
     if (count == 0) {
       vsock.free_packets[vsock.free_count++] = index;
-      bool more = vsock.echoes ? connection->held > 0 : connection->sent < vsock.bytes_each;
+      bool more = has_more(connection);
       if (more && !connection->stalled) vsock.stalls++;
       connection->stalled = more;
       break;
@@ -203,9 +230,7 @@ static void advance(struct connection *connection) {
     connection->sent += count;
     vsock.sent += count;
   }
-  bool done = vsock.echoes ? connection->host_shutdown & SHUTDOWN_SEND && connection->held == 0
-                           : connection->received == vsock.bytes_each && vsock.message == 0;
-  if (done) {
+  if (is_done(connection)) {
     control(connection, SHUTDOWN, SHUTDOWN_BOTH);
     connection->ending = true;
   }
@@ -213,17 +238,30 @@ static void advance(struct connection *connection) {
 
 /* ---- receiving ---- */
 
+/* The first message is all that is heeded; one that does not fit is as malformed as one that is no message. */
+static void take_request(struct connection *connection, const struct packet *packet) {
+  uint32_t length = packet->header.length;
+  if (connection->answered) return;
+  if (length > ROOM - connection->received) {
+    connection->answered = true;
+    return;
+  }
+  memcpy(connection->room + connection->received, packet->data, length);
+  connection->answered = agent_answer(connection->room, connection->received + length, connection->room, &connection->held);
+}
+
 static void data(struct connection *connection, const struct packet *packet) {
-  for (uint32_t i = 0; i < packet->header.length; i++) {
+  if (vsock.answers) take_request(connection, packet);
+  for (uint32_t i = 0; i < packet->header.length && !vsock.sinks; i++) {
     if (vsock.echoes) {
       connection->room[(connection->forwarded + connection->held++) % ROOM] = packet->data[i];
-    } else {
+    } else if (!vsock.answers) {
       vsock.wrong += packet->data[i] != pattern(connection, connection->received + i);
     }
   }
   connection->received += packet->header.length;
   vsock.received += packet->header.length;
-  if (connection->held > ROOM) vsock.wrong++; /* more than the host was told it might send */
+  if (vsock.echoes && connection->held > ROOM) vsock.wrong++; /* more than the host was told it might send */
   if (!vsock.echoes) connection->forwarded = connection->received;
 }
 
@@ -305,6 +343,37 @@ bool vsock_echo(void) {
   while (vsock.closed < connections && !power_button_pressed()) work();
   report();
   return vsock.wrong == 0;
+}
+
+static bool serve_one(void) {
+  vsock.listen_port = (uint32_t)argument_number("port", 1024);
+  print("cid=%u\nlistening=%u\n", vsock.cid, (uint64_t)vsock.listen_port);
+  while (vsock.closed == 0 && !power_button_pressed()) work();
+  report();
+  return vsock.sent == vsock.bytes_each;
+}
+
+bool vsock_sink(void) {
+  if (!start()) return false;
+  vsock.sinks = true;
+  return serve_one();
+}
+
+bool vsock_source(void) {
+  if (!start()) return false;
+  vsock.sources = true;
+  vsock.bytes_each = argument_number("bytes", 1 << 20);
+  return serve_one();
+}
+
+bool vsock_agent(void) {
+  if (!start()) return false;
+  vsock.answers = true;
+  vsock.listen_port = (uint32_t)argument_number("port", 52);
+  print("cid=%u\nlistening=%u\n", vsock.cid, (uint64_t)vsock.listen_port);
+  while (!power_button_pressed()) work();
+  report();
+  return true;
 }
 
 static void connect_all(uint64_t connections) {

@@ -6,6 +6,12 @@
 
 /* probe.run=vsock-echo: sends back what connections to a port bring. */
 bool vsock_echo(void);
+/* probe.run=vsock-sink: takes what one connection to a port brings, and looks at none of it. */
+bool vsock_sink(void);
+/* probe.run=vsock-source: sends into one connection to a port, whatever is in its buffers. */
+bool vsock_source(void);
+/* probe.run=vsock-agent: answers as the guest's agent does, as far as agent.h goes. */
+bool vsock_agent(void);
 /* probe.run=vsock-verify: connects to a port of the host, many times at once, and checks what comes back. */
 bool vsock_verify(void);
 /* probe.run=vsock-send: connects to a port of the host once, and sends. */

@@ -5,14 +5,18 @@ import dev.vireo.bench.control.ControlReport;
 import dev.vireo.bench.control.ControlRun;
 import dev.vireo.bench.placement.PlacementReport;
 import dev.vireo.bench.placement.PlacementRun;
+import dev.vireo.bench.sandbox.SandboxReport;
+import dev.vireo.bench.sandbox.SandboxRun;
 import dev.vireo.bench.store.StoreReport;
 import dev.vireo.bench.store.StoreRun;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * {@code vireo bench [devices|scheduler|store|control] [--quick|--smoke] [--only NAME] [-o
+ * {@code vireo bench [devices|sandbox|scheduler|store|control] [--quick|--smoke] [--only NAME] [-o
  * table|json]}.
  */
 public final class Main {
@@ -30,10 +34,15 @@ public final class Main {
   private enum Subject {
     ALL,
     DEVICES,
+    SANDBOX,
     SCHEDULER,
     STORE,
     CONTROL
   }
+
+  /** Of which a part may be asked for. */
+  private static final Set<Subject> PARTED =
+      EnumSet.of(Subject.DEVICES, Subject.SANDBOX, Subject.CONTROL);
 
   /** What the command line asks for. */
   private record Options(Subject subject, boolean quick, boolean smoke, String only, boolean json) {
@@ -46,6 +55,7 @@ public final class Main {
       for (int i = 0; i < arguments.size(); i++) {
         switch (arguments.get(i)) {
           case "devices" -> subject = Subject.DEVICES;
+          case "sandbox" -> subject = Subject.SANDBOX;
           case "scheduler" -> subject = Subject.SCHEDULER;
           case "store" -> subject = Subject.STORE;
           case "control" -> subject = Subject.CONTROL;
@@ -62,8 +72,8 @@ public final class Main {
       if (smoke && subject != Subject.DEVICES) {
         throw new IllegalArgumentException("--smoke is one of 'devices'");
       }
-      if (!only.isEmpty() && subject != Subject.DEVICES && subject != Subject.CONTROL) {
-        throw new IllegalArgumentException("--only is one of 'devices' and 'control'");
+      if (!only.isEmpty() && !PARTED.contains(subject)) {
+        throw new IllegalArgumentException("--only is one of 'devices', 'sandbox' and 'control'");
       }
       return new Options(subject, quick, smoke, only, json);
     }
@@ -103,6 +113,7 @@ public final class Main {
           switch (options.subject()) {
             case ALL -> all(options);
             case DEVICES -> devices(options);
+            case SANDBOX -> sandbox(options);
             case SCHEDULER -> scheduler(options);
             case STORE -> store(options);
             case CONTROL -> control(options);
@@ -127,6 +138,13 @@ public final class Main {
             : options.quick() ? DevicesPlan.QUICK : DevicesPlan.FULL;
     DevicesReport report =
         new DevicesRun(plan.only(options.only()), Installation.find(), System.err::println).run();
+    return options.json() ? report.toJson() + "\n" : report.toTable();
+  }
+
+  private static String sandbox(Options options) throws Exception {
+    SandboxReport report =
+        new SandboxRun(Installation.find(), options.quick(), options.only(), System.err::println)
+            .run();
     return options.json() ? report.toJson() + "\n" : report.toTable();
   }
 

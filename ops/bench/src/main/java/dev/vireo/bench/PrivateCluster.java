@@ -6,15 +6,15 @@ import dev.vireo.bench.cluster.OwnedProcesses;
 import java.io.IOException;
 
 /** A cluster for one run, of which nothing is left behind, also not on Ctrl-C. */
-final class PrivateCluster {
+public final class PrivateCluster {
   private PrivateCluster() {}
 
   /** What is done with it; neither controller nor worker has been started. */
-  interface Work<T> {
+  public interface Work<T> {
     T with(LocalCluster cluster) throws Exception;
   }
 
-  static <T> T run(Installation installation, Work<T> work) throws Exception {
+  public static <T> T run(Installation installation, Work<T> work) throws Exception {
     try (OwnedProcesses processes = OwnedProcesses.create("vireo-bench")) {
       Thread onInterrupt = new Thread(() -> closeQuietly(processes));
       Runtime.getRuntime().addShutdownHook(onInterrupt);

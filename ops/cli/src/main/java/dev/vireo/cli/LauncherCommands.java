@@ -30,6 +30,7 @@ final class LauncherCommands {
         new CommandLine(new Doctor()),
         new CommandLine(new Bench())
             .addSubcommand(new Bench.Devices())
+            .addSubcommand(new Bench.Sandbox())
             .addSubcommand(new Bench.Placements())
             .addSubcommand(new Bench.Stores())
             .addSubcommand(new Bench.Control()),
@@ -131,6 +132,36 @@ final class LauncherCommands {
           description =
               "Only what is named so or begins so, as in JSON: blk_4k_read.depth1, blk, net, vsock,"
                   + " idle.")
+      private @Nullable String only;
+
+      @Option(
+          names = {"-o", "--output"},
+          paramLabel = "FORMAT",
+          description = "table, json. Default: table.")
+      private @Nullable String format;
+    }
+
+    /** {@code vireo bench sandbox}. */
+    @Command(
+        name = "sandbox",
+        description = {
+          "Measures what it costs to run code in a guest, and to speak with it.",
+          "",
+          "From run to the first byte of output; exec beside ssh into the same guest, and into a"
+              + " bare-metal guest; vsock and network throughput, beside QEMU microvm's; root file"
+              + " systems as squashfs, erofs and ext4. Linux guests are measured on an emulated node"
+              + " where this machine cannot run them; then only ratios mean anything."
+        })
+    private static final class Sandbox extends LauncherCommand {
+      @Option(names = "--quick", description = "Fewer samples: about five minutes.")
+      private boolean quick;
+
+      @Option(
+          names = "--only",
+          paramLabel = "NAME",
+          description =
+              "Only what is named so or begins so: run, probe_exec, exec_ssh, vsock, net,"
+                  + " root_formats.")
       private @Nullable String only;
 
       @Option(

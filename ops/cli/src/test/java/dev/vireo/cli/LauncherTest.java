@@ -50,6 +50,7 @@ class LauncherTest {
         "doctor --help",
         "bench --help",
         "bench devices --help",
+        "bench sandbox --help",
         "test -h",
         "image build --help",
         "image pull --help",

@@ -23,6 +23,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
@@ -46,6 +47,9 @@ class GuestCommandsTest {
   private static final boolean FULL = Boolean.getBoolean("vireo.test.full");
 
   private static final int COMMANDS = FULL ? 1_000 : 100;
+
+  /** Until what is loaded or opened once is there. */
+  private static final int WARM_UP = 20;
 
   private static final int FILE_MIB = FULL ? 100 : 8;
 
@@ -205,12 +209,76 @@ class GuestCommandsTest {
   }
 
   @Test
-  void manyCommandsLeaveNoProcess() {
-    String before = exec(USER_PROCESSES);
-    for (int i = 0; i < COMMANDS; i++) {
+  void manyCommandsLeaveNothing() throws IOException {
+    runMany(WARM_UP);
+    String processes = exec(USER_PROCESSES);
+    Held before = held();
+
+    runMany(COMMANDS);
+
+    assertEquals(processes, exec(USER_PROCESSES));
+    await("all that was opened is closed")
+        .atMost(Duration.ofMinutes(1))
+        .untilAsserted(() -> held().assertIsAbout(before));
+  }
+
+  private void runMany(int commands) {
+    for (int i = 0; i < commands; i++) {
       assertEquals(3, vireo.run("exec", "box", "--", "sh", "-c", "exit 3").exitCode());
     }
-    assertEquals(before, exec(USER_PROCESSES));
+  }
+
+  /**
+   * What a guest and those on the way to it hold.
+   *
+   * @param agentKib resident memory of the agent
+   */
+  private record Held(
+      int agentDescriptors,
+      int agentKib,
+      int vmmDescriptors,
+      int workerDescriptors,
+      int controllerDescriptors) {
+
+    /** Sessions and files come and go by themselves, but not a tenth of what commands would. */
+    private static final int DESCRIPTORS = COMMANDS / 10;
+
+    /** Less than a kilobyte of each of a thousand commands; an idle agent has some 152. */
+    private static final int KIB = 256;
+
+    void assertIsAbout(Held before) {
+      String both = "before %s, after %s".formatted(before, this);
+      assertTrue(agentDescriptors <= before.agentDescriptors, both);
+      assertTrue(agentKib <= before.agentKib + KIB, both);
+      assertTrue(vmmDescriptors <= before.vmmDescriptors + DESCRIPTORS, both);
+      assertTrue(workerDescriptors <= before.workerDescriptors + DESCRIPTORS, both);
+      assertTrue(controllerDescriptors <= before.controllerDescriptors + DESCRIPTORS, both);
+    }
+  }
+
+  private Held held() throws IOException {
+    String[] agent =
+        exec("ls /proc/1/fd | wc -l; grep VmRSS: /proc/1/status | tr -dc 0-9").split("\\s+", -1);
+    String[] node =
+        cluster
+            .askNode(
+                Architecture.X86_64,
+                """
+                ls /proc/%d/fd | wc -l
+                for process in /proc/[0-9]*; do
+                  if grep -q worker.args $process/cmdline; then ls $process/fd | wc -l; fi
+                done 2> /dev/null
+                true\
+                """
+                    .formatted(guests.inspect("box").getVmmPid()))
+            .strip()
+            .split("\\s+", -1);
+    return new Held(
+        Integer.parseInt(agent[0]),
+        Integer.parseInt(agent[1]),
+        Integer.parseInt(node[0]),
+        Integer.parseInt(node[1]),
+        cluster.controllerDescriptors());
   }
 
   /** As a process among others, which a guest's own init has started. */

@@ -268,6 +268,14 @@ final class LinuxCluster implements AutoCloseable {
     }
   }
 
+  /** How many the controller's process has open. */
+  int controllerDescriptors() throws IOException {
+    Path descriptors = Path.of("/proc", Long.toString(cluster.controllerPid()), "fd");
+    try (Stream<Path> open = Files.list(descriptors)) {
+      return (int) open.count();
+    }
+  }
+
   /** To the controller. */
   Channel channel() {
     return cluster.channel();
