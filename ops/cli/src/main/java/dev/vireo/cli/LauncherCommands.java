@@ -153,7 +153,7 @@ final class LauncherCommands {
               + " where this machine cannot run them; then only ratios mean anything."
         })
     private static final class Sandbox extends LauncherCommand {
-      @Option(names = "--quick", description = "Fewer samples: about five minutes.")
+      @Option(names = "--quick", description = "Fewer samples.")
       private boolean quick;
 
       @Option(

@@ -67,8 +67,10 @@ final class RootFormats {
    */
   Map<Format, Result> measure(List<Root> roots) throws IOException {
     List<Booted> booted = roots.stream().map(Booted::new).toList();
-    // What the node reads once, such as the kernel, is then there.
-    booted.getFirst().warmUp();
+    // What the node reads once, such as the kernel, is then there; as after a guest for ssh.
+    if (!plan.wants(SandboxRun.EXEC)) {
+      booted.getFirst().warmUp();
+    }
     for (int round = 1; round <= plan.boots(); round++) {
       for (Booted each : round % 2 == 0 ? booted.reversed() : booted) {
         progress.accept(

@@ -29,7 +29,7 @@ record SandboxPlan(
       new SandboxPlan(2_000, new Streams(5, 256 * MIB), 5, 100, 10, 2, 3, false, "");
 
   static final SandboxPlan QUICK =
-      new SandboxPlan(1_000, new Streams(3, 64 * MIB), 3, 30, 3, 1, 2, true, "");
+      new SandboxPlan(1_000, new Streams(3, 64 * MIB), 2, 20, 3, 1, 2, true, "");
 
   /** Of bytes by vsock. */
   record Streams(int rounds, long bytes) {}

@@ -44,7 +44,8 @@ final class SandboxReportTest {
   private static SandboxReport report(Samples probeExec) {
     return new SandboxReport(
         Map.of("load", "0.1"),
-        Optional.of(new ProbeExec.Result(
+        Optional.of(
+            new ProbeExec.Result(
                 probeExec, Samples.of(0.5), Samples.of(0.25), Map.of("worker", 700.0))),
         Optional.of(new VsockStreams.Result(Samples.of(1 << 20, 3 << 20, 2 << 20), Samples.of(9))),
         DEVICES,
@@ -87,8 +88,7 @@ final class SandboxReportTest {
     assertEquals(1_200, first.get("p50").getAsDouble());
     assertEquals(900, first.get("kernel_and_agent").getAsDouble());
     JsonObject probe = json.getAsJsonObject("probe_exec_ms");
-    assertEquals(
-        Set.of("p50", "p99", "max", "controller_alone", "guest_alone"), probe.keySet());
+    assertEquals(Set.of("p50", "p99", "max", "controller_alone", "guest_alone"), probe.keySet());
     assertEquals(0.25, probe.getAsJsonObject("guest_alone").get("p99").getAsDouble());
     assertEquals(0.5, json.getAsJsonObject("exec_to_ssh_ratio").get("connected").getAsDouble());
     assertEquals(
