@@ -38,6 +38,7 @@ public final class LeaderChannels implements AutoCloseable {
   private final Runnable onClose;
   private @Nullable ManagedChannel current;
   private String address = "";
+  private volatile boolean closed;
 
   private LeaderChannels(Function<String, ManagedChannel> open, Runnable onClose) {
     this.open = open;
@@ -74,6 +75,10 @@ public final class LeaderChannels implements AutoCloseable {
     }
   }
 
+  /**
+   * To this one. Once this is closed the channel takes no calls: they fail as those to one who
+   * cannot be reached.
+   */
   synchronized ManagedChannel to(String leader) {
     ManagedChannel known = current;
     if (known != null && leader.equals(address)) {
@@ -83,6 +88,10 @@ public final class LeaderChannels implements AutoCloseable {
     }
     leave();
     ManagedChannel opened = open.apply(leader);
+    if (closed) {
+      // It has no event loop any more, which gRPC would call a bug, and tell the client so.
+      return opened.shutdownNow();
+    }
     current = opened;
     address = leader;
     return opened;
@@ -140,8 +149,14 @@ public final class LeaderChannels implements AutoCloseable {
         .build();
   }
 
+  /** Whether this controller stops. */
+  boolean isClosed() {
+    return closed;
+  }
+
   @Override
   public synchronized void close() {
+    closed = true;
     if (current != null) {
       current.shutdownNow();
       current = null;

@@ -221,6 +221,10 @@ public final class LeaderProxy implements ServerInterceptor {
       if (context.isCancelled()) {
         return; // Nobody waits for an answer any more.
       }
+      if (channels.isClosed()) {
+        close(call, Errors.of(ErrorReason.NO_LEADER, "this controller stops"));
+        return;
+      }
       Optional<String> leader = leadership.leads() ? Optional.of(ownAddress) : leadership.leader();
       if (leader.isEmpty()) {
         close(call, Errors.of(ErrorReason.NO_LEADER, "no controller leads now"));
