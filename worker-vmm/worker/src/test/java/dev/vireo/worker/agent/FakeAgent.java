@@ -6,6 +6,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.SocketException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
@@ -69,13 +70,17 @@ final class FakeAgent implements AutoCloseable {
       return new InputStream() {
         @Override
         public int read() throws IOException {
-          ByteBuffer octet = ByteBuffer.allocate(1);
-          return channel.read(octet) < 0 ? -1 : octet.get(0) & 0xff;
+          byte[] octet = new byte[1];
+          return read(octet, 0, 1) < 0 ? -1 : octet[0] & 0xff;
         }
 
         @Override
         public int read(byte[] bytes, int from, int length) throws IOException {
-          return channel.read(ByteBuffer.wrap(bytes, from, length));
+          try {
+            return channel.read(ByteBuffer.wrap(bytes, from, length));
+          } catch (SocketException reset) {
+            return -1; // The host has closed it, and something that was said was unread.
+          }
         }
       };
     }
