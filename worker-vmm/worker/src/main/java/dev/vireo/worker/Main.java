@@ -7,7 +7,6 @@ import dev.vireo.linux.KvmProbe;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.worker.CommandLine.UsageException;
 import dev.vireo.worker.boot.BootPlanner;
-import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.container.NodeContainerImages;
 import dev.vireo.worker.container.PullProgram;
 import dev.vireo.worker.doctor.Diagnosis;
@@ -127,6 +126,9 @@ public final class Main {
     Optional<String> notRouted = routed.isEmpty() ? Optional.of(NO_NFT) : routed.get().problem();
     notRouted.ifPresent(why -> LOG.log(Level.INFO, "no routed networks: {0}", why));
     NodeFacts facts = facts(options, kvm.get(), notRouted.isEmpty());
+    ContainerImageCache imageCache = ContainerImageCache.of(options.containerImages());
+    PullProgram pull =
+        PullProgram.in(options.pullHome(), options.containerImages(), options.emulated());
     Worker worker =
         new Worker(
             options.nodeId(),
@@ -135,8 +137,8 @@ public final class Main {
             facts,
             new BootPlanner(
                 Path.of("/dev/kvm"), options.images(), facts.machine(), facts.capacity()),
-            containerImages(options),
-            nodeImages(options),
+            new NodeContainerImages(imageCache, Architecture.ofHost(), pull),
+            new NodeImages(imageCache, Architecture.ofHost(), pull),
             routed.<Networks>map(networks -> networks).orElseGet(() -> Networks.none(NO_NFT)),
             program,
             options.poolSize(),
@@ -155,21 +157,6 @@ public final class Main {
         options.controllers());
     awaitSignal();
     return ExitCode.DONE;
-  }
-
-  private static ContainerImages containerImages(WorkerOptions options) {
-    return new NodeContainerImages(
-        ContainerImageCache.of(options.containerImages()),
-        Architecture.ofHost(),
-        PullProgram.in(options.pullHome(), options.containerImages(), options.emulated()));
-  }
-
-  private static NodeImages nodeImages(WorkerOptions options) {
-    return new NodeImages(
-        ContainerImageCache.of(options.containerImages()),
-        options.containerImages(),
-        Architecture.ofHost(),
-        PullProgram.in(options.pullHome(), options.containerImages(), options.emulated()));
   }
 
   private static LaunchTracer tracer(String nodeId) throws UsageException {

@@ -87,7 +87,6 @@ class WorkerTest {
             },
             new NodeImages(
                 ContainerImageCache.of(temporary.resolve("images-oci")),
-                temporary.resolve("images-oci"),
                 Architecture.X86_64,
                 new PullProgram(List.of("false"), temporary.resolve("images-oci"))),
             Networks.none("no network is asked for"),

@@ -16,12 +16,16 @@ import java.util.Optional;
 /**
  * This node's cache of container images, as clients may change it.
  *
- * @param directory of the cache
  * @param architecture of this node's guests
  * @param program that makes images of archives, and puts them there
  */
 public record NodeImages(
-    ContainerImageCache cache, Path directory, Architecture architecture, PullProgram program) {
+    ContainerImageCache cache, Architecture architecture, PullProgram program) {
+
+  /** Where the cache is. */
+  Path directory() {
+    return program.cache();
+  }
 
   List<Listed> list() throws ImageCallException {
     try {

@@ -59,7 +59,7 @@ class ImageCallsTest {
   private ImageCalls calls(String script) {
     PullProgram program = new PullProgram(List.of("/bin/sh", "-c", script, "sh"), cacheDirectory());
     return new ImageCalls(
-        new NodeImages(cache(), cacheDirectory(), Architecture.X86_64, program),
+        new NodeImages(cache(), Architecture.X86_64, program),
         new ArchiveDirectory(archives(), _ -> free.get()),
         time);
   }
