@@ -185,7 +185,7 @@ final class LinuxCluster implements AutoCloseable {
         log(architecture),
         // The user's own cache: it has the packages and the outer machine's image.
         Map.of("VIREO_ROOT", installation.root().toString()),
-        emulatedNode(arguments.toArray(String[]::new)));
+        installation.emulatedNodeCommand(arguments.toArray(String[]::new)));
   }
 
   /** Whether this host has what {@value #TOOLS_IMAGE} is made with. */
@@ -213,21 +213,6 @@ final class LinuxCluster implements AutoCloseable {
           "the emulated node has ended:\n"
               + Files.readString(processes.directory().resolve(log(architecture))));
     }
-  }
-
-  private List<String> emulatedNode(String... arguments) {
-    Path libraries = installation.root().resolve("ops/emulated-node/target/emulated-node/lib");
-    List<String> command =
-        new ArrayList<>(
-            List.of(
-                Path.of(System.getProperty("java.home"), "bin/java").toString(),
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                libraries + "/*",
-                "dev.vireo.emulated.Main"));
-    command.addAll(List.of(arguments));
-    return command;
   }
 
   private Path nodeState(Architecture architecture) {
@@ -327,7 +312,7 @@ final class LinuxCluster implements AutoCloseable {
         processes.start(
             output,
             Map.of(),
-            emulatedNode(
+            installation.emulatedNodeCommand(
                 "exec",
                 "--timeout",
                 Long.toString(limit.toSeconds()),

@@ -1,22 +1,16 @@
 package dev.vireo.systemtests;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
+import dev.vireo.bench.cluster.DebianPackageFiles;
+import dev.vireo.bench.cluster.HostCommand;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
-import java.util.regex.MatchResult;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /**
  * A container image as its user would bring it: a {@code docker save} archive of Debian's python3
@@ -56,10 +50,6 @@ final class PythonImage {
       """;
 
   private static final List<String> PACKAGES = List.of("python3", "dash", "coreutils");
-  private static final Pattern INSTALLED = Pattern.compile("(?m)^Inst (\\S+) ");
-
-  /** {@code 'address' name bytes hash}. */
-  private static final Pattern URI_LINE = Pattern.compile("'[^']*' (\\S+) (\\d+) \\S*");
 
   private PythonImage() {}
 
@@ -74,7 +64,7 @@ final class PythonImage {
   static void pull(Path sourceTree, Path cache, Path scratch) throws IOException {
     Path work = Files.createTempDirectory(scratch, "python");
     var _ =
-        run(
+        HostCommand.run(
             work,
             Path.of(System.getProperty("java.home"), "bin/java").toString(),
             "-cp",
@@ -86,7 +76,7 @@ final class PythonImage {
             "x86_64",
             "--progress",
             "none");
-    var _ = run(scratch, "rm", "-rf", work.toString());
+    var _ = HostCommand.run(scratch, "rm", "-rf", work.toString());
   }
 
   private static Path archive(Path packages, Path work) throws IOException {
@@ -96,9 +86,9 @@ final class PythonImage {
       Files.createDirectories(root.resolve("usr").resolve(directory));
       Files.createSymbolicLink(root.resolve(directory), Path.of("usr", directory));
     }
-    for (Path file : download(packages)) {
+    for (Path file : DebianPackageFiles.download(PACKAGES, packages)) {
       var _ =
-          run(
+          HostCommand.run(
               work,
               "sh",
               "-c",
@@ -106,13 +96,13 @@ final class PythonImage {
                   .formatted(file));
     }
     for (String waste : List.of("usr/share/doc", "usr/share/man", "usr/share/locale")) {
-      var _ = run(work, "rm", "-rf", root.resolve(waste).toString());
+      var _ = HostCommand.run(work, "rm", "-rf", root.resolve(waste).toString());
     }
     Files.createDirectories(root.resolve("app/data"));
     Files.writeString(root.resolve("app/main.py"), PROGRAM);
-    var _ = run(work, "chown", "1000:1000", root.resolve("app/data").toString());
+    var _ = HostCommand.run(work, "chown", "1000:1000", root.resolve("app/data").toString());
     var _ =
-        run(
+        HostCommand.run(
             work,
             "tar",
             "-C",
@@ -130,7 +120,9 @@ final class PythonImage {
         [{"Config": "config.json", "RepoTags": ["%s:latest"], "Layers": ["layer.tar"]}]
         """
             .formatted(NAME));
-    var _ = run(work, "tar", "-cf", "python.tar", "manifest.json", "config.json", "layer.tar");
+    var _ =
+        HostCommand.run(
+            work, "tar", "-cf", "python.tar", "manifest.json", "config.json", "layer.tar");
     return work.resolve("python.tar");
   }
 
@@ -148,56 +140,6 @@ final class PythonImage {
         .formatted(layer);
   }
 
-  /** With all that they depend on, in the versions that the host's apt knows. */
-  private static List<Path> download(Path packages) throws IOException {
-    Files.createDirectories(packages);
-    List<String> simulate =
-        new ArrayList<>(
-            List.of(
-                "apt-get",
-                "-q",
-                "install",
-                "--simulate",
-                "--no-install-recommends",
-                "-o",
-                "Dir::State::status=/dev/null"));
-    simulate.addAll(PACKAGES);
-    List<String> names =
-        INSTALLED
-            .matcher(run(packages, simulate.toArray(String[]::new)))
-            .results()
-            .map((MatchResult line) -> line.group(1))
-            .toList();
-    List<Path> files = new ArrayList<>();
-    List<String> missing = new ArrayList<>();
-    // From elsewhere: of what is in its directory already apt says nothing.
-    String uris = run(Path.of("/"), with(names, "apt-get", "-q", "--print-uris", "download"));
-    for (String line : uris.lines().toList()) {
-      Matcher uri = URI_LINE.matcher(line);
-      if (uri.matches()) {
-        Path file = packages.resolve(uri.group(1));
-        files.add(file);
-        if (!Files.exists(file) || Files.size(file) != Long.parseLong(uri.group(2))) {
-          missing.add(uri.group(1).replaceFirst("_.*", ""));
-        }
-      }
-    }
-    if (files.size() != names.size()) {
-      throw new IOException("apt has no file for some of " + names + ": " + uris);
-    }
-    if (!missing.isEmpty()) {
-      var _ =
-          run(
-              packages,
-              with(missing, "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download"));
-    }
-    return files;
-  }
-
-  private static String[] with(List<String> names, String... first) {
-    return Stream.concat(Stream.of(first), names.stream()).toArray(String[]::new);
-  }
-
   private static String sha256(Path file) throws IOException {
     try (InputStream in = Files.newInputStream(file)) {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
@@ -205,26 +147,6 @@ final class PythonImage {
       return HexFormat.of().formatHex(digest.digest());
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every JDK has it", e);
-    }
-  }
-
-  private static String run(Path directory, String... command) throws IOException {
-    Process process =
-        new ProcessBuilder(command)
-            .directory(directory.toFile())
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
-    try {
-      String output = new String(process.getInputStream().readAllBytes(), UTF_8);
-      if (process.waitFor() != 0) {
-        throw new IOException(List.of(command) + " ended with " + process.exitValue());
-      }
-      return output;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new InterruptedIOException();
-    } finally {
-      process.destroyForcibly();
     }
   }
 }

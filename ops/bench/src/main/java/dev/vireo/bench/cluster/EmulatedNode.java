@@ -9,8 +9,6 @@ import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -49,7 +47,7 @@ public final class EmulatedNode {
                 log,
                 // The user's own cache: it has the packages and the outer machine's image.
                 Map.of("VIREO_ROOT", installation.root().toString()),
-                node.program(
+                installation.emulatedNodeCommand(
                     "node",
                     "--controller-port",
                     address.substring(address.lastIndexOf(':') + 1),
@@ -88,21 +86,6 @@ public final class EmulatedNode {
     return cluster.processes().directory().resolve(ID);
   }
 
-  private List<String> program(String... arguments) {
-    Path libraries = installation.root().resolve("ops/emulated-node/target/emulated-node/lib");
-    List<String> command =
-        new ArrayList<>(
-            List.of(
-                Path.of(System.getProperty("java.home"), "bin/java").toString(),
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                libraries + "/*",
-                "dev.vireo.emulated.Main"));
-    command.addAll(List.of(arguments));
-    return command;
-  }
-
   /**
    * Runs a shell command on the node, as root; what it prints is the answer.
    *
@@ -116,7 +99,7 @@ public final class EmulatedNode {
             .start(
                 output,
                 Map.of(),
-                program(
+                installation.emulatedNodeCommand(
                     "exec",
                     "--timeout",
                     Long.toString(SHELL_PATIENCE.toSeconds()),

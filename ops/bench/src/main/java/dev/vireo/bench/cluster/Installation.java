@@ -71,6 +71,21 @@ public record Installation(Path root) {
     return command;
   }
 
+  /** The emulated node's program with these arguments. */
+  public List<String> emulatedNodeCommand(String... arguments) throws IOException {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                existing("ops/emulated-node/target/emulated-node/lib") + "/*",
+                "dev.vireo.emulated.Main"));
+    command.addAll(List.of(arguments));
+    return command;
+  }
+
   private static List<String> java() {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());

@@ -2,6 +2,7 @@ package dev.vireo.bench.sandbox;
 
 import dev.vireo.bench.Samples;
 import dev.vireo.bench.cluster.GuestExec;
+import dev.vireo.bench.cluster.HostCommand;
 import dev.vireo.bench.cluster.Installation;
 import dev.vireo.bench.cluster.LocalCluster;
 import dev.vireo.bench.cluster.OwnedProcesses;

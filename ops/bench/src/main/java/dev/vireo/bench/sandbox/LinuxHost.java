@@ -1,6 +1,7 @@
 package dev.vireo.bench.sandbox;
 
 import dev.vireo.bench.cluster.EmulatedNode;
+import dev.vireo.bench.cluster.HostCommand;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;

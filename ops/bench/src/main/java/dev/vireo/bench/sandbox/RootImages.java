@@ -1,5 +1,6 @@
 package dev.vireo.bench.sandbox;
 
+import dev.vireo.bench.cluster.HostCommand;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,4 +1,4 @@
-package dev.vireo.bench.sandbox;
+package dev.vireo.bench.cluster;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 /** Programs of this machine that are run to their end. */
-final class HostCommand {
+public final class HostCommand {
   private HostCommand() {}
 
   /**
@@ -16,7 +16,7 @@ final class HostCommand {
    *
    * @throws IOException unless its status is 0
    */
-  static String run(Path directory, String... command) throws IOException {
+  public static String run(Path directory, String... command) throws IOException {
     Process process =
         new ProcessBuilder(command)
             .directory(directory.toFile())
