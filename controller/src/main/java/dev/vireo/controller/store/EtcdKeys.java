@@ -1,9 +1,11 @@
 package dev.vireo.controller.store;
 
 import com.google.protobuf.ByteString;
+import io.etcd.jetcd.api.Event;
+import io.etcd.jetcd.api.KeyValue;
 
 /**
- * The keys of one cluster in an etcd.
+ * The keys of one cluster in an etcd, and what is under them as the store has it.
  *
  * <ul>
  *   <li>{@code PREFIX/cluster}, the marker: the format of the rest, and whose it is. Every commit
@@ -52,6 +54,20 @@ final class EtcdKeys {
   /** The store's key of one in etcd. */
   String key(ByteString etcdKey) {
     return etcdKey.substring(data.size()).toStringUtf8();
+  }
+
+  /** What etcd has found under a key of an entry. */
+  Entry entry(KeyValue found) {
+    return new Entry(
+        key(found.getKey()), found.getValue(), found.getModRevision(), found.getCreateRevision());
+  }
+
+  /** What has become of an entry. The event has what was there before. */
+  Change change(Event event) {
+    KeyValue now = event.getKv();
+    return event.getType() == Event.EventType.PUT
+        ? new Change.Updated(entry(now))
+        : new Change.Deleted(key(now.getKey()), event.getPrevKv().getValue(), now.getModRevision());
   }
 
   /**

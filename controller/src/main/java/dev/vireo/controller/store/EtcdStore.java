@@ -18,15 +18,11 @@ import io.etcd.jetcd.api.KVGrpc;
 import io.etcd.jetcd.api.KeyValue;
 import io.etcd.jetcd.api.LeaseGrantRequest;
 import io.etcd.jetcd.api.LeaseGrpc;
-import io.etcd.jetcd.api.LeaseKeepAliveRequest;
-import io.etcd.jetcd.api.LeaseRevokeRequest;
 import io.etcd.jetcd.api.PutRequest;
 import io.etcd.jetcd.api.RangeRequest;
-import io.etcd.jetcd.api.RangeResponse;
 import io.etcd.jetcd.api.RequestOp;
 import io.etcd.jetcd.api.TxnRequest;
 import io.etcd.jetcd.api.TxnResponse;
-import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -70,7 +66,6 @@ public final class EtcdStore implements Store {
 
   private static final long REVISIONS = 10_000;
   private static final int PAGE = 1_000;
-  private static final Duration RETRY = Duration.ofMillis(200);
   private static final Duration TICK = Duration.ofMillis(250);
 
   /** No key has no name, and still less one with a version. */
@@ -84,11 +79,12 @@ public final class EtcdStore implements Store {
   private final String process = UUID.randomUUID().toString();
   private final ScheduledThreadPoolExecutor thread;
   private final EtcdClient client;
+  private final EtcdRetries retries;
   private final EtcdLeases leases;
 
   // What follows belongs to the store's thread.
   private final Map<String, EtcdCommit> commits = new HashMap<>();
-  private final List<Subscription> subscriptions = new ArrayList<>();
+  private final List<EtcdSubscription> subscriptions = new ArrayList<>();
   private EtcdClient.@Nullable Stream stream;
   private long commitsSeen;
 
@@ -124,6 +120,7 @@ public final class EtcdStore implements Store {
     this.revisionsKept = revisionsKept;
     this.thread = new ScheduledThreadPoolExecutor(1, Thread.ofPlatform().name("store").factory());
     this.client = new EtcdClient(options, thread);
+    this.retries = new EtcdRetries(client, options, time, thread);
     this.leases = new EtcdLeases(client, time, options.timeout());
     this.fencePatience = options.timeout();
   }
@@ -220,8 +217,9 @@ public final class EtcdStore implements Store {
         answer,
         () ->
             pass(
-                range(request, deadline())
-                    .thenApply(found -> found.getKvsList().stream().findFirst().map(this::entry)),
+                retries
+                    .range(request, retries.deadline())
+                    .thenApply(found -> found.getKvsList().stream().findFirst().map(keys::entry)),
                 answer));
     return answer;
   }
@@ -249,69 +247,12 @@ public final class EtcdStore implements Store {
         answer,
         () ->
             pass(
-                retried(LeaseGrpc.getLeaseGrantMethod(), request, deadline())
-                    .thenApply(granted -> new Granted(granted.getID(), lasting)),
+                retries
+                    .call(LeaseGrpc.getLeaseGrantMethod(), request, retries.deadline())
+                    .thenApply(granted ->
+                        new EtcdLease(granted.getID(), lasting, client, retries, this::onThread)),
                 answer));
     return answer;
-  }
-
-  private final class Granted implements Lease {
-    private final long id;
-    private final Duration lasting;
-
-    Granted(long id, Duration lasting) {
-      this.id = id;
-      this.lasting = lasting;
-    }
-
-    @Override
-    public long id() {
-      return id;
-    }
-
-    @Override
-    public CompletableFuture<Void> keepAlive() {
-      CompletableFuture<Void> answer = new CompletableFuture<>();
-      onThread(answer, () -> keepLeaseAlive(id, lasting.dividedBy(3), answer));
-      return answer;
-    }
-
-    @Override
-    public CompletableFuture<Void> end() {
-      CompletableFuture<Void> answer = new CompletableFuture<>();
-      onThread(answer, () -> endLease(id, answer));
-      return answer;
-    }
-  }
-
-  private void keepLeaseAlive(long lease, Duration third, CompletableFuture<Void> answer) {
-    LeaseKeepAliveRequest request = LeaseKeepAliveRequest.newBuilder().setID(lease).build();
-    Duration patience = shorter(third, attempt());
-    CompletableFuture<?> _ =
-        client
-            .callOnStream(LeaseGrpc.getLeaseKeepAliveMethod(), request, patience)
-            .whenComplete((alive, error) -> {
-              if (error != null) {
-                answer.completeExceptionally(unreachable(Status.fromThrowable(error)));
-              } else if (alive.getTTL() > 0) {
-                answer.complete(null);
-              } else {
-                answer.completeExceptionally(new LeaseEnded());
-              }
-            });
-  }
-
-  private void endLease(long lease, CompletableFuture<Void> answer) {
-    LeaseRevokeRequest request = LeaseRevokeRequest.newBuilder().setID(lease).build();
-    CompletableFuture<?> _ =
-        retried(LeaseGrpc.getLeaseRevokeMethod(), request, deadline())
-            .whenComplete((_, error) -> {
-              if (error == null || error instanceof LeaseEnded) {
-                answer.complete(null);
-              } else {
-                answer.completeExceptionally(error);
-              }
-            });
   }
 
   @Override
@@ -321,6 +262,7 @@ public final class EtcdStore implements Store {
         done,
         () -> {
           closing = true;
+          retries.end();
           List<CompletableFuture<Long>> left =
               commits.values().stream().map(EtcdCommit::future).toList();
           CompletableFuture<?> _ =
@@ -333,6 +275,7 @@ public final class EtcdStore implements Store {
 
   private void end() {
     closing = true;
+    retries.end();
     client.close();
     thread.shutdown();
     boolean interrupted = false;
@@ -372,15 +315,11 @@ public final class EtcdStore implements Store {
     return new Unavailable("the store is closed", null);
   }
 
-  private long deadline() {
-    return time.nanoTime() + options.timeout().toNanos();
-  }
-
   // ---- the marker
 
   /** Writes the marker, anew if it is there, and begins from that revision. */
   private CompletableFuture<Void> claim() {
-    long deadline = deadline();
+    long deadline = retries.deadline();
     RangeRequest ours =
         RangeRequest.newBuilder()
             .setKey(keys.all())
@@ -388,7 +327,8 @@ public final class EtcdStore implements Store {
             .setLimit(1)
             .build();
     // In the order of keys the marker, "cluster", is the first of all.
-    return range(ours, deadline)
+    return retries
+        .range(ours, deadline)
         .thenCompose(found -> {
           if (found.getKvsCount() > 0) {
             KeyValue first = found.getKvs(0);
@@ -396,7 +336,7 @@ public final class EtcdStore implements Store {
                 first.getKey().equals(keys.marker()) ? first.getValue() : ByteString.EMPTY,
                 options);
           }
-          return retried(KVGrpc.getTxnMethod(), claim(found.getKvsCount() == 0), deadline);
+          return retries.call(KVGrpc.getTxnMethod(), claim(found.getKvsCount() == 0), deadline);
         })
         .thenCompose(answer -> {
           if (!answer.getSucceeded()) {
@@ -454,8 +394,8 @@ public final class EtcdStore implements Store {
             .whenComplete((answer, error) -> {
               if (error != null) {
                 Duration longer = fencePatience.multipliedBy(3).dividedBy(2);
-                fencePatience = shorter(longer, attempt());
-                later(this::sendFence);
+                fencePatience = shorter(longer, retries.attempt());
+                retries.later(this::sendFence);
               } else if (!answer.getSucceeded()) {
                 foreignMarker(answer);
               }
@@ -492,7 +432,7 @@ public final class EtcdStore implements Store {
       done.completeExceptionally(tooLarge.get());
       return;
     }
-    EtcdCommit commit = new EtcdCommit(process + " " + commitsSeen++, writes, deadline());
+    EtcdCommit commit = new EtcdCommit(process + " " + commitsSeen++, writes, retries.deadline());
     commits.put(commit.number(), commit);
     pass(commit.future(), done);
     send(commit);
@@ -507,14 +447,14 @@ public final class EtcdStore implements Store {
             .grant(commit.writes())
             .whenComplete((ids, error) -> {
               if (error != null) {
-                later(() -> send(commit));
+                retries.later(() -> send(commit));
               } else if (maySend(commit)) {
                 CompletableFuture<?> _ =
                     client
                         .call(
                             KVGrpc.getTxnMethod(),
                             commit.sent(keys, epoch, ids),
-                            commit.tries() == 1 ? firstAttempt() : attempt())
+                            commit.tries() == 1 ? retries.firstAttempt() : retries.attempt())
                         .whenComplete((answer, failure) -> answered(commit, answer, failure));
               }
             });
@@ -566,7 +506,7 @@ public final class EtcdStore implements Store {
       }
       case EtcdFailure.NotDone _ -> {
         commit.mayBeTriedAgain();
-        later(() -> send(commit));
+        retries.later(() -> send(commit));
       }
       case EtcdFailure.Unknown _ -> {
         commit.lost();
@@ -630,9 +570,9 @@ public final class EtcdStore implements Store {
       stream = null;
       if (!away && !closing) {
         away = true;
-        LOG.warnf("store: %s", unreachable(why).getMessage());
+        LOG.warnf("store: %s", retries.unreachable(why).getMessage());
       }
-      later(EtcdStore.this::follow);
+      retries.later(EtcdStore.this::follow);
     }
   }
 
@@ -643,7 +583,7 @@ public final class EtcdStore implements Store {
     for (Event event : events) {
       ByteString key = event.getKv().getKey();
       if (keys.isData(key)) {
-        changes.add(change(event));
+        changes.add(keys.change(event));
       } else if (key.equals(keys.mark())) {
         marks.add(event.getKv());
       } else if (key.equals(keys.marker())) {
@@ -690,22 +630,6 @@ public final class EtcdStore implements Store {
     }
   }
 
-  private Change change(Event event) {
-    KeyValue now = event.getKv();
-    return event.getType() == Event.EventType.PUT
-        ? new Change.Updated(entry(now))
-        : new Change.Deleted(
-            keys.key(now.getKey()), event.getPrevKv().getValue(), now.getModRevision());
-  }
-
-  private Entry entry(KeyValue found) {
-    return new Entry(
-        keys.key(found.getKey()),
-        found.getValue(),
-        found.getModRevision(),
-        found.getCreateRevision());
-  }
-
   /** The watch was away for so long that its place is forgotten: every watcher is given all. */
   private void startOver() {
     LOG.warn("store: etcd has forgotten what changed meanwhile: reading everything");
@@ -714,7 +638,7 @@ public final class EtcdStore implements Store {
             .thenCompose(_ -> listAt("", position))
             .whenComplete((listing, error) -> {
               if (error != null) {
-                later(this::startOver);
+                retries.later(this::startOver);
                 return;
               }
               List.copyOf(subscriptions).forEach(subscription -> subscription.startOver(listing));
@@ -744,9 +668,10 @@ public final class EtcdStore implements Store {
       answer.completeExceptionally(new Compacted(afterVersion, oldestRevision));
       return;
     }
-    Subscription subscription = new Subscription(prefix, watcher, answer);
+    EtcdSubscription subscription =
+        new EtcdSubscription(prefix, watcher, answer, new Subscribed(), client, keys, retries);
     subscriptions.add(subscription);
-    subscription.catchUp(Math.max(afterVersion, born - 1));
+    subscription.catchUp(Math.max(afterVersion, born - 1), position);
   }
 
   /** Whether etcd no longer has a change after this version; before the marker there are none. */
@@ -759,120 +684,20 @@ public final class EtcdStore implements Store {
     return oldestRevision > born ? oldestRevision : 0;
   }
 
-  private final class Subscription implements Watch, EtcdClient.Events {
-    private final String prefix;
-    private final Watcher watcher;
-    private final CompletableFuture<Watch> begun;
-    private final List<Change> meanwhile = new ArrayList<>();
-    private EtcdClient.@Nullable Stream past;
-    private long told;
-    private long target;
-    private final long deadline = deadline();
-
-    Subscription(String prefix, Watcher watcher, CompletableFuture<Watch> begun) {
-      this.prefix = prefix;
-      this.watcher = new GuardedWatcher(prefix, watcher);
-      this.begun = begun;
-    }
-
-    /** First what happened already, by a watch of its own. */
-    void catchUp(long after) {
-      told = after;
-      target = position;
-      if (told >= target) {
-        begun.complete(this);
-      } else {
-        past = client.watch(keys.all(), told + 1, this);
-      }
-    }
-
-    /** From the watch of everything. */
-    void tell(List<Change> changes) {
-      List<Change> ours =
-          changes.stream()
-              .filter(change -> change.key().startsWith(prefix) && change.version() > told)
-              .toList();
-      if (ours.isEmpty()) {
-        return;
-      }
-      if (begun.isDone()) {
-        watcher.onChanges(ours);
-      } else {
-        meanwhile.addAll(ours);
-      }
-    }
-
+  private final class Subscribed implements EtcdSubscription.Owner {
     @Override
-    public void onEvents(List<Event> events) {
-      List<Change> ours =
-          events.stream()
-              .filter(event -> keys.isData(event.getKv().getKey()))
-              .filter(event -> event.getKv().getModRevision() <= target)
-              .map(EtcdStore.this::change)
-              .filter(change -> change.key().startsWith(prefix))
-              .toList();
-      if (!ours.isEmpty()) {
-        watcher.onChanges(ours);
-      }
-      told = events.getLast().getKv().getModRevision();
-      if (told >= target) {
-        told = target;
-        endPast();
-        if (!meanwhile.isEmpty()) {
-          watcher.onChanges(List.copyOf(meanwhile));
-          meanwhile.clear();
-        }
-        begun.complete(this);
-      }
-    }
-
-    @Override
-    public void onCompacted(long oldest) {
+    public void compacted(long oldest) {
       oldestRevision = Math.max(oldestRevision, oldest);
-      fail(new Compacted(told, oldest));
     }
 
     @Override
-    public void onEnd(Status why) {
-      if (time.nanoTime() - deadline > 0) {
-        fail(unreachable(why));
-      } else {
-        later(() -> {
-          if (!begun.isDone()) {
-            past = client.watch(keys.all(), told + 1, this);
-          }
-        });
-      }
-    }
-
-    void startOver(Listing all) {
-      endPast();
-      meanwhile.clear();
-      told = all.version();
-      watcher.onListing(
-          new Listing(
-              all.entries().stream().filter(entry -> entry.key().startsWith(prefix)).toList(),
-              all.version(),
-              all.oldestVersion()));
-      begun.complete(this);
-    }
-
-    private void fail(StoreException why) {
-      subscriptions.remove(this);
-      begun.completeExceptionally(why);
-    }
-
-    private void endPast() {
-      if (past != null) {
-        past.close();
-        past = null;
-      }
+    public void failed(EtcdSubscription subscription) {
+      subscriptions.remove(subscription);
     }
 
     @Override
-    public void close() {
-      CompletableFuture<Void> done = new CompletableFuture<>();
-      onThread(done, () -> subscriptions.remove(this));
+    public void closed(EtcdSubscription subscription) {
+      onThread(new CompletableFuture<>(), () -> subscriptions.remove(subscription));
     }
   }
 
@@ -885,7 +710,7 @@ public final class EtcdStore implements Store {
    */
   private CompletableFuture<Listing> listAt(String prefix, long revision) {
     ByteString first = keys.data(prefix);
-    return page(first, EtcdKeys.endOf(first), revision, new ArrayList<>(), deadline());
+    return page(first, EtcdKeys.endOf(first), revision, new ArrayList<>(), retries.deadline());
   }
 
   private CompletableFuture<Listing> page(
@@ -897,9 +722,10 @@ public final class EtcdStore implements Store {
             .setRevision(revision)
             .setLimit(PAGE)
             .build();
-    return range(request, deadline)
+    return retries
+        .range(request, deadline)
         .thenCompose(found -> {
-          found.getKvsList().forEach(one -> entries.add(entry(one)));
+          found.getKvsList().forEach(one -> entries.add(keys.entry(one)));
           long at = revision == 0 ? found.getHeader().getRevision() : revision;
           if (!found.getMore()) {
             return CompletableFuture.completedFuture(new Listing(entries, at, oldestVersion()));
@@ -908,53 +734,6 @@ public final class EtcdStore implements Store {
           ByteString next = last.concat(ByteString.copyFrom(new byte[1]));
           return page(next, end, at, entries, deadline);
         });
-  }
-
-  private CompletableFuture<RangeResponse> range(RangeRequest request, long deadline) {
-    return retried(KVGrpc.getRangeMethod(), request, deadline);
-  }
-
-  /** For what does no harm when it is done twice. */
-  private <Q, A> CompletableFuture<A> retried(
-      MethodDescriptor<Q, A> method, Q request, long deadline) {
-    CompletableFuture<A> done = new CompletableFuture<>();
-    attempt(method, request, deadline, done);
-    return done;
-  }
-
-  private <Q, A> void attempt(
-      MethodDescriptor<Q, A> method, Q request, long deadline, CompletableFuture<A> done) {
-    CompletableFuture<?> _ =
-        client
-            .call(method, request, attempt())
-            .whenComplete((answer, error) -> {
-              if (error == null) {
-                done.complete(answer);
-                return;
-              }
-              Status status = Status.fromThrowable(error);
-              EtcdFailure failure = EtcdFailure.of(status);
-              if (failure instanceof EtcdFailure.Rejected(StoreException why)) {
-                done.completeExceptionally(why);
-              } else if (failure instanceof EtcdFailure.LeaseGone) {
-                done.completeExceptionally(new LeaseEnded());
-              } else if (closing || time.nanoTime() - deadline > 0) {
-                done.completeExceptionally(unreachable(status));
-              } else {
-                later(() -> attempt(method, request, deadline, done));
-              }
-            });
-  }
-
-  private Unavailable unreachable(Status status) {
-    Throwable cause = status.getCause();
-    return new Unavailable(
-        "etcd at %s cannot be reached (%s%s): is it running, and are the endpoints right?"
-            .formatted(
-                options.place(),
-                status.getDescription() == null ? status.getCode() : status.getDescription(),
-                cause == null || cause.getMessage() == null ? "" : ": " + cause.getMessage()),
-        status.asRuntimeException());
   }
 
   // ---- compaction
@@ -978,7 +757,7 @@ public final class EtcdStore implements Store {
 
           @Override
           public void onEnd(Status why) {
-            found.completeExceptionally(unreachable(why));
+            found.completeExceptionally(retries.unreachable(why));
           }
         });
     return found;
@@ -996,7 +775,7 @@ public final class EtcdStore implements Store {
             .call(
                 KVGrpc.getCompactMethod(),
                 CompactionRequest.newBuilder().setRevision(cut).build(),
-                attempt())
+                retries.attempt())
             .whenComplete((_, error) -> {
               compacting = false;
               // Out of range: somebody else has compacted already, to there at least.
@@ -1011,24 +790,8 @@ public final class EtcdStore implements Store {
 
   // ---- small words
 
-  /** Of the first try of a commit: more than an etcd needs that is well, and its elections. */
-  private Duration firstAttempt() {
-    return options.timeout().dividedBy(5);
-  }
-
-  /** Of one try; what is left of the time is for another. */
-  private Duration attempt() {
-    return options.timeout().dividedBy(2);
-  }
-
   private static Duration shorter(Duration one, Duration other) {
     return one.compareTo(other) < 0 ? one : other;
-  }
-
-  private void later(Runnable work) {
-    if (!thread.isShutdown()) {
-      Future<?> _ = thread.schedule(work, RETRY.toMillis(), MILLISECONDS);
-    }
   }
 
   private static <T> void pass(CompletableFuture<T> from, CompletableFuture<T> to) {
