@@ -14,9 +14,12 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-/** Debian's own arm64 kernel in microVMs, in a cluster that has nodes of both architectures. */
+/**
+ * Debian's own arm64 kernel in microVMs, in a cluster that has nodes of both architectures; and all
+ * devices of its machine under load at once. One class, since another JVM would start another node.
+ */
 @Tag("linux")
-class Arm64GuestTest {
+class Arm64GuestTest extends DeviceLoad {
   /** Where SPIs begin among a GIC's interrupts. */
   private static final int FIRST_SPI = 32;
 
@@ -25,6 +28,16 @@ class Arm64GuestTest {
       new LinuxClusterExtension(Architecture.X86_64, Architecture.ARM64);
 
   private final LinuxGuests guests = CLUSTER.cluster().guests();
+
+  @Override
+  LinuxCluster cluster() {
+    return CLUSTER.cluster();
+  }
+
+  @Override
+  Architecture architecture() {
+    return Architecture.ARM64;
+  }
 
   @Test
   void aGuestGoesToANodeOfItsArchitectureAndRunsThere() {
