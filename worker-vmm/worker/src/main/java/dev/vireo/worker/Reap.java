@@ -22,8 +22,9 @@ import java.time.Instant;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * Ends every VMM of a node whose worker does not run, identified as a restarted worker would.
- * Consoles and private disks stay, and each microVM's record says how it ended.
+ * Ends every VMM of a node whose worker does not run, identified as a restarted worker would, and
+ * removes what that worker had not done with. Consoles and private disks stay, and each microVM's
+ * record says how it ended.
  */
 final class Reap {
   private static final System.Logger LOG = System.getLogger("reap");
@@ -74,6 +75,7 @@ final class Reap {
           case Found.Gone gone -> gone.remove().run();
         }
       }
+      StateDirectory.removeTree(state.archives());
       boolean none = awaitNone();
       host.sweepGroups();
       return none;

@@ -181,7 +181,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.traces = new TraceStreams(microVms, time);
     this.agents = new AgentCalls(microVms::report, processes, microVms.activity(), time);
     this.images =
-        new ImageCalls(nodeImages, ArchiveDirectory.of(state.root().resolve("archives")), time);
+        new ImageCalls(nodeImages, ArchiveDirectory.of(state.archives()), time);
   }
 
   private void count(String service, String event) {

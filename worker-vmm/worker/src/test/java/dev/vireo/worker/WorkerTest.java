@@ -237,8 +237,11 @@ class WorkerTest {
     awaitState(MicroVmState.RUNNING);
     long pid = vmmPid();
     stopWorker();
+    Path halfAnImage = Files.createDirectories(state.archives()).resolve("archive-1.tar");
+    Files.writeString(halfAnImage, "the worker that received it was killed");
     try (StateDirectory left = StateDirectory.open(temporary.resolve("node"))) {
       assertTrue(new Reap(left, BOOT).run());
+      assertFalse(Files.exists(halfAnImage));
       assertEquals(List.of(), left.vmmIds());
     }
     assertFalse(ProcessHandle.of(pid).map(ProcessHandle::isAlive).orElse(false));

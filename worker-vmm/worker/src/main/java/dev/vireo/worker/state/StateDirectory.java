@@ -121,6 +121,11 @@ public final class StateDirectory implements AutoCloseable {
     return root.resolve("microvms").resolve(uid);
   }
 
+  /** Where archives of images are while they come: nothing that a worker's end shall leave. */
+  public Path archives() {
+    return root.resolve("archives");
+  }
+
   /** Ids of the VMM directories that exist. */
   public List<String> vmmIds() {
     return names(root.resolve("vmms"));
