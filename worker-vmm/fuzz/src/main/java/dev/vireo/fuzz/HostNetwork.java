@@ -202,7 +202,8 @@ final class HostNetwork implements AutoCloseable {
     try {
       return end.write(message) > 0;
     } catch (LinuxException e) {
-      if (e.errno() == Errno.EAGAIN || e.errno() == Errno.EPIPE) {
+      // Full; or the other end was closed, with something unread or without.
+      if (List.of(Errno.EAGAIN, Errno.EPIPE, Errno.ECONNRESET).contains(e.errno())) {
         return false;
       }
       throw e;

@@ -18,6 +18,7 @@ import dev.vireo.vmm.virtio.mmio.TransportInspection;
 import dev.vireo.vmm.virtio.queue.QueueSetup;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** Carries out a program's operations, and keeps count of what it has offered the device. */
 final class HostileGuest {
@@ -74,6 +75,10 @@ final class HostileGuest {
   private final int[] sizes;
   private final long[] offered;
   private final long[] returnedBefore;
+
+  /** Something was offered of which the device was not told: it may come upon it at any time. */
+  private final boolean[] untold;
+
   private int queue;
   private boolean exact;
 
@@ -87,6 +92,7 @@ final class HostileGuest {
     this.sizes = new int[device.queues()];
     this.offered = new long[device.queues()];
     this.returnedBefore = new long[device.queues()];
+    this.untold = new boolean[device.queues()];
   }
 
   /** Nothing of the last program is left. */
@@ -113,7 +119,7 @@ final class HostileGuest {
       case MEMORY -> writeMemory(address(a, operation.b() | operation.c() << 8), value);
       case OFFER -> offer(operation.b() == 0 ? a : value);
       case AVAILABLE -> writeAvailable(a, value);
-      case NOTIFY -> device.notifyQueue(a == Operation.CURRENT_QUEUE ? queue : a % device.queues());
+      case NOTIFY -> notifyQueue(a == Operation.CURRENT_QUEUE ? queue : a % device.queues());
       case REQUEST -> request(a, (operation.b() & 1) != 0);
       case RESET -> reset();
       case STOP_QUEUE -> {
@@ -237,11 +243,14 @@ final class HostileGuest {
       if (scribbler.isBeside()) {
         return; // Broken by what was still on its way through some queue when this one was reset.
       }
+      if (isAnyOtherUntold()) {
+        return;
+      }
       throw new Finding("not live after the reset of a queue: status " + device.status());
     }
     device.host().heal();
     request(0, false);
-    device.notifyQueue(request.queue());
+    notifyQueue(request.queue());
     scribbler.awaitUnlessBeside(device);
     long used = GuestLayout.ring(request.queue()) + USED;
     int index = Short.toUnsignedInt(memory.getShort(used + 2));
@@ -252,6 +261,10 @@ final class HostileGuest {
     }
   }
 
+  private boolean isAnyOtherUntold() {
+    return IntStream.range(0, untold.length).anyMatch(i -> i != request.queue() && untold[i]);
+  }
+
   private boolean isAnswer(long element) {
     return memory.getInt(element) == 0 && memory.getInt(element + 4) == request.written();
   }
@@ -259,6 +272,7 @@ final class HostileGuest {
   private void forgetRings(int size) {
     Arrays.fill(availableIndex, 0);
     Arrays.fill(offered, 0);
+    Arrays.fill(untold, false);
     Arrays.fill(sizes, size);
     List<TransportInspection.Queue> queues = device.inspect().queues();
     for (int i = 0; i < returnedBefore.length; i++) {
@@ -333,6 +347,12 @@ final class HostileGuest {
     availableIndex[queue] = (availableIndex[queue] + 1) & 0xffff;
     memory.putShortRelease(ring + 2, (short) availableIndex[queue]);
     offered[queue]++;
+    untold[queue] = true;
+  }
+
+  private void notifyQueue(int index) {
+    device.notifyQueue(index);
+    untold[index] = false;
   }
 
   /** Makes more available in every queue, where it was last. */
@@ -434,7 +454,7 @@ final class HostileGuest {
     long used = GuestLayout.ring(request.queue()) + USED;
     int before = Short.toUnsignedInt(memory.getShort(used + 2));
     request(0, false);
-    device.notifyQueue(request.queue());
+    notifyQueue(request.queue());
     device.awaitRest();
     int after = Short.toUnsignedInt(memory.getShort(used + 2));
     if (after != ((before + 1) & 0xffff)) {

@@ -374,6 +374,18 @@ final class Seeds {
     return seeds;
   }
 
+  /**
+   * A vsock device has something for the guest, which has offered what is none in the first queue
+   * and resets the second: whether the device comes upon that before or after is up to time.
+   */
+  static byte[] badOfferBeforeTheResetOfAnotherQueue() {
+    return startedSmall()
+        .then(Kind.HOST_EVENT, 0, 0)
+        .then(Kind.OFFER, 16, 0)
+        .then(Kind.RESET_QUEUE, 1, RINGS_ANEW)
+        .bytes();
+  }
+
   /** The control queues at work, and both ports open. */
   private static Builder ports() {
     Builder program = started().then(Kind.SELECT_QUEUE, 2, 0);

@@ -148,6 +148,16 @@ class ExaminationTest {
   }
 
   @Test
+  void findsNothingInWhatADeviceMayComeUponAtAnyTime() {
+    byte[] program = Seeds.badOfferBeforeTheResetOfAnotherQueue();
+    try (Examination examination = new Examination(Target.named("vsock"), false)) {
+      for (int i = 0; i < 300; i++) {
+        assertEquals(1, examination.run(program).get("illegal.ring"));
+      }
+    }
+  }
+
+  @Test
   void aHandlerThatThrows() {
     assertEquals(
         "the device failed; see the log",
