@@ -387,7 +387,7 @@ static void start(struct job *job, const struct streams *streams, const struct t
     .is_bound_to_agent = !job->is_detached && !job->key[0],
     .report = streams->report[1],
   };
-  if (process_fork(&job->process) == 0) command_run(&command);
+  if (process_fork_command(&job->process) == 0) command_run(&command);
 }
 
 static struct job *new_job(const struct exec_request *request, const struct streams *streams) {
@@ -490,7 +490,7 @@ void exec_begin(struct connection *connection, const struct exec_request *reques
   }
   job = begin_job(request, &texts);
   if (!job) {
-    connection_fail(connection, failure_of_errno(errno, "no new process"));
+    connection_fail(connection, failure_of_errno(errno, "no new process: the guest, or its limit of processes, has no room"));
     return;
   }
   if (*key) keep_key(job);

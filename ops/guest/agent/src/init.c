@@ -257,6 +257,27 @@ static void load_modules(void) {
   if (list) fclose(list);
 }
 
+// --- the limit of processes --------------------------------------------------------------------------
+
+#define GROUPS "/sys/fs/cgroup"
+#define COMMANDS GROUPS "/vireo"
+
+static bool tell_kernel(const char *path, const char *text) {
+  int file = open(path, O_WRONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  bool is_told = write(file, text, strlen(text)) == (ssize_t)strlen(text);
+  close(file);
+  return is_told;
+}
+
+// By control groups: RLIMIT_NPROC is nothing to root, and counts a user's processes, not a guest's. A limit that cannot be set
+// was promised all the same.
+static void limit_commands(const char *most) {
+  make_directory(COMMANDS, 0755);
+  if (tell_kernel(GROUPS "/cgroup.subtree_control", "+pids") && tell_kernel(COMMANDS "/pids.max", most) && processes_use_group(COMMANDS)) return;
+  init_give_up("no limit of %s processes: %s: does the kernel have CONFIG_CGROUP_PIDS?", most, strerror(errno));
+}
+
 // --- the root ----------------------------------------------------------------------------------------
 
 // A disk as the kernel's command line names it: SERIAL,FSTYPE.
@@ -497,7 +518,7 @@ bool init_has_metadata(void) {
 
 void init_boot(void) {
   struct disk root;
-  char network[128];
+  char network[128], processes[16];
   umask(022);
   mount_kernel_file_systems();
   open_console();
@@ -507,6 +528,7 @@ void init_boot(void) {
     switch_root();
   }
   mount_devices();
+  if (kernel_argument("vireo.pids", processes, sizeof processes)) limit_commands(processes);
   make_directory("/tmp", 01777);
   complete_etc();
   bring_up_loopback();

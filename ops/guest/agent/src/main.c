@@ -1,6 +1,7 @@
 // The guest's agent: does for the node what vireo.agent.v1 says, in any guest whose root has it started, or as its init.
 //
 //   vireo-agent [--listen vsock:PORT | unix:PATH]     vsock:52 without; the socket is its owner's alone
+//               [--commands-in DIRECTORY]             of a control group (version 2), which may have limits
 //               [--metadata IPV4:PORT PEER]           carries connections to this address to vsock:CID:PORT or unix:PATH
 //   vireo-agent --version
 #include <errno.h>
@@ -58,13 +59,14 @@ static void fail(const char *what) {
 }
 
 static void usage(void) {
-  fputs("vireo-agent [--listen vsock:PORT | unix:PATH] [--metadata IPV4:PORT vsock:CID:PORT | unix:PATH]\nvireo-agent --version\n",
+  fputs("vireo-agent [--listen vsock:PORT | unix:PATH] [--commands-in DIRECTORY]\n"
+        "            [--metadata IPV4:PORT vsock:CID:PORT | unix:PATH]\nvireo-agent --version\n",
         stderr);
   exit(2);
 }
 
 static struct options {
-  const char *address, *metadata_address, *metadata_peer;
+  const char *address, *group, *metadata_address, *metadata_peer;
 } options = {.address = ADDRESS};
 
 static void read_options(int count, char **words) {
@@ -75,6 +77,9 @@ static void read_options(int count, char **words) {
   for (int i = 1; i < count;) {
     if (i + 1 < count && !strcmp(words[i], "--listen")) {
       options.address = words[i + 1];
+      i += 2;
+    } else if (i + 1 < count && !strcmp(words[i], "--commands-in")) {
+      options.group = words[i + 1];
       i += 2;
     } else if (i + 2 < count && !strcmp(words[i], "--metadata")) {
       options.metadata_address = words[i + 1];
@@ -110,6 +115,7 @@ int main(int count, char **words) {
     init_boot();
     read_kernel_options();
   }
+  if (options.group && !processes_use_group(options.group)) fail(options.group);
   if (!loop_open() || !watch_signals()) fail("the event loop");
   if (!serve(options.address)) fail(options.address);
   serve_metadata();

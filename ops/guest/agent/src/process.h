@@ -16,6 +16,13 @@ struct process {
 // As fork, with the signals of a fresh process in the child. The parent's `process` must live until it has ended.
 pid_t process_fork(struct process *process);
 
+// The control group (version 2) that commands run in from now on; false with errno. It may have limits, of processes above all:
+// what the agent itself needs is not counted there.
+bool processes_use_group(const char *directory);
+
+// As process_fork, in that group if there is one. EAGAIN: the group may have no more.
+pid_t process_fork_command(struct process *process);
+
 uint32_t process_count(void);
 
 void processes_reap(void);

@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,7 +20,11 @@ public final class Cluster {
   private final Ledger ledger = new Ledger();
   private final Map<String, Cell> byId = new HashMap<>();
   private final Map<NodeKind, Cell> byKind = new HashMap<>();
+  private final ContainerImages containerImages = new ContainerImages();
   private final Peers peers;
+
+  /** How often anything was claimed. */
+  private long turn;
 
   public Cluster() {
     this(Peers.MOST_TALLIES);
@@ -44,6 +49,20 @@ public final class Cluster {
     peers.moved(nodeId, before, after);
   }
 
+  /**
+   * Makes these the container images that a node has, whatever they were.
+   *
+   * @param images each by its names and its id
+   */
+  public void putContainerImages(String nodeId, Set<String> images) {
+    containerImages.put(nodeId, images);
+  }
+
+  /** Whether a node has a container image, as far as it has told. */
+  public boolean hasContainerImage(String nodeId, String image) {
+    return containerImages.has(nodeId, image);
+  }
+
   private void takeOut(String nodeId, Cell nodes) {
     nodes.remove(nodeId, allocation(nodeId).resources());
     if (nodes.nodes() == 0) {
@@ -56,6 +75,7 @@ public final class Cluster {
     if (ledger.has(uid, nodeId, resources, peer.priority()) && peers.has(uid, nodeId, peer)) {
       return; // As most often: it was reserved when it was decided, and is durable now.
     }
+    turn++;
     release(uid);
     move(nodeId, () -> ledger.reserve(uid, nodeId, resources, peer.priority()));
     peers.add(uid, nodeId, peer);
@@ -101,6 +121,15 @@ public final class Cluster {
 
   Ledger ledger() {
     return ledger;
+  }
+
+  ContainerImages containerImages() {
+    return containerImages;
+  }
+
+  /** Another one after each claim. Not negative. */
+  long turn() {
+    return turn;
   }
 
   Peers peers() {

@@ -47,7 +47,11 @@ public enum Profile {
   }
 
   private static double weighted(double rank, double balance, NodeKind kind) {
-    double score = (1 - BALANCE_WEIGHT) * rank + BALANCE_WEIGHT * balance;
-    return kind.emulated() ? score * EMULATED_FACTOR : score;
+    return factor(kind) * ((1 - BALANCE_WEIGHT) * rank + BALANCE_WEIGHT * balance);
+  }
+
+  /** Of all that speaks for a node of this kind. */
+  static double factor(NodeKind kind) {
+    return kind.emulated() ? EMULATED_FACTOR : 1;
   }
 }

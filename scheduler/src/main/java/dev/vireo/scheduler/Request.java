@@ -10,6 +10,7 @@ import java.util.Set;
  * @param vcpus at least 1
  * @param memoryMib guest memory in MiB
  * @param announcement empty: whatever the kernel and the node agree on
+ * @param containerImage that its guest runs, if it is a container
  * @param backEnds that the node must have, for example "blk/file"
  * @param nodeRules what it wants of nodes' labels and taints
  * @param peer what it is to other microVMs, and wants of where they are
@@ -21,6 +22,7 @@ public record Request(
     long memoryMib,
     Kernel kernel,
     Optional<String> announcement,
+    Optional<ContainerImage> containerImage,
     Set<String> backEnds,
     NodeRules nodeRules,
     Peer peer,
@@ -38,6 +40,14 @@ public record Request(
     /** A file on the node, of which only the node can tell what it is. */
     record FromFile(String path) implements Kernel {}
   }
+
+  /**
+   * A container image, which a node has or gets.
+   *
+   * @param name as nodes tell it of theirs
+   * @param needed whether a node that has not got it refuses, and does not get it
+   */
+  public record ContainerImage(String name, boolean needed) {}
 
   /** What the node promises when it takes the microVM. */
   public Resources demand() {

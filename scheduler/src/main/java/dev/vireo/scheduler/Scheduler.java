@@ -43,10 +43,13 @@ public final class Scheduler {
     List<Cell> suitable = suitable(request, cluster);
     Surroundings surroundings = Surroundings.of(request, cluster, suitable);
     suitable.removeIf(nodes -> surroundings.refuse(nodes.kind()).isPresent());
-    Search search = new Search(request, profile, surroundings);
+    Locality locality = Locality.of(request, cluster);
+    Search search = new Search(request, profile, surroundings, locality);
     Optional<Set<String>> only = surroundings.only().filter(ids -> ids.size() <= FEW_NODES);
     Optional<Decision.Placed> best =
-        only.isPresent() ? search.bestOf(only.get(), suitable, cluster) : search.best(suitable);
+        only.isPresent()
+            ? search.bestOf(only.get(), suitable, cluster)
+            : search.best(suitable, cluster);
     return best.isPresent() ? best.get() : new Decision.Unplaceable(explain(request, cluster));
   }
 
@@ -99,14 +102,15 @@ public final class Scheduler {
   }
 
   /**
-   * The best nodes that could take it, the best first: the first is that of {@link #place}. Looks
-   * at each node.
+   * The best nodes that could take it, the best first: the first is that of {@link #place}, unless
+   * more nodes have its container image than that looks at. Looks at each node.
    *
    * @param most how many at most
    */
   public List<Decision.Placed> rank(Request request, Cluster cluster, int most) {
     List<Cell> suitable = suitable(request, cluster);
     Surroundings surroundings = Surroundings.of(request, cluster, suitable);
+    Locality locality = Locality.of(request, cluster);
     List<Decision.Placed> ranked = new ArrayList<>();
     for (Cell nodes : suitable) {
       NodeKind kind = nodes.kind();
@@ -115,10 +119,11 @@ public final class Scheduler {
         nodes.forEachAllocation((allocated, ids) -> {
           Resources used = allocated.plus(request.demand());
           if (used.fits(kind.capacity())) {
-            double score = bias.of(profile.score(Use.of(used, kind.capacity()), kind));
+            double score = profile.score(Use.of(used, kind.capacity()), kind);
             for (String id : ids) {
               if (refuse(request, surroundings, id).isEmpty()) {
-                ranked.add(new Decision.Placed(id, score));
+                boolean here = locality.isAt(id);
+                ranked.add(new Decision.Placed(id, bias.of(locality.of(score, kind, here))));
               }
             }
           }

@@ -20,6 +20,7 @@ final class Search {
   private final Request request;
   private final Profile profile;
   private final Surroundings surroundings;
+  private final Locality locality;
 
   private @Nullable String bestId;
   private double bestScore = -1;
@@ -27,23 +28,36 @@ final class Search {
   /** No node of the cell has a better score than the bound. */
   private record Promise(Cell cell, Bias bias, double bound) {}
 
-  Search(Request request, Profile profile, Surroundings surroundings) {
+  Search(Request request, Profile profile, Surroundings surroundings, Locality locality) {
     this.request = request;
     this.profile = profile;
     this.surroundings = surroundings;
+    this.locality = locality;
   }
 
   /**
-   * The best; of equals, the first by id.
+   * The best; of equals, the first by id. Of all nodes as if none had the container image, and then
+   * of those that have it: what that is worth does not depend on how full they are, so the index
+   * needs to know nothing of it.
    *
    * @param kinds all nodes of each kind that nothing speaks against but, perhaps, want of room
    */
-  Optional<Decision.Placed> best(List<Cell> kinds) {
+  Optional<Decision.Placed> best(List<Cell> kinds, Cluster cluster) {
     List<Promise> promises = new ArrayList<>(kinds.size());
     for (Cell kind : kinds) {
       look(kind, request.nodeRules().bias(kind.kind()), promises);
     }
     open(promises);
+    List<String> withImage = locality.nodes(cluster.turn());
+    if (!withImage.isEmpty()) {
+      Set<Cell> suitable = new HashSet<>(kinds);
+      if (bestId != null && locality.isAt(bestId)) {
+        lookAt(bestId, suitable, cluster, true);
+      }
+      for (String id : withImage) {
+        lookAt(id, suitable, cluster, true);
+      }
+    }
     return answer();
   }
 
@@ -51,13 +65,18 @@ final class Search {
   Optional<Decision.Placed> bestOf(Collection<String> ids, List<Cell> kinds, Cluster cluster) {
     Set<Cell> suitable = new HashSet<>(kinds);
     for (String id : ids) {
-      Cell kind = cluster.cell(id);
-      if (kind != null && suitable.contains(kind)) {
-        Bias bias = request.nodeRules().bias(kind.kind());
-        offer(List.of(id), cluster.allocation(id).resources(), kind.kind(), bias);
-      }
+      lookAt(id, suitable, cluster, locality.isAt(id));
     }
     return answer();
+  }
+
+  private void lookAt(String id, Set<Cell> suitable, Cluster cluster, boolean here) {
+    Cell cell = cluster.cell(id);
+    if (cell != null && suitable.contains(cell)) {
+      Resources allocated = cluster.allocation(id).resources();
+      Bias bias = request.nodeRules().bias(cell.kind());
+      offer(List.of(id), allocated, cell.kind(), bias, here);
+    }
   }
 
   private Optional<Decision.Placed> answer() {
@@ -67,7 +86,7 @@ final class Search {
   private void look(Cell cell, Bias bias, List<Promise> promises) {
     double bound = cell.bound(profile, Use.of(request.demand(), cell.kind().capacity()));
     if (bound >= 0) {
-      double biased = bias.of(bound);
+      double biased = bias.of(locality.of(bound, cell.kind(), false));
       if (biased >= bestScore) {
         promises.add(new Promise(cell, bias, biased));
       }
@@ -94,17 +113,23 @@ final class Search {
       return;
     }
     for (Map.Entry<Resources, NavigableSet<String>> alike : cell.byAllocation().entrySet()) {
-      offer(alike.getValue(), alike.getKey(), cell.kind(), bias);
+      offer(alike.getValue(), alike.getKey(), cell.kind(), bias, false);
     }
   }
 
-  /** Nodes of a kind that have been promised the same. */
-  private void offer(Collection<String> ids, Resources allocated, NodeKind kind, Bias bias) {
+  /**
+   * Nodes of a kind that have been promised the same.
+   *
+   * @param here whether to count that they have the container image
+   */
+  private void offer(
+      Collection<String> ids, Resources allocated, NodeKind kind, Bias bias, boolean here) {
     Resources used = allocated.plus(request.demand());
     if (!used.fits(kind.capacity())) {
       return;
     }
-    double score = bias.of(profile.score(Use.of(used, kind.capacity()), kind));
+    double score =
+        bias.of(locality.of(profile.score(Use.of(used, kind.capacity()), kind), kind, here));
     if (score < bestScore) {
       return;
     }

@@ -150,10 +150,26 @@ final class Nodes {
         memoryMib,
         new Kernel.FromImage("debian-12"),
         Optional.empty(),
+        Optional.empty(),
         Set.of("blk/file"),
         rules,
         peer,
         Set.of());
+  }
+
+  /** The same of a guest that runs a container. */
+  static Request running(Request.ContainerImage image, Request r) {
+    return new Request(
+        r.architecture(),
+        r.vcpus(),
+        r.memoryMib(),
+        r.kernel(),
+        r.announcement(),
+        Optional.of(image),
+        r.backEnds(),
+        r.nodeRules(),
+        r.peer(),
+        r.avoid());
   }
 
   /** A Linux guest with one disk. */
@@ -173,6 +189,7 @@ final class Nodes {
         vcpus,
         memoryMib,
         kernel,
+        Optional.empty(),
         Optional.empty(),
         Set.of("blk/file"),
         NodeRules.selecting(selector),

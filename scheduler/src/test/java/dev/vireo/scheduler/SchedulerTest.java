@@ -259,6 +259,7 @@ final class SchedulerTest {
         r.memoryMib(),
         r.kernel(),
         announcement,
+        r.containerImage(),
         r.backEnds(),
         r.nodeRules(),
         r.peer(),

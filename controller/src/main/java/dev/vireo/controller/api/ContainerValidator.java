@@ -24,6 +24,9 @@ final class ContainerValidator {
   private static final int MAX_USER_BYTES = 128;
   private static final int MAX_PORT = 65_535;
 
+  /** Linux, include/linux/threads.h: PID_MAX_LIMIT. */
+  private static final int MAX_PIDS = 4 << 20;
+
   /** No more than that it is one word: what a reference is, the node's image store knows. */
   private static final Pattern IMAGE = Pattern.compile("[A-Za-z0-9\\[][-A-Za-z0-9._/:@\\[\\]]*");
 
@@ -162,6 +165,13 @@ final class ContainerValidator {
         Long.toUnsignedString(output),
         MIN_OUTPUT_BYTES,
         MAX_OUTPUT_BYTES);
+    int pids = container.getPidsLimit();
+    violations.invalidIf(
+        pids < 0 || pids > MAX_PIDS,
+        FIELD + "pids_limit",
+        "is %s; 1 to %d, or 0.",
+        Integer.toUnsignedString(pids),
+        MAX_PIDS);
   }
 
   private static boolean hasNul(Iterable<String> texts) {

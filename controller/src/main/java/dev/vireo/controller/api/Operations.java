@@ -229,7 +229,8 @@ final class Operations {
             response
                 .addCandidatesBuilder()
                 .setNode("nodes/" + node.nodeId())
-                .setScore(node.score()));
+                .setScore(node.score())
+                .setHasContainerImage(reasons.withImage().contains(node.nodeId())));
     return response.build();
   }
 

@@ -10,6 +10,7 @@ import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.NodeRecord;
+import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.proto.v1.NodeStatus;
@@ -49,6 +50,11 @@ public final class Nodes implements AutoCloseable {
   private final Supplier<UUID> uuids;
   private final ConcurrentNavigableMap<String, StoredNode> byId = new ConcurrentSkipListMap<>();
   private final ConcurrentHashMap<String, Heard> heard = new ConcurrentHashMap<>();
+
+  /** By node, as its worker has told it; not kept, for the next Hello tells it again. */
+  private final ConcurrentHashMap<String, List<ContainerImage>> containerImages =
+      new ConcurrentHashMap<>();
+
   private final List<Consumer<StoredNode>> listeners = new CopyOnWriteArrayList<>();
   private final Store.Watch watch;
 
@@ -98,12 +104,13 @@ public final class Nodes implements AutoCloseable {
   public void beginTerm() {
     startNanos = time.nanoTime();
     heard.clear();
+    containerImages.clear();
     byId.values().forEach(this::tell);
   }
 
   /**
-   * Tells of every node that becomes another one, on the store's thread, or is heard of again, on
-   * the thread that hears of it.
+   * Tells of every node that becomes another one, on the store's thread, or is heard of again or
+   * has other container images, on the thread that hears of it.
    */
   public void listen(Consumer<StoredNode> listener) {
     listeners.add(listener);
@@ -157,12 +164,18 @@ public final class Nodes implements AutoCloseable {
         node.getStatusBuilder()
             .mergeFrom(use)
             .setHealth(health(stored.id()))
-            .setPromisable(stored.promisable());
+            .setPromisable(stored.promisable())
+            .addAllContainerImages(containerImages(stored.id()));
     Heard last = heard.get(stored.id());
     if (last != null) {
       status.setLastHeartbeatTime(timestamp(last.at)).setWarmVmms(last.warmVmms);
     }
     return node.build();
+  }
+
+  /** What a node's cache has, as far as its worker has told. */
+  public List<ContainerImage> containerImages(String id) {
+    return containerImages.getOrDefault(id, List.of());
   }
 
   /** A worker's Hello: makes the node, or brings it up to date. Durable on return. */
@@ -179,6 +192,7 @@ public final class Nodes implements AutoCloseable {
         if (before.isEmpty() || !before.get().record().equals(after)) {
           await(put(hello.getNodeId(), before, after));
         }
+        setContainerImages(hello.getNodeId(), hello.getContainerImagesList());
         if (after.getReplacing()) {
           // Not ready yet: what is placed there now would be taken for the other worker's.
           return Registration.REPLACED;
@@ -275,6 +289,9 @@ public final class Nodes implements AutoCloseable {
   /** A worker's heartbeat. */
   public void heartbeat(String id, Heartbeat heartbeat) {
     hear(id, heartbeat.getWarmVmms());
+    if (heartbeat.hasContainerImages()) {
+      setContainerImages(id, heartbeat.getContainerImages().getImagesList());
+    }
     find(id).ifPresent(node -> update(node, heartbeat));
   }
 
@@ -291,6 +308,12 @@ public final class Nodes implements AutoCloseable {
       // Not waited for: what is lost by a conflict or a failing store comes with the next
       // heartbeat.
       CompletableFuture<Long> _ = put(node.id(), Optional.of(node), touched(after));
+    }
+  }
+
+  private void setContainerImages(String id, List<ContainerImage> images) {
+    if (!images.equals(containerImages.put(id, images))) {
+      find(id).ifPresent(this::tell);
     }
   }
 
@@ -380,7 +403,11 @@ public final class Nodes implements AutoCloseable {
           byId.put(node.id(), node);
           tell(node);
         }
-        case Change.Deleted deleted -> byId.remove(deleted.key().substring(KEY_PREFIX.length()));
+        case Change.Deleted deleted -> {
+          String id = deleted.key().substring(KEY_PREFIX.length());
+          byId.remove(id);
+          containerImages.remove(id);
+        }
       }
     }
   }

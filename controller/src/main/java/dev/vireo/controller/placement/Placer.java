@@ -29,6 +29,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -202,8 +203,10 @@ public final class Placer {
    *
    * @param refused which nodes are refused, and why
    * @param candidates the best of the others, the best first; and its own, if that is one of them
+   * @param withImage ids of those candidates that have the container's image
    */
-  public record Reasons(Explanation refused, List<Decision.Placed> candidates) {}
+  public record Reasons(
+      Explanation refused, List<Decision.Placed> candidates, Set<String> withImage) {}
 
   /** Explains where a microVM would go now, were it to be placed anew. */
   public Reasons explain(MicroVm microVm, Set<String> avoid) {
@@ -223,7 +226,8 @@ public final class Placer {
                         .skip(CANDIDATES_TOLD)
                         .filter(node -> own.filter(node.nodeId()::equals).isPresent()))
                 .toList();
-        return new Reasons(scheduler.explain(request, cluster), told);
+        return new Reasons(
+            scheduler.explain(request, cluster), told, withImage(request.containerImage(), told));
       } finally {
         if (claims) {
           claim(microVm);
@@ -232,12 +236,24 @@ public final class Placer {
     }
   }
 
+  private Set<String> withImage(
+      Optional<Request.ContainerImage> image, List<Decision.Placed> candidates) {
+    return candidates.stream()
+        .map(Decision.Placed::nodeId)
+        .filter(id -> image.filter(of -> cluster.hasContainerImage(id, of.name())).isPresent())
+        .collect(Collectors.toSet());
+  }
+
   /** Brings what the scheduler knows of a node up to date. */
   public void lookAt(String nodeId) {
     synchronized (lock) {
       nodes
           .find(nodeId)
-          .ifPresent(node -> cluster.put(nodeId, SchedulerTerms.kind(node, nodes.health(nodeId))));
+          .ifPresent(node -> {
+            cluster.put(nodeId, SchedulerTerms.kind(node, nodes.health(nodeId)));
+            cluster.putContainerImages(
+                nodeId, SchedulerTerms.containerImages(nodes.containerImages(nodeId)));
+          });
     }
   }
 

@@ -4,7 +4,10 @@ import dev.vireo.catalog.BackEnd;
 import dev.vireo.controller.node.StoredNode;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.proto.v1.Container;
+import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.Disk;
+import dev.vireo.proto.v1.ImagePull;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Network;
@@ -23,6 +26,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Says specs and nodes in the scheduler's own terms. */
 public final class SchedulerTerms {
@@ -38,10 +42,24 @@ public final class SchedulerTerms {
         memoryMib(spec),
         kernel(spec.getBoot().getKernel()),
         announcement(spec.getBoot().getAnnouncement()),
+        spec.hasContainer() ? Optional.of(containerImage(spec.getContainer())) : Optional.empty(),
         backEnds(spec),
         PlacementTerms.nodeRules(spec.getPlacement()),
         PlacementTerms.peer(microVm),
         avoid);
+  }
+
+  private static Request.ContainerImage containerImage(Container container) {
+    String name = ContainerImageNames.canonical(container.getImage());
+    return new Request.ContainerImage(
+        name, ContainerImageNames.isId(name) || container.getPull() == ImagePull.IMAGE_PULL_NEVER);
+  }
+
+  /** What requests may call a node's images: their names, and their ids. */
+  static Set<String> containerImages(Collection<ContainerImage> images) {
+    return images.stream()
+        .flatMap(image -> Stream.concat(Stream.of(image.getId()), image.getNamesList().stream()))
+        .collect(Collectors.toSet());
   }
 
   /** What a microVM may come to have: what a node must have for it. */

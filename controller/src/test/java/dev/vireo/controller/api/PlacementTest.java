@@ -14,9 +14,11 @@ import dev.vireo.controller.testing.ControllerTest;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Condition;
+import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.ExplainPlacementRequest;
 import dev.vireo.proto.v1.ExplainPlacementResponse;
+import dev.vireo.proto.v1.GetNodeRequest;
 import dev.vireo.proto.v1.LabelExpression;
 import dev.vireo.proto.v1.LabelExpression.Operator;
 import dev.vireo.proto.v1.MicroVmState;
@@ -24,6 +26,7 @@ import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeSpec;
 import dev.vireo.proto.v1.PeerTerm;
 import dev.vireo.proto.v1.Placement;
+import dev.vireo.proto.v1.PlacementCandidate;
 import dev.vireo.proto.v1.Preemption;
 import dev.vireo.proto.v1.Taint;
 import dev.vireo.proto.v1.TaintEffect;
@@ -31,7 +34,10 @@ import dev.vireo.proto.v1.Toleration;
 import dev.vireo.proto.v1.TopologySpread;
 import dev.vireo.proto.v1.UpdateNodeRequest;
 import dev.vireo.proto.worker.v1.Assignment;
+import dev.vireo.proto.worker.v1.Heartbeat;
+import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
+import dev.vireo.proto.worker.v1.WorkerMessage;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -79,6 +85,58 @@ final class PlacementTest extends ControllerTest {
     awaitState("other", MicroVmState.FAILED);
     assertEquals("nodes/a", get("tolerant").getStatus().getNode());
     assertEquals(1, tolerant.getAttempt());
+  }
+
+  @Test
+  void aContainerGoesToTheNodeThatSaysItHasItsImage() {
+    controller.join("a");
+    FakeWorker b = controller.join(FakeWorker.hello("b").addContainerImages(image("tool:1", "1")));
+    FakeWorker c = controller.join("c");
+    assertEquals("nodes/b", nodeOf(container("first", "tool:1")));
+    assertEquals("nodes/a", nodeOf(container("other", "tool:2")), "nobody has it");
+    assertEquals(
+        List.of("docker.io/library/tool:1"),
+        node("b").getStatus().getContainerImages(0).getNamesList());
+
+    String etag = node("c").getMeta().getEtag();
+    c.say(heartbeat(image("tool:2", "2"), image("tool:1", "3")));
+    await().until(() -> node("c").getStatus().getContainerImagesCount() == 2);
+    assertEquals(etag, node("c").getMeta().getEtag(), "a pull is no write");
+    assertEquals("nodes/c", nodeOf(container("second", "docker.io/library/tool:2")));
+    assertEquals(
+        List.of("nodes/c"),
+        explain("second").getCandidatesList().stream()
+            .filter(PlacementCandidate::getHasContainerImage)
+            .map(PlacementCandidate::getNode)
+            .toList());
+    assertEquals("nodes/b", nodeOf(container("by-id", "sha256:" + "1".repeat(64))));
+
+    b.say(heartbeat());
+    await().until(() -> node("b").getStatus().getContainerImagesCount() == 0);
+    assertEquals("nodes/c", nodeOf(container("third", "tool:1")), "it is gone from b");
+  }
+
+  @Test
+  void theNodeThatHasTheImageIsNotAskedAgainIfItRefuses() {
+    FakeWorker a = controller.join(FakeWorker.hello("a").addContainerImages(image("tool:1", "1")));
+    FakeWorker b = controller.join("b");
+    create(container("vm", "tool:1"));
+    a.report(
+        FakeWorker.about(a.nextAssignment(), Outcome.REJECTED)
+            .setReason(ErrorReason.CONTAINER_IMAGE_UNAVAILABLE.name())
+            .setMessage("it was removed, and its registry is away"));
+    assertEquals(name("vm"), b.nextAssignment().getName());
+  }
+
+  @Test
+  void aControllerThatBeginsKnowsOfImagesOnceTheirNodesSayHello() {
+    Hello.Builder hello = FakeWorker.hello("b").addContainerImages(image("tool:1", "1"));
+    controller.join(hello);
+    restart();
+    assertEquals(0, node("b").getStatus().getContainerImagesCount());
+    controller.join("a");
+    controller.join(hello);
+    assertEquals("nodes/b", nodeOf(container("vm", "tool:1")));
   }
 
   // ---- other microVMs
@@ -277,6 +335,35 @@ final class PlacementTest extends ControllerTest {
     return controller
         .client()
         .explainPlacement(ExplainPlacementRequest.newBuilder().setName(name(id)).build());
+  }
+
+  private static CreateMicroVmRequest container(String id, String image) {
+    return probe(
+        id,
+        spec -> {
+          spec.getBootBuilder().clearKernel();
+          spec.setMemoryMib(128).getContainerBuilder().setImage(image);
+          return spec;
+        });
+  }
+
+  private static ContainerImage image(String name, String digit) {
+    return ContainerImage.newBuilder()
+        .setId("sha256:" + digit.repeat(64))
+        .addNames("docker.io/library/" + name)
+        .build();
+  }
+
+  private static WorkerMessage heartbeat(ContainerImage... images) {
+    Heartbeat.Builder heartbeat = Heartbeat.newBuilder();
+    heartbeat.getContainerImagesBuilder().addAllImages(List.of(images));
+    return WorkerMessage.newBuilder().setHeartbeat(heartbeat).build();
+  }
+
+  private Node node(String id) {
+    return controller
+        .nodeClient()
+        .getNode(GetNodeRequest.newBuilder().setName("nodes/" + id).build());
   }
 
   private void taint(String id, TaintEffect effect) {

@@ -310,7 +310,8 @@ final class SpecValidatorTest {
                 .setWorkingDirectory("/tmp")
                 .setUser("me:us")
                 .setWritableMib(16)
-                .setMaxOutputBytes(64 << 10)));
+                .setMaxOutputBytes(64 << 10)
+                .setPidsLimit(4 << 20)));
     for (String directory : new String[] {"tmp", "./x", "/a\0", "/" + "a".repeat(4_095)}) {
       assertEquals(
           invalid("spec.container.working_directory"),
@@ -349,6 +350,9 @@ final class SpecValidatorTest {
       assertEquals(
           invalid("spec.container.max_output_bytes"),
           wrongContainer(c -> c.setMaxOutputBytes(bytes)));
+    }
+    for (int pids : new int[] {-1, (4 << 20) + 1}) {
+      assertEquals(invalid("spec.container.pids_limit"), wrongContainer(c -> c.setPidsLimit(pids)));
     }
   }
 

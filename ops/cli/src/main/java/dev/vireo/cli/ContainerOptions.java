@@ -77,6 +77,14 @@ final class ContainerOptions {
   private long writableMib;
 
   @Option(
+      names = "--pids-limit",
+      paramLabel = "N",
+      description =
+          "With --image: how many processes and threads there may be in the guest, those of 'vireo"
+              + " exec' too. Default: as many as there is room for.")
+  private int pidsLimit;
+
+  @Option(
       names = "--http",
       paramLabel = "PORT",
       description =
@@ -148,6 +156,7 @@ final class ContainerOptions {
             .setWorkingDirectory(workingDirectory)
             .setUser(user)
             .setWritableMib(writableMib)
+            .setPidsLimit(pidsLimit)
             .setStdin(interactive)
             .setTerminal(tty);
     String terminal = variables.getOrDefault("TERM", "");

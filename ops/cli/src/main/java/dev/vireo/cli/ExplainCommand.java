@@ -8,6 +8,8 @@ import dev.vireo.proto.v1.PlacementRefusal;
 import java.io.PrintStream;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
@@ -66,7 +68,7 @@ final class ExplainCommand implements Callable<Integer> {
         table.add(
             Api.id(node.getNode()),
             String.format(Locale.ROOT, "%.3f", node.getScore()),
-            node.getNode().equals(vm.getStatus().getNode()) ? "it is here" : "");
+            remarks(node, vm));
       }
       table.print(out);
     }
@@ -90,6 +92,14 @@ final class ExplainCommand implements Callable<Integer> {
             .forEach(remedy -> out.println("  " + remedy));
       }
     }
+  }
+
+  private static String remarks(PlacementCandidate node, MicroVm vm) {
+    return Stream.of(
+            node.getHasContainerImage() ? "has the image" : "",
+            node.getNode().equals(vm.getStatus().getNode()) ? "it is here" : "")
+        .filter(remark -> !remark.isEmpty())
+        .collect(Collectors.joining(", "));
   }
 
   private static String scheduled(MicroVm vm) {

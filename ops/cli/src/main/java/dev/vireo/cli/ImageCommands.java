@@ -146,7 +146,7 @@ final class ImageCommands {
         .collect(Collectors.joining(" or "));
   }
 
-  private static String shortId(ContainerImage image) {
+  static String shortId(ContainerImage image) {
     String hex = image.getId().replaceFirst("^sha256:", "");
     return hex.substring(0, Math.min(12, hex.length()));
   }

@@ -1,5 +1,6 @@
 package dev.vireo.cli;
 
+import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeCapabilities;
@@ -163,6 +164,17 @@ public final class NodeView {
             image.getAnnouncementsList().stream()
                 .map(Text::lower)
                 .collect(Collectors.joining(", ")));
+      }
+      table.print(out);
+    }
+    if (status.getContainerImagesCount() > 0) {
+      out.println();
+      Table table = new Table("CONTAINER IMAGE", "ID", "ROOT");
+      for (ContainerImage image : status.getContainerImagesList()) {
+        table.add(
+            Text.orDash(String.join(", ", image.getNamesList())),
+            ImageCommands.shortId(image),
+            Text.bytes(image.getRootBytes()));
       }
       table.print(out);
     }

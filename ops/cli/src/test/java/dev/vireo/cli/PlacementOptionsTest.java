@@ -131,7 +131,11 @@ final class PlacementOptionsTest {
             .setNodes(2)
             .setSuitableNodes(2)
             .addCandidates(PlacementCandidate.newBuilder().setNode("nodes/a").setScore(0.91))
-            .addCandidates(PlacementCandidate.newBuilder().setNode("nodes/b").setScore(0.5))
+            .addCandidates(
+                PlacementCandidate.newBuilder()
+                    .setNode("nodes/b")
+                    .setScore(0.5)
+                    .setHasContainerImage(true))
             .build());
 
     assertEquals(ExitCode.OK, cli.run("explain", "vm"));
@@ -142,7 +146,7 @@ final class PlacementOptionsTest {
 
         NODE  SCORE
         a     0.910
-        b     0.500  it is here
+        b     0.500  has the image, it is here
         """,
         cli.out());
   }

@@ -305,6 +305,36 @@ class ReadingCommandsTest {
         cli.out());
   }
 
+  @Test
+  void aNodesPageNamesItsContainerImages() {
+    NodeStatus.Builder status = NodeStatus.newBuilder();
+    status.addContainerImagesBuilder().setId("sha256:" + "1".repeat(64)).setRootBytes(1 << 20);
+    status
+        .addContainerImagesBuilder()
+        .setId("sha256:" + "2".repeat(64))
+        .setRootBytes(1500)
+        .addNames("docker.io/library/tool:1")
+        .addNames("docker.io/library/tool:latest");
+    controller.add(
+        Node.newBuilder()
+            .setMeta(ResourceMeta.newBuilder().setName("nodes/here"))
+            .setStatus(status)
+            .build());
+
+    assertEquals(ExitCode.OK, cli.run("node", "get", "here"));
+
+    assertTrue(
+        cli.out()
+            .endsWith(
+                """
+
+                CONTAINER IMAGE                                          ID            ROOT
+                -                                                        111111111111  1.0 MiB
+                docker.io/library/tool:1, docker.io/library/tool:latest  222222222222  1.5 KiB
+                """),
+        cli.out());
+  }
+
   private static MicroVm running(String name) {
     return microVm(
         name,

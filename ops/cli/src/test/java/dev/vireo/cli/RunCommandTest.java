@@ -284,7 +284,8 @@ class RunCommandTest {
         ExitCode.OK,
         cli.run(
             "run job --image python:3.13 -e A=b=c -e HERE -e NOWHERE -w /work -u me".split(" "),
-            "--pull always --writable 2G --entrypoint /bin/sh -- -c --rm".split(" ")));
+            "--pull always --writable 2G --pids-limit 64 --entrypoint /bin/sh -- -c --rm"
+                .split(" ")));
 
     MicroVmSpec spec = controller.creates.getFirst().getMicrovm().getSpec();
     assertEquals("job", controller.creates.getFirst().getMicrovmId());
@@ -302,6 +303,7 @@ class RunCommandTest {
             .setWorkingDirectory("/work")
             .setUser("me")
             .setWritableMib(2048)
+            .setPidsLimit(64)
             .build(),
         spec.getContainer());
   }

@@ -38,6 +38,7 @@ final class OuterImageBuilder {
           "vhost_net",
           "vhost_vsock",
           "nft_ct",
+          "nft_connlimit",
           "nft_nat",
           "nft_masq",
           "nft_chain_nat",
@@ -49,7 +50,7 @@ final class OuterImageBuilder {
   private static final int ROOT_DISK_MIB = 2048;
 
   /** Counts changes of this class that change the image. */
-  private static final int RECIPE = 7;
+  private static final int RECIPE = 8;
 
   private final Architecture architecture;
   private final Path cache;

@@ -94,6 +94,26 @@ class ContainerTest {
   }
 
   @Test
+  void whatRunsAwayDoesSoWithinItsLimitAndTheMachineLivesOn() {
+    MicroVmSpec.Builder spec =
+        busybox("b() { b | b & }; b 2>/dev/null; echo lit; exec sleep 100000");
+    spec.getContainerBuilder().setPidsLimit(32);
+    guests.start("limited", spec);
+    guests.awaitConsole("limited", "lit");
+
+    await()
+        .atMost(LinuxCluster.PATIENCE)
+        .until(() -> {
+          Vireo.Result tried = cluster.vireo().run("exec", "limited", "--", "true");
+          return tried.exitCode() == 125
+              && tried.err().contains("Resource temporarily unavailable");
+        });
+    assertEquals(MicroVmState.RUNNING, guests.status("limited").getState());
+    guests.stop("limited");
+    assertEquals(Termination.Cause.STOPPED_BY_REQUEST, guests.awaitEnd("limited").getCause());
+  }
+
+  @Test
   void aStopIsASignalToTheProcess() {
     guests.start(
         "stopped", busybox("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 1; done"));

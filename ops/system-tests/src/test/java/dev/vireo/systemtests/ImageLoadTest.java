@@ -155,6 +155,9 @@ class ImageLoadTest {
 
     assertEquals(List.of("docker.io/library/tool:1"), images().getFirst().getNamesList());
     assertTrue(vireo.run("image", "list", "--nodes").out().contains("docker.io/library/tool:1"));
+    await()
+        .atMost(ClusterExtension.PATIENCE)
+        .until(() -> vireo.run("node", "get", "local").out().contains("docker.io/library/tool:1"));
     assertTrue(
         vireo.run("image", "load", "--node", "local", file.toString()).out().contains("was there"));
     ContainerImageLoaded again =

@@ -1,6 +1,8 @@
 package dev.vireo.worker;
 
+import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.NodeCapabilities;
+import dev.vireo.proto.worker.v1.ContainerImageSet;
 import dev.vireo.proto.worker.v1.DesiredChange;
 import dev.vireo.proto.worker.v1.Heartbeat;
 import dev.vireo.proto.worker.v1.Hello;
@@ -19,6 +21,7 @@ import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.container.ContainerImages;
 import dev.vireo.worker.image.ArchiveDirectory;
+import dev.vireo.worker.image.CacheReport;
 import dev.vireo.worker.image.ImageCalls;
 import dev.vireo.worker.image.NodeImages;
 import dev.vireo.worker.log.LogStreams;
@@ -98,8 +101,10 @@ public final class Worker implements ControlledNode, AutoCloseable {
   private final TraceStreams traces;
   private final AgentCalls agents;
   private final ImageCalls images;
+  private final CacheReport imageCache;
   private final ControllerSession session;
   private NodeCapabilities told = NodeCapabilities.getDefaultInstance();
+  private List<ContainerImage> imagesTold = List.of();
   private List<NodeCounter> countersTold = List.of();
 
   /**
@@ -182,6 +187,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.agents = new AgentCalls(microVms::report, processes, microVms.activity(), time);
     this.images =
         new ImageCalls(nodeImages, ArchiveDirectory.of(state.archives()), time);
+    this.imageCache = new CacheReport(nodeImages.cache());
   }
 
   private void count(String service, String event) {
@@ -228,12 +234,18 @@ public final class Worker implements ControlledNode, AutoCloseable {
         .putAllLabels(labels)
         .setWorkerVersion(version)
         .addAllReports(microVms.reports())
+        .addAllContainerImages(imagesToTell())
         .build();
   }
 
   private synchronized NodeCapabilities capabilitiesToTell() {
     told = facts.capabilities();
     return told;
+  }
+
+  private synchronized List<ContainerImage> imagesToTell() {
+    imagesTold = imageCache.images();
+    return imagesTold;
   }
 
   @Override
@@ -244,6 +256,11 @@ public final class Worker implements ControlledNode, AutoCloseable {
     if (!now.equals(told)) {
       told = now;
       heartbeat.setCapabilities(now);
+    }
+    List<ContainerImage> images = imageCache.images();
+    if (!images.equals(imagesTold)) {
+      imagesTold = images;
+      heartbeat.setContainerImages(ContainerImageSet.newBuilder().addAllImages(images));
     }
     List<NodeCounter> counters = microVms.tally().counters();
     if (!counters.equals(countersTold)) {

@@ -8,7 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.images.Architecture;
 import dev.vireo.images.ImageDirectory;
+import dev.vireo.images.container.ContainerImage;
 import dev.vireo.images.container.ContainerImageCache;
+import dev.vireo.images.container.ImageId;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
@@ -18,11 +20,13 @@ import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.ControllerMessage;
+import dev.vireo.proto.worker.v1.Heartbeat;
 import dev.vireo.proto.worker.v1.Inspect;
 import dev.vireo.proto.worker.v1.LogChunk;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.ReadLog;
+import dev.vireo.proto.worker.v1.WorkerMessage;
 import dev.vireo.worker.boot.BootPlanner;
 import dev.vireo.worker.boot.Kernels;
 import dev.vireo.worker.container.PullProgram;
@@ -40,6 +44,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -124,6 +129,48 @@ class WorkerTest {
         BackEnd.allAvailable().stream().map(BackEnd::qualifiedName).toList(),
         hello.getCapabilities().getBackEndsList());
     assertFalse(hello.getNodeUid().isEmpty());
+  }
+
+  @Test
+  void tellsOfContainerImagesAsTheyComeAndGo() throws Exception {
+    stopWorker();
+    controller.lease(300);
+    startWorker();
+    ContainerImageCache cache = ContainerImageCache.of(temporary.resolve("images-oci"));
+    ImageId id = new ImageId("c".repeat(64));
+    var _ =
+        cache.obtain(
+            id,
+            building -> {
+              Files.writeString(building.resolve(ContainerImage.ROOT_FILE), "squashfs");
+              return new ContainerImage.Settings(
+                  Architecture.X86_64,
+                  List.of("/tool"),
+                  List.of(),
+                  List.of(),
+                  "",
+                  "",
+                  List.of(),
+                  "",
+                  Optional.empty());
+            });
+    Heartbeat came = awaitHeartbeatOfImages(1);
+    assertEquals(id.toString(), came.getContainerImages().getImages(0).getId());
+    cache.remove(id);
+    assertEquals(0, awaitHeartbeatOfImages(2).getContainerImages().getImagesCount());
+  }
+
+  /** The so manieth that has images to tell of, or that there are none any more. */
+  private Heartbeat awaitHeartbeatOfImages(int count) {
+    await().until(() -> heartbeatsOfImages().size() == count);
+    return heartbeatsOfImages().getLast();
+  }
+
+  private List<Heartbeat> heartbeatsOfImages() {
+    return controller.received().stream()
+        .map(WorkerMessage::getHeartbeat)
+        .filter(Heartbeat::hasContainerImages)
+        .toList();
   }
 
   @Test

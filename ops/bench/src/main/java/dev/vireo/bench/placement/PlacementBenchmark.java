@@ -15,6 +15,7 @@ import dev.vireo.scheduler.Resources;
 import dev.vireo.scheduler.Scheduler;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -47,6 +48,9 @@ public class PlacementBenchmark {
   /** MicroVMs with the same label; on 10,000 nodes that are half full some 1,700 have it. */
   private static final int APPLICATIONS = 64;
 
+  /** That are asked for. */
+  private static final int IMAGES = 100;
+
   /** What a microVM wants of where the others of its application are. */
   public enum Neighbours {
     /** Nothing. */
@@ -55,6 +59,16 @@ public class PlacementBenchmark {
     SPREAD,
     /** That none is on the same node. */
     APART
+  }
+
+  /** How many nodes have the container image that a microVM runs. */
+  public enum Images {
+    /** It runs none. */
+    NONE,
+    /** One in a hundred has each of the images. */
+    RARE,
+    /** One in three; what a node has, it keeps. */
+    COMMON
   }
 
   @Param({"1000", "10000"})
@@ -69,6 +83,9 @@ public class PlacementBenchmark {
 
   @Param({"ANYWHERE"})
   Neighbours neighbours = Neighbours.ANYWHERE;
+
+  @Param({"NONE"})
+  Images images = Images.NONE;
 
   private final Random random = new Random(1);
   private final Cluster cluster = new Cluster();
@@ -85,6 +102,7 @@ public class PlacementBenchmark {
     for (int i = 0; i < nodes; i++) {
       NodeKind kind = kind(i % 3, "zone-" + i / 3 % 3);
       cluster.put("node-%05d".formatted(i), kind);
+      cluster.putContainerImages("node-%05d".formatted(i), imagesOfANode());
       capacityMib += kind.capacity().memoryMib();
     }
     for (int i = 0; i < REQUESTS; i++) {
@@ -97,6 +115,22 @@ public class PlacementBenchmark {
         promisedMib += request.demand().memoryMib();
       }
     }
+  }
+
+  private Set<String> imagesOfANode() {
+    int every =
+        switch (images) {
+          case NONE -> 0;
+          case RARE -> 100;
+          case COMMON -> 3;
+        };
+    Set<String> here = new HashSet<>();
+    for (int image = 0; image < IMAGES && every > 0; image++) {
+      if (random.nextInt(every) == 0) {
+        here.add("image-" + image);
+      }
+    }
+    return here;
   }
 
   private static NodeKind kind(int size, String zone) {
@@ -127,6 +161,9 @@ public class PlacementBenchmark {
         (long) MEMORY_STEP_MIB * (1 + random.nextInt(64)),
         new Kernel.FromImage("debian-12"),
         Optional.empty(),
+        images == Images.NONE
+            ? Optional.empty()
+            : Optional.of(new Request.ContainerImage("image-" + random.nextInt(IMAGES), false)),
         Set.of("blk/file", "net/tap"),
         NodeRules.selecting(
             random.nextInt(4) == 0 ? Map.of("zone", "zone-" + random.nextInt(3)) : Map.of()),
@@ -163,6 +200,7 @@ public class PlacementBenchmark {
         request.memoryMib(),
         request.kernel(),
         request.announcement(),
+        Optional.empty(),
         request.backEnds(),
         request.nodeRules(),
         new Peer(peer.project(), peer.labels(), peer.priority(), List.of()),

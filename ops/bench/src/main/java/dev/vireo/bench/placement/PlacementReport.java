@@ -13,6 +13,7 @@ public record PlacementReport(List<Measured> points) {
    *
    * @param full percent of the nodes' memory that is promised
    * @param neighbours what a microVM wants of where others are
+   * @param images how many nodes have its container image
    * @param meanMicros of a decision, its reservation and the release of another
    */
   record Measured(
@@ -20,10 +21,12 @@ public record PlacementReport(List<Measured> points) {
       int full,
       String profile,
       String neighbours,
+      String images,
       double meanMicros,
       double p50Micros,
       double p99Micros) {
     private static final String ANYWHERE = "ANYWHERE";
+    private static final String NONE = "NONE";
 
     double perSecond() {
       return 1e6 / meanMicros;
@@ -31,7 +34,9 @@ public record PlacementReport(List<Measured> points) {
 
     private String key() {
       String key = "nodes%d_full%d_%s".formatted(nodes, full, profile.toLowerCase(Locale.ROOT));
-      return neighbours.equals(ANYWHERE) ? key : key + "_" + neighbours.toLowerCase(Locale.ROOT);
+      return key
+          + (neighbours.equals(ANYWHERE) ? "" : "_" + neighbours.toLowerCase(Locale.ROOT))
+          + (images.equals(NONE) ? "" : "_images_" + images.toLowerCase(Locale.ROOT));
     }
   }
 
@@ -60,13 +65,22 @@ public record PlacementReport(List<Measured> points) {
   public String toTable() {
     TextTable table =
         new TextTable()
-            .row("nodes", "full", "profile", "neighbours", "placements/s", "p50 µs", "p99 µs");
+            .row(
+                "nodes",
+                "full",
+                "profile",
+                "neighbours",
+                "images",
+                "placements/s",
+                "p50 µs",
+                "p99 µs");
     for (Measured point : points) {
       table.row(
           Integer.toString(point.nodes),
           point.full + " %",
           point.profile.toLowerCase(Locale.ROOT),
           point.neighbours.toLowerCase(Locale.ROOT),
+          point.images.toLowerCase(Locale.ROOT),
           "%,.0f".formatted(point.perSecond()),
           "%.1f".formatted(point.p50Micros),
           "%.1f".formatted(point.p99Micros));

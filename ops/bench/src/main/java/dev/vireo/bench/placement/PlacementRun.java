@@ -18,6 +18,7 @@ import org.openjdk.jmh.util.Statistics;
 public final class PlacementRun {
   private static final int POINTS = 12;
   private static final int POINTS_WITH_NEIGHBOURS = 4;
+  private static final int POINTS_WITH_IMAGES = 4;
 
   private PlacementRun() {}
 
@@ -29,7 +30,7 @@ public final class PlacementRun {
       throws RunnerException {
     int rounds = quick ? 2 : 5;
     int seconds = quick ? 1 : 2;
-    int points = POINTS + POINTS_WITH_NEIGHBOURS;
+    int points = POINTS + POINTS_WITH_NEIGHBOURS + POINTS_WITH_IMAGES;
     progress.accept("%d points, about %d s".formatted(points, points * (2 * rounds * seconds + 2)));
     List<Measured> measured = new ArrayList<>();
     run(options(rounds, seconds), measured);
@@ -38,6 +39,12 @@ public final class PlacementRun {
             .param("full", "50")
             .param("profile", "LEAST_ALLOCATED")
             .param("neighbours", "SPREAD", "APART"),
+        measured);
+    run(
+        options(rounds, seconds)
+            .param("full", "50")
+            .param("profile", "LEAST_ALLOCATED")
+            .param("images", "RARE", "COMMON"),
         measured);
     return new PlacementReport(measured);
   }
@@ -70,6 +77,7 @@ public final class PlacementRun {
         Integer.parseInt(parameters.getParam("full")),
         parameters.getParam("profile"),
         parameters.getParam("neighbours"),
+        parameters.getParam("images"),
         micros.getMean(),
         micros.getPercentile(50),
         micros.getPercentile(99));

@@ -23,8 +23,10 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -76,6 +78,13 @@ public final class ContainerImageCache {
   public record Listed(
       ContainerImage image, List<ImageName> names, Instant lastUse, boolean inUse) {
     public Listed {
+      names = List.copyOf(names);
+    }
+  }
+
+  /** What {@link #held} tells of an image. */
+  public record Held(ImageId id, List<ImageName> names, long rootBytes, Instant lastUse) {
+    public Held {
       names = List.copyOf(names);
     }
   }
@@ -297,6 +306,36 @@ public final class ContainerImageCache {
     }
     listed.sort(Comparator.comparing(Listed::lastUse));
     return listed;
+  }
+
+  /**
+   * All images, those that were used last at the end. Reads none and locks none, so it is quick;
+   * one that goes meanwhile may be among them.
+   */
+  public List<Held> held() throws IOException, ImageException {
+    Map<ImageId, List<ImageName>> names = new HashMap<>();
+    for (Named named : names()) {
+      names.computeIfAbsent(named.image(), _ -> new ArrayList<>()).add(named.name());
+    }
+    List<Held> held = new ArrayList<>();
+    for (Path path : entries(directory)) {
+      Matcher matcher = DIRECTORY.matcher(String.valueOf(path.getFileName()));
+      if (matcher.matches()) {
+        ImageId id = new ImageId(matcher.group(1));
+        try {
+          held.add(
+              new Held(
+                  id,
+                  names.getOrDefault(id, List.of()),
+                  Files.size(path.resolve(ContainerImage.ROOT_FILE)),
+                  Files.getLastModifiedTime(path).toInstant()));
+        } catch (NoSuchFileException e) {
+          // It goes just now.
+        }
+      }
+    }
+    held.sort(Comparator.comparing(Held::lastUse));
+    return held;
   }
 
   private boolean isInUse(ImageId id) throws IOException {

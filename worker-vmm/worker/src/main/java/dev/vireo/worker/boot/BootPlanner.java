@@ -78,6 +78,9 @@ public final class BootPlanner {
       "vireo.root=%s,squashfs vireo.scratch=%s,ext4"
           .formatted(ContainerDisks.IMAGE, ContainerDisks.WRITABLE);
 
+  /** Has it limit the processes of the guest besides its own. */
+  private static final String PIDS_ARGUMENT = "vireo.pids=";
+
   /** Has it serve the microVM's metadata to the guest ({@code agent.proto}). */
   private static final String METADATA_ARGUMENT = "vireo.metadata=1";
 
@@ -527,7 +530,7 @@ public final class BootPlanner {
       throws RejectedException {
     String own = source.image.map(GuestImage::commandLine).orElse(FILE_KERNEL_ARGUMENTS);
     String usual = spec.hasMemoryHotplug() ? join(own, HOTPLUG_ARGUMENTS) : own;
-    String needed = spec.hasContainer() ? join(usual, CONTAINER_ARGUMENTS) : usual;
+    String needed = spec.hasContainer() ? join(usual, containerArguments(spec)) : usual;
     String served = spec.hasMetadata() ? join(needed, METADATA_ARGUMENT) : needed;
     String line = join(served, spec.getBoot().getCommandLine().strip());
     String whole =
@@ -542,6 +545,11 @@ public final class BootPlanner {
           "%d bytes with what Vireo adds, at most %d".formatted(bytes, MAX_COMMAND_LINE_BYTES));
     }
     return line;
+  }
+
+  private static String containerArguments(MicroVmSpec spec) {
+    int pids = spec.getContainer().getPidsLimit();
+    return pids == 0 ? CONTAINER_ARGUMENTS : join(CONTAINER_ARGUMENTS, PIDS_ARGUMENT + pids);
   }
 
   private static String join(String first, String second) {

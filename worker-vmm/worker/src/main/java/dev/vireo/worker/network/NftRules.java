@@ -30,8 +30,19 @@ final class NftRules {
   static final String NETDEV = "netdev";
 
   private static final String TAP_PREFIX = "vn";
+  private static final List<String> COUNTED = List.of("begun", "taken");
   private static final String REPLIES = "ct state established,related accept";
   private static final int MOST_GRANTS = 4096;
+
+  /**
+   * Of one guest, begun by it and begun by others, each: so much of the node's conntrack table,
+   * which has room for 65,536 and more, and which all share. Connections that were lost count for
+   * as long as the kernel remembers them; those of TCP that were closed do not, though it does.
+   */
+  static final int MOST_CONNECTIONS = 4096;
+
+  /** Of sets by guests' addresses. */
+  private static final int MOST_GUESTS = 1 << 16;
 
   /** Of one guest, in a listing. */
   private static final Pattern CHAIN =
@@ -86,6 +97,15 @@ final class NftRules {
     text.inet(
         "add map %t published_anywhere { type inet_proto . inet_service : ipv4_addr ."
             + " inet_service; }");
+    for (String set : COUNTED) {
+      text.inet(
+          "add set %%t %s { type ipv4_addr; flags dynamic; size %d; }".formatted(set, MOST_GUESTS));
+    }
+    text.chain("too_many", "", refusing(""));
+    // Once for each packet, or the kernel counts a connection twice: it is not in its table yet.
+    String over = "ct count over " + MOST_CONNECTIONS;
+    text.chain("count_begun", "", "add @begun { ip saddr %s } goto too_many".formatted(over));
+    text.chain("count_taken", "", "add @taken { ip daddr %s } drop".formatted(over));
     // What a guest sends to others. Those of its pool that have no rules of their own: nothing.
     text.chain(
         "forwarded",
@@ -186,7 +206,7 @@ final class NftRules {
         (isNarrow ? narrow : broad).addAll(accepting("ip daddr " + network, rule));
       }
     }
-    List<String> all = new ArrayList<>(List.of(REPLIES));
+    List<String> all = new ArrayList<>(List.of(REPLIES, "jump count_begun"));
     all.addAll(narrow);
     all.addAll(refusing("ip daddr { %s, %s, %s } ".formatted(LOOPBACK, LINK_LOCAL, pool)));
     // It was an address of the node that the guest had named.
@@ -204,7 +224,7 @@ final class NftRules {
   }
 
   private List<String> toNode(Guest guest) {
-    List<String> all = new ArrayList<>(List.of(REPLIES));
+    List<String> all = new ArrayList<>(List.of(REPLIES, "jump count_begun"));
     if (guest.mayResolve()) {
       all.add("ip daddr %s meta l4proto { tcp, udp } th dport 53 accept".formatted(gateway));
     }
@@ -219,7 +239,7 @@ final class NftRules {
 
   /** Other guests have the address of the guest itself, if their own rules let them. */
   private List<String> toGuest(Guest guest) {
-    List<String> all = new ArrayList<>(List.of(REPLIES));
+    List<String> all = new ArrayList<>(List.of(REPLIES, "jump count_taken"));
     for (PublishedPort port : guest.given().getPortsList()) {
       String at = "%s dport %d accept".formatted(protocol(port), port.getPort());
       all.add("ct status dnat " + at);
@@ -291,6 +311,11 @@ final class NftRules {
 
   private void forgetChains(Text text, String hex) {
     String tap = TAP_PREFIX + hex;
+    String address = Ipv4Network.text(Integer.parseUnsignedInt(hex, 16));
+    for (String set : COUNTED) {
+      text.element(set, "%s ct count over %d".formatted(address, MOST_CONNECTIONS));
+      text.inet("delete element %%t %s { %s }".formatted(set, address));
+    }
     text.element("taps", "\"" + tap + "\"");
     text.inet("delete element %t taps { \"" + tap + "\" }");
     for (String[] entry :

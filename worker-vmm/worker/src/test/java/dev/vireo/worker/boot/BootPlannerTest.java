@@ -129,6 +129,16 @@ class BootPlannerTest {
   }
 
   @Test
+  void theAgentIsToldHowManyProcessesThereMayBe() throws Exception {
+    MicroVmSpec.Builder spec = container();
+    spec.getContainerBuilder().setPidsLimit(64);
+    Optional<Path> root = Optional.of(files.resolve("root.squashfs"));
+    try (BootFiles boot = planner.open(spec.build(), root)) {
+      assertTrue(boot.commandLine().endsWith(",ext4 vireo.pids=64"), boot.commandLine());
+    }
+  }
+
+  @Test
   void theAgentIsToldThatThereIsMetadata() throws Exception {
     MicroVmSpec.Builder spec = container();
     spec.getBootBuilder().setCommandLine("mine");

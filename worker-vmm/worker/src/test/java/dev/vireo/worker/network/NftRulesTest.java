@@ -62,6 +62,7 @@ class NftRulesTest {
         add chain inet vireo_t from_0ad50002
         flush chain inet vireo_t from_0ad50002
         add rule inet vireo_t from_0ad50002 ct state established,related accept
+        add rule inet vireo_t from_0ad50002 jump count_begun
         add rule inet vireo_t from_0ad50002 ip daddr 169.254.169.254 meta l4proto tcp th dport { 80 } accept
         add rule inet vireo_t from_0ad50002 ip daddr { 127.0.0.0/8, 169.254.0.0/16, 10.213.0.0/16 } meta l4proto tcp reject with tcp reset
         add rule inet vireo_t from_0ad50002 ip daddr { 127.0.0.0/8, 169.254.0.0/16, 10.213.0.0/16 } reject with icmpx admin-prohibited
@@ -75,6 +76,7 @@ class NftRulesTest {
         add chain inet vireo_t node_0ad50002
         flush chain inet vireo_t node_0ad50002
         add rule inet vireo_t node_0ad50002 ct state established,related accept
+        add rule inet vireo_t node_0ad50002 jump count_begun
         add rule inet vireo_t node_0ad50002 ip daddr 10.213.0.1 meta l4proto { tcp, udp } th dport 53 accept
         add rule inet vireo_t node_0ad50002 ip daddr 169.254.169.254 meta l4proto tcp th dport { 80 } accept
         add rule inet vireo_t node_0ad50002 meta l4proto tcp reject with tcp reset
@@ -82,6 +84,7 @@ class NftRulesTest {
         add chain inet vireo_t to_0ad50002
         flush chain inet vireo_t to_0ad50002
         add rule inet vireo_t to_0ad50002 ct state established,related accept
+        add rule inet vireo_t to_0ad50002 jump count_taken
         add rule inet vireo_t to_0ad50002 ct status dnat tcp dport 80 accept
         add rule inet vireo_t to_0ad50002 ip saddr 10.213.0.0/16 ip saddr != 10.213.0.1 tcp dport 80 accept
         add rule inet vireo_t to_0ad50002 ct status dnat udp dport 53 accept

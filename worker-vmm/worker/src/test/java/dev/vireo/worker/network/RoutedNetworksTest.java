@@ -31,6 +31,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -248,6 +249,43 @@ class RoutedNetworksTest {
     setMac(guest, own);
     assertEquals("hello", guest.ask(WEB, 7));
     assertEquals(3, world.senders.size());
+  }
+
+  @Test
+  void aGuestsConnectionsTakeTheirPartOfTheNodesTableAndNoMore() {
+    TestGuest greedy = start("greedy", to("0.0.0.0/0"));
+    TestGuest other = start("other", to("0.0.0.0/0"));
+    int most = NftRules.MOST_CONNECTIONS;
+    AtomicInteger port = new AtomicInteger(1000);
+    greedy.inside.run(() -> sendToPorts(port.getAndAdd(1000), 1000));
+    assertEquals("open", greedy.connect(WEB, 80), "there is room");
+    await()
+        .atMost(Patience.ofSeconds(20))
+        .until(
+            () -> {
+              greedy.inside.run(() -> sendToPorts(port.getAndAdd(1000), 1000));
+              return greedy.connect(WEB, 80);
+            },
+            "refused"::equals);
+    assertNotEquals("hello", greedy.ask(OTHER, 443));
+    int tracked =
+        Integer.parseInt(node.shell("cat /proc/sys/net/netfilter/nf_conntrack_count").strip());
+    assertTrue(tracked > most / 2 && tracked <= most + 10, () -> tracked + " are tracked");
+    assertEquals("open", other.connect(WEB, 80));
+    assertEquals("hello", other.ask(OTHER, 443));
+
+    end("greedy", greedy);
+    assertFalse(rules().contains("%s ct count".formatted(greedy.given.getAddress())), rules());
+  }
+
+  /** To each of so many a datagram, some of which are lost if that is too fast for the taps. */
+  private static void sendToPorts(int first, int count) throws IOException {
+    byte[] text = "hello".getBytes(US_ASCII);
+    try (DatagramSocket socket = new DatagramSocket()) {
+      for (int port = first; port < first + count; port++) {
+        socket.send(new DatagramPacket(text, text.length, InetAddress.getByName(WEB), port));
+      }
+    }
   }
 
   private static void sendFrom(String source, String address, int port) throws IOException {
