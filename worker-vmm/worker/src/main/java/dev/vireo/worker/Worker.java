@@ -185,8 +185,7 @@ public final class Worker implements ControlledNode, AutoCloseable {
     this.logs = new LogStreams(microVms::log, time, threads);
     this.traces = new TraceStreams(microVms, time);
     this.agents = new AgentCalls(microVms::report, processes, microVms.activity(), time);
-    this.images =
-        new ImageCalls(nodeImages, ArchiveDirectory.of(state.archives()), time);
+    this.images = new ImageCalls(nodeImages, ArchiveDirectory.of(state.archives()), time);
     this.imageCache = new CacheReport(nodeImages.cache());
   }
 
