@@ -85,6 +85,7 @@ class RoutedNetworksTest {
   private RoutedNetworks worker() {
     return new RoutedNetworks(
         new AddressPool(POOL, state.resolve("next")),
+        new NodePorts(PortSockets.BOUND),
         TABLE,
         new NftProgram("nft"),
         new LinuxInterfaces());
@@ -525,6 +526,7 @@ class RoutedNetworksTest {
     RoutedNetworks other =
         new RoutedNetworks(
             new AddressPool(POOL, state.resolve("other")),
+            new NodePorts(PortSockets.BOUND),
             "vireo_other",
             new NftProgram("nft"),
             new LinuxInterfaces());
