@@ -87,3 +87,25 @@ bool argument_device_window(unsigned n, struct device_window *window) {
   }
   return false;
 }
+
+/* Dotted decimals, and the comma behind. */
+static const char *parse_address(const char *text, uint32_t *address) {
+  *address = 0;
+  for (unsigned i = 0; i < 4; i++) {
+    *address = *address << 8 | (uint32_t)parse_number(text, &text);
+    if (*text == '.' || *text == ',') text++;
+  }
+  return text;
+}
+
+bool argument_network(uint32_t *address, uint32_t *gateway) {
+  for (const char *word = first_word(); *word != 0; word = next_word(word)) {
+    const char *text = after(word, "vireo.net=");
+    if (text == NULL) continue;
+    while (*text != 0 && *text != ' ' && *text != ',') text++;
+    if (*text != ',') return false;
+    parse_address(parse_address(text + 1, address), gateway);
+    return true;
+  }
+  return false;
+}

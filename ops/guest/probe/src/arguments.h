@@ -20,4 +20,7 @@ struct device_window {
 /* The nth of them, from 0, in command line order. False: there are fewer. */
 bool argument_device_window(unsigned n, struct device_window *window);
 
+/* vireo.net=MAC,ADDRESS,GATEWAY,MTU, as a worker tells it a guest. False: there is none. */
+bool argument_network(uint32_t *address, uint32_t *gateway);
+
 #endif

@@ -4,7 +4,7 @@
 
 #include "net.h"
 
-/* 192.0.2.0/24 is for documentation (RFC 5737): the host is .1, the probe .2. */
+/* 192.0.2.0/24 is for documentation (RFC 5737): the host is .1, the probe .2, unless a worker says otherwise. */
 #define HOST_ADDRESS 0xc0000201u
 #define PROBE_ADDRESS 0xc0000202u
 /* What the host is to route back to the probe. */
@@ -19,6 +19,9 @@
 
 struct host {
   struct net *net;
+  uint32_t address; /* the host's, */
+  uint32_t probe;   /* ours, */
+  uint32_t peer; /* whom datagrams go to, behind it or itself */
   uint8_t mac[6];
   bool known;
 };
@@ -40,8 +43,14 @@ uint32_t tcp_wrap(const struct host *host, struct net_header *header, uint32_t p
 /* A datagram to REFLECTED_ADDRESS, without a checksum. */
 uint32_t udp_wrap_reflected(const struct host *host, struct net_header *header, uint32_t payload_bytes);
 
-/* Whether it is UDP from `port` to the probe, whole; checksum included unless the host vouches for it. */
-bool udp_is_sound(const struct received *frame, uint16_t port);
+/*
+ * If the frame is TCP to `port` of the probe, answers as a server does that greets whoever has sent it something, and
+ * closes. It remembers nobody: all it must know of a connection is in what it answers.
+ */
+void tcp_answer(const struct host *host, const struct received *frame, uint16_t port, const char *greeting);
+
+/* Whether it is UDP from `port` of the peer to the probe, whole; checksum included unless the host vouches for it. */
+bool udp_is_sound(const struct host *host, const struct received *frame, uint16_t port);
 
 /* Copies `length` bytes at `from` of the frame, wherever its parts are cut; false if it ends before. */
 bool frame_copy(const struct received *frame, uint32_t from, void *to, uint32_t length);

@@ -10,7 +10,7 @@
 
 /* README.md tells what they take. */
 static const char *const PROGRAMS =
-    "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate net-hostile "
+    "hello idle tick stream spin smp blk-info blk-read blk-write blk-verify blk-ranges net-info net-verify net-rate net-serve net-hostile "
     "rng-read reg-read config-read vsock-echo vsock-sink vsock-source vsock-agent vsock-verify vsock-send vsock-ping vsock-hostile "
     "balloon-follow balloon-report balloon-hostile memory-follow memory-hostile console-echo console-send console-hostile";
 
@@ -334,6 +334,7 @@ static bool run(void) {
   if (argument_is("run", "net-info", "hello")) return net_info();
   if (argument_is("run", "net-verify", "hello")) return net_verify();
   if (argument_is("run", "net-rate", "hello")) return net_rate();
+  if (argument_is("run", "net-serve", "hello")) return net_serve();
   if (argument_is("run", "net-hostile", "hello")) return net_hostile();
   if (argument_is("run", "rng-read", "hello")) return rng_read();
   if (argument_is("run", "reg-read", "hello")) return reg_read();

@@ -3,6 +3,7 @@
 #include "internet.h"
 
 #define ECHO_PORT 7
+#define HTTP_PORT 80
 #define ETHERNET_MTU 1500u
 #define SECOND_NS 1000000000ull
 
@@ -15,7 +16,7 @@ struct tag {
 };
 
 static struct net net;
-static struct host host = {.net = &net};
+static struct host host = {.net = &net, .address = HOST_ADDRESS, .probe = PROBE_ADDRESS};
 
 static bool report(const char *problem) {
   if (problem != NULL) print("error=%s\n", problem);
@@ -45,8 +46,10 @@ bool net_info(void) {
 }
 
 static bool find_host(void) {
+  argument_network(&host.probe, &host.address);
+  host.peer = (uint32_t)argument_number("peer", host.address);
   bool found = host_find(&host, clock_ns() + 10 * SECOND_NS);
-  return report(found ? NULL : "nobody answers for 192.0.2.1");
+  return report(found ? NULL : "the host does not answer");
 }
 
 /* Byte `i` of the payload of this tag, behind the tag. */
@@ -86,7 +89,7 @@ static void receive_one(struct exchange *exchange, const struct received *frame)
   }
   exchange->received++;
   if (!exchange->verify) return;
-  bool sound = !exchange->echoed || udp_is_sound(frame, ECHO_PORT);
+  bool sound = !exchange->echoed || udp_is_sound(&host, frame, ECHO_PORT);
   if (!sound || !is_whole(frame, exchange->overhead_bytes, &tag, exchange->payload_bytes)) exchange->wrong++;
 }
 
@@ -136,7 +139,7 @@ static bool read_exchange(struct exchange *exchange, uint32_t default_bytes) {
   return true;
 }
 
-/* Datagrams to the host's echo service, whose kernel looks at each checksum; they come back as they were. */
+/* Datagrams to the echo service of the host, or of a peer behind it, whose kernel looks at each checksum; they come back as they were. */
 bool net_verify(void) {
   struct exchange exchange = {.overhead_bytes = UDP_OVERHEAD_BYTES, .verify = true, .echoed = true};
   if (!read_exchange(&exchange, 1000) || !open_net(exchange.overhead_bytes + exchange.payload_bytes) || !find_host()) return false;
@@ -202,6 +205,21 @@ bool net_rate(void) {
         net.receive->notifications_suppressed + net.transmit->notifications_suppressed,
         interrupt_count(irq) - interrupts, net.device.sleeps);
   return exchange.received > 0 && exchange.wrong == 0;
+}
+
+/* Whoever sends something to port 80 is greeted, until the power button is pressed. */
+bool net_serve(void) {
+  if (!open_net(ETHERNET_HEADER_BYTES + ETHERNET_MTU) || !find_host()) return false;
+  while (!power_button_pressed()) {
+    struct received frame;
+    if (net_receive(&net, &frame)) {
+      if (!arp_handle(&host, &frame)) tcp_answer(&host, &frame, HTTP_PORT, "hello from the probe\n");
+      net_release(&net, &frame);
+    } else {
+      net_wait(&net, clock_ns() + SECOND_NS / 10);
+    }
+  }
+  return true;
 }
 
 /* ---- rules broken ---- */

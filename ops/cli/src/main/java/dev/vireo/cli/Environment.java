@@ -83,7 +83,8 @@ public record Environment(
     return value.isEmpty() ? Path.of(home).resolve(otherwise) : Path.of(value).toAbsolutePath();
   }
 
-  private static boolean isRoot() {
+  /** Whether this user is the machine's administrator. */
+  public static boolean isRoot() {
     return "root".equals(System.getProperty("user.name"));
   }
 }

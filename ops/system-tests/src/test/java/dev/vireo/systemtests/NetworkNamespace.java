@@ -22,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.stream.Stream;
@@ -131,16 +132,20 @@ final class NetworkNamespace implements Host {
     }
   }
 
-  /** A socket stays where it was opened: a thread enters the namespace, opens it, and ends. */
   private SocketChannel open() throws IOException {
-    CompletableFuture<SocketChannel> opened = new CompletableFuture<>();
+    return open(() -> SocketChannel.open(StandardProtocolFamily.INET));
+  }
+
+  /** A socket stays where it was opened: a thread enters the namespace, opens it, and ends. */
+  <T> T open(Callable<T> socket) throws IOException {
+    CompletableFuture<T> opened = new CompletableFuture<>();
     Thread.ofPlatform()
         .daemon()
         .start(() -> {
           try {
             enter();
-            opened.complete(SocketChannel.open(StandardProtocolFamily.INET));
-          } catch (IOException | RuntimeException | Error e) {
+            opened.complete(socket.call());
+          } catch (Exception | Error e) {
             opened.completeExceptionally(e);
           }
         });

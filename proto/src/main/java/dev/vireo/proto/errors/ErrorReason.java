@@ -228,7 +228,7 @@ public enum ErrorReason {
   ROUTING_UNAVAILABLE(
       Code.UNAVAILABLE,
       "The node cannot give a microVM an address, route for it and filter.",
-      "Run vireo doctor on the node: it needs root, nft, and for what leaves the node its forwarding.",
+      "Run vireo doctor on the node: it needs nft, and root with its forwarding, or passt.",
       Duration.ofSeconds(60)),
   ADDRESSES_EXHAUSTED(
       Code.RESOURCE_EXHAUSTED,

@@ -20,8 +20,14 @@ record Credentials(List<Path> files) {
     files = List.copyOf(files);
   }
 
-  /** {@code $DOCKER_CONFIG/config.json}, and {@code $XDG_RUNTIME_DIR/containers/auth.json}. */
-  static Credentials of(Map<String, String> environment, Path home) {
+  /**
+   * {@code $DOCKER_CONFIG/config.json}, and {@code $XDG_RUNTIME_DIR/containers/auth.json}.
+   *
+   * @param account where the user's files are if nothing else is said: in a user namespace the
+   *     account is root's
+   */
+  static Credentials of(Map<String, String> environment, Path account) {
+    Path home = Path.of(environment.getOrDefault("HOME", account.toString()));
     List<Path> files = new ArrayList<>();
     @Nullable String docker = environment.get("DOCKER_CONFIG");
     files.add((docker == null ? home.resolve(".docker") : Path.of(docker)).resolve("config.json"));

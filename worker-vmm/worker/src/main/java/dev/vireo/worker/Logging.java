@@ -14,6 +14,8 @@ final class Logging {
       java.util.logging.SimpleFormatter.format=%1$tFT%1$tT.%1$tL %4$-7s %3$s: %5$s%6$s%n
       .level=INFO
       io.grpc.level=WARNING
+      # gRPC asks for an option of TCP's where the controller is behind a unix socket, too.
+      io.netty.bootstrap.Bootstrap.level=SEVERE
       """;
 
   private Logging() {}

@@ -121,8 +121,7 @@ public final class Main {
       return ExitCode.UNAVAILABLE;
     }
     StateDirectory state = StateDirectory.open(options.stateDirectory());
-    Optional<RoutedNetworks> routed =
-        nft().map(nft -> RoutedNetworks.of(state, options.networkPool(), nft));
+    Optional<RoutedNetworks> routed = routed(options, state);
     Optional<String> notRouted = routed.isEmpty() ? Optional.of(NO_NFT) : routed.get().problem();
     notRouted.ifPresent(why -> LOG.log(Level.INFO, "no routed networks: {0}", why));
     NodeFacts facts = facts(options, kvm.get(), notRouted.isEmpty());
@@ -182,6 +181,15 @@ public final class Main {
 
   private static Optional<Path> nft() {
     return new ThisHost().program("nft");
+  }
+
+  private static Optional<RoutedNetworks> routed(WorkerOptions options, StateDirectory state)
+      throws IOException {
+    Optional<Path> nft = nft();
+    return nft.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            RoutedNetworks.of(state, options.networkPool(), nft.get(), options.behindPasta()));
   }
 
   private static NodeFacts facts(WorkerOptions options, KvmProbe kvm, boolean routes)

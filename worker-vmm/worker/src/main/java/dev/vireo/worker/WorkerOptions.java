@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param containerImages the cache of them
  * @param pullHome directory of the program that pulls them
  * @param networkPool addresses of its routed networks
+ * @param behindPasta its network namespace is a user's own, which pasta connects to the machine's
  * @param poolSize idle VMM processes to keep
  * @param cpuOvercommit vCPUs promised for each CPU
  * @param memoryReserveMib memory not promised to guests; negative: 256 MiB and a twentieth
@@ -39,6 +40,7 @@ record WorkerOptions(
     Path containerImages,
     Path pullHome,
     Ipv4Network networkPool,
+    boolean behindPasta,
     int poolSize,
     int cpuOvercommit,
     long memoryReserveMib,
@@ -60,7 +62,7 @@ record WorkerOptions(
           "--memory-reserve-mib",
           "--label");
 
-  static final Set<String> FLAGS = Set.of("--emulated");
+  static final Set<String> FLAGS = Set.of("--behind-pasta", "--emulated");
 
   static final String HELP =
       """
@@ -75,6 +77,8 @@ record WorkerOptions(
         --oci DIR                 the program that pulls them (beside this program, as the VMM)
         --network-pool CIDR       IPv4 addresses for microVMs with a routed network, nobody else's on
                                   this host or behind it (10.213.0.0/16); /8 to /29
+        --behind-pasta            this network namespace is a user's own, and pasta(1) connects it, as
+                                  vireo up does: ports are published by TCP, at 127.0.0.1 or 0.0.0.0
         --pool N                  idle VMM processes to keep warm, 0 to 10000 (2)
         --cpu-overcommit N        vCPUs to promise for each CPU, 1 to 1000 (128: guests that mostly
                                   idle; memory is what fills such a node)
@@ -104,6 +108,7 @@ record WorkerOptions(
             .toAbsolutePath(),
         line.value("--oci").map(Path::of).orElseGet(() -> beside("oci", "lib")).toAbsolutePath(),
         networkPool(line),
+        line.has("--behind-pasta"),
         (int) line.number("--pool", 2, 0, 10_000),
         (int) line.number("--cpu-overcommit", 128, 1, 1000),
         line.number("--memory-reserve-mib", -1, 0, Integer.MAX_VALUE),

@@ -7,6 +7,7 @@ import dev.vireo.cli.ExitCode;
 import dev.vireo.cli.InspectionView;
 import dev.vireo.cli.Text;
 import dev.vireo.cli.local.LocalVireo;
+import dev.vireo.cli.local.NetworkKind;
 import dev.vireo.cli.local.Progress;
 import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.DeviceInspection;
@@ -90,7 +91,7 @@ public final class DemoCommand implements Callable<Integer> {
     vireo.startController(new LocalVireo.Ports(freePort(), freePort()));
     boolean kvm = LocalVireo.canUseKvm();
     if (kvm) {
-      vireo.startWorker(POOL_SIZE, Optional.empty());
+      vireo.startWorker(POOL_SIZE, NetworkKind.HOST, Optional.empty());
       vireo.awaitWarmVmms(POOL_SIZE);
     }
     try (Api api = vireo.connect()) {

@@ -42,7 +42,8 @@ public final class LocalVireo implements AutoCloseable {
   private static final Duration EMULATED_START_TIMEOUT = Duration.ofMinutes(6);
 
   /** After all others, in this order: what their names begin with. */
-  private static final List<String> LAST_TO_STOP = List.of(CONTROLLER, LocalEtcd.NAME);
+  private static final List<String> LAST_TO_STOP =
+      List.of(CONTROLLER, LocalEtcd.NAME, LocalNetwork.NAME);
 
   /** Between one controller's ports and the next one's. */
   private static final int PORTS_APART = 2;
@@ -55,6 +56,7 @@ public final class LocalVireo implements AutoCloseable {
   private final Progress progress;
   private final Daemons daemons;
   private final LocalEtcd etcd;
+  private final LocalNetwork network;
 
   /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
   public record Ports(int grpc, int http) {
@@ -86,6 +88,7 @@ public final class LocalVireo implements AutoCloseable {
     this.progress = progress;
     this.daemons = new Daemons(state, sourceTree, environment.cacheDirectory(), progress);
     this.etcd = new LocalEtcd(daemons, progress);
+    this.network = new LocalNetwork(daemons, progress);
   }
 
   /** A connection to this machine's controller. */
@@ -248,11 +251,21 @@ public final class LocalVireo implements AutoCloseable {
    * Starts this machine's worker unless it runs, and waits until its node is ready.
    *
    * @param poolSize how many VMM processes it keeps pre-started
+   * @param kind of network namespace; one that runs stays in its own
    * @param networkPool addresses of its guests, a CIDR; empty: the worker's own choice
    */
-  public void startWorker(int poolSize, Optional<String> networkPool) {
+  public void startWorker(int poolSize, NetworkKind kind, Optional<String> networkPool) {
     Daemon worker = daemons.get(WORKER);
-    if (worker.isRunning()) {
+    Optional<ProcessHandle> running = worker.process();
+    boolean rootless =
+        shallBeRootless(kind, running.map(LocalNetwork::isElsewhere)) && startNetwork(kind);
+    if (running.isPresent()) {
+      if (kind == NetworkKind.ROOTLESS && !rootless) {
+        throw new CommandException(
+            ExitCode.REFUSED,
+            "the worker is up already, in this machine's network namespace",
+            "Stop it, and try again: vireo down");
+      }
       progress.step("the worker is up already");
       return;
     }
@@ -261,19 +274,53 @@ public final class LocalVireo implements AutoCloseable {
         new ArrayList<>(
             List.of(
                 "--controller",
-                controllerAddresses(),
+                rootless ? controllerSockets() : controllerAddresses(),
                 "--node-id",
                 LOCAL_NODE,
                 "--pool",
                 Integer.toString(poolSize)));
     networkPool.ifPresent(pool -> arguments.addAll(List.of("--network-pool", pool)));
+    if (rootless) {
+      arguments.add("--behind-pasta");
+    }
     daemons.launch(
         worker,
         programs -> {
           arguments.addAll(List.of("--vmm", programs.vmmDirectory()));
-          return programs.workerCommand(arguments.toArray(String[]::new));
+          List<String> command = programs.workerCommand(arguments.toArray(String[]::new));
+          return rootless ? network.inside(command) : command;
         });
     daemons.awaitReady(worker, Daemons.START_TIMEOUT, () -> isReady(LOCAL_NODE));
+  }
+
+  /**
+   * Whether the worker shall have a network namespace of its own.
+   *
+   * @param runsSo whether one that runs has
+   */
+  private static boolean shallBeRootless(NetworkKind kind, Optional<Boolean> runsSo) {
+    boolean root = Environment.isRoot();
+    if (kind == NetworkKind.ROOTLESS && root) {
+      throw new CommandException(
+          ExitCode.USAGE, "root needs no --network rootless", "Leave it out, or be another user.");
+    }
+    return !root && runsSo.orElse(kind != NetworkKind.HOST);
+  }
+
+  /** Whether there is one then. A node without is one all the same, unless it was asked for. */
+  private boolean startNetwork(NetworkKind kind) {
+    try {
+      network.start();
+      return true;
+    } catch (CommandException e) {
+      if (kind == NetworkKind.ROOTLESS || e.exitCode() == ExitCode.INTERRUPTED) {
+        throw e;
+      }
+      progress.step("no networks for microVMs: " + e.problem().strip());
+      progress.step("  " + e.remedy());
+      network.stop();
+      return false;
+    }
   }
 
   /** Waits until this machine's worker has so many VMM processes pre-started. */
@@ -423,6 +470,14 @@ public final class LocalVireo implements AutoCloseable {
   private String controllerAddresses() {
     return Stream.of(controllerPorts().split(",", -1))
         .map(port -> "127.0.0.1:" + port)
+        .collect(Collectors.joining(","));
+  }
+
+  /** The same ones, for who is in another network namespace. */
+  private String controllerSockets() {
+    return IntStream.rangeClosed(1, lastControllers())
+        .mapToObj(number -> "unix:" + state.resolve(controller(number).name()))
+        .map(directory -> directory + "/controller.sock")
         .collect(Collectors.joining(","));
   }
 

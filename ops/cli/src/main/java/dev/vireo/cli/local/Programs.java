@@ -35,6 +35,7 @@ record Programs(Path directory, Path sourceTree) {
           new Part("controller/target/controller", "controller"),
           new Part("worker-vmm/worker/target/worker", "worker"),
           new Part("worker-vmm/vmm/target/vmm", "vmm"),
+          new Part("worker-vmm/oci/target/oci", "oci"),
           new Part("ops/emulated-node/target/emulated-node", "emulated-node"));
 
   /**

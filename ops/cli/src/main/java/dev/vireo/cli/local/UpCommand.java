@@ -56,6 +56,16 @@ public final class UpCommand implements Callable<Integer> {
   private @Nullable String networkPool;
 
   @Option(
+      names = "--network",
+      paramLabel = "KIND",
+      defaultValue = "auto",
+      description =
+          "host: microVMs' networks are made on this machine, for which the worker must be root;"
+              + " rootless: in a network namespace of this user's, which pasta connects; auto: the"
+              + " first for root, for others the second, or no network. Default: ${DEFAULT-VALUE}.")
+  private NetworkKind network = NetworkKind.AUTO;
+
+  @Option(
       names = "--store",
       paramLabel = "STORE",
       description =
@@ -104,7 +114,7 @@ public final class UpCommand implements Callable<Integer> {
               count("--controllers", controllers),
               count("--etcd-members", etcdMembers)));
       if (!noWorker && LocalVireo.canUseKvm()) {
-        vireo.startWorker(poolSize, Optional.ofNullable(networkPool));
+        vireo.startWorker(poolSize, network, Optional.ofNullable(networkPool));
       } else if (!noWorker) {
         progress.step("no worker: /dev/kvm cannot be used here; see vireo doctor");
       }

@@ -78,6 +78,11 @@ public final class CgroupMounts {
     }
   }
 
+  /** Whether this process may make groups in all hierarchies that have a controller. */
+  public boolean mayBeUsed() {
+    return mounts.values().stream().allMatch(mount -> Files.isWritable(mount.path));
+  }
+
   Optional<Mount> of(CgroupController controller) {
     return Optional.ofNullable(mounts.get(controller));
   }

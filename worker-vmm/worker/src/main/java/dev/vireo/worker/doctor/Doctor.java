@@ -167,16 +167,43 @@ public final class Doctor {
   /** Whether microVMs can have routed networks. */
   private boolean routing() throws IOException {
     Optional<Path> nft = host.program("nft");
-    String problem =
-        nft.isEmpty() ? "nft is not installed" : host.whyNotFiltered(nft.get()).orElse("");
+    if (nft.isEmpty()) {
+      checks.add(
+          Check.limited("nft", "nft is not installed", "For networks: " + INSTALL + "nftables"));
+      return false;
+    }
+    Optional<String> problem = host.whyNotFiltered(nft.get());
+    if (problem.isPresent()) {
+      return rootlessRouting(nft.get(), problem.get());
+    }
+    checks.add(Check.good("nft", nft.get() + " may be used"));
+    forwarding();
+    return true;
+  }
+
+  /** In a namespace that forwards as its user says. */
+  private boolean rootlessRouting(Path nft, String problem) {
+    Optional<String> inNamespace = host.whyNotFilteredInNamespace(nft);
     checks.add(
-        problem.isEmpty()
-            ? Check.good("nft", nft.get() + " may be used")
+        inNamespace.isEmpty()
+            ? Check.good("nft", nft + " may be used in a network namespace of this user's own")
             : Check.limited(
                 "nft",
-                problem,
-                "For routed networks: %s, and run the worker as root."
-                    .formatted(INSTALL + "nftables")));
+                "%s; in a network namespace of this user's own: %s"
+                    .formatted(problem, inNamespace.get()),
+                "For networks: run the worker as root, or let users have namespaces: sysctl -w"
+                    + " user.max_user_namespaces=10000, or kernel.unprivileged_userns_clone=1 where"
+                    + " there is that."));
+    boolean connected =
+        program(
+            "passt",
+            "pasta",
+            INSTALL + "passt",
+            "networks without root, as vireo up makes them then");
+    return inNamespace.isEmpty() && connected;
+  }
+
+  private void forwarding() throws IOException {
     Optional<String> forwarding = host.whyNotForwarded();
     checks.add(
         forwarding.isEmpty()
@@ -187,18 +214,25 @@ public final class Doctor {
                 "For networks with egress, or ports that others reach: sysctl -w %s=1; Vireo leaves"
                         .formatted(forwarding.get())
                     + " the node's own settings alone."));
-    return problem.isEmpty();
   }
 
   private void cgroups() throws IOException {
     String version = host.cgroups();
-    checks.add(
-        version.equals("none")
-            ? Check.limited(
-                "cgroups",
-                version,
-                "To hold microVMs to their limits: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
-            : Check.good("cgroups", version));
+    if (version.equals("none")) {
+      checks.add(
+          Check.limited(
+              "cgroups",
+              version,
+              "To hold microVMs to their limits: mount -t cgroup2 cgroup2 /sys/fs/cgroup"));
+    } else if (!host.mayMakeCgroups()) {
+      checks.add(
+          Check.limited(
+              "cgroups",
+              version + ", in which this user may make none",
+              "To hold microVMs to their limits: run the worker as root."));
+    } else {
+      checks.add(Check.good("cgroups", version));
+    }
   }
 
   private boolean program(String name, String program, String install, String needed) {

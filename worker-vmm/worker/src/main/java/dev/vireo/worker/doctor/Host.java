@@ -22,11 +22,17 @@ public interface Host {
   /** Why this process may not filter packets with nft, which is there; empty: it may. */
   Optional<String> whyNotFiltered(Path nft);
 
+  /** The same of a process in a network namespace of this user's own. */
+  Optional<String> whyNotFilteredInNamespace(Path nft);
+
   /** Why no packets are passed on, and the setting that does it; empty: they are. */
   Optional<String> whyNotForwarded() throws IOException;
 
   /** {@code /sys/fs/cgroup} and what is below it, by file system type: v1, v2 or both. */
   String cgroups() throws IOException;
+
+  /** Whether this process may make control groups. */
+  boolean mayMakeCgroups() throws IOException;
 
   int cpus();
 

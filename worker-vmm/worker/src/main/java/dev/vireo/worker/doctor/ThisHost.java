@@ -4,6 +4,7 @@ import dev.vireo.linux.Fd;
 import dev.vireo.linux.KvmProbe;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.proto.v1.Architecture;
+import dev.vireo.worker.cgroup.CgroupMounts;
 import dev.vireo.worker.network.RoutingProbe;
 import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.node.ProcFiles;
@@ -55,6 +56,11 @@ public final class ThisHost implements Host {
   }
 
   @Override
+  public Optional<String> whyNotFilteredInNamespace(Path nft) {
+    return RoutingProbe.whyNotFilteredInNamespace(nft);
+  }
+
+  @Override
   public Optional<String> whyNotForwarded() throws IOException {
     return RoutingProbe.whyNotForwarded();
   }
@@ -71,6 +77,11 @@ public final class ThisHost implements Host {
       }
     }
     return v1 && v2 ? "hybrid" : v2 ? "v2" : v1 ? "v1" : "none";
+  }
+
+  @Override
+  public boolean mayMakeCgroups() throws IOException {
+    return CgroupMounts.ofThisProcess().mayBeUsed();
   }
 
   @Override

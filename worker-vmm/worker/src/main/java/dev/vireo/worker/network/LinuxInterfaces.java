@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 /** Those of the network namespace of the thread that calls. */
 final class LinuxInterfaces implements NodeInterfaces {
   private static final Path IPV4 = Path.of("/proc/sys/net/ipv4/conf");
+  private static final Path UNPRIVILEGED = Path.of("/proc/sys/net/ipv4/ip_unprivileged_port_start");
   private static final Path IPV6 = Path.of("/proc/sys/net/ipv6/conf");
   private static final Path ROUTES = Path.of("/proc/thread-self/net/route");
 
@@ -89,6 +90,11 @@ final class LinuxInterfaces implements NodeInterfaces {
         .filter(route -> route.destination.overlaps(pool))
         .map(route -> "%s by %s".formatted(route.destination, route.device))
         .findFirst();
+  }
+
+  /** From this one on anybody may listen. */
+  int lowestUnprivilegedPort() throws IOException {
+    return Integer.parseInt(Files.readString(UNPRIVILEGED).strip());
   }
 
   @Override

@@ -15,10 +15,13 @@ final class NftProgram implements Nft {
   /** Also enough where the program is emulated, and loads the kernel's modules first. */
   private static final long WITHIN_SECONDS = 60;
 
-  private final String program;
+  private final List<String> program;
 
-  NftProgram(String program) {
-    this.program = program;
+  /**
+   * @param program its path, and before that what runs it elsewhere
+   */
+  NftProgram(String... program) {
+    this.program = List.of(program);
   }
 
   @Override
@@ -40,7 +43,7 @@ final class NftProgram implements Nft {
   }
 
   private String run(String input, String... arguments) throws IOException {
-    List<String> command = new ArrayList<>(List.of(program));
+    List<String> command = new ArrayList<>(program);
     command.addAll(List.of(arguments));
     Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
     try {

@@ -4,7 +4,6 @@ import static dev.vireo.proto.errors.ErrorReason.FIELD_INVALID;
 import static dev.vireo.proto.errors.ErrorReason.NODE_PORT_TAKEN;
 
 import dev.vireo.proto.v1.PublishedPort;
-import dev.vireo.proto.v1.TransportProtocol;
 import dev.vireo.worker.boot.RejectedException;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -13,23 +12,27 @@ import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
 import java.nio.channels.DatagramChannel;
 import java.nio.channels.NetworkChannel;
-import java.nio.channels.SocketChannel;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * The node's ports at which guests' are published, each held by a socket that is bound to it and
- * does not listen: no other process, and no other worker, takes one for its own, and the kernel
- * chooses those that nobody has chosen. Not thread-safe.
+ * The node's ports at which guests' are published, each held by a socket that is bound to it: no
+ * other process, and no other worker, takes one for its own, and the kernel chooses those that
+ * nobody has chosen. Not thread-safe.
  */
 final class NodePorts {
   static final String ANY_ADDRESS = "0.0.0.0";
-  private static final String LOOPBACK_ADDRESS = "127.0.0.1";
+  static final String LOOPBACK_ADDRESS = "127.0.0.1";
   private static final System.Logger LOG = System.getLogger("network");
 
+  private final PortSockets sockets;
   private final Map<String, List<NetworkChannel>> byUid = new HashMap<>();
+
+  NodePorts(PortSockets sockets) {
+    this.sockets = sockets;
+  }
 
   /**
    * Takes a microVM's ports, all or none of them.
@@ -56,7 +59,7 @@ final class NodePorts {
     return chosen;
   }
 
-  private static PublishedPort hold(PublishedPort port, String field, List<NetworkChannel> held)
+  private PublishedPort hold(PublishedPort port, String field, List<NetworkChannel> held)
       throws RejectedException {
     String address = port.getNodeAddress().isEmpty() ? LOOPBACK_ADDRESS : port.getNodeAddress();
     InetAddress inet = Ipv4Network.inet(Ipv4Network.parse(address).address());
@@ -66,11 +69,8 @@ final class NodePorts {
     }
     try {
       NetworkChannel channel =
-          port.getProtocol() == TransportProtocol.UDP
-              ? DatagramChannel.open(StandardProtocolFamily.INET)
-              : SocketChannel.open(StandardProtocolFamily.INET);
+          sockets.hold(port, new InetSocketAddress(inet, port.getNodePort()), field);
       held.add(channel);
-      channel.bind(new InetSocketAddress(inet, port.getNodePort()));
       if (!(channel.getLocalAddress() instanceof InetSocketAddress bound)) {
         throw new IllegalStateException("it is bound");
       }

@@ -35,7 +35,7 @@ public final class RoutedNetworks implements Networks, NameGrants {
   private static final String ROUTED = ".routed";
 
   private final AddressPool addresses;
-  private final NodePorts ports = new NodePorts();
+  private final NodePorts ports;
   private final NftRules rules;
   private final Nft nft;
   private final NodeInterfaces interfaces;
@@ -43,8 +43,10 @@ public final class RoutedNetworks implements Networks, NameGrants {
   private final Map<String, Guest> guests = new HashMap<>();
   private final Set<String> connected = new HashSet<>();
 
-  RoutedNetworks(AddressPool addresses, String table, Nft nft, NodeInterfaces interfaces) {
+  RoutedNetworks(
+      AddressPool addresses, NodePorts ports, String table, Nft nft, NodeInterfaces interfaces) {
     this.addresses = addresses;
+    this.ports = ports;
     this.rules = new NftRules(table, addresses.network(), addresses.gateway());
     this.nft = nft;
     this.interfaces = interfaces;
@@ -55,13 +57,18 @@ public final class RoutedNetworks implements Networks, NameGrants {
    *
    * @param pool of its guests' addresses
    * @param nft the program's path
+   * @param behindPasta it is pasta that connects this network namespace to the machine's
    */
-  public static RoutedNetworks of(StateDirectory state, Ipv4Network pool, Path nft) {
+  public static RoutedNetworks of(
+      StateDirectory state, Ipv4Network pool, Path nft, boolean behindPasta) throws IOException {
+    LinuxInterfaces interfaces = new LinuxInterfaces();
     return new RoutedNetworks(
         new AddressPool(pool, state.root().resolve("next-address")),
+        new NodePorts(
+            behindPasta ? new PastaPorts(interfaces.lowestUnprivilegedPort()) : PortSockets.BOUND),
         table(state),
         new NftProgram(nft.toString()),
-        new LinuxInterfaces());
+        interfaces);
   }
 
   /** Workers of one host have tables of their own. */

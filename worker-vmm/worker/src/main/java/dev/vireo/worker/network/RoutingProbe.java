@@ -13,9 +13,17 @@ public final class RoutingProbe {
 
   /** Why this process may not filter packets; empty: it may. */
   public static Optional<String> whyNotFiltered(Path nft) {
+    return why(new NftProgram(nft.toString()));
+  }
+
+  /** Why it may not in a network namespace of its user's own, which is made and is gone. */
+  public static Optional<String> whyNotFilteredInNamespace(Path nft) {
+    return why(new NftProgram("unshare", "--user", "--map-root-user", "--net", nft.toString()));
+  }
+
+  private static Optional<String> why(Nft nft) {
     try {
-      new NftProgram(nft.toString())
-          .check(new NftRules("vireo_probe", POOL, POOL.address() + 1).shared());
+      nft.check(new NftRules("vireo_probe", POOL, POOL.address() + 1).shared());
       return Optional.empty();
     } catch (IOException e) {
       return Optional.of(String.valueOf(e.getMessage()));

@@ -10,6 +10,9 @@
  * <p>What a {@link dev.vireo.worker.network.RoutedNetworks} holds is in the microVMs' records, so
  * that a restarted worker has it again. Nothing of the node is set that does not go with an
  * interface or with the table of rules.
+ *
+ * <p>Whether the network namespace is the machine's or a user's own, which pasta(1) connects, only
+ * {@link dev.vireo.worker.network.PastaPorts} knows.
  */
 @NullMarked
 package dev.vireo.worker.network;

@@ -89,18 +89,55 @@ class DoctorTest {
   }
 
   @Test
-  void aHostThatMayNotFilterHasNoRoutedNetworks() throws Exception {
-    host.whyNotFiltered = Optional.of("nft: Operation not permitted");
+  void aHostThatForwardsNothingSaysWhichSettingDoes() throws Exception {
     host.whyNotForwarded = Optional.of("net.ipv4.conf.eth0.forwarding");
     Diagnosis diagnosis = Doctor.examine(host);
-    assertEquals("nft: Operation not permitted", check(diagnosis, "nft").finding());
     assertEquals(Verdict.LIMITED, verdict(diagnosis, "forwarding"));
     assertTrue(
         check(diagnosis, "forwarding")
             .remedy()
             .contains("sysctl -w net.ipv4.conf.eth0.forwarding=1"));
+    assertTrue(diagnosis.backEnds().contains("net/routed"));
+  }
+
+  @Test
+  void aUserWhoMayNotFilterHasRoutedNetworksByPasta() throws Exception {
+    host.whyNotFiltered = Optional.of("nft: Operation not permitted");
+    host.whyNotForwarded = Optional.of("net.ipv4.conf.eth0.forwarding");
+    Diagnosis without = Doctor.examine(host);
+    assertEquals(Verdict.GOOD, verdict(without, "nft"));
+    assertEquals("pasta is not installed", check(without, "passt").finding());
+    assertTrue(check(without, "passt").remedy().contains("apt-get install passt"));
+    assertFalse(without.backEnds().contains("net/routed"));
+    assertTrue(without.backEnds().contains("net/tap"));
+
+    host.programs.add("pasta");
+    Diagnosis with = Doctor.examine(host);
+    assertTrue(with.backEnds().contains("net/routed"));
+    assertTrue(
+        with.checks().stream().allMatch(check -> check.verdict() == Verdict.GOOD),
+        "the node's own forwarding does not matter: " + with.toText());
+  }
+
+  @Test
+  void aUserWhoMayHaveNoNamespaceHasNoRoutedNetworks() throws Exception {
+    host.programs.add("pasta");
+    host.whyNotFiltered = Optional.of("nft: Operation not permitted");
+    host.whyNotFilteredInNamespace = Optional.of("nft: unshare failed");
+    Diagnosis diagnosis = Doctor.examine(host);
+    assertEquals(
+        "nft: Operation not permitted; in a network namespace of this user's own: nft: unshare"
+            + " failed",
+        check(diagnosis, "nft").finding());
     assertFalse(diagnosis.backEnds().contains("net/routed"));
-    assertTrue(diagnosis.backEnds().contains("net/tap"));
+  }
+
+  @Test
+  void aUserWhoMayMakeNoControlGroupsIsToldWhatForTheyAre() throws Exception {
+    host.mayMakeCgroups = false;
+    Check cgroups = check(Doctor.examine(host), "cgroups");
+    assertEquals("v2, in which this user may make none", cgroups.finding());
+    assertEquals(Verdict.LIMITED, cgroups.verdict());
   }
 
   @Test
@@ -152,7 +189,9 @@ class DoctorTest {
     private final Set<String> programs =
         new HashSet<>(Set.of("qemu-system-x86_64", "mke2fs", "gcc", "nft"));
     private Optional<String> whyNotFiltered = Optional.empty();
+    private Optional<String> whyNotFilteredInNamespace = Optional.empty();
     private Optional<String> whyNotForwarded = Optional.empty();
+    private boolean mayMakeCgroups = true;
 
     @Override
     public KvmProbe kvm() {
@@ -183,6 +222,11 @@ class DoctorTest {
     }
 
     @Override
+    public Optional<String> whyNotFilteredInNamespace(Path nft) {
+      return whyNotFilteredInNamespace;
+    }
+
+    @Override
     public Optional<String> whyNotForwarded() {
       return whyNotForwarded;
     }
@@ -190,6 +234,11 @@ class DoctorTest {
     @Override
     public String cgroups() throws IOException {
       return cgroups;
+    }
+
+    @Override
+    public boolean mayMakeCgroups() {
+      return mayMakeCgroups;
     }
 
     @Override

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 
 /** Ports of this machine's loopback addresses, held and given back. */
 class NodePortsTest {
-  private final NodePorts ports = new NodePorts();
+  private final NodePorts ports = new NodePorts(PortSockets.BOUND);
 
   @AfterEach
   void release() {

@@ -94,6 +94,7 @@ class ResolvedGuestsTest {
   private RoutedNetworks routedNetworks() {
     return new RoutedNetworks(
         new AddressPool(POOL, state.resolve("next")),
+        new NodePorts(PortSockets.BOUND),
         "vireo_test",
         new NftProgram("nft"),
         new LinuxInterfaces());

@@ -86,6 +86,7 @@ class RoutedNetworksTest {
   private RoutedNetworks worker() {
     return new RoutedNetworks(
         new AddressPool(POOL, state.resolve("next")),
+        new NodePorts(PortSockets.BOUND),
         TABLE,
         new NftProgram("nft"),
         new LinuxInterfaces());
@@ -563,6 +564,7 @@ class RoutedNetworksTest {
     RoutedNetworks other =
         new RoutedNetworks(
             new AddressPool(POOL, state.resolve("other")),
+            new NodePorts(PortSockets.BOUND),
             "vireo_other",
             new NftProgram("nft"),
             new LinuxInterfaces());

@@ -1,0 +1,79 @@
+package dev.vireo.worker.network;
+
+import static dev.vireo.proto.errors.ErrorReason.ROUTING_UNAVAILABLE;
+
+import dev.vireo.proto.v1.PublishedPort;
+import dev.vireo.proto.v1.TransportProtocol;
+import dev.vireo.worker.boot.RejectedException;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.StandardProtocolFamily;
+import java.nio.channels.NetworkChannel;
+import java.nio.channels.ServerSocketChannel;
+
+/**
+ * Ports of a node whose network namespace pasta(1) connects to the machine's: it looks every second
+ * what listens here, and listens there. So these listen, too. Where a guest is, its rules come
+ * before them; where none is, they hang up.
+ *
+ * <p>To what listens at a loopback address alone pasta lets the machine's own processes only. That,
+ * and all addresses, are the choices.
+ */
+final class PastaPorts implements PortSockets {
+  private static final InetAddress LOOPBACK =
+      Ipv4Network.inet(Ipv4Network.parse(NodePorts.LOOPBACK_ADDRESS).address());
+
+  private final int lowest;
+
+  /**
+   * @param lowest port that pasta may listen at on the machine
+   */
+  PastaPorts(int lowest) {
+    this.lowest = lowest;
+  }
+
+  @Override
+  public NetworkChannel hold(PublishedPort port, InetSocketAddress at, String field)
+      throws RejectedException, IOException {
+    check(port, at, field);
+    ServerSocketChannel channel =
+        PortSockets.bind(ServerSocketChannel.open(StandardProtocolFamily.INET), at);
+    // A virtual thread would keep the port for a moment after it is closed.
+    Thread.ofPlatform().daemon().name("port-" + at.getPort()).start(() -> hangUp(channel));
+    return channel;
+  }
+
+  private void check(PublishedPort port, InetSocketAddress at, String field)
+      throws RejectedException {
+    if (port.getProtocol() == TransportProtocol.UDP) {
+      throw new RejectedException(
+          ROUTING_UNAVAILABLE,
+          field + ".protocol",
+          "a node without root publishes no ports of UDP");
+    }
+    InetAddress address = at.getAddress();
+    if (!address.isAnyLocalAddress() && !address.equals(LOOPBACK)) {
+      throw new RejectedException(
+          ROUTING_UNAVAILABLE,
+          field + ".node_address",
+          "a node without root publishes at 127.0.0.1 or 0.0.0.0");
+    }
+    if (at.getPort() != 0 && at.getPort() < lowest) {
+      throw new RejectedException(
+          ROUTING_UNAVAILABLE,
+          field + ".node_port",
+          "a node without root publishes at ports from %d on".formatted(lowest));
+    }
+  }
+
+  private static void hangUp(ServerSocketChannel channel) {
+    try {
+      while (true) {
+        channel.accept().close();
+      }
+    } catch (IOException e) {
+      // It is closed.
+    }
+  }
+}
