@@ -55,7 +55,15 @@ public class NodeGrpcService extends NodeServiceGrpc.NodeServiceImplBase {
             .limit(size + 1L)
             .toList();
     ListNodesResponse.Builder response = ListNodesResponse.newBuilder();
-    page.stream().limit(size).forEach(node -> response.addNodes(placer.view(node)));
+    // A page of 1,000 nodes with what is in their caches would be more than clients take.
+    page.stream()
+        .limit(size)
+        .forEach(node ->
+            response
+                .addNodesBuilder()
+                .mergeFrom(placer.view(node))
+                .getStatusBuilder()
+                .clearContainerImages());
     if (page.size() > size) {
       response.setNextPageToken(
           pageTokens.encode(LIST, new PageTokens.Position(page.get(size - 1).id(), 0)));

@@ -21,6 +21,7 @@ import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.GetNodeRequest;
 import dev.vireo.proto.v1.LabelExpression;
 import dev.vireo.proto.v1.LabelExpression.Operator;
+import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeSpec;
@@ -97,6 +98,14 @@ final class PlacementTest extends ControllerTest {
     assertEquals(
         List.of("docker.io/library/tool:1"),
         node("b").getStatus().getContainerImages(0).getNamesList());
+    assertTrue(
+        controller
+            .nodeClient()
+            .listNodes(ListNodesRequest.getDefaultInstance())
+            .getNodesList()
+            .stream()
+            .allMatch(each -> each.getStatus().getContainerImagesCount() == 0),
+        "a page of nodes without them");
 
     String etag = node("c").getMeta().getEtag();
     c.say(heartbeat(image("tool:2", "2"), image("tool:1", "3")));
