@@ -2,7 +2,6 @@ package dev.vireo.controller.api;
 
 import com.google.protobuf.ByteString;
 import com.google.protobuf.CodedOutputStream;
-import com.google.protobuf.Timestamp;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVmName;
 import dev.vireo.controller.microvm.MicroVms;
@@ -19,6 +18,7 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.RequestRecord;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.MicroVm;
@@ -205,8 +205,7 @@ final class Creations {
           RequestRecord.newBuilder()
               .setDigest(digest)
               .setAnswer(placed.getMicrovm())
-              .setCreateTime(
-                  Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()))
+              .setCreateTime(Timestamps.of(now))
               .build();
       creation = microVms.create(name, placed, requestId(request), answer);
     } finally {

@@ -1,12 +1,12 @@
 package dev.vireo.controller.event;
 
-import com.google.protobuf.Timestamp;
 import dev.vireo.controller.lifecycle.ConditionReason;
 import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVmChange;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.time.TimeSource;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Condition;
 import dev.vireo.proto.v1.Event;
 import dev.vireo.proto.v1.MicroVm;
@@ -145,7 +145,7 @@ public final class Events {
     return Event.newBuilder()
         .setResource(microVm.name())
         .setUid(microVm.uid())
-        .setTime(Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()))
+        .setTime(Timestamps.of(now))
         .setType(type)
         .setReason(reason)
         .setMessage(message)

@@ -14,6 +14,7 @@ import dev.vireo.proto.store.v1.Eviction;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.Rejection;
 import dev.vireo.proto.store.v1.TombstoneRecord;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Condition.Status;
 import dev.vireo.proto.v1.ConsoleSize;
 import dev.vireo.proto.v1.DesiredState;
@@ -62,8 +63,8 @@ public final class Lifecycle {
                     .setGeneration(1)
                     .putAllLabels(labels)
                     .putAllAnnotations(annotations)
-                    .setCreateTime(timestamp(now))
-                    .setUpdateTime(timestamp(now)))
+                    .setCreateTime(Timestamps.of(now))
+                    .setUpdateTime(Timestamps.of(now)))
             .setSpec(complete);
     microVm.getStatusBuilder().setState(MicroVmState.PENDING);
     return MicroVmRecord.newBuilder().setMicrovm(microVm).build();
@@ -72,7 +73,7 @@ public final class Lifecycle {
   /** The scheduler's choice: a new attempt. */
   public static MicroVmRecord assigned(MicroVmRecord record, String nodeId, Instant now) {
     MicroVm.Builder microVm = record.getMicrovm().toBuilder();
-    Timestamp time = timestamp(now);
+    Timestamp time = Timestamps.of(now);
     microVm.getStatusBuilder().setNode(NODES + nodeId);
     Conditions.set(
         microVm,
@@ -117,7 +118,7 @@ public final class Lifecycle {
         microVm,
         ConditionReason.STOPPED_BEFORE_START.apiName(),
         "stopped before it had a node",
-        timestamp(now));
+        Timestamps.of(now));
     return finish(record.toBuilder(), microVm, MicroVmState.STOPPED, now);
   }
 
@@ -125,7 +126,7 @@ public final class Lifecycle {
       MicroVmRecord record, ConditionReason reason, String why, Instant now) {
     MicroVm.Builder microVm = record.getMicrovm().toBuilder();
     microVm.getStatusBuilder().clearNode();
-    Conditions.set(microVm, SCHEDULED, Status.FALSE, reason.apiName(), why, timestamp(now));
+    Conditions.set(microVm, SCHEDULED, Status.FALSE, reason.apiName(), why, Timestamps.of(now));
     return finish(record.toBuilder(), microVm, MicroVmState.PENDING, now);
   }
 
@@ -137,7 +138,7 @@ public final class Lifecycle {
   public static MicroVmRecord rejected(MicroVmRecord record, Rejection rejection, Instant now) {
     MicroVm.Builder microVm = record.getMicrovm().toBuilder();
     microVm.getStatusBuilder().clearNode();
-    fail(microVm, rejection, timestamp(now));
+    fail(microVm, rejection, Timestamps.of(now));
     return finish(record.toBuilder().setRejection(rejection), microVm, MicroVmState.FAILED, now);
   }
 
@@ -156,8 +157,8 @@ public final class Lifecycle {
             Termination.newBuilder()
                 .setCause(Termination.Cause.VMM_LOST)
                 .setMessage(message)
-                .setTime(timestamp(now)));
-    ended(microVm, loss.reason().apiName(), message, timestamp(now));
+                .setTime(Timestamps.of(now)));
+    ended(microVm, loss.reason().apiName(), message, Timestamps.of(now));
     return finish(lost.toBuilder(), microVm, MicroVmState.FAILED, now);
   }
 
@@ -165,7 +166,7 @@ public final class Lifecycle {
   private static MicroVmRecord begunAnew(
       MicroVmRecord record, String reason, String why, Instant now) {
     MicroVm.Builder microVm = withoutNode(record.getMicrovm());
-    Timestamp time = timestamp(now);
+    Timestamp time = Timestamps.of(now);
     clearEnd(microVm, time);
     for (ConditionType type : List.of(PREPARED, STARTED, READY)) {
       Conditions.set(microVm, type, Status.FALSE, ConditionReason.NOT_RUNNING.apiName(), "", time);
@@ -214,7 +215,12 @@ public final class Lifecycle {
                     .setForce(force)
                     .setEndedBefore(ended));
     Conditions.set(
-        microVm, SCHEDULED, Status.TRUE, ConditionReason.LEAVING.apiName(), why, timestamp(now));
+        microVm,
+        SCHEDULED,
+        Status.TRUE,
+        ConditionReason.LEAVING.apiName(),
+        why,
+        Timestamps.of(now));
     MicroVmState state = microVm.getStatus().getState();
     return finish(changed, microVm, ended ? state : MicroVmState.STOPPING, now);
   }
@@ -232,7 +238,7 @@ public final class Lifecycle {
       return begunAnew(free, eviction.getReason(), eviction.getMessage(), now);
     }
     MicroVm.Builder microVm = withoutNode(record.getMicrovm());
-    Timestamp time = timestamp(now);
+    Timestamp time = Timestamps.of(now);
     Conditions.set(
         microVm, SCHEDULED, Status.FALSE, eviction.getReason(), eviction.getMessage(), time);
     if (eviction.getEndedBefore()) {
@@ -259,7 +265,7 @@ public final class Lifecycle {
     }
     MicroVm.Builder microVm = before.toBuilder();
     MicroVmRecord.Builder changed = record.toBuilder();
-    Timestamp time = timestamp(now);
+    Timestamp time = Timestamps.of(now);
     microVm
         .getStatusBuilder()
         .setObservedGeneration(report.getObservedGeneration())
@@ -415,10 +421,10 @@ public final class Lifecycle {
     MicroVm.Builder microVm = withGeneration(record.getMicrovm());
     microVm.getSpecBuilder().setDesiredState(DesiredState.DESIRED_RUNNING);
     if (microVm.getStatus().getNode().isEmpty()) {
-      clearEnd(microVm, timestamp(now));
+      clearEnd(microVm, Timestamps.of(now));
       return finish(record.toBuilder().clearRejection(), microVm, MicroVmState.PENDING, now);
     }
-    newAttempt(microVm, timestamp(now));
+    newAttempt(microVm, Timestamps.of(now));
     return finish(record.toBuilder().clearRejection(), microVm, MicroVmState.SCHEDULED, now);
   }
 
@@ -431,7 +437,7 @@ public final class Lifecycle {
     }
     MicroVm.Builder microVm = before.toBuilder();
     if (!before.getMeta().hasDeleteTime()) {
-      microVm.getMetaBuilder().setDeleteTime(timestamp(now));
+      microVm.getMetaBuilder().setDeleteTime(Timestamps.of(now));
     }
     return finish(record.toBuilder().setForceDelete(forced), microVm, MicroVmState.DELETING, now);
   }
@@ -444,7 +450,7 @@ public final class Lifecycle {
         .setUid(microVm.getMeta().getUid())
         .setNodeId(nodeId(microVm).orElseThrow())
         .setAttempt(microVm.getStatus().getAttempt())
-        .setCreateTime(timestamp(now))
+        .setCreateTime(Timestamps.of(now))
         .build();
   }
 
@@ -571,15 +577,8 @@ public final class Lifecycle {
         .getStatusBuilder()
         .setState(microVm.getMeta().hasDeleteTime() ? MicroVmState.DELETING : state);
     if (!microVm.build().equals(record.getMicrovm())) {
-      microVm.getMetaBuilder().setUpdateTime(timestamp(now));
+      microVm.getMetaBuilder().setUpdateTime(Timestamps.of(now));
     }
     return record.setMicrovm(microVm).build();
-  }
-
-  static Timestamp timestamp(Instant instant) {
-    return Timestamp.newBuilder()
-        .setSeconds(instant.getEpochSecond())
-        .setNanos(instant.getNano())
-        .build();
   }
 }

@@ -2,7 +2,6 @@ package dev.vireo.controller.node;
 
 import static dev.vireo.controller.store.Store.await;
 
-import com.google.protobuf.Timestamp;
 import dev.vireo.controller.store.Change;
 import dev.vireo.controller.store.Listing;
 import dev.vireo.controller.store.Store;
@@ -10,6 +9,7 @@ import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.NodeRecord;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeSpec;
@@ -168,7 +168,7 @@ public final class Nodes implements AutoCloseable {
             .addAllContainerImages(containerImages(stored.id()));
     Heard last = heard.get(stored.id());
     if (last != null) {
-      status.setLastHeartbeatTime(timestamp(last.at)).setWarmVmms(last.warmVmms);
+      status.setLastHeartbeatTime(Timestamps.of(last.at)).setWarmVmms(last.warmVmms);
     }
     return node.build();
   }
@@ -369,12 +369,12 @@ public final class Nodes implements AutoCloseable {
         .getMetaBuilder()
         .setUid(uuids.get().toString())
         .setGeneration(1)
-        .setCreateTime(timestamp(time.now()));
+        .setCreateTime(Timestamps.of(time.now()));
     return record;
   }
 
   private NodeRecord touched(NodeRecord.Builder record) {
-    record.getNodeBuilder().getMetaBuilder().setUpdateTime(timestamp(time.now()));
+    record.getNodeBuilder().getMetaBuilder().setUpdateTime(Timestamps.of(time.now()));
     return record.build();
   }
 
@@ -410,12 +410,5 @@ public final class Nodes implements AutoCloseable {
         }
       }
     }
-  }
-
-  private static Timestamp timestamp(Instant instant) {
-    return Timestamp.newBuilder()
-        .setSeconds(instant.getEpochSecond())
-        .setNanos(instant.getNano())
-        .build();
   }
 }

@@ -14,6 +14,7 @@ import dev.vireo.controller.store.StoreException.Conflict;
 import dev.vireo.controller.store.Write;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.proto.store.v1.QuotaRecord;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.Quota;
 import dev.vireo.proto.v1.QuotaSpec;
@@ -196,8 +197,7 @@ public final class Quotas implements AutoCloseable {
     Quota.Builder after = before.quota().toBuilder().setSpec(limits);
     ResourceMeta.Builder meta = after.getMetaBuilder();
     Instant now = time.now();
-    Timestamp timestamp =
-        Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()).build();
+    Timestamp timestamp = Timestamps.of(now);
     if (before.version() == Write.ABSENT) {
       meta.setUid(uuids.get().toString()).setCreateTime(timestamp);
     }

@@ -9,6 +9,7 @@ import com.google.protobuf.Timestamp;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.store.v1.Rejection;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Condition;
 import dev.vireo.proto.v1.ConsolePortStatus;
 import dev.vireo.proto.v1.DesiredState;
@@ -77,7 +78,7 @@ final class LifecycleTest {
     MicroVmRecord stillWaiting = Lifecycle.unplaceable(waiting, "two", T2);
 
     assertEquals(
-        Lifecycle.timestamp(T1),
+        Timestamps.of(T1),
         Conditions.find(stillWaiting.getMicrovm(), ConditionType.SCHEDULED)
             .orElseThrow()
             .getLastTransitionTime());
@@ -289,7 +290,7 @@ final class LifecycleTest {
     MicroVmRecord forced = Lifecycle.deleting(deleting, true, T2);
     assertTrue(forced.getForceDelete());
     assertEquals(
-        Lifecycle.timestamp(T1), forced.getMicrovm().getMeta().getDeleteTime(), "asked for first");
+        Timestamps.of(T1), forced.getMicrovm().getMeta().getDeleteTime(), "asked for first");
     assertSame(forced, Lifecycle.deleting(forced, false, T2));
   }
 

@@ -1,8 +1,8 @@
 package dev.vireo.cli;
 
 import com.google.protobuf.ByteString;
-import com.google.protobuf.Timestamp;
 import dev.vireo.cli.CopyCommand.Trailing;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.CopyInRequest;
 import dev.vireo.proto.v1.CopyInResponse;
 import dev.vireo.proto.v1.CopyInStart;
@@ -17,7 +17,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.time.Instant;
 import java.util.Optional;
 
 /** Files of this machine, copied into a guest. */
@@ -185,13 +184,9 @@ final class CopyIntoGuest {
 
     private void entry(Path path, BasicFileAttributes attributes, FileEntry.Builder entry)
         throws IOException {
-      Instant modified = attributes.lastModifiedTime().toInstant();
       entry
           .setPath(path(path))
-          .setModificationTime(
-              Timestamp.newBuilder()
-                  .setSeconds(modified.getEpochSecond())
-                  .setNanos(modified.getNano()));
+          .setModificationTime(Timestamps.of(attributes.lastModifiedTime().toInstant()));
       if (!attributes.isSymbolicLink()) {
         entry.setMode(Modes.of(Files.getPosixFilePermissions(path, LinkOption.NOFOLLOW_LINKS)));
       }

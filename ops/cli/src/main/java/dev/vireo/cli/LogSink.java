@@ -2,13 +2,13 @@ package dev.vireo.cli;
 
 import com.google.protobuf.ByteString;
 import com.google.protobuf.Timestamp;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.StreamLogsResponse;
 import dev.vireo.proto.v1.StreamLogsResponse.Stream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.function.Consumer;
@@ -70,7 +70,7 @@ final class LogSink implements Consumer<StreamLogsResponse> {
 
   /** A line has the time of its first piece. */
   private static ByteString stamped(ByteString bytes, Timestamp time, boolean inLine) {
-    String when = TIME.format(Instant.ofEpochSecond(time.getSeconds(), time.getNanos())) + " ";
+    String when = TIME.format(Timestamps.toInstant(time)) + " ";
     byte[] stamp = when.getBytes(StandardCharsets.UTF_8);
     ByteString.Output stamped = ByteString.newOutput();
     boolean begins = !inLine;

@@ -1,7 +1,7 @@
 package dev.vireo.worker;
 
 import com.google.protobuf.InvalidProtocolBufferException;
-import com.google.protobuf.Timestamp;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.worker.cgroup.VmmGroups;
@@ -96,7 +96,7 @@ final class Reap {
                   Termination.newBuilder()
                       .setCause(Termination.Cause.STOPPED_BY_REQUEST)
                       .setMessage("stopped with its node")
-                      .setTime(Timestamp.newBuilder().setSeconds(Instant.now().getEpochSecond())))
+                      .setTime(Timestamps.of(Instant.now())))
               .build()
               .toByteArray());
     } catch (InvalidProtocolBufferException e) {

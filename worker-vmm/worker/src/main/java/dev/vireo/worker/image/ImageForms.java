@@ -1,10 +1,9 @@
 package dev.vireo.worker.image;
 
-import com.google.protobuf.Timestamp;
 import dev.vireo.images.container.ContainerImageCache.Listed;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.ContainerImage;
-import java.time.Instant;
 
 /** How an image of the cache is told of. */
 final class ImageForms {
@@ -20,15 +19,8 @@ final class ImageForms {
                   case ARM64 -> Architecture.ARM64;
                 })
             .setRootBytes(listed.image().rootBytes())
-            .setLastUseTime(timestamp(listed.lastUse()));
+            .setLastUseTime(Timestamps.of(listed.lastUse()));
     listed.names().forEach(name -> image.addNames(name.toString()));
     return image.build();
-  }
-
-  private static Timestamp timestamp(Instant instant) {
-    return Timestamp.newBuilder()
-        .setSeconds(instant.getEpochSecond())
-        .setNanos(instant.getNano())
-        .build();
   }
 }

@@ -1,7 +1,7 @@
 package dev.vireo.worker.log;
 
 import com.google.protobuf.ByteString;
-import com.google.protobuf.Timestamp;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.StreamLogsResponse.Stream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
 import java.util.HexFormat;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -31,7 +32,6 @@ public record OutputLog(Path directory, long maxBytes) implements LogFile {
   static final int MOST_RECORD_BYTES = 32 << 10;
 
   private static final short MAGIC = 0x5672;
-  private static final long NANOS = 1_000_000_000;
 
   /** That of the microVM whose directory this is. */
   public static OutputLog in(Path microVmDirectory, long maxBytes) {
@@ -77,12 +77,7 @@ public record OutputLog(Path directory, long maxBytes) implements LogFile {
     }
 
     private Origin origin() {
-      return new Origin(
-          stream,
-          Timestamp.newBuilder()
-              .setSeconds(Math.floorDiv(timeNanos, NANOS))
-              .setNanos((int) Math.floorMod(timeNanos, NANOS))
-              .build());
+      return new Origin(stream, Timestamps.of(Instant.ofEpochSecond(0, timeNanos)));
     }
   }
 

@@ -4,6 +4,7 @@ import static dev.vireo.proto.errors.ErrorReason.VMM_FAILED;
 
 import dev.vireo.images.container.ContainerImage;
 import dev.vireo.proto.agent.v1.ExecRequest;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
@@ -294,7 +295,7 @@ final class MicroVm {
     }
     boolean startsToRun = status.getState() == VmmState.VMM_RUNNING && !record.get().hasStartTime();
     if (startsToRun) {
-      record.set(record.edit().setStartTime(Terminations.timestamp(node.time().instant())));
+      record.set(record.edit().setStartTime(Timestamps.of(node.time().instant())));
     }
     watchTime(run);
     tell(run.trace, status);

@@ -1,13 +1,12 @@
 package dev.vireo.worker.microvm;
 
-import com.google.protobuf.Timestamp;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.worker.vmm.VmmExit;
-import java.time.Instant;
 import java.time.InstantSource;
 
 /** Why and when runs have ended, in the words of the public contract. */
@@ -23,7 +22,7 @@ final class Terminations {
     return Termination.newBuilder()
         .setCause(cause)
         .setMessage(message)
-        .setTime(timestamp(clock.instant()))
+        .setTime(Timestamps.of(clock.instant()))
         .build();
   }
 
@@ -63,12 +62,5 @@ final class Terminations {
       case END_SETUP_FAILED -> Cause.SETUP_FAILED;
       case END_CAUSE_UNSPECIFIED, UNRECOGNIZED -> Cause.VMM_LOST;
     };
-  }
-
-  static Timestamp timestamp(Instant instant) {
-    return Timestamp.newBuilder()
-        .setSeconds(instant.getEpochSecond())
-        .setNanos(instant.getNano())
-        .build();
   }
 }

@@ -1,6 +1,7 @@
 package dev.vireo.worker.microvm;
 
 import com.google.protobuf.Timestamp;
+import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.worker.agent.Activity;
@@ -69,7 +70,7 @@ final class TimeLimits {
     this.time = time;
     this.listener = listener;
     this.beganNanos = time.nanos();
-    Instant started = Instant.ofEpochSecond(startTime.getSeconds(), startTime.getNanos());
+    Instant started = Timestamps.toInstant(startTime);
     Duration ran = Duration.between(started, time.instant());
     this.runEndsNanos = beganNanos + maxRunTime.orElse(Duration.ZERO).minus(ran).toNanos();
   }
