@@ -22,7 +22,19 @@ import java.util.TreeMap;
 public final class OutputWriter implements AutoCloseable {
   private static final int SEGMENTS = 8;
 
+  /** What brings bytes to a place in a file, all or some of them. */
+  @FunctionalInterface
+  interface Write {
+    /**
+     * As {@link FileChannel#write(ByteBuffer, long)}.
+     *
+     * @return how many bytes were written
+     */
+    int write(FileChannel file, ByteBuffer bytes, long position) throws IOException;
+  }
+
   private final OutputLog log;
+  private final Write write;
   private final TreeMap<Long, Path> segments;
   private FileChannel segment;
   private long begin;
@@ -30,7 +42,12 @@ public final class OutputWriter implements AutoCloseable {
 
   /** Makes the log's directory if need be. */
   public OutputWriter(OutputLog log) throws IOException {
+    this(log, FileChannel::write);
+  }
+
+  OutputWriter(OutputLog log, Write write) throws IOException {
     this.log = log;
+    this.write = write;
     Files.createDirectories(log.directory());
     this.segments = log.segments();
     this.begin = segments.isEmpty() ? 0 : segments.lastKey();
@@ -88,13 +105,27 @@ public final class OutputWriter implements AutoCloseable {
     header.putInto(record);
     bytes.copyTo(record);
     record.flip();
-    long position = end - begin;
-    while (record.hasRemaining()) {
-      position += segment.write(record, position);
+    try {
+      long position = end - begin;
+      while (record.hasRemaining()) {
+        position += write.write(segment, record, position);
+      }
+    } catch (IOException e) {
+      dropWhatIsNoRecord(e);
+      throw e;
     }
     end += header.recordBytes();
     while (end - segments.firstKey() > log.maxBytes() && segments.size() > 1) {
       Files.deleteIfExists(segments.pollFirstEntry().getValue());
+    }
+  }
+
+  /** Or a shorter one would come before the rest of it. */
+  private void dropWhatIsNoRecord(IOException why) {
+    try {
+      segment.truncate(end - begin);
+    } catch (IOException e) {
+      why.addSuppressed(e);
     }
   }
 

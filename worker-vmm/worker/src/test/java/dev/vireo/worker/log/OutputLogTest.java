@@ -22,6 +22,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -145,6 +146,31 @@ class OutputLogTest {
     assertEquals(
         List.of("whole", "next"),
         readFrom(0).stream().map(chunk -> chunk.bytes().toStringUtf8()).toList());
+  }
+
+  @Test
+  void ofARecordThatFoundNoRoomNothingStays() throws IOException {
+    AtomicBoolean full = new AtomicBoolean();
+    OutputWriter.Write untilFull =
+        (file, bytes, position) -> {
+          if (!full.get()) {
+            return file.write(bytes, position);
+          }
+          int _ = file.write(bytes.slice(0, bytes.remaining() / 2), position);
+          throw new IOException("No space left on device");
+        };
+    try (OutputWriter writer = new OutputWriter(log(), untilFull)) {
+      writer.append(STDOUT, bytes("before"), NOW);
+      full.set(true);
+      ByteString large = bytes("lost".repeat(100));
+      assertThrows(IOException.class, () -> writer.append(STDOUT, large, NOW));
+      full.set(false);
+      writer.append(STDOUT, bytes("after"), NOW);
+    }
+    assertEquals(
+        List.of("before", "after"),
+        readFrom(0).stream().map(chunk -> chunk.bytes().toStringUtf8()).toList());
+    assertEquals(readFrom(0).getLast().end(), Files.size(log().segments().get(0L)));
   }
 
   @Test
