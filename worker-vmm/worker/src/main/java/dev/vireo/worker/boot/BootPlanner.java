@@ -15,6 +15,7 @@ import static dev.vireo.proto.errors.ErrorReason.KERNEL_WRONG_ARCHITECTURE;
 import static dev.vireo.proto.errors.ErrorReason.KVM_UNAVAILABLE;
 import static dev.vireo.proto.errors.ErrorReason.MEMORY_TOO_SMALL;
 import static dev.vireo.proto.errors.ErrorReason.NODE_RESOURCES_EXHAUSTED;
+import static dev.vireo.proto.errors.ErrorReason.VMM_FAILED;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.vireo.catalog.BackEnd;
@@ -149,6 +150,10 @@ public final class BootPlanner {
           devices,
           BootFiles.consoleMaxBytes(spec),
           spec.getConsole().getReadyMarker());
+    } catch (LinuxException e) {
+      opened.forEach(Fd::close);
+      throw new RejectedException(
+          VMM_FAILED, "", "cannot open what the spec names: " + e.getMessage());
     } catch (RejectedException | RuntimeException e) {
       opened.forEach(Fd::close);
       throw e;
@@ -221,7 +226,7 @@ public final class BootPlanner {
           "%s is a %s, not a file".formatted(kernel, words(file.type())));
     }
     KernelFormat format =
-        recognize(file)
+        recognize(kernel, file)
             .orElseThrow(() ->
                 new RejectedException(
                     KERNEL_INVALID,
@@ -269,11 +274,16 @@ public final class BootPlanner {
     return names.isEmpty() ? "it has none" : "it has " + String.join(", ", names);
   }
 
-  private static Optional<KernelFormat> recognize(Fd file) {
+  private static Optional<KernelFormat> recognize(String kernel, Fd file) throws RejectedException {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment header = arena.allocate(KernelFormat.HEADER_BYTES);
       long length = file.readFully(header, 0);
       return KernelFormat.recognize(header.asSlice(0, length).asByteBuffer());
+    } catch (LinuxException e) {
+      throw new RejectedException(
+          KERNEL_INVALID,
+          "spec.boot.kernel",
+          "cannot read %s: %s".formatted(kernel, Errno.describe(e.errno())));
     }
   }
 

@@ -30,8 +30,7 @@ public record OpenMemory(long bytes, Optional<Fd> file, long pageBytes) implemen
     long most = mostMib(spec) * MIB;
     return switch (spec.getMemoryBacking()) {
       case MEMORY_BACKING_UNSPECIFIED, MEMORY_ANONYMOUS -> ofTheVmm(bytes);
-      case MEMORY_SHARED ->
-          new OpenMemory(bytes, Optional.of(Fd.sealedMemory("guest", most)), PAGE_BYTES);
+      case MEMORY_SHARED -> new OpenMemory(bytes, Optional.of(shared(most)), PAGE_BYTES);
       case MEMORY_HUGE_PAGES ->
           new OpenMemory(bytes, Optional.of(hugePages(bytes, most)), HUGE_PAGE_BYTES);
       case UNRECOGNIZED ->
@@ -50,6 +49,17 @@ public record OpenMemory(long bytes, Optional<Fd> file, long pageBytes) implemen
   /** Memory that needs no file. */
   public static OpenMemory ofTheVmm(long bytes) {
     return new OpenMemory(bytes, Optional.empty(), PAGE_BYTES);
+  }
+
+  private static Fd shared(long most) throws RejectedException {
+    try {
+      return Fd.sealedMemory("guest", most);
+    } catch (LinuxException e) {
+      throw new RejectedException(
+          NODE_RESOURCES_EXHAUSTED,
+          FIELD,
+          "no file for %d bytes of shared memory: %s".formatted(most, e.getMessage()));
+    }
   }
 
   /**

@@ -391,6 +391,19 @@ class BootPlannerTest {
   }
 
   @Test
+  void memoryThatCannotBeHadIsRefused() {
+    MicroVmSpec spec =
+        MicroVmSpec.newBuilder()
+            .setMemoryMib(1L << 43) // In bytes, a negative length.
+            .setMemoryBacking(MemoryBacking.MEMORY_SHARED)
+            .build();
+    RejectedException refused =
+        assertThrows(RejectedException.class, () -> OpenMemory.open(spec).close());
+    assertEquals(ErrorReason.NODE_RESOURCES_EXHAUSTED, refused.reason());
+    assertEquals("spec.memory_backing", refused.field());
+  }
+
+  @Test
   void refusesABackingOfMemoryThatItDoesNotKnow() {
     refused("FIELD_UNSUPPORTED", "spec.memory_backing", spec("probe").setMemoryBackingValue(99));
   }
@@ -560,6 +573,14 @@ class BootPlannerTest {
     refused("KERNEL_INVALID", "spec.boot.kernel", spec("/dev/null"));
     Path script = Files.writeString(files.resolve("script"), "#!/bin/sh");
     refused("KERNEL_INVALID", "spec.boot.kernel", spec(script.toString()));
+  }
+
+  /** Linux reads no byte of address 0 there: EIO. */
+  @Test
+  void aKernelThatCannotBeReadIsRefusedAndLeavesNothingOpen() throws Exception {
+    long before = openFiles();
+    refused("KERNEL_INVALID", "spec.boot.kernel", spec("/proc/self/mem"));
+    assertEquals(before, openFiles());
   }
 
   @Test
