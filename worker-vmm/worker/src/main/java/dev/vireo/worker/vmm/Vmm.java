@@ -17,7 +17,8 @@ public interface Vmm {
   int pid();
 
   /**
-   * From now on what happens goes to this listener alone. An end that came before is told at once.
+   * From now on what happens goes to this listener alone. What came while nobody listened is told
+   * at once, and so is an end that came before.
    */
   void listen(VmmListener listener);
 

@@ -134,6 +134,7 @@ public final class VmmAdoption {
     }
     try {
       vmm.directory().removeAssignment();
+      host.enterGroup(vmm.directory(), vmm.pid()); // Its worker may have been killed before it was.
       return found(new Found.Idle(vmm));
     } catch (IOException e) {
       return refuse(vmm, record, "cannot be written down: " + e);

@@ -159,7 +159,7 @@ public final class VmmHost implements AutoCloseable {
   }
 
   /** Without a group it runs all the same: a spec that needs one is refused. */
-  private void enterGroup(VmmDirectory directory, int pid) {
+  void enterGroup(VmmDirectory directory, int pid) {
     try {
       groups.add(directory.id(), pid);
     } catch (IOException e) {

@@ -9,6 +9,8 @@ import dev.vireo.linux.ProcessHandleFd;
 import dev.vireo.proto.vmm.v1.VmmMessage;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.vmm.v1.VmmStatus;
+import dev.vireo.proto.vmm.v1.VsockDial;
 import dev.vireo.worker.cgroup.Limits;
 import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.time.Time;
@@ -17,6 +19,7 @@ import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -48,6 +51,11 @@ final class VmmProcess implements Vmm {
   private final AtomicLong lastRequestId = new AtomicLong();
   private final Map<Long, CompletableFuture<VmmResponse>> pending = new ConcurrentHashMap<>();
   private @Nullable VmmListener listener;
+
+  /** What came while nobody listened: the last word that is newer than any answer. */
+  private @Nullable VmmStatus unheardStatus;
+
+  private final List<VsockDial> unheardDials = new ArrayList<>();
 
   /** Set before the descriptors are closed: their numbers may be another VMM's then. */
   private @Nullable VmmExit exit;
@@ -103,6 +111,13 @@ final class VmmProcess implements Vmm {
   public void listen(VmmListener next) {
     VmmExit already;
     synchronized (this) {
+      // Before the event loop sees that somebody listens: what comes next is newer.
+      if (unheardStatus != null) {
+        next.onStatus(unheardStatus);
+        unheardStatus = null;
+      }
+      unheardDials.forEach(next::onDial);
+      unheardDials.clear();
       listener = next;
       already = exit;
     }
@@ -192,28 +207,41 @@ final class VmmProcess implements Vmm {
   private void dispatch(VmmMessage message) {
     switch (message.getMessageCase()) {
       case RESPONSE -> {
+        outdate(message.getResponse());
         CompletableFuture<VmmResponse> answer = pending.remove(message.getResponse().getId());
         if (answer != null) {
           answer.complete(message.getResponse());
         }
       }
       case EVENT -> {
-        VmmListener told = listener();
+        VmmStatus status = message.getEvent().getStatus();
+        VmmListener told = listenerOr(() -> unheardStatus = status);
         if (told != null) {
-          told.onStatus(message.getEvent().getStatus());
+          told.onStatus(status);
         }
       }
       case VSOCK_DIAL -> {
-        VmmListener told = listener();
+        VsockDial dial = message.getVsockDial();
+        VmmListener told = listenerOr(() -> unheardDials.add(dial));
         if (told != null) {
-          told.onDial(message.getVsockDial());
+          told.onDial(dial);
         }
       }
       case MESSAGE_NOT_SET -> LOG.log(Level.DEBUG, "{0} sent what is not known here", this);
     }
   }
 
-  private synchronized @Nullable VmmListener listener() {
+  /** Who asked knows by the answer what an event before it said. */
+  private synchronized void outdate(VmmResponse response) {
+    if (response.hasStatus()) {
+      unheardStatus = null;
+    }
+  }
+
+  private synchronized @Nullable VmmListener listenerOr(Runnable ifNobodyListens) {
+    if (listener == null) {
+      ifNobodyListens.run();
+    }
     return listener;
   }
 

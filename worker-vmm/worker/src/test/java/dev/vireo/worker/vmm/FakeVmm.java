@@ -29,6 +29,7 @@ public final class FakeVmm implements Vmm {
   private VmmStatus status = VmmStatus.newBuilder().setState(VmmState.VMM_IDLE).build();
   private boolean killed;
   private boolean removed;
+  private Runnable whenRemoved = () -> {};
   private boolean dead;
   private String assignedTo = "";
   private int lastDescriptors;
@@ -76,6 +77,12 @@ public final class FakeVmm implements Vmm {
   @Override
   public void remove() {
     removed = true;
+    whenRemoved.run();
+  }
+
+  /** Has this run when what it leaves on disk is removed. */
+  public void whenRemoved(Runnable task) {
+    whenRemoved = task;
   }
 
   /** All that it was asked, in order. */

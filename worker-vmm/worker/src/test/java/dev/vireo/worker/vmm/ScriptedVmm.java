@@ -23,7 +23,7 @@ import java.util.Map;
 /**
  * A process that speaks {@code vireo.vmm.v1} on descriptor 3 and has no guest: it prints the
  * command line to the console and then does what that says ({@code poweroff}, {@code refuse},
- * {@code hang}, {@code crash}, or runs on).
+ * {@code hang}, {@code crash}, {@code unheard}: once its worker has gone; or runs on).
  */
 public final class ScriptedVmm {
   /** An argument of the fast kind alone. */
@@ -81,6 +81,10 @@ public final class ScriptedVmm {
       } catch (LinuxException workerWentAway) {
         // Another may come.
       }
+      if (script.contains("unheard")) {
+        writeDown(EndCause.END_GUEST_POWER_OFF);
+        Runtime.getRuntime().halt(0);
+      }
     }
   }
 
@@ -123,7 +127,7 @@ public final class ScriptedVmm {
   private void create(MessageSocket worker, VmmRequest request, List<Fd> descriptors) {
     CreateRequest create = request.getCreate();
     VmmResponse.Builder response = VmmResponse.newBuilder().setId(request.getId());
-    String script = create.getKernel().getCommandLine();
+    script = create.getKernel().getCommandLine();
     if (script.contains("crash")) {
       Runtime.getRuntime().halt(42);
     }
@@ -155,11 +159,16 @@ public final class ScriptedVmm {
     }
   }
 
+  private String script = "";
   private Fd exitRecord = Fd.memory("none", 0);
 
-  private void end(MessageSocket worker, EndCause cause) {
+  private void writeDown(EndCause cause) {
     status = status.toBuilder().setState(VmmState.VMM_ENDED).setEndCause(cause).build();
     exitRecord.writeFully(status.toByteArray(), 0);
+  }
+
+  private void end(MessageSocket worker, EndCause cause) {
+    writeDown(cause);
     worker.send(
         VmmMessage.newBuilder()
             .setEvent(VmmEvent.newBuilder().setStatus(status))

@@ -14,6 +14,7 @@ import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.Kernel;
 import dev.vireo.proto.vmm.v1.SerialConsole;
 import dev.vireo.proto.vmm.v1.StatusRequest;
+import dev.vireo.proto.vmm.v1.StopRequest;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
 import dev.vireo.proto.vmm.v1.VmmState;
@@ -221,6 +222,38 @@ class VmmHostTest {
     found.vmm().kill();
     await().until(() -> !events.exits.isEmpty());
     assertTrue(events.exits.getFirst().lastWords().isEmpty());
+  }
+
+  @Test
+  void whatComesBeforeAnyoneListensIsHeardLater() throws Exception {
+    create(spawn(), "run");
+    nextWorker();
+    Found.Running found = assertInstanceOf(Found.Running.class, onlyFound());
+    var _ =
+        found
+            .vmm()
+            .request(VmmRequest.newBuilder().setStop(StopRequest.getDefaultInstance()), List.of())
+            .join();
+    VmmDirectory directory = new VmmDirectory(state.vmm(found.vmm().id()));
+    // And a while, in which the event is read.
+    await().pollDelay(Duration.ofMillis(300)).until(() -> directory.lastWords().isPresent());
+    Events events = new Events();
+    found.vmm().listen(events);
+    await().untilAsserted(() -> assertEquals(1, events.statuses.size()));
+    assertEquals(VmmState.VMM_ENDED, events.statuses.getFirst().getState());
+  }
+
+  /** Its worker was killed between its record and its group. */
+  @Test
+  void anIdleVmmWithoutAControlGroupHasOneAgain() throws Exception {
+    VmmProcess before = spawn();
+    groups.add("00000000", before.pid()); // A process leaves a group for another one only.
+    groups.remove(before.id());
+    await().until(() -> groups.vmmIds().equals(Set.of("00000000")));
+    nextWorker();
+    assertInstanceOf(Found.Idle.class, onlyFound());
+    groups.remove("00000000");
+    await().until(() -> groups.vmmIds().equals(Set.of(before.id())));
   }
 
   @Test
