@@ -1,10 +1,10 @@
 package dev.vireo.worker;
 
 import com.google.protobuf.InvalidProtocolBufferException;
-import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.Termination;
 import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.worker.cgroup.VmmGroups;
+import dev.vireo.worker.microvm.Terminations;
 import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
@@ -18,7 +18,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -60,53 +59,66 @@ final class Reap {
                 new SecureRandom(),
                 time,
                 ANSWER_WITHIN)) {
+      Terminations terminations = new Terminations(time);
+      int kept = 0;
       for (Found found : new VmmAdoption(host, ANSWER_WITHIN).run()) {
-        switch (found) {
-          case Found.Running running -> {
-            LOG.log(
-                Level.INFO,
-                "ending microVM {0}, {1}",
-                running.record().getMicrovmUid(),
-                running.vmm());
-            writeEnd(running.record().getMicrovmUid());
-            running.vmm().discard();
-          }
-          case Found.Idle idle -> idle.vmm().discard();
-          case Found.Gone gone -> gone.remove().run();
-        }
+        kept += reap(found, terminations);
       }
       StateDirectory.removeTree(state.archives());
-      boolean none = awaitNone();
+      boolean none = awaitNone(kept);
       host.sweepGroups();
       return none;
     }
   }
 
-  private void writeEnd(String uid) throws IOException {
+  /** How many directories of VMMs stay: that of one that has ended is all that says how. */
+  private int reap(Found found, Terminations terminations) {
+    switch (found) {
+      case Found.Running running -> {
+        String uid = running.record().getMicrovmUid();
+        LOG.log(Level.INFO, "ending microVM {0}, {1}", uid, running.vmm());
+        var _ =
+            writeEnd(
+                uid,
+                terminations.of(Termination.Cause.STOPPED_BY_REQUEST, "stopped with its node"));
+        running.vmm().discard();
+      }
+      case Found.Idle idle -> idle.vmm().discard();
+      case Found.Gone gone -> {
+        if (!writeEnd(gone.record().getMicrovmUid(), terminations.of(gone))) {
+          return 1;
+        }
+        gone.remove().run();
+      }
+    }
+    return 0;
+  }
+
+  /** False if that is to be tried again. */
+  private boolean writeEnd(String uid, Termination termination) {
     Path file = state.microVm(uid).resolve("record");
     if (!Files.exists(file)) {
-      return;
+      return true;
     }
     try {
       MicroVmRecord record = MicroVmRecord.parseFrom(Files.readAllBytes(file));
-      AtomicFile.write(
-          file,
-          record.toBuilder()
-              .setTermination(
-                  Termination.newBuilder()
-                      .setCause(Termination.Cause.STOPPED_BY_REQUEST)
-                      .setMessage("stopped with its node")
-                      .setTime(Timestamps.of(Instant.now())))
-              .build()
-              .toByteArray());
+      if (!record.getFinished()) {
+        AtomicFile.write(
+            file, record.toBuilder().setTermination(termination).build().toByteArray());
+      }
+      return true;
     } catch (InvalidProtocolBufferException e) {
       LOG.log(Level.WARNING, "{0} is no record", file);
+      return true;
+    } catch (IOException e) {
+      LOG.log(Level.ERROR, "cannot write down how {0} ended: {1}", uid, e);
+      return false;
     }
   }
 
-  private boolean awaitNone() {
+  private boolean awaitNone(int kept) {
     long deadline = System.nanoTime() + END_WITHIN.toNanos();
-    while (!state.vmmIds().isEmpty()) {
+    while (state.vmmIds().size() > kept) {
       if (System.nanoTime() - deadline > 0) {
         LOG.log(Level.ERROR, "these VMMs do not end: {0}", state.vmmIds());
         return false;

@@ -39,6 +39,7 @@ import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.tracing.LaunchSpans;
 import dev.vireo.worker.vmm.ScriptedVmm;
 import dev.vireo.worker.vmm.VmmProgram;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -112,9 +113,7 @@ class WorkerTest {
   @AfterEach
   void stopAll() throws Exception {
     stopWorker();
-    try (StateDirectory left = StateDirectory.open(temporary.resolve("node"))) {
-      assertTrue(new Reap(left, BOOT).run());
-    }
+    reap();
     controller.close();
   }
 
@@ -297,6 +296,53 @@ class WorkerTest {
     assertEquals(Cause.STOPPED_BY_REQUEST, report().getTermination().getCause());
     assertEquals("stopped with its node", report().getTermination().getMessage());
     assertEquals("kept\n", log());
+  }
+
+  @Test
+  void reapingWritesDownWhyAGuestHadEndedByItself() throws Exception {
+    endUnheard(RestartPolicy.ON_FAILURE);
+    reap();
+    startWorker();
+    awaitState(MicroVmState.STOPPED);
+    assertEquals(Cause.GUEST_POWER_OFF, report().getTermination().getCause());
+    assertEquals(0, report().getRestarts());
+    assertEquals("unheard\n", log());
+  }
+
+  @Test
+  void anEndThatCannotBeWrittenDownIsLeftForTheNextWorker() throws Exception {
+    endUnheard(RestartPolicy.ON_FAILURE);
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    reap();
+    Files.delete(inTheWay);
+    startWorker();
+    awaitState(MicroVmState.STOPPED);
+    assertEquals(Cause.GUEST_POWER_OFF, report().getTermination().getCause());
+  }
+
+  /** Its guest powers itself off while no worker is there. */
+  private void endUnheard(RestartPolicy policy) throws Exception {
+    controller.assign(assignment("unheard", policy));
+    awaitState(MicroVmState.RUNNING);
+    long pid = vmmPid();
+    stopWorker();
+    await().until(() -> hasEnded(pid));
+  }
+
+  /** Also if nobody has reaped it yet. */
+  private static boolean hasEnded(long pid) {
+    try {
+      String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
+      return stat.charAt(stat.lastIndexOf(')') + 2) == 'Z';
+    } catch (IOException gone) {
+      return true;
+    }
+  }
+
+  private void reap() throws Exception {
+    try (StateDirectory left = StateDirectory.open(temporary.resolve("node"))) {
+      assertTrue(new Reap(left, BOOT).run());
+    }
   }
 
   // ---- What the tests are made of. ----

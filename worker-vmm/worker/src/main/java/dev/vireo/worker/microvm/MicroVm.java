@@ -174,9 +174,7 @@ final class MicroVm {
    */
   CompletableFuture<Void> recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
     return inMailbox(() -> {
-      record.set(found);
-      node.contextIds().count(uid, found.getVsockCid());
-      node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), false);
+      takeBackEnded(found);
       if (found.hasProcessEnd() && !found.getFinished()) {
         record.save(found.toBuilder().setTermination(found.getProcessEnd()));
       } else if (found.hasTimeUp() && !found.getFinished()) {
@@ -185,8 +183,27 @@ final class MicroVm {
         record.save(found.toBuilder().setTermination(termination.get()));
       }
       phase = found.getFinished() ? new Phase.Finished() : new Phase.Lapsed();
+      consoleMayGrow = !found.getFinished();
       report();
     });
+  }
+
+  /**
+   * A restarted worker found that its predecessor had begun to start it, again, and no VMM has had
+   * it. Done when that is known here.
+   */
+  CompletableFuture<Void> recoverUnstarted(MicroVmRecord found) {
+    return inMailbox(() -> {
+      takeBackEnded(found);
+      // A Hello without it would say that it is gone, and its disks with it.
+      send(reports.launching(found.getAssignment(), found));
+    });
+  }
+
+  private void takeBackEnded(MicroVmRecord found) {
+    record.set(found);
+    node.contextIds().count(uid, found.getVsockCid());
+    node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), false);
   }
 
   private CompletableFuture<Void> inMailbox(Runnable task) {
@@ -341,6 +358,9 @@ final class MicroVm {
     if (!run.stopRequested && !run.released) {
       LOG.log(Level.INFO, "{0}: {1}", wanted.getName(), message);
       record.save(record.edit().setTimeUp(terminations.of(cause, message)));
+      if (!confirmed) {
+        steering.stop(run, wanted, false); // Its limits count also while no controller is there.
+      }
       step();
       report();
     }
@@ -433,11 +453,6 @@ final class MicroVm {
   }
 
   private void onEnd(Run run, VmmExit exit) {
-    Vmm vmm = run.vmm;
-    if (vmm != null) {
-      vmm.remove();
-      node.tally().forget(vmm);
-    }
     metadata.close();
     node.networks().disconnect(uid);
     Termination termination = terminations.of(record.get(), run, exit);
@@ -449,17 +464,27 @@ final class MicroVm {
         termination.getCause(),
         termination.getMessage());
     if (run.refusal != null) {
+      removeVmm(run);
       refused(run.refusal);
       return;
     }
     record.save(record.edit().setTermination(termination));
     if (confirmed) {
       decideAfterEnd(termination, Duration.ofNanos(node.time().nanos() - run.startNanos));
-      step();
     } else {
       phase = new Phase.Lapsed();
     }
+    removeVmm(run); // Not before: until it is written down, its exit record alone tells the end.
+    step();
     report();
+  }
+
+  private void removeVmm(Run run) {
+    Vmm vmm = run.vmm;
+    if (vmm != null) {
+      vmm.remove();
+      node.tally().forget(vmm);
+    }
   }
 
   private void decideAfterEnd(Termination termination, Duration ran) {

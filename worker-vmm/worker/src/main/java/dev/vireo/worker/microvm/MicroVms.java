@@ -3,7 +3,6 @@ package dev.vireo.worker.microvm;
 import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Termination;
-import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.DesiredChange;
@@ -234,7 +233,7 @@ public final class MicroVms {
 
   private CompletableFuture<Void> recover(String uid, Optional<Found> found) {
     Optional<MicroVmRecord> record = read(state.microVm(uid));
-    if (record.isEmpty() || (found.isEmpty() && wasNeverStarted(record.get()))) {
+    if (record.isEmpty() || (found.isEmpty() && !isWorthKeeping(record.get()))) {
       LOG.log(Level.INFO, "{0} was never started: what there is of it is removed", uid);
       removeTree(state.microVm(uid));
       return CompletableFuture.completedFuture(null);
@@ -246,19 +245,27 @@ public final class MicroVms {
         LOG.log(Level.INFO, "{0}: taken back, {1}", name(record.get()), vmm);
         yield microVm.recoverRunning(record.get(), vmm, status);
       }
-      case Found.Gone gone -> microVm.recoverEnded(record.get(), Optional.of(endOf(gone)));
+      case Found.Gone gone ->
+          microVm.recoverEnded(record.get(), Optional.of(terminations.of(gone)));
       case Found.Idle idle -> throw new IllegalStateException("idle VMMs have no microVM");
       case null ->
-          microVm.recoverEnded(
-              record.get(),
-              record.get().hasTermination()
-                  ? Optional.empty()
-                  : Optional.of(lost("its VMM is gone")));
+          wasStarted(record.get())
+              ? microVm.recoverEnded(
+                  record.get(),
+                  record.get().hasTermination()
+                      ? Optional.empty()
+                      : Optional.of(lost("its VMM is gone")))
+              : microVm.recoverUnstarted(record.get());
     };
   }
 
-  private static boolean wasNeverStarted(MicroVmRecord record) {
-    return !record.hasStartTime() && !record.hasTermination() && !record.getContinued();
+  /** An earlier attempt that ran here has left its disks. */
+  private static boolean isWorthKeeping(MicroVmRecord record) {
+    return wasStarted(record) || record.getContinued();
+  }
+
+  private static boolean wasStarted(MicroVmRecord record) {
+    return record.hasStartTime() || record.hasTermination();
   }
 
   private void endUnlessTaken(Found.Running running) {
@@ -266,15 +273,6 @@ public final class MicroVms {
       LOG.log(Level.WARNING, "{0} runs a microVM that has no record: it is ended", running.vmm());
       running.vmm().discard();
     }
-  }
-
-  private Termination endOf(Found.Gone gone) {
-    Optional<VmmStatus> last =
-        gone.lastWords().filter(status -> status.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED);
-    return last.isPresent()
-        ? terminations.of(
-            Terminations.causeOf(last.get().getEndCause()), last.get().getEndMessage())
-        : lost(gone.how());
   }
 
   private Termination lost(String message) {

@@ -13,7 +13,7 @@ import dev.vireo.worker.time.Time.Alarm;
  * </pre>
  */
 sealed interface Phase {
-  /** Nothing of it is here. */
+  /** Nothing of it is here, or only what an earlier attempt has left. */
   record Absent() implements Phase {}
 
   /** A VMM is being found and given its orders. */

@@ -6,19 +6,23 @@ import dev.vireo.proto.v1.Termination.Cause;
 import dev.vireo.proto.vmm.v1.EndCause;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.worker.v1.MicroVmRecord;
+import dev.vireo.worker.vmm.VmmAdoption.Found;
 import dev.vireo.worker.vmm.VmmExit;
 import java.time.InstantSource;
 
 /** Why and when runs have ended, in the words of the public contract. */
-final class Terminations {
+public final class Terminations {
   private final InstantSource clock;
 
-  Terminations(InstantSource clock) {
+  /**
+   * @param clock tells when they end
+   */
+  public Terminations(InstantSource clock) {
     this.clock = clock;
   }
 
   /** Now, for this cause. */
-  Termination of(Cause cause, String message) {
+  public Termination of(Cause cause, String message) {
     return Termination.newBuilder()
         .setCause(cause)
         .setMessage(message)
@@ -53,7 +57,15 @@ final class Terminations {
         "its VMM process " + exit.describe());
   }
 
-  static Cause causeOf(EndCause cause) {
+  /** Of a run whose VMM's process was found gone: by its last words, if it has left any. */
+  public Termination of(Found.Gone gone) {
+    return gone.lastWords()
+        .filter(last -> last.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED)
+        .map(last -> of(causeOf(last.getEndCause()), last.getEndMessage()))
+        .orElseGet(() -> of(Cause.VMM_LOST, gone.how()));
+  }
+
+  private static Cause causeOf(EndCause cause) {
     return switch (cause) {
       case END_GUEST_POWER_OFF -> Cause.GUEST_POWER_OFF;
       case END_GUEST_RESET -> Cause.GUEST_RESET;

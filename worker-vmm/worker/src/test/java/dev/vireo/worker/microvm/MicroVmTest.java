@@ -26,6 +26,7 @@ import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.Lifecycle;
 import dev.vireo.proto.v1.Lifecycle.RestartPolicy;
+import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.NetworkStatus;
@@ -698,6 +699,17 @@ class MicroVmTest {
     assertEquals(2, launcher.launches);
   }
 
+  /** Its exit record says what this worker, killed here, could not say any more. */
+  @Test
+  void anEndIsWrittenDownBeforeWhatItsVmmLeavesIsRemoved() {
+    FakeVmm vmm = running(spec());
+    List<MicroVmRecord> written = new ArrayList<>();
+    vmm.whenRemoved(() -> written.add(record()));
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    assertEquals(Cause.GUEST_POWER_OFF, written.getFirst().getTermination().getCause());
+    assertTrue(written.getFirst().getFinished());
+  }
+
   // ---- Steering. ----
 
   @Test
@@ -1166,6 +1178,22 @@ class MicroVmTest {
   }
 
   @Test
+  void aRestartedWorkerKeepsItsTimeAlsoWithoutAController() {
+    MicroVmSpec.Builder spec = policy(RestartPolicy.ALWAYS);
+    spec.getLifecycleBuilder().getMaxRunTimeBuilder().setSeconds(60);
+    running(spec);
+    FakeVmm found = new FakeVmm();
+    recover(new Found.Running(found, vmmRecord(), running()));
+
+    time.pass(java.time.Duration.ofSeconds(60));
+    assertEquals(STOP, found.lastRequest().getRequestCase());
+    end(found, EndCause.END_STOPPED_BY_REQUEST);
+    assign(spec);
+    assertEquals(Cause.RUN_TIME_EXCEEDED, last().getTermination().getCause());
+    assertEquals(MicroVmState.FAILED, last().getState());
+  }
+
+  @Test
   void whatIsStoppedAlreadyWasNotStoppedByItsTime() {
     MicroVmSpec.Builder spec = spec();
     spec.getLifecycleBuilder().getMaxRunTimeBuilder().setSeconds(60);
@@ -1324,6 +1352,7 @@ class MicroVmTest {
     MicroVmReport before = last();
     recover();
     assertEquals(before, last());
+    assertFalse(microVms.log(UID, LogSource.LOG_SOURCE_CONSOLE).orElseThrow().mayGrow());
     microVms.setDesired(List.of(assignment(UID, 1, 1, spec())));
     assertEquals(1, launcher.launches);
   }
@@ -1339,6 +1368,43 @@ class MicroVmTest {
     assertNothingIsLeft();
     microVms.setDesired(List.of(assignment(UID, 1, 1, spec())));
     assertEquals(2, launcher.launches);
+  }
+
+  @Test
+  void aStartThatNeverReachedAVmmBeginsAnewOnTheSameDisks() throws Exception {
+    interruptSecondStart();
+    Path disk = Files.writeString(state.microVm(UID).resolve("disk-root.raw"), "precious");
+    recover();
+    assertEquals(Outcome.IN_PROGRESS, microVms.reports().getFirst().getOutcome());
+    assertEquals(2, microVms.reports().getFirst().getAttempt());
+    assertEquals(2, launcher.launches);
+
+    microVms.setDesired(List.of(assignment(UID, 2, 3, spec())));
+    assertEquals(3, launcher.launches);
+    assertEquals(2, start(launcher.vmm()).lastRequest().getCreate().getAttempt());
+    assertEquals(MicroVmState.RUNNING, last().getState());
+    assertTrue(record().getContinued());
+    assertEquals("precious", Files.readString(disk));
+  }
+
+  @Test
+  void aStartThatNeverReachedAVmmMayBeStoppedOrRemovedInstead() {
+    interruptSecondStart();
+    recover();
+    MicroVmSpec.Builder stopped = spec().setDesiredState(DesiredState.DESIRED_STOPPED);
+    microVms.setDesired(List.of(assignment(UID, 2, 4, stopped)));
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(2, last().getAttempt());
+    assertEquals(2, launcher.launches);
+    remove(false);
+    assertNothingIsLeft();
+  }
+
+  private void interruptSecondStart() {
+    end(running(spec()), EndCause.END_GUEST_POWER_OFF);
+    launcher.hang = true;
+    microVms.change(upsert(UID, 2, 3, spec()));
+    launcher.hang = false;
   }
 
   @Test
