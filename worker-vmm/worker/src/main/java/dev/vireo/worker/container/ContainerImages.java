@@ -8,8 +8,9 @@ import java.util.concurrent.CompletableFuture;
 @FunctionalInterface
 public interface ContainerImages {
   /**
-   * Finds an image, or gets it from where it comes from. Fails with a {@link
-   * dev.vireo.worker.boot.RejectedException}. One that is cancelled stops, and leaves nothing.
+   * Finds an image, or gets it from where it comes from, once for all who wait for it. Fails with a
+   * {@link dev.vireo.worker.boot.RejectedException}. One that is cancelled stops, and leaves
+   * nothing.
    *
    * @param reference a name as docker reads it, or {@code sha256:…}
    */

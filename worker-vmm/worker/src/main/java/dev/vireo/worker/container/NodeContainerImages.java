@@ -23,9 +23,11 @@ public final class NodeContainerImages implements ContainerImages {
   private static final System.Logger LOG = System.getLogger("container");
   private static final String FIELD = "spec.container.image";
 
+  /** Nobody has set memory aside for them. */
+  private static final int MOST_PULLS_AT_ONCE = 2;
+
   private final ContainerImageCache cache;
-  private final Architecture architecture;
-  private final PullProgram program;
+  private final SharedPulls pulls;
 
   /**
    * @param cache that the program fills
@@ -34,8 +36,7 @@ public final class NodeContainerImages implements ContainerImages {
   public NodeContainerImages(
       ContainerImageCache cache, Architecture architecture, PullProgram program) {
     this.cache = cache;
-    this.architecture = architecture;
-    this.program = program;
+    this.pulls = new SharedPulls(program, architecture, MOST_PULLS_AT_ONCE);
   }
 
   @Override
@@ -80,17 +81,10 @@ public final class NodeContainerImages implements ContainerImages {
   }
 
   private CompletableFuture<ContainerImage> pull(String reference) throws RejectedException {
-    PullProgram.Pull pull;
-    try {
-      pull = program.start(reference, architecture);
-    } catch (IOException e) {
-      throw new RejectedException(
-          ErrorReason.CONTAINER_IMAGE_UNAVAILABLE,
-          FIELD,
-          "this node cannot pull images: " + e.getMessage());
-    }
+    SharedPulls.Waiter waiter = pulls.join(name(reference), reference);
     CompletableFuture<ContainerImage> image =
-        pull.end()
+        waiter
+            .end()
             .thenApply(outcome -> {
               try {
                 return pulled(reference, outcome);
@@ -101,10 +95,18 @@ public final class NodeContainerImages implements ContainerImages {
     var _ =
         image.whenComplete((_, _) -> {
           if (image.isCancelled()) {
-            pull.stop();
+            waiter.leave();
           }
         });
     return image;
+  }
+
+  private static ImageName name(String reference) throws RejectedException {
+    try {
+      return ImageName.parse(reference);
+    } catch (ImageException e) {
+      throw rejected(reference, e.reason(), String.valueOf(e.getMessage()));
+    }
   }
 
   private ContainerImage pulled(String reference, PullProgram.Outcome outcome)

@@ -16,6 +16,8 @@ import dev.vireo.proto.v1.ImagePull;
 import dev.vireo.worker.boot.RejectedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -158,6 +160,95 @@ class NodeContainerImagesTest {
     awaitFile(directory.resolve("begun"));
     image.cancel(false);
     awaitFile(stopped);
+  }
+
+  @Test
+  void thoseWhoWantTheSameShareOnePull() throws Exception {
+    NodeContainerImages images = pulledBy(startedAndHeld());
+    putImage("other");
+    List<CompletableFuture<ContainerImage>> all = new ArrayList<>();
+    for (int i = 0; i < 20; i++) {
+      String name = i % 2 == 0 ? "x" : "docker.io/library/x:latest";
+      all.add(images.obtain(name, ImagePull.IMAGE_PULL_IF_MISSING));
+    }
+    await().until(() -> starts().size() == 1);
+    Files.createFile(directory.resolve("go"));
+    for (CompletableFuture<ContainerImage> one : all) {
+      assertEquals(ID, get(one).id());
+    }
+    assertEquals(1, starts().size());
+    assertEquals(ID, get(images.obtain("x", ImagePull.IMAGE_PULL_ALWAYS)).id());
+    assertEquals(2, starts().size(), "the next is another pull");
+  }
+
+  @Test
+  void whatIsMoreThanMayRunAtATimeWaitsForItsTurn() throws Exception {
+    NodeContainerImages images = pulledBy(startedAndHeld());
+    putImage("other");
+    List<CompletableFuture<ContainerImage>> all = new ArrayList<>();
+    for (int i = 0; i < 6; i++) {
+      all.add(images.obtain("x" + i, ImagePull.IMAGE_PULL_IF_MISSING));
+    }
+    CompletableFuture<ContainerImage> unwanted =
+        images.obtain("unwanted", ImagePull.IMAGE_PULL_IF_MISSING);
+    await().until(() -> starts().size() == 2);
+    unwanted.cancel(false);
+    Files.createFile(directory.resolve("go"));
+    for (CompletableFuture<ContainerImage> one : all) {
+      assertEquals(ID, get(one).id());
+    }
+    assertEquals(List.of("x0", "x1", "x2", "x3", "x4", "x5"), starts().stream().sorted().toList());
+    assertEquals(List.of(), Files.readAllLines(directory.resolve("too-many")));
+  }
+
+  @Test
+  void aSharedPullStopsWithTheLastWhoWaitsForIt() throws Exception {
+    NodeContainerImages images = pulledBy(startedAndHeld());
+    CompletableFuture<ContainerImage> one = images.obtain("x", ImagePull.IMAGE_PULL_IF_MISSING);
+    CompletableFuture<ContainerImage> two = images.obtain("x", ImagePull.IMAGE_PULL_IF_MISSING);
+    await().until(() -> starts().size() == 1);
+    one.cancel(false);
+    await().during(Duration.ofMillis(200)).until(() -> !Files.exists(directory.resolve("stopped")));
+    two.cancel(false);
+    awaitFile(directory.resolve("stopped"));
+  }
+
+  @Test
+  void aPullThatCannotBeStartedIsRefusedAndHoldsUpNoOther() {
+    NodeContainerImages images =
+        new NodeContainerImages(
+            cache(),
+            Architecture.X86_64,
+            new PullProgram(List.of("/no/such/program"), directory.resolve("cache")));
+    for (int i = 0; i < 4; i++) {
+      RejectedException refused = refusal(images.obtain("x", ImagePull.IMAGE_PULL_IF_MISSING));
+      assertEquals(ErrorReason.CONTAINER_IMAGE_UNAVAILABLE, refused.reason());
+      assertTrue(refused.sentence().contains("/no/such/program"), refused.sentence());
+    }
+  }
+
+  /** Notes its start, and whether it is the third at a time; waits until it may go on. */
+  private String startedAndHeld() throws Exception {
+    Files.createDirectory(directory.resolve("running"));
+    Files.createFile(directory.resolve("starts"));
+    Files.createFile(directory.resolve("too-many"));
+    return """
+    cd %s
+    trap 'echo > stopped; exit 1' TERM
+    echo > running/$$
+    echo "$2" >> starts
+    set -- running/*
+    [ $# -le 2 ] || echo $# >> too-many
+    while ! [ -e go ]; do sleep 0.05; done
+    sleep 0.1
+    rm running/$$
+    echo '{"image": "%s"}'
+    """
+        .formatted(directory, ID);
+  }
+
+  private List<String> starts() throws Exception {
+    return Files.readAllLines(directory.resolve("starts"));
   }
 
   private static void awaitFile(Path file) {
