@@ -1,5 +1,6 @@
 package dev.vireo.worker.network;
 
+import dev.vireo.linux.Connections;
 import dev.vireo.linux.Ipv4Interface;
 import dev.vireo.linux.LinuxException;
 import java.io.IOException;
@@ -7,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 
@@ -105,6 +107,15 @@ final class LinuxInterfaces implements NodeInterfaces {
   private static List<Route> routes() throws IOException {
     try (Stream<String> lines = Files.lines(ROUTES)) {
       return lines.skip(1).map(Route::parse).toList();
+    }
+  }
+
+  @Override
+  public void forgetConnections(IntPredicate addresses) throws IOException {
+    try {
+      Connections.forget(addresses);
+    } catch (LinuxException e) {
+      throw new IOException(e.getMessage(), e);
     }
   }
 }

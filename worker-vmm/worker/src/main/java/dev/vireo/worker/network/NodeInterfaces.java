@@ -2,6 +2,7 @@ package dev.vireo.worker.network;
 
 import java.io.IOException;
 import java.util.Optional;
+import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 
 /** The interfaces and routes of the node, as far as guests' packets take them. */
@@ -20,4 +21,7 @@ interface NodeInterfaces {
   Optional<String> routeInto(Ipv4Network pool, Predicate<String> ours) throws IOException;
 
   boolean exists(String tap);
+
+  /** Ends the node's memory of the connections that one of these addresses is part of. */
+  void forgetConnections(IntPredicate addresses) throws IOException;
 }

@@ -221,6 +221,20 @@ public final class RoutedNetworks implements Networks, NameGrants {
       // They are for an interface that is not there. The next worker tries again.
       LOG.log(Level.WARNING, "{0}: cannot remove its rules: {1}", uid, e.getMessage());
     }
+    try {
+      int address = guest.address();
+      interfaces.forgetConnections(other -> other == address);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0}: its connections stay tracked: {1}", uid, e.getMessage());
+    }
+  }
+
+  /** Whoever has their addresses next would have the connections, too: rules let those pass. */
+  private void forgetConnectionsOfOthers(List<Guest> running) throws IOException {
+    Set<Integer> known = new HashSet<>(Set.of(addresses.gateway()));
+    running.forEach(guest -> known.add(guest.address()));
+    interfaces.forgetConnections(
+        address -> addresses.network().contains(address) && !known.contains(address));
   }
 
   @Override
@@ -260,8 +274,10 @@ public final class RoutedNetworks implements Networks, NameGrants {
               .toList();
       if (!running.isEmpty()) {
         nft.apply(rules.restore(running, inet, netdev));
+        forgetConnectionsOfOthers(running);
       } else if (!inet.isEmpty() || !netdev.isEmpty()) {
         nft.apply(rules.removeAll());
+        forgetConnectionsOfOthers(running);
       }
     } catch (IOException e) {
       // Without guests that is most often a worker that may not use nft, and does not have to.

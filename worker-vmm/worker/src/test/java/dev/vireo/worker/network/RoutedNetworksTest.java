@@ -497,6 +497,80 @@ class RoutedNetworksTest {
   }
 
   @Test
+  void aGuestInheritsNoConnectionOfWhoHadItsAddress() throws Exception {
+    TestGuest first = startPublished();
+    open.add(new TestServer(first.inside, "0.0.0.0", 53));
+    DatagramSocket client = internet.call(() -> new DatagramSocket());
+    open.add(client);
+    assertEquals("hello", ask(client));
+    end("guest", first);
+    assertEquals("hello of none", inheritedBy(client));
+  }
+
+  @Test
+  void norOfOneThatEndedWhileNobodyWasThere() throws Exception {
+    TestGuest first = startPublished();
+    open.add(new TestServer(first.inside, "0.0.0.0", 53));
+    DatagramSocket client = internet.call(() -> new DatagramSocket());
+    open.add(client);
+    assertEquals("hello", ask(client));
+    open.remove(first);
+    first.close();
+    networks = worker();
+    node.run(() -> {
+      networks.takeBack("guest", published(), first.given, false);
+      networks.restore();
+    });
+    assertEquals("hello of none", inheritedBy(client));
+  }
+
+  private static MicroVmSpec published() {
+    return spec(routed ->
+        routed.addPorts(
+            PublishedPort.newBuilder()
+                .setPort(53)
+                .setNodePort(8053)
+                .setNodeAddress(NODE)
+                .setProtocol(TransportProtocol.UDP)));
+  }
+
+  private TestGuest startPublished() {
+    return start("guest", published());
+  }
+
+  /** What reaches the next guest of the first address, which publishes nothing. */
+  private String inheritedBy(DatagramSocket client) throws Exception {
+    node.run(() -> networks.release("guest"));
+    networks =
+        new RoutedNetworks(
+            new AddressPool(POOL, state.resolve("anew")),
+            new NodePorts(PortSockets.BOUND),
+            TABLE,
+            new NftProgram("nft"),
+            new LinuxInterfaces());
+    TestGuest second = start("second");
+    assertEquals("10.213.0.2", second.given.getAddress());
+    TestServer server = new TestServer(second.inside, "0.0.0.0", 53);
+    open.add(server);
+    assertNotEquals("hello", ask(client));
+    return "hello of " + (server.senders.isEmpty() ? "none" : List.copyOf(server.senders));
+  }
+
+  /** Always from the same port: the kernel takes it for the same connection. */
+  private static String ask(DatagramSocket client) throws IOException {
+    byte[] text = "hello".getBytes(US_ASCII);
+    client.setSoTimeout((int) Patience.ofSeconds(1).toMillis());
+    try {
+      client.send(new DatagramPacket(text, text.length, InetAddress.getByName(NODE), 8053));
+      DatagramPacket answer = new DatagramPacket(new byte[64], 64);
+      client.receive(answer);
+      return new String(answer.getData(), 0, answer.getLength(), US_ASCII);
+    } catch (java.net.SocketTimeoutException e) {
+      return "lost";
+    }
+  }
+
+  @Test
   void aGuestIsFilteredAsBeforeWhileNobodyIsThereAndAfterwards() {
     MicroVmSpec spec =
         spec(routed -> {
