@@ -155,6 +155,7 @@ final class MicroVm {
   CompletableFuture<Void> recoverRunning(MicroVmRecord found, Vmm vmm, VmmStatus status) {
     return inMailbox(() -> {
       record.set(found);
+      containerRoot.takeBack();
       Run run = new Run(node.time().nanos(), LaunchTrace.NONE);
       run.vmm = vmm;
       run.status = status;
@@ -202,6 +203,7 @@ final class MicroVm {
 
   private void takeBackEnded(MicroVmRecord found) {
     record.set(found);
+    containerRoot.takeBack();
     node.contextIds().count(uid, found.getVsockCid());
     node.networks().takeBack(uid, found.getAssignment().getSpec(), found.getNetwork(), false);
   }
@@ -697,7 +699,7 @@ final class MicroVm {
   private void keep(ContainerImage image) throws RejectedException {
     ExecRequest process = ContainerProcess.of(wanted.getSpec().getContainer(), image);
     try {
-      containerRoot.keep(image.root());
+      containerRoot.keep(image);
       record.set(record.edit().setProcess(process));
       record.write();
     } catch (IOException e) {
@@ -868,6 +870,7 @@ final class MicroVm {
                   CLEAN_UP_AGAIN, () -> mailbox.execute(() -> leaveUnlessAfter(attempt, lastWord)));
       return;
     }
+    containerRoot.letGo();
     node.reservations().release(uid);
     node.contextIds().release(uid);
     node.activity().forget(uid);
