@@ -97,6 +97,13 @@ static bool is_told_all(const struct job *job) {
   return job->is_started && job->has_ended && job->outputs[0].watch.fd < 0 && job->outputs[1].watch.fd < 0;
 }
 
+static void stand_still(struct job *job) {
+  job->typed = (struct slice){0};
+  watch_for(&job->input, 0);
+  watch_for(&job->outputs[0].watch, 0);
+  watch_for(&job->outputs[1].watch, 0);
+}
+
 static void tell_end(struct job *job) {
   if (!job->connection || !is_told_all(job)) return;
   struct message message = {0};
@@ -106,19 +113,15 @@ static void tell_end(struct job *job) {
     put_number(&message, Exited_status, (uint64_t)WEXITSTATUS(job->status));
   }
   connection_send(job->connection, AgentMessage_exited, &message);
-  if (job->connection) connection_finish(job->connection);
+  if (!job->connection) return;
+  // What its input has not taken is the connection's, and is passed over with what still comes.
+  stand_still(job);
+  connection_finish(job->connection);
 }
 
 static void kill_command(struct job *job) {
   if (!job->has_ended) session_kill(job->process.pid);
   close_streams(job);
-}
-
-static void stand_still(struct job *job) {
-  job->typed = (struct slice){0};
-  watch_for(&job->input, 0);
-  watch_for(&job->outputs[0].watch, 0);
-  watch_for(&job->outputs[1].watch, 0);
 }
 
 static void be_gone(struct connection *connection) {

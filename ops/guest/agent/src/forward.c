@@ -20,8 +20,17 @@ struct forward {
   bool is_version_6, is_connected, node_has_ended, peer_has_ended;
 };
 
-static void discard(struct forward *forward) {
+static uint8_t chunk[MAX_CHUNK];
+
+// Nothing more is heard of the peer or said to it. The conversation lasts until the node has taken what was said, and its end
+// would wake the loop again and again.
+static void leave_peer(struct forward *forward) {
   watch_close(&forward->peer);
+  forward->sent = (struct slice){0};
+}
+
+static void discard(struct forward *forward) {
+  leave_peer(forward);
   loop_free(&forward->freeable);
 }
 
@@ -29,8 +38,22 @@ static void be_over(struct connection *connection) {
   discard(connection->conversation);
 }
 
+// What the peer has said before it broke off, as far as there is room: a server's answer, perhaps, that it takes no more.
+static void hear_last_words(struct forward *forward) {
+  struct connection *connection = forward->connection;
+  while (!connection->has_ended && connection_has_room(connection)) {
+    ssize_t length = recv(forward->peer.fd, chunk, sizeof chunk, 0);
+    if (length < 0 && errno == EINTR) continue;
+    if (length <= 0) return;
+    connection_data(connection, AgentMessage_data, chunk, (size_t)length);
+  }
+}
+
 static void fail(struct forward *forward) {
-  connection_fail(forward->connection, failure_of_errno(errno, "port %u", forward->port));
+  struct failure failure = failure_of_errno(errno, "port %u", forward->port);
+  if (forward->is_connected && !forward->peer_has_ended) hear_last_words(forward);
+  leave_peer(forward);
+  connection_fail(forward->connection, failure);
 }
 
 // --- the stream --------------------------------------------------------------------------------------
@@ -43,7 +66,9 @@ static void look(struct forward *forward) {
 }
 
 static void finish_if_both_ended(struct forward *forward) {
-  if (forward->node_has_ended && forward->peer_has_ended && forward->sent.length == 0) connection_finish(forward->connection);
+  if (!forward->node_has_ended || !forward->peer_has_ended || forward->sent.length > 0) return;
+  leave_peer(forward);
+  connection_finish(forward->connection);
 }
 
 // As much as the peer takes now. False if the conversation has failed.
@@ -66,7 +91,6 @@ static bool pass_on(struct forward *forward) {
 
 // What is heard of the peer; false if the conversation is over.
 static bool hear(struct forward *forward) {
-  static uint8_t chunk[MAX_CHUNK];
   struct connection *connection = forward->connection;
   if (!connection_has_room(connection)) return true;
   ssize_t length = recv(forward->peer.fd, chunk, sizeof chunk, 0);
@@ -92,7 +116,10 @@ static void stream(struct watch *watch, uint32_t events) {
     if (!pass_on(forward)) return;
     if (forward->sent.length == 0) connection_release(connection);
   }
-  if (connection->has_ended || connection->is_finishing) return;
+  if (connection->has_ended || connection->is_finishing) {
+    leave_peer(forward);
+    return;
+  }
   if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && !forward->peer_has_ended && !hear(forward)) return;
   look(forward);
 }

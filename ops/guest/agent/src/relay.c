@@ -21,6 +21,8 @@
 #define MAX_RELAYS 64
 #define BUFFER 4096
 #define ACCEPT_RETRY_MS 100
+// How long a client may keep its place when it is the only one that can go on: any user's may stay for ever.
+#define PATIENCE_MS 10000
 
 // What goes one way.
 struct direction {
@@ -35,6 +37,7 @@ struct relay {
   struct freeable freeable;
   struct watch client, node;
   struct direction up, down;
+  struct timer patience;
   struct relay *next, *previous;
   bool is_connected, is_discarded;
 };
@@ -59,6 +62,7 @@ static void discard(struct relay *relay) {
   relay->is_discarded = true;
   watch_close(&relay->client);
   watch_close(&relay->node);
+  timer_clear(&relay->patience);
   *(relay->previous ? &relay->previous->next : &relays) = relay->next;
   if (relay->next) relay->next->previous = relay->previous;
   relay_count--;
@@ -107,7 +111,22 @@ static uint32_t events_of(const struct direction *in, const struct direction *ou
   return events;
 }
 
+static void lose_patience(struct timer *timer) {
+  discard(OWNER(struct relay, patience, timer));
+}
+
+// Until it has taken what there is for it, or has ended as the node has. For others the node has its own limits.
+static void wait_for_client(struct relay *relay) {
+  bool is_its_turn = relay->down.is_over || !is_empty(&relay->down);
+  if (!is_its_turn) {
+    timer_clear(&relay->patience);
+  } else if (!relay->patience.is_set) {
+    timer_set(&relay->patience, PATIENCE_MS);
+  }
+}
+
 static void look(struct relay *relay) {
+  wait_for_client(relay);
   watch_for(&relay->client, events_of(&relay->up, &relay->down));
   watch_for(&relay->node, events_of(&relay->down, &relay->up));
 }
@@ -173,6 +192,7 @@ static void begin_relay(int client) {
   }
   relay->client = (struct watch){.fd = client, .ready = hear_client};
   relay->node = (struct watch){.fd = node, .ready = await_connect};
+  relay->patience.due = lose_patience;
   relay->up.from = relay->down.to = &relay->client;
   relay->up.to = relay->down.from = &relay->node;
   relay->next = relays;

@@ -113,7 +113,7 @@ final class AgentCall {
       Optional<TunnelDown> next = tunnel.receive();
       while (next.isPresent()) {
         tell(conversation.fromClient(next.get()));
-        if (conversation.isClientDone()) {
+        if (agentGone || conversation.isClientDone()) {
           return;
         }
         next = tunnel.receive();

@@ -28,21 +28,10 @@ final class AttachPoint {
 
   // ---- by who looks after the process
 
-  /**
-   * The process runs, and listens on this connection until that ends or there is another. An agent
-   * may say so more than once.
-   */
+  /** The process runs, and listens on this connection until that ends or there is another. */
   void connected(AgentConnection to) {
-    lock.lock();
-    try {
-      if (agent != to) {
-        agent = to;
-        changed.signalAll();
-        Thread.ofVirtual().name("to-process").start(() -> passOn(to));
-      }
-    } finally {
-      lock.unlock();
-    }
+    change(() -> agent = to);
+    Thread.ofVirtual().name("to-process").start(() -> passOn(to));
   }
 
   /** The connection has ended. */

@@ -37,8 +37,8 @@ final class ContainerSupervisor implements Supervision {
   private static final int ENTROPY_BYTES = 64;
   private static final long NANOS = 1_000_000_000;
 
-  /** As shells count: a signal's number and this. */
-  private static final int SIGNALED = 128;
+  /** The longest of a request's has fewer. */
+  private static final int MAX_FIELD_CHARACTERS = 32;
 
   private static final int CANNOT_EXECUTE = 126;
   private static final int NO_SUCH_PROGRAM = 127;
@@ -186,7 +186,10 @@ final class ContainerSupervisor implements Supervision {
       AgentMessage answer = agent.read();
       if (answer.hasFailure()) {
         LOG.log(
-            Level.WARNING, "{0}: cannot be seeded: {1}", vsock, answer.getFailure().getMessage());
+            Level.WARNING,
+            "{0}: cannot be seeded: {1}",
+            vsock,
+            Conversation.printable(answer.getFailure().getMessage()));
       }
     }
     return true;
@@ -196,10 +199,15 @@ final class ContainerSupervisor implements Supervision {
   private boolean converse(OutputWriter writer) throws AgentException, IOException {
     try (AgentConnection agent = dial()) {
       agent.send(HostMessage.newBuilder().setExec(process).build());
+      boolean started = false;
       while (true) {
         AgentMessage message = agent.read();
+        checkTurn(message, started);
         switch (message.getMessageCase()) {
-          case STARTED -> started(agent);
+          case STARTED -> {
+            started = true;
+            started(agent);
+          }
           case STDOUT -> write(writer, Stream.STDOUT, message.getStdout());
           case STDERR -> write(writer, Stream.STDERR, message.getStderr());
           case EXITED -> {
@@ -211,11 +219,19 @@ final class ContainerSupervisor implements Supervision {
             return true;
           }
           case STATUS, DATA, END, ENTRY, DONE, MESSAGE_NOT_SET ->
-              throw new IOException("the agent says " + message.getMessageCase() + " out of turn");
+              throw Conversation.outOfTurn(message);
         }
       }
     } finally {
       point.disconnected();
+    }
+  }
+
+  /** A start or its failure comes first, and once: each costs whoever listens something. */
+  private static void checkTurn(AgentMessage message, boolean started) throws AgentException {
+    boolean first = message.hasStarted() || message.hasFailure();
+    if (first == started) {
+      throw Conversation.outOfTurn(message);
     }
   }
 
@@ -243,19 +259,15 @@ final class ContainerSupervisor implements Supervision {
     }
   }
 
-  private void ended(Exited exited) {
+  private void ended(Exited word) throws AgentException {
+    ExecExited exited = ExecConversation.exited(word);
     int signal = exited.getSignal();
-    if (signal != 0) {
-      ended(SIGNALED + (signal & 0x7f), signal & 0x7f, "killed by signal " + signal);
-    } else {
-      int status = exited.getStatus() & 0xff;
-      ended(status, 0, "exit status " + status);
-    }
+    ended(exited, signal != 0 ? "killed by signal " + signal : "exit status " + exited.getStatus());
   }
 
-  private void ended(int status, int signal, String how) {
-    point.exited(ExecExited.newBuilder().setStatus(status).setSignal(signal).build());
-    listener.ended(status, how);
+  private void ended(ExecExited exited, String how) {
+    point.exited(exited);
+    listener.ended(exited.getStatus(), how);
   }
 
   private void failed(Failure failure) {
@@ -273,8 +285,13 @@ final class ContainerSupervisor implements Supervision {
               UNRECOGNIZED ->
               CANNOT_EXECUTE;
         };
-    String field = isTheProgram(failure) ? "" : failure.getField() + ": ";
-    ended(status, 0, "cannot be started: " + field + failure.getMessage());
+    String field =
+        isTheProgram(failure)
+            ? ""
+            : Conversation.printable(failure.getField(), MAX_FIELD_CHARACTERS) + ": ";
+    ended(
+        ExecExited.newBuilder().setStatus(status).build(),
+        "cannot be started: " + field + Conversation.printable(failure.getMessage()));
   }
 
   /** Rather than its user or its directory. Agents of before do not say. */

@@ -103,11 +103,14 @@ sealed interface Conversation
 
   /** A guest's words, with nothing in them that a terminal would obey. */
   static String printable(String words) {
-    String cut =
-        words.length() > MAX_FAILURE_CHARACTERS
-            ? words.substring(0, MAX_FAILURE_CHARACTERS)
-            : words;
-    return cut.codePoints()
+    return printable(words, MAX_FAILURE_CHARACTERS);
+  }
+
+  /** The same, of at most so many characters. */
+  static String printable(String words, int most) {
+    return words
+        .substring(0, Math.min(most, words.length()))
+        .codePoints()
         .map(character -> Character.isISOControl(character) ? '?' : character)
         .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
         .toString();

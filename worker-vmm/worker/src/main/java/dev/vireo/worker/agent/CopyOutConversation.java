@@ -16,6 +16,8 @@ import java.util.Optional;
 final class CopyOutConversation implements Conversation {
   private final CopyOutRequest request;
   private final ContentLength content = new ContentLength();
+  private boolean begun;
+  private boolean isDirectory;
   private boolean over;
 
   CopyOutConversation(CopyOutRequest request) {
@@ -46,6 +48,7 @@ final class CopyOutConversation implements Conversation {
     switch (message.getMessageCase()) {
       case ENTRY -> {
         FileEntry entry = FileEntries.fromAgent(message.getEntry());
+        checkPlace(entry);
         check("an entry that ", content.next(entry.getSize()));
         response.setEntry(entry);
       }
@@ -55,6 +58,9 @@ final class CopyOutConversation implements Conversation {
         response.setData(data);
       }
       case END -> {
+        if (!begun) {
+          throw Conversation.outOfTurn(message);
+        }
         check("an end that ", content.end());
         over = true;
         return List.of();
@@ -63,6 +69,23 @@ final class CopyOutConversation implements Conversation {
           throw Conversation.outOfTurn(message);
     }
     return List.of(TunnelUp.newBuilder().setCopyOut(response).build());
+  }
+
+  /**
+   * The path itself comes first, and what is below it after it. A link there is followed, so that
+   * none comes: a client that made one would write through it.
+   */
+  private void checkPlace(FileEntry entry) throws AgentException {
+    boolean isPathItself = entry.getPath().isEmpty();
+    if (isPathItself == begun
+        || (begun && !isDirectory)
+        || (isPathItself && entry.getType() == FileEntry.Type.SYMBOLIC_LINK)) {
+      throw AgentException.broken("sent an entry that cannot be there");
+    }
+    if (!begun) {
+      begun = true;
+      isDirectory = entry.getType() == FileEntry.Type.DIRECTORY;
+    }
   }
 
   private static void check(String what, Optional<String> complaint) throws AgentException {

@@ -112,12 +112,13 @@ final class ExecConversation implements Conversation {
     return List.of(TunnelUp.newBuilder().setExec(response).build());
   }
 
-  private static ExecExited exited(Exited exited) throws AgentException {
+  /** What an agent says of a process' end, as shells count it. */
+  static ExecExited exited(Exited exited) throws AgentException {
     int status = exited.getStatus();
     int signal = exited.getSignal();
     if (status < 0 || status > MAX_STATUS || signal < 0 || signal > MAX_SIGNAL) {
       throw AgentException.broken(
-          "said that the command ended with status %s and signal %s"
+          "said that the process ended with status %s and signal %s"
               .formatted(Integer.toUnsignedString(status), Integer.toUnsignedString(signal)));
     }
     return ExecExited.newBuilder()

@@ -12,6 +12,9 @@ import java.time.InstantSource;
 
 /** Why and when runs have ended, in the words of the public contract. */
 public final class Terminations {
+  /** It is in every report and list, and may be a guest's or a VMM's words. */
+  private static final int MAX_MESSAGE_CHARACTERS = 1_000;
+
   private final InstantSource clock;
 
   /**
@@ -25,7 +28,7 @@ public final class Terminations {
   public Termination of(Cause cause, String message) {
     return Termination.newBuilder()
         .setCause(cause)
-        .setMessage(message)
+        .setMessage(message.substring(0, Math.min(MAX_MESSAGE_CHARACTERS, message.length())))
         .setTime(Timestamps.of(clock.instant()))
         .build();
   }

@@ -634,6 +634,10 @@ final class AgentCallsTest {
         .setSize(size);
   }
 
+  private static dev.vireo.proto.agent.v1.FileEntry.Builder guestDirectory(String path) {
+    return guestFile(path, 0).setType(dev.vireo.proto.agent.v1.FileEntry.Type.DIRECTORY);
+  }
+
   private static TunnelDown.Builder copyIn(CopyInRequest.Builder request) {
     return TunnelDown.newBuilder().setCopyIn(request);
   }
@@ -716,17 +720,24 @@ final class AgentCallsTest {
     FakeTunnel tunnel = copyOut();
     try (Connection connection = agent.answer()) {
       assertEquals("/d", heard(connection).getRead().getPath());
+      connection.say(agentSays().setEntry(guestDirectory("")));
       connection.say(agentSays().setEntry(guestFile("a", 5)));
       connection.say(agentSays().setData(bytes("hello")));
       connection.say(agentSays().setEnd(END));
+      assertEquals(
+          file("", 0).setType(FileEntry.Type.DIRECTORY).build(),
+          tunnel.next().getCopyOut().getEntry());
       assertEquals(file("a", 5).build(), tunnel.next().getCopyOut().getEntry());
       assertEquals(bytes("hello"), tunnel.next().getCopyOut().getData());
     }
     assertEquals(Optional.empty(), tunnel.awaitEnd());
   }
 
+  /** What a hostile agent says of what is in a directory. */
   static Stream<AgentMessage.Builder> entriesThatNoFileHas() {
     return Stream.of(
+        agentSays().setEntry(guestFile("", 0)),
+        agentSays().setEntry(guestDirectory("")),
         agentSays().setEntry(guestFile("/etc/passwd", 0)),
         agentSays().setEntry(guestFile("../x", 0)),
         agentSays().setEntry(guestFile("a/../../x", 0)),
@@ -745,8 +756,7 @@ final class AgentCallsTest {
         agentSays()
             .setEntry(
                 guestFile("a", 0).setType(dev.vireo.proto.agent.v1.FileEntry.Type.SYMBOLIC_LINK)),
-        agentSays()
-            .setEntry(guestFile("a", 1).setType(dev.vireo.proto.agent.v1.FileEntry.Type.DIRECTORY)),
+        agentSays().setEntry(guestDirectory("a").setSize(1)),
         agentSays().setData(bytes("of no file")),
         agentSays().setDone(DONE));
   }
@@ -757,6 +767,34 @@ final class AgentCallsTest {
     FakeTunnel tunnel = copyOut();
     try (Connection connection = agent.answer()) {
       heard(connection);
+      connection.say(agentSays().setEntry(guestDirectory("")));
+      connection.say(lie);
+    }
+    assertFailure(ErrorReason.AGENT_FAILED, tunnel);
+    assertEquals(1, tunnel.unread(), "but for the directory itself");
+  }
+
+  /** Nor what a hostile agent begins with. */
+  static Stream<AgentMessage.Builder> whatNoReadBeginsWith() {
+    return Stream.of(
+        agentSays().setEntry(guestFile("a", 0)),
+        agentSays().setEntry(guestDirectory("a")),
+        // Links there are followed.
+        agentSays()
+            .setEntry(
+                guestFile("", 0)
+                    .setType(dev.vireo.proto.agent.v1.FileEntry.Type.SYMBOLIC_LINK)
+                    .setLinkTarget("/etc/passwd")),
+        agentSays().setData(bytes("of no file")),
+        agentSays().setEnd(END));
+  }
+
+  @ParameterizedTest
+  @MethodSource("whatNoReadBeginsWith")
+  void thePathItselfComesFirstAndIsNoLink(AgentMessage.Builder lie) throws IOException {
+    FakeTunnel tunnel = copyOut();
+    try (Connection connection = agent.answer()) {
+      heard(connection);
       connection.say(lie);
     }
     assertFailure(ErrorReason.AGENT_FAILED, tunnel);
@@ -764,11 +802,23 @@ final class AgentCallsTest {
   }
 
   @Test
+  void belowAFileThereIsNothing() throws IOException {
+    FakeTunnel tunnel = copyOut();
+    try (Connection connection = agent.answer()) {
+      heard(connection);
+      connection.say(agentSays().setEntry(guestFile("", 0)));
+      connection.say(agentSays().setEntry(guestFile("a", 0)));
+    }
+    assertFailure(ErrorReason.AGENT_FAILED, tunnel);
+    assertEquals(1, tunnel.unread());
+  }
+
+  @Test
   void aFileThatIsShorterThanItsSizeIsNoWholeFile() throws IOException {
     FakeTunnel tunnel = copyOut();
     try (Connection connection = agent.answer()) {
       heard(connection);
-      connection.say(agentSays().setEntry(guestFile("a", 5)));
+      connection.say(agentSays().setEntry(guestFile("", 5)));
       connection.say(agentSays().setData(bytes("he")));
       connection.say(agentSays().setEnd(END));
     }
@@ -827,6 +877,22 @@ final class AgentCallsTest {
       connection.say(agentSays().setDone(DONE));
       tunnel.next();
     }
+    assertFailure(ErrorReason.AGENT_FAILED, tunnel);
+  }
+
+  /** Who has ended one direction, and has gone, takes nothing in the other. */
+  @Test
+  void whoSendsToAServerThatHasGoneIsTold() throws IOException, InterruptedException {
+    FakeTunnel tunnel = forward();
+    try (Connection connection = agent.answer()) {
+      heard(connection);
+      connection.say(agentSays().setDone(DONE));
+      assertTrue(tunnel.next().getPortForward().hasConnected());
+      connection.say(agentSays().setEnd(END));
+      assertTrue(tunnel.next().getPortForward().hasEnd());
+      connection.say(agentSays().setFailure(Failure.newBuilder().setCode(Failure.Code.FAILED)));
+    }
+    tunnel.say(port(PortForwardRequest.newBuilder().setData(bytes("for nobody"))));
     assertFailure(ErrorReason.AGENT_FAILED, tunnel);
   }
 }

@@ -28,12 +28,17 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.random.RandomGenerator;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** A container's process as it is looked after, with an agent that does what the test says. */
+@Timeout(30)
 class ContainerSupervisorTest {
   private static final ExecRequest PROCESS =
       ExecRequest.newBuilder().setKey("main").addArguments("/tool").build();
@@ -170,7 +175,10 @@ class ContainerSupervisorTest {
   void oneThatASignalKilledEndsAsShellsCount() throws Exception {
     seed();
     try (FakeAgent.Connection connection = exec()) {
+      connection.say(started());
       connection.say(exited(0, 9));
+      assertEquals("started", told());
+      assertEquals("ready", told());
       assertEquals("137: killed by signal 9", told());
     }
   }
@@ -200,6 +208,58 @@ class ContainerSupervisorTest {
     }
   }
 
+  /** The guest's owner has its words in reports, lists and terminals. */
+  @Test
+  void whatAnAgentSaysOfAFailureIsShortAndNothingThatATerminalWouldObey() throws Exception {
+    seed();
+    try (FakeAgent.Connection connection = exec()) {
+      Failure.Builder failure =
+          Failure.newBuilder()
+              .setCode(Failure.Code.FAILED)
+              .setField("user\033[2J" + "y".repeat(30_000))
+              .setMessage("gone\033[2J" + "x".repeat(200_000));
+      connection.say(AgentMessage.newBuilder().setFailure(failure));
+      String told = told();
+      assertTrue(told.matches("126: cannot be started: user\\?\\[2Jy+: gone\\?\\[2Jx+"), told);
+      assertTrue(told.length() < 600, () -> told.length() + " characters");
+    }
+  }
+
+  static Stream<List<AgentMessage.Builder>> whatNoAgentSays() {
+    AgentMessage.Builder failure =
+        AgentMessage.newBuilder().setFailure(Failure.newBuilder().setMessage("late"));
+    return Stream.of(
+        List.of(started(), started()),
+        List.of(started(), failure),
+        List.of(AgentMessage.newBuilder().setStdout(bytes("early"))),
+        List.of(AgentMessage.newBuilder().setStderr(bytes("early"))),
+        List.of(exited(0, 0)),
+        List.of(started(), exited(256, 0)),
+        List.of(started(), exited(-1, 0)),
+        List.of(started(), exited(0, 65)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("whatNoAgentSays")
+  void anAgentThatLiesIsDialledAgain(List<AgentMessage.Builder> words) throws Exception {
+    seed();
+    try (FakeAgent.Connection connection = exec()) {
+      for (AgentMessage.Builder word : words) {
+        connection.say(word);
+      }
+      assertNull(connection.hear(), "the host hangs up");
+    }
+    told.clear();
+    try (FakeAgent.Connection connection = exec()) {
+      connection.say(started());
+      connection.say(exited(4, 0));
+      assertEquals("started", told());
+      assertEquals("ready", told());
+      assertEquals("4: exit status 4", told());
+    }
+    assertEquals(List.of(), output());
+  }
+
   @Test
   void anAgentThatGoesOrTalksOutOfTurnIsDialledAgainAndNotSeededTwice() throws Exception {
     seed();
@@ -212,7 +272,10 @@ class ContainerSupervisorTest {
       assertNull(connection.hear());
     }
     try (FakeAgent.Connection connection = exec()) {
+      connection.say(started());
       connection.say(exited(0, 0));
+      assertEquals("started", told());
+      assertEquals("ready", told());
       assertEquals("0: exit status 0", told());
     }
   }

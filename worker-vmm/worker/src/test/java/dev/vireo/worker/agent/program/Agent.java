@@ -153,6 +153,39 @@ final class Agent implements AutoCloseable {
     }
   }
 
+  /** Whether it does next to nothing for a second. */
+  boolean isAtRest() throws IOException {
+    try {
+      Duration before = processorTime();
+      Thread.sleep(1000);
+      return processorTime().minus(before).toMillis() < 100;
+    } catch (InterruptedException e) {
+      throw new IOException(e);
+    }
+  }
+
+  private Duration processorTime() {
+    return process.info().totalCpuDuration().orElseThrow();
+  }
+
+  /** It finds all that happens meanwhile at once. */
+  void standStill() throws IOException {
+    signal("STOP");
+  }
+
+  void goOn() throws IOException {
+    signal("CONT");
+  }
+
+  private void signal(String name) throws IOException {
+    try {
+      Process kill = new ProcessBuilder("kill", "-" + name, Long.toString(pid())).start();
+      assertEquals(0, kill.waitFor());
+    } catch (InterruptedException e) {
+      throw new IOException(e);
+    }
+  }
+
   long pid() {
     return process.pid();
   }

@@ -237,6 +237,46 @@ class AgentExecTest {
     }
   }
 
+  /**
+   * What a command has printed waits for the node when the command is over, and so does what its
+   * input has not taken, which is of no use then. How much the sockets take is not known: one of
+   * the sizes is more than that, and less than the agent takes besides.
+   */
+  @Test
+  void inputThatACommandLeavesBehindIsForgottenWithIt() throws Exception {
+    Path other = Files.createDirectory(directory.resolve("other"));
+    Path end = directory.resolve("end");
+    String program = Agent.built("sanitized").toString();
+    List<Talk> talks = new ArrayList<>();
+    try (Agent strict = Agent.start(other, List.of(), program)) {
+      for (int kib = 96; kib <= 384; kib += 24) {
+        talks.add(
+            strict.talk(
+                exec(
+                    shell(
+                            """
+                            exec 3<&0
+                            until test -e %s; do sleep 0.1; done
+                            { sleep 2; cat; } <&3 >/dev/null 2>&1 &
+                            head -c %dK /dev/zero
+                            """
+                                .formatted(end, kib))
+                        .setStdin(true))));
+        for (int i = 0; i < 3; i++) {
+          talks.getLast().say(Talk.data(ByteString.copyFrom(new byte[64 << 10])));
+        }
+      }
+      Files.createFile(end);
+      Thread.sleep(4000); // The background jobs read on.
+
+      assertTrue(strict.isAlive(), strict.log());
+      for (Talk talk : talks) {
+        talk.close();
+      }
+      strict.awaitNoProcesses();
+    }
+  }
+
   @Test
   void whoDoesNotReadIsNotReadFrom() throws Exception {
     try (Talk talk = agent.talk(exec(shell("sleep 1000").setStdin(true)))) {

@@ -17,6 +17,7 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -25,6 +26,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Streams to servers of a guest. */
 class AgentForwardTest {
+  private static final ByteString MOST = ByteString.copyFrom(new byte[64 << 10]);
+
   private final Agent agent;
 
   AgentForwardTest(@TempDir Path directory) throws IOException {
@@ -76,19 +79,87 @@ class AgentForwardTest {
 
   @Test
   void whoDoesNotReadMakesTheOtherSideWait() throws Exception {
-    ByteString most = ByteString.copyFrom(new byte[64 << 10]);
     try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
         Talk talk = agent.talk(connect(server.getLocalPort()));
         Socket peer = server.accept()) {
       assertTrue(talk.hear().hasDone());
 
-      long taken = talk.sayUntilItStands(Talk.data(most));
+      long taken = talk.sayUntilItStands(Talk.data(MOST));
 
       assertTrue(taken < 32 << 20, () -> taken + " bytes were taken for nobody");
       assertTrue(agent.residentKib() < 2048, "the agent keeps none");
       byte[] some = peer.getInputStream().readNBytes((int) taken / 2);
       assertEquals(taken / 2, some.length);
     }
+  }
+
+  /** Its answer may be that it wants no more. */
+  @Test
+  void whatAServerSaidBeforeItBrokeOffIsHeard() throws Exception {
+    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        Talk talk = agent.talk(connect(server.getLocalPort()))) {
+      try (Socket peer = server.accept()) {
+        assertTrue(talk.hear().hasDone());
+        talk.sayUntilItStands(Talk.data(MOST));
+        agent.standStill();
+        peer.getOutputStream().write("413".getBytes(UTF_8));
+      } // It has not read what was sent, which breaks it off.
+      agent.goOn();
+
+      assertEquals("413", talk.hear().getData().toStringUtf8());
+      assertEquals(List.of(AgentMessage.MessageCase.FAILURE), cases(talk.rest()));
+    }
+  }
+
+  @Test
+  void aServerThatBreaksOffWhileNobodyReadsKeepsNobodyBusy() throws Exception {
+    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        Talk talk = agent.talk(connect(server.getLocalPort()))) {
+      try (Socket peer = server.accept()) {
+        fill(peer);
+        talk.sayUntilItStands(Talk.data(MOST));
+        peer.setSoLinger(true, 0);
+      }
+      assertTrue(agent.isAtRest(), "it waits for the node alone");
+      assertEquals(AgentMessage.MessageCase.FAILURE, cases(talk.rest()).getLast());
+    }
+  }
+
+  /** How much the sockets take is not known: one of the sizes is more than that. */
+  @ParameterizedTest
+  @ValueSource(ints = {160, 192, 224, 256, 288})
+  void aStreamThatHasEndedWhileNobodyReadsKeepsNobodyBusy(int kib) throws Exception {
+    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        Talk talk = agent.talk(connect(server.getLocalPort()))) {
+      talk.say(Talk.end());
+      try (Socket peer = server.accept()) {
+        assertEquals(-1, peer.getInputStream().read());
+        peer.getOutputStream().write(new byte[kib << 10]);
+      }
+      assertTrue(agent.isAtRest(), "it waits for the node alone");
+      assertEquals(AgentMessage.MessageCase.END, cases(talk.rest()).getLast());
+    }
+  }
+
+  /** Writes until the agent takes no more. */
+  private static void fill(Socket peer) throws InterruptedException {
+    AtomicLong written = new AtomicLong();
+    Thread.ofVirtual()
+        .start(() -> {
+          try {
+            while (true) {
+              peer.getOutputStream().write(new byte[1 << 10]);
+              written.incrementAndGet();
+            }
+          } catch (IOException e) {
+            // It is closed.
+          }
+        });
+    long before;
+    do {
+      before = written.get();
+      Thread.sleep(300);
+    } while (written.get() > before);
   }
 
   @Test

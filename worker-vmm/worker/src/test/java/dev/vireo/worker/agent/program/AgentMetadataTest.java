@@ -14,6 +14,7 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
@@ -25,9 +26,11 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The way of a guest's processes to their node's metadata service, with the test as the node. */
+@Timeout(60)
 class AgentMetadataTest {
   /** Of the agent; more clients wait. */
   private static final int MOST_CLIENTS = 64;
@@ -155,6 +158,47 @@ class AgentMetadataTest {
       for (AutoCloseable each : held) {
         each.close();
       }
+    }
+  }
+
+  /** Any user of the guest could keep all the others away. */
+  @Test
+  void clientsThatStayWhenTheirAnswerIsOverMakeWay() throws Exception {
+    List<Socket> idle = new ArrayList<>();
+    try {
+      for (int i = 0; i < MOST_CLIENTS; i++) {
+        idle.add(client());
+        node.accept().close();
+      }
+      try (Socket waiting = client()) {
+        waiting.getOutputStream().write('x');
+        try (SocketChannel server = node.accept()) {
+          assertEquals('x', Channels.newInputStream(server).read());
+        }
+      }
+    } finally {
+      for (Socket each : idle) {
+        each.close();
+      }
+    }
+  }
+
+  @Test
+  void aClientThatReadsNothingMakesWay() throws Exception {
+    long descriptors = agent.descriptors();
+    try (Socket _ = client()) {
+      try (SocketChannel server = node.accept()) {
+        // As much as the sockets take; the agent has to hold the rest.
+        server.configureBlocking(false);
+        ByteBuffer much = ByteBuffer.allocate(64 << 20);
+        int idle = 0;
+        while (idle < 5) {
+          idle = server.write(much) > 0 ? 0 : idle + 1;
+          Thread.sleep(20);
+        }
+        assertTrue(much.hasRemaining());
+      }
+      await("it is let go").atMost(PATIENCE).until(() -> agent.descriptors() == descriptors);
     }
   }
 }
