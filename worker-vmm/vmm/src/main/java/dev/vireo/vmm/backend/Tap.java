@@ -53,6 +53,7 @@ public final class Tap implements AutoCloseable {
   private final Libc libc;
   private final Fd fd;
   private final PollSet self;
+  private boolean closed;
 
   /**
    * @param fd a queue of a tap interface, opened with IFF_TAP, IFF_NO_PI, IFF_VNET_HDR and
@@ -81,8 +82,14 @@ public final class Tap implements AutoCloseable {
     return fd;
   }
 
-  /** The interface's name, which the host may change; empty once it is gone. */
-  public String name() {
+  /**
+   * The interface's name, which the host may change; empty once it is gone, or this is closed. Any
+   * thread may ask.
+   */
+  public synchronized String name() {
+    if (closed) {
+      return "";
+    }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment request = arena.allocate(IFREQ_BYTES, 8);
       return ioctl(TUNGETIFF, request.address()) == 0 ? request.getString(0) : "";
@@ -183,7 +190,8 @@ public final class Tap implements AutoCloseable {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
+    closed = true;
     fd.close();
   }
 }

@@ -154,6 +154,16 @@ class NetDeviceTest {
       guest.tap().delete();
       assertEquals("", guest.device.attributes().get("tap"));
     }
+
+    /** The last that a worker asks of a microVM is what its devices have counted. */
+    @Test
+    void isPossibleAfterTheEnd() {
+      NetGuest guest = guest().initialize();
+      guest.send(frame(60, 0));
+      guest.device.close();
+      assertEquals("", guest.device.attributes().get("tap"));
+      assertEquals(1, guest.count("tx_frames"));
+    }
   }
 
   @Nested
