@@ -185,7 +185,7 @@ final class StatisticsQueue implements QueueServer {
         askIfDue(current);
       } while (!stopping && current.queue().enableNotifications());
       connection.interruptIfWanted(current.queue(), current.signals());
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.signals().needsReset(e);
     }

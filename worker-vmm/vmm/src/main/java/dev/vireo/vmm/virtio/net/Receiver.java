@@ -190,7 +190,7 @@ final class Receiver implements AutoCloseable {
   private Sleep serve(Service current) {
     try {
       return bringFrames(current);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.signals().needsReset(e);
       return Sleep.FOR_THE_DRIVER;

@@ -132,7 +132,7 @@ public final class QueueWorker implements AutoCloseable {
   private void serve(Service current) {
     try {
       serveAll(current);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.signals().needsReset(e);
     }

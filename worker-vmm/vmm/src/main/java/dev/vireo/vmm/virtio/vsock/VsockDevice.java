@@ -192,7 +192,7 @@ public final class VsockDevice implements VirtioDevice {
   private boolean serve(VsockService current) {
     try {
       return current.serve();
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.close();
       current.needsReset(e);

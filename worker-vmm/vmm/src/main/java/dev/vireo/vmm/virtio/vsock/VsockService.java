@@ -176,7 +176,7 @@ final class VsockService {
   }
 
   /** The driver has to reset the device before it can go on. */
-  void needsReset(RuntimeException cause) {
+  void needsReset(Throwable cause) {
     signals.needsReset(cause);
   }
 
