@@ -624,6 +624,24 @@ class NetDeviceTest {
       guest.awaitUsed(RECEIVE);
     }
 
+    /** As a driver may be that only sends. */
+    @Test
+    void comesBackWithAFrameThatGoesOutWhereNobodyReceives() {
+      NetGuest guest = guest();
+      guest.driver.negotiate(0);
+      guest.driver.setUpQueue(TRANSMIT, guest.transmit().clear().setup());
+      guest.driver.ready();
+      guest.tap().writeError.set(Errno.EIO);
+      guest.send(frame(60, 0));
+      guest.send(frame(60, 0));
+      assertEquals(1, guest.count("link_down"));
+      assertEquals(2, guest.count("tx_dropped_link_down"));
+      guest.tap().writeError.set(0);
+      assertGoesOn(guest);
+      assertEquals(1, guest.count("link_up"));
+      assertEquals(2, guest.count("tx_dropped_link_down"));
+    }
+
     @Test
     void isDownForGoodOnceTheInterfaceIsGone() {
       NetGuest guest = guest().initialize();
