@@ -53,6 +53,7 @@ public final class Tap implements AutoCloseable {
   private final Libc libc;
   private final Fd fd;
   private final PollSet self;
+  private final PollSet frames;
   private boolean closed;
 
   /**
@@ -70,6 +71,8 @@ public final class Tap implements AutoCloseable {
     this.fd = fd;
     this.self = new PollSet(fd);
     self.watch(0, PollSet.WRITABLE);
+    this.frames = new PollSet(fd);
+    frames.watch(0, PollSet.READABLE);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment headerBytes = arena.allocate(4, 4);
       headerBytes.set(ValueLayout.JAVA_INT, 0, HEADER_BYTES);
@@ -108,6 +111,12 @@ public final class Tap implements AutoCloseable {
       return -Errno.EBADFD;
     }
     return count > 0 ? (int) count : -Linux.errno();
+  }
+
+  /** Whether a frame waits to be read, or an error. For one thread. */
+  public boolean hasFrame() {
+    frames.await(0);
+    return frames.readiness(0) != 0;
   }
 
   /** Throws away what waits to be read. */

@@ -209,7 +209,7 @@ final class RingQueue implements QueueServer {
     private void takeRequests() {
       do {
         queue.disableNotifications();
-        while (mayGoOn() && queue.pop(chain)) {
+        while (queue.hasMore() && mayGoOn() && queue.pop(chain)) {
           int written = requests.handle(chain);
           if (written != PENDING) {
             answer(chain.head(), written);

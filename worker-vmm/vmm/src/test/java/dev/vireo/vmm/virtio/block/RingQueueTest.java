@@ -449,6 +449,7 @@ class RingQueueTest {
     TokenBucket one = new TokenBucket(1, 1, nanos::get);
     try (DiskGuest guest = guest(new FakeLibc((f, a) -> null), 1, new RateLimiter(null, one))) {
       assertEquals(OK, guest.read(0, 512));
+      assertEquals(0, guest.count("rate_limited"), "nothing waits");
       guest.submit(0, 0, IN, 0, nothing(), 512);
       await().until(() -> guest.count("rate_limited") > 0);
       assertFalse(guest.ring(0).hasUsed());
