@@ -45,8 +45,11 @@ public final class WatchedLibc implements Libc.Wrapper {
                     yield method.invoke(libc, arguments);
                   }
                   case "poll" -> {
-                    sleepers.sleepUntilReady(
-                        (long) arguments[0], (int) (long) arguments[1], (int) arguments[2]);
+                    int timeoutMillis = (int) arguments[2];
+                    if (timeoutMillis != 0) { // As above.
+                      sleepers.sleepUntilReady(
+                          (long) arguments[0], (int) (long) arguments[1], timeoutMillis);
+                    }
                     arguments[2] = 0;
                     yield method.invoke(libc, arguments);
                   }

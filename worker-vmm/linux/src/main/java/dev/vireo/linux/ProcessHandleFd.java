@@ -21,6 +21,7 @@ public final class ProcessHandleFd implements AutoCloseable {
 
   private static final int SYS_PIDFD_SEND_SIGNAL = 424;
   private static final int SYS_PIDFD_OPEN = 434;
+  private static final int P_PID = 1;
   private static final int P_PIDFD = 3;
   private static final int WEXITED = 4;
   private static final int CLD_EXITED = 1;
@@ -83,12 +84,29 @@ public final class ProcessHandleFd implements AutoCloseable {
     return process;
   }
 
-  /** A child that nobody else reaps: its number cannot be another's, even if it has ended. */
-  static ProcessHandleFd ofChild(int pid) {
-    Fd fd =
-        Fd.owning(
-            (int) Linux.check(Linux.libc().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0), "pidfd_open"));
-    return new ProcessHandleFd(pid, startTimeTicks(pid).orElse(0L), fd);
+  /**
+   * A child that nobody else reaps: its number cannot be another's, even if it has ended.
+   *
+   * @throws LinuxException if there is no descriptor for it; it is killed and reaped then
+   */
+  static ProcessHandleFd ofChild(Libc libc, int pid) {
+    long pidFd = libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0);
+    if (pidFd == -1) {
+      int errno = Linux.errno();
+      end(libc, pid);
+      throw new LinuxException("pidfd_open", errno);
+    }
+    return new ProcessHandleFd(pid, startTimeTicks(pid).orElse(0L), Fd.owning((int) pidFd));
+  }
+
+  private static void end(Libc libc, int pid) {
+    int ignored = libc.kill(pid, SIGKILL);
+    try (Arena arena = Arena.ofConfined()) {
+      long info = arena.allocate(SIGINFO_BYTES, 8).address();
+      while (libc.waitid(P_PID, pid, info, WEXITED) == -1 && Linux.errno() == Errno.EINTR) {
+        // Once more.
+      }
+    }
   }
 
   /** Field 22 of {@code /proc/<pid>/stat} ({@code proc(5)}). */

@@ -3,6 +3,7 @@ package dev.vireo.linux;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -64,7 +65,7 @@ public final class Spawner {
       try {
         addFileActions(arena, actions.address(), command, parking);
         setAttributes(arena, attributes.address(), command);
-        return ProcessHandleFd.ofChild(spawn(arena, actions, attributes, command));
+        return ProcessHandleFd.ofChild(libc, spawn(arena, actions, attributes, command));
       } finally {
         int ignored = libc.posix_spawn_file_actions_destroy(actions.address());
         ignored = libc.posix_spawnattr_destroy(attributes.address());
@@ -143,14 +144,21 @@ public final class Spawner {
 
   /** Duplicates of the descriptors to be inherited, out of the way of the numbers they will get. */
   private static final class Parking implements AutoCloseable {
-    private final @Nullable Fd output;
-    private final List<Fd> inherited;
+    private final List<Fd> inherited = new ArrayList<>();
+    private @Nullable Fd output;
 
     Parking(Command command) {
-      this.output =
-          command.output() == null ? null : command.output().duplicate(PARKED_DESCRIPTORS);
-      this.inherited =
-          command.inherited().stream().map(fd -> fd.duplicate(PARKED_DESCRIPTORS)).toList();
+      try {
+        if (command.output() != null) {
+          output = command.output().duplicate(PARKED_DESCRIPTORS);
+        }
+        for (Fd fd : command.inherited()) {
+          inherited.add(fd.duplicate(PARKED_DESCRIPTORS));
+        }
+      } catch (RuntimeException e) {
+        close();
+        throw e;
+      }
     }
 
     int outputOr(int otherwise) {

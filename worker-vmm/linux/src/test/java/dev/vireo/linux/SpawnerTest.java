@@ -5,12 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.kenai.jffi.LastError;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -73,6 +78,57 @@ final class SpawnerTest {
       assertEquals(
           "/memfd:b (deleted)\n", outputOf("readlink /proc/$$/fd/3", List.of(four, three)));
     }
+  }
+
+  /** As when there are no more descriptors: nobody could ever signal it or reap it. */
+  @Test
+  void aChildThatCannotBeHeldIsKilledAndReaped() throws Exception {
+    Process child = new ProcessBuilder("sleep", "600").start();
+    try {
+      Libc libc = refusingPidfds();
+      int pid = (int) child.pid();
+      LinuxException e =
+          assertThrows(LinuxException.class, () -> ProcessHandleFd.ofChild(libc, pid));
+      assertEquals(Errno.EMFILE, e.errno());
+      assertTrue(child.waitFor(10, TimeUnit.SECONDS));
+      assertEquals(Optional.empty(), ProcessHandleFd.open(pid));
+    } finally {
+      child.destroyForcibly();
+    }
+  }
+
+  private static Libc refusingPidfds() {
+    return (Libc)
+        Proxy.newProxyInstance(
+            Libc.class.getClassLoader(),
+            new Class<?>[] {Libc.class},
+            (proxy, method, arguments) -> {
+              if (method.getName().equals("syscall") && (long) arguments[0] == 434) {
+                LastError.getInstance().set(Errno.EMFILE);
+                return -1L;
+              }
+              return method.invoke(Linux.libc(), arguments);
+            });
+  }
+
+  @Test
+  void whatWasParkedIsClosedIfOneCannotBe() {
+    List<Fd> inherited = new ArrayList<>();
+    try (Fd open = Fd.memory("open", 1)) {
+      Fd closed = Fd.memory("closed", 1);
+      closed.close();
+      inherited.add(open);
+      inherited.add(closed);
+      long before = openFiles();
+      assertThrows(
+          IllegalStateException.class, () -> Spawner.spawn(shell("true", open, inherited)));
+      assertEquals(before, openFiles());
+    }
+  }
+
+  private static long openFiles() {
+    String[] names = Path.of("/proc/self/fd").toFile().list();
+    return names == null ? 0 : Arrays.stream(names).filter(name -> name.length() == 3).count();
   }
 
   @Test

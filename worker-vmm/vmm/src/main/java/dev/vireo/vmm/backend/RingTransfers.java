@@ -1,17 +1,20 @@
 package dev.vireo.vmm.backend;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.IoUring;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.IoVector;
+import java.lang.foreign.Arena;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Transfers of a file that are under way at once, by io_uring. Each has the slot that was {@link
  * #next} until {@link #release}, and a vector that stays as it is meanwhile. What the kernel did in
- * part goes on by itself. For one thread at a time.
+ * part goes on by itself. For one thread, apart from making it.
  */
-public final class RingTransfers {
+public final class RingTransfers implements AutoCloseable {
   /** No result yet. */
   public static final int PENDING = -1;
 
@@ -25,22 +28,20 @@ public final class RingTransfers {
   private final RawFile file;
   private final IoUring ring;
   private final GuestMemory memory;
-  private final int maxBuffers;
   private final int[] free;
   private int freeCount;
   private final @Nullable IoVector[] vectors;
   private final Kind[] kinds;
   private final long[] positions;
+  private @Nullable Arena arena;
 
   /**
    * @param slots transfers at once
-   * @param maxBuffers of a transfer
    */
-  public RingTransfers(RawFile file, IoUring ring, GuestMemory memory, int slots, int maxBuffers) {
+  public RingTransfers(RawFile file, IoUring ring, GuestMemory memory, int slots) {
     this.file = file;
     this.ring = ring;
     this.memory = memory;
-    this.maxBuffers = maxBuffers;
     this.free = new int[slots];
     this.vectors = new IoVector[slots];
     this.kinds = new Kind[slots];
@@ -64,14 +65,36 @@ public final class RingTransfers {
     return free[freeCount - 1];
   }
 
-  /** The slot's buffers, to be filled before the transfer begins. Made once, when first needed. */
-  public IoVector vector(int slot) {
+  /**
+   * The slot's buffers, to be filled before the transfer begins: none yet, and room for so many. No
+   * larger than needed, since there may be thousands.
+   */
+  public IoVector emptyVector(int slot, int buffers) {
     IoVector vector = vectors[slot];
-    if (vector == null) {
-      vector = new IoVector(memory, maxBuffers);
+    if (vector != null) {
+      vector.clear();
+    }
+    if (vector == null || vector.room() < buffers) {
+      vector = new IoVector(memory, capacity(buffers), arena());
       vectors[slot] = vector;
     }
     return vector;
+  }
+
+  /** A power of two, so that all that a slot ever had take no more than twice its largest. */
+  private static int capacity(int buffers) {
+    return buffers <= 1 ? 1 : Integer.highestOneBit(buffers - 1) << 1;
+  }
+
+  private Arena arena() {
+    if (arena == null) {
+      arena = Arena.ofConfined();
+    }
+    return arena;
+  }
+
+  private IoVector vector(int slot) {
+    return requireNonNull(vectors[slot], "a transfer without buffers");
   }
 
   /** Begins to read into the slot's vector. */
@@ -160,5 +183,14 @@ public final class RingTransfers {
   /** The slot is free again. */
   public void release(int slot) {
     free[freeCount++] = slot;
+  }
+
+  /** Nothing may be under way. */
+  @Override
+  public void close() {
+    if (arena != null) {
+      arena.close();
+      arena = null;
+    }
   }
 }

@@ -53,6 +53,8 @@ public final class Tap implements AutoCloseable {
   private final Libc libc;
   private final Fd fd;
   private final PollSet self;
+  private final PollSet frames;
+  private boolean closed;
 
   /**
    * @param fd a queue of a tap interface, opened with IFF_TAP, IFF_NO_PI, IFF_VNET_HDR and
@@ -69,6 +71,8 @@ public final class Tap implements AutoCloseable {
     this.fd = fd;
     this.self = new PollSet(fd);
     self.watch(0, PollSet.WRITABLE);
+    this.frames = new PollSet(fd);
+    frames.watch(0, PollSet.READABLE);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment headerBytes = arena.allocate(4, 4);
       headerBytes.set(ValueLayout.JAVA_INT, 0, HEADER_BYTES);
@@ -81,8 +85,14 @@ public final class Tap implements AutoCloseable {
     return fd;
   }
 
-  /** The interface's name, which the host may change; empty once it is gone. */
-  public String name() {
+  /**
+   * The interface's name, which the host may change; empty once it is gone, or this is closed. Any
+   * thread may ask.
+   */
+  public synchronized String name() {
+    if (closed) {
+      return "";
+    }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment request = arena.allocate(IFREQ_BYTES, 8);
       return ioctl(TUNGETIFF, request.address()) == 0 ? request.getString(0) : "";
@@ -101,6 +111,12 @@ public final class Tap implements AutoCloseable {
       return -Errno.EBADFD;
     }
     return count > 0 ? (int) count : -Linux.errno();
+  }
+
+  /** Whether a frame waits to be read, or an error. For one thread. */
+  public boolean hasFrame() {
+    frames.await(0);
+    return frames.readiness(0) != 0;
   }
 
   /** Throws away what waits to be read. */
@@ -183,7 +199,8 @@ public final class Tap implements AutoCloseable {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
+    closed = true;
     fd.close();
   }
 }

@@ -126,7 +126,7 @@ public final class ControlServer {
       }
     } catch (RequestException e) {
       refuse(response, e.reason(), e.field(), e.getMessage());
-    } catch (InterruptedException | RuntimeException e) {
+    } catch (InterruptedException | RuntimeException | Error e) {
       Log.bug("a request failed", e);
       refuse(response, ErrorReason.INTERNAL, "", e.toString());
     }

@@ -9,7 +9,6 @@ import dev.vireo.vmm.machine.Machine;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.RegisterAccess;
 import dev.vireo.vmm.virtio.mmio.TransportInspection;
-import java.util.Map;
 
 /** What the machine counts, as the wire has it. */
 final class Inspections {
@@ -32,20 +31,20 @@ final class Inspections {
   }
 
   /**
-   * @param gauges whether devices may ask their drivers for what is true now
+   * @param countersOnly without what devices say of the host, and what they ask their drivers
    */
-  static void fill(VmmInspection.Builder inspection, Machine machine, boolean gauges) {
+  static void fill(VmmInspection.Builder inspection, Machine machine, boolean countersOnly) {
     inspection
         .setCommandLine(machine.commandLine())
         .setMemoryBacking(machine.memoryBacking().label())
         .putAllExits(machine.exits())
         .addAllVcpuExits(machine.exitsByVcpu());
     for (MmioTransport transport : machine.transports()) {
-      inspection.addDevices(device(transport, gauges));
+      inspection.addDevices(device(transport, countersOnly));
     }
   }
 
-  static DeviceCounters device(MmioTransport transport, boolean gauges) {
+  static DeviceCounters device(MmioTransport transport, boolean countersOnly) {
     TransportInspection now = transport.inspect();
     DeviceCounters.Builder device =
         DeviceCounters.newBuilder()
@@ -59,10 +58,13 @@ final class Inspections {
             .setRegisterPage(registerPage(transport.registerAccess()))
             .setStatus(now.status())
             .setDriverFeatures(now.driverFeatures())
-            .putAllAttributes(transport.device().attributes())
-            .putAllGauges(gauges ? transport.device().gauges() : Map.of())
             .putAllCounters(now.counters())
             .setRegisterExits(now.exitsSinceDriverOk());
+    if (!countersOnly) {
+      device
+          .putAllAttributes(transport.device().attributes())
+          .putAllGauges(transport.device().gauges());
+    }
     for (TransportInspection.Queue queue : now.queues()) {
       device.addQueues(
           QueueCounters.newBuilder()

@@ -584,7 +584,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     }
     inspection.setCompiler(Inspections.compiler());
     if (current != null) {
-      Inspections.fill(inspection, current, !wanted.getCountersOnly());
+      Inspections.fill(inspection, current, wanted.getCountersOnly());
     }
     return inspection.build();
   }

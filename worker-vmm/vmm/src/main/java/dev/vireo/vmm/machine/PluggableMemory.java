@@ -1,5 +1,7 @@
 package dev.vireo.vmm.machine;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.LinuxException;
 import dev.vireo.linux.MemoryMapping;
@@ -44,7 +46,8 @@ final class PluggableMemory implements HotplugRegion.Host, AutoCloseable {
 
   private final HotplugLayout layout;
   private final Slots slots;
-  private final @Nullable MemoryFile file;
+  // Of huge pages alone, which are taken while the guest runs.
+  private final @Nullable Fd pages;
   private final long fileOffset;
   private final Backing backing;
   private final MemoryMapping mapping;
@@ -56,14 +59,13 @@ final class PluggableMemory implements HotplugRegion.Host, AutoCloseable {
   private final AtomicLong failures = new AtomicLong();
 
   /**
-   * @param file null for memory of this process
+   * @param file null for memory of this process; may be closed once this is made
    * @param fileOffset where the region's bytes begin in it
    * @throws LinuxException if the host has no room for it
    */
   PluggableMemory(HotplugLayout layout, Slots slots, @Nullable MemoryFile file, long fileOffset) {
     this.layout = layout;
     this.slots = slots;
-    this.file = file;
     this.fileOffset = fileOffset;
     this.backing = file == null ? Backing.ANONYMOUS : file.backing();
     long window = Math.max(MIN_WINDOW_BYTES, layout.blockBytes());
@@ -78,7 +80,13 @@ final class PluggableMemory implements HotplugRegion.Host, AutoCloseable {
         file == null || backing == Backing.HUGE_PAGES
             ? MemoryMapping.anonymousAligned(layout.bytes(), ALIGNMENT)
             : MemoryMapping.shared(file.fd(), fileOffset, layout.bytes());
-    mapping.advise(MemoryMapping.MADV_DONTDUMP);
+    try {
+      mapping.advise(MemoryMapping.MADV_DONTDUMP);
+      this.pages = file != null && backing == Backing.HUGE_PAGES ? file.fd().duplicate() : null;
+    } catch (LinuxException e) {
+      mapping.close();
+      throw e;
+    }
     this.region = new HotplugRegion(layout, mapping.segment(), backing, this);
   }
 
@@ -120,16 +128,15 @@ final class PluggableMemory implements HotplugRegion.Host, AutoCloseable {
 
   /** Memory is behind a range from now on. */
   private void take(long offset, long bytes) {
-    if (file == null || backing != Backing.HUGE_PAGES) {
+    if (pages == null) {
       return; // It is there for who touches it.
     }
-    Fd pages = file.fd();
     try {
       // Taken now, so that a guest never touches a page that is not to be had.
       pages.allocate(0, fileOffset + offset, bytes);
       mapping.replacePart(offset, bytes, pages, fileOffset + offset);
     } catch (LinuxException e) {
-      punch(pages, offset, bytes);
+      punch(offset, bytes);
       throw e;
     }
   }
@@ -142,9 +149,7 @@ final class PluggableMemory implements HotplugRegion.Host, AutoCloseable {
       case HUGE_PAGES -> {
         // Not a hole: a device's thread that is still at it would die.
         mapping.clearPart(offset, bytes);
-        if (file != null) {
-          punch(file.fd(), offset, bytes);
-        }
+        punch(offset, bytes);
       }
     }
   }
@@ -153,9 +158,10 @@ final class PluggableMemory implements HotplugRegion.Host, AutoCloseable {
     MemoryMapping.advise(mapping.segment().address() + offset, bytes, advice);
   }
 
-  private void punch(Fd pages, long offset, long bytes) {
+  private void punch(long offset, long bytes) {
     try {
-      pages.allocate(Fd.FALLOC_FL_PUNCH_HOLE | Fd.FALLOC_FL_KEEP_SIZE, fileOffset + offset, bytes);
+      requireNonNull(pages, "huge pages are a file's")
+          .allocate(Fd.FALLOC_FL_PUNCH_HOLE | Fd.FALLOC_FL_KEEP_SIZE, fileOffset + offset, bytes);
     } catch (LinuxException e) {
       failures.incrementAndGet(); // The file keeps them; nobody else is hurt.
     }
@@ -201,5 +207,8 @@ final class PluggableMemory implements HotplugRegion.Host, AutoCloseable {
   @Override
   public void close() {
     mapping.close();
+    if (pages != null) {
+      pages.close();
+    }
   }
 }

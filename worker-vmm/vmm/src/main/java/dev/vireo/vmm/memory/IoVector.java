@@ -26,9 +26,17 @@ public final class IoVector {
    * @param capacity ranges it can hold, at most 1,024 (IOV_MAX)
    */
   public IoVector(GuestMemory memory, int capacity) {
+    this(memory, capacity, Arena.ofAuto());
+  }
+
+  /**
+   * The same with its array in {@code arena}. For where there may be many: those of an automatic
+   * arena count as direct buffers, of which a JVM has few.
+   */
+  public IoVector(GuestMemory memory, int capacity, Arena arena) {
     this.memory = memory;
     this.capacity = capacity;
-    this.entries = Arena.ofAuto().allocate(capacity * ENTRY_BYTES, 8);
+    this.entries = arena.allocate(capacity * ENTRY_BYTES, 8);
   }
 
   /** Forgets all ranges. */
@@ -142,7 +150,7 @@ public final class IoVector {
     return end - first;
   }
 
-  /** The address in this process of the array, for as long as this object is reachable. */
+  /** The address in this process of the array, for as long as that is there. */
   public long address() {
     return entries.address() + first * ENTRY_BYTES;
   }

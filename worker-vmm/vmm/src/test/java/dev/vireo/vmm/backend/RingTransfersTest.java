@@ -44,8 +44,7 @@ class RingTransfersTest {
 
   private static void read(RingTransfers transfers) {
     int slot = transfers.next();
-    transfers.vector(slot).clear();
-    transfers.vector(slot).add(0, 512);
+    transfers.emptyVector(slot, 1).add(0, 512);
     transfers.read(slot, 0);
   }
 
@@ -55,7 +54,7 @@ class RingTransfersTest {
     try (RawFile file =
             new RawFile(libc.libc(), Fd.memory("disk", 4096), null, DiskGeometry.ofFile(4096));
         IoUring ring = ring(file, 2)) {
-      RingTransfers transfers = new RingTransfers(file, ring, memory, 4, 4);
+      RingTransfers transfers = new RingTransfers(file, ring, memory, 4);
       read(transfers);
       read(transfers);
       refusing = true;

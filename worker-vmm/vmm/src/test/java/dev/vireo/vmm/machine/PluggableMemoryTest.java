@@ -153,6 +153,23 @@ class PluggableMemoryTest {
     }
   }
 
+  /** Who creates a microVM closes what it handed over as soon as that is done. */
+  @Test
+  void theFileOfHugePagesIsKeptAfterItsOwnerHasClosedIt() {
+    Fd file = Fd.sealedMemory("guest", 10 * MIB); // In small pages, which every machine has.
+    MemoryFile asHuge = new MemoryFile(file, 2 * MIB);
+    HotplugLayout layout = new HotplugLayout(BASE, 8 * MIB, BLOCK);
+    try (MemoryMapping all = MemoryMapping.shared(file, 0, 10 * MIB);
+        PluggableMemory pluggable = new PluggableMemory(layout, slots, asHuge, 2 * MIB)) {
+      file.close();
+      checkThatWhatIsWrittenGoes(pluggable);
+      assertEquals(10, all.segment().get(ValueLayout.JAVA_LONG, 8 * MIB + 0x1000));
+      pluggable.region().unplugAll();
+      assertEquals(0, all.segment().get(ValueLayout.JAVA_LONG, 8 * MIB + 0x1000));
+      assertEquals(0, pluggable.region().hostFailures());
+    }
+  }
+
   @Test
   void hugePagesAreTakenWhenTheyArePluggedAndGivenBack() {
     long free = hugePagesFree();

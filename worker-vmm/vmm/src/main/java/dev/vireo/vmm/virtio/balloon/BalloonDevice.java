@@ -20,6 +20,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -59,6 +60,7 @@ public final class BalloonDevice extends ThreadedDevice {
   private final String id;
   private final Duration statisticsInterval;
   private final Duration statisticsWithin;
+  private final LongSupplier nanoTime;
   private final long features;
   private final EnumCounters<BalloonEvent> counters = new EnumCounters<>(BalloonEvent.class);
   private final Runnable showTarget = new ShowTarget();
@@ -86,7 +88,14 @@ public final class BalloonDevice extends ThreadedDevice {
       Duration statisticsInterval,
       boolean deflateOnOom,
       boolean freePageReporting) {
-    this(id, targetBytes, statisticsInterval, STATISTICS_WITHIN, deflateOnOom, freePageReporting);
+    this(
+        id,
+        targetBytes,
+        statisticsInterval,
+        STATISTICS_WITHIN,
+        MonotonicClock.INSTANCE,
+        deflateOnOom,
+        freePageReporting);
   }
 
   BalloonDevice(
@@ -94,10 +103,12 @@ public final class BalloonDevice extends ThreadedDevice {
       long targetBytes,
       Duration statisticsInterval,
       Duration statisticsWithin,
+      LongSupplier nanoTime,
       boolean deflateOnOom,
       boolean freePageReporting) {
     this.id = id;
     this.statisticsWithin = statisticsWithin;
+    this.nanoTime = nanoTime;
     this.statisticsInterval = statisticsInterval;
     this.features =
         Virtqueue.FEATURES
@@ -261,11 +272,7 @@ public final class BalloonDevice extends ThreadedDevice {
     if (index == STATISTICS) {
       StatisticsQueue made =
           new StatisticsQueue(
-              "balloon statistics " + id,
-              connection,
-              statisticsInterval,
-              counters,
-              MonotonicClock.INSTANCE);
+              "balloon statistics " + id, connection, statisticsInterval, counters, nanoTime);
       statistics = made;
       return made;
     }
@@ -299,8 +306,7 @@ public final class BalloonDevice extends ThreadedDevice {
     gauges.put("actual_bytes", bytes(actualPages));
     StatisticsQueue thread = statistics;
     if (thread != null) {
-      thread.refresh(statisticsWithin);
-      thread.putInto(gauges);
+      thread.putInto(gauges, statisticsWithin);
     }
     return gauges;
   }

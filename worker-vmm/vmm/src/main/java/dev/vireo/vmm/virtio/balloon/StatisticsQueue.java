@@ -7,10 +7,12 @@ import dev.vireo.vmm.virtio.QueueServer;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueSignals;
+import dev.vireo.vmm.virtio.queue.ServingLock;
 import dev.vireo.vmm.virtio.queue.Threads;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.time.Duration;
 import java.util.Map;
+import java.util.concurrent.locks.Condition;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +28,9 @@ final class StatisticsQueue implements QueueServer {
   /** Entries of a buffer that are looked at: more than any driver has kinds of. */
   static final int MAX_ENTRIES = 64;
 
+  /** Buffers that are taken before who waits for the lock has it. */
+  private static final int TURN = 16;
+
   private static final int NOTIFIER = 0;
   private static final long NANOS_PER_MILLI = 1_000_000;
   private static final int NONE = -1;
@@ -38,9 +43,8 @@ final class StatisticsQueue implements QueueServer {
   private final LongSupplier nanoTime;
   private final PollSet poll;
   private final Thread thread;
-  // Held while the ring is being served: who gets it knows that nothing is in flight.
-  private final Object serving = new Object();
-  private volatile boolean stopping;
+  private final ServingLock serving = new ServingLock();
+  private final Condition heard = serving.newCondition();
   private volatile boolean closed;
   private @Nullable Service service;
   private int heldHead = NONE;
@@ -74,12 +78,11 @@ final class StatisticsQueue implements QueueServer {
   @Override
   public void start(Virtqueue queue, Activation activation) {
     DescriptorChain chain = new DescriptorChain(activation.memory(), queue.size());
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       service = new Service(queue, chain, activation.signals());
       heldHead = NONE;
       asked = false;
       known = 0;
-      stopping = false;
       dueNanos = nanoTime.getAsLong() + intervalNanos;
     }
     connection.notifier().signal();
@@ -88,42 +91,21 @@ final class StatisticsQueue implements QueueServer {
   /** Returns once nothing is in flight, after which the ring is neither read nor written. */
   @Override
   public void stop() {
-    stopping = true;
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       service = null;
       heldHead = NONE;
-      serving.notifyAll();
+      heard.signalAll();
     }
   }
 
   /**
-   * Asks the driver what it knows now, and waits for it; not if the driver has not yet answered the
-   * last question, or is asked at an interval anyhow.
+   * Adds what the driver said last, and how long ago that was. First it is asked what it knows now,
+   * and waited for; not if it has not yet answered the last question, or is asked at an interval
+   * anyhow.
    */
-  void refresh(Duration within) {
-    synchronized (serving) {
-      if (service == null || heldHead == NONE || intervalNanos > 0) {
-        return;
-      }
-      asked = true;
-      connection.notifier().signal();
-      long before = buffers;
-      long deadline = System.nanoTime() + within.toNanos();
-      long leftNanos = within.toNanos();
-      try {
-        while (service != null && buffers == before && leftNanos > 0) {
-          serving.wait(Math.ceilDiv(leftNanos, NANOS_PER_MILLI));
-          leftNanos = deadline - System.nanoTime();
-        }
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      }
-    }
-  }
-
-  /** Adds what the driver said last, and how long ago that was. */
-  void putInto(Map<String, Long> gauges) {
-    synchronized (serving) {
+  void putInto(Map<String, Long> gauges, Duration within) {
+    try (ServingLock _ = serving.take()) {
+      refresh(within);
       for (int tag = 0; tag < values.length; tag++) {
         if ((known & 1 << tag) != 0) {
           gauges.put(StatisticsTag.of(tag).gauge(), values[tag]);
@@ -132,6 +114,23 @@ final class StatisticsQueue implements QueueServer {
       if (known != 0) {
         gauges.put("guest_statistics_age_ns", nanoTime.getAsLong() - heardNanos);
       }
+    }
+  }
+
+  private void refresh(Duration within) {
+    if (service == null || heldHead == NONE || intervalNanos > 0) {
+      return;
+    }
+    asked = true;
+    connection.notifier().signal();
+    long before = buffers;
+    long leftNanos = within.toNanos();
+    try {
+      while (service != null && buffers == before && leftNanos > 0) {
+        leftNanos = heard.awaitNanos(leftNanos); // Lets go of the lock.
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -146,8 +145,9 @@ final class StatisticsQueue implements QueueServer {
   private final class Loop implements Runnable {
     @Override
     public void run() {
+      boolean more = false;
       while (true) {
-        poll.await(sleepMillis());
+        poll.await(more ? 0 : sleepMillis());
         if (poll.readiness(NOTIFIER) != 0) {
           connection.notifier().drain();
           connection.counters().notified();
@@ -155,10 +155,9 @@ final class StatisticsQueue implements QueueServer {
         if (closed) {
           return;
         }
-        synchronized (serving) {
-          if (service != null && !stopping) {
-            serve(service);
-          }
+        try (ServingLock _ = serving.take()) {
+          Service current = service;
+          more = current != null && serve(current);
         }
       }
     }
@@ -166,7 +165,7 @@ final class StatisticsQueue implements QueueServer {
 
   /** Until the driver is to be asked again; without limit if it has nothing to be asked with. */
   private int sleepMillis() {
-    synchronized (serving) {
+    try (ServingLock _ = serving.take()) {
       if (service == null || heldHead == NONE || intervalNanos == 0) {
         return -1;
       }
@@ -175,20 +174,28 @@ final class StatisticsQueue implements QueueServer {
     }
   }
 
-  private void serve(Service current) {
+  /** Returns whether there may be more. */
+  private boolean serve(Service current) {
     try {
-      do {
-        current.queue().disableNotifications();
-        while (!stopping && current.queue().pop(current.chain())) {
-          take(current);
-        }
-        askIfDue(current);
-      } while (!stopping && current.queue().enableNotifications());
+      boolean more = takeTurn(current);
       connection.interruptIfWanted(current.queue(), current.signals());
-    } catch (RuntimeException e) {
+      return more;
+    } catch (RuntimeException | Error e) {
       service = null;
       current.signals().needsReset(e);
+      return false;
     }
+  }
+
+  private boolean takeTurn(Service current) {
+    current.queue().disableNotifications();
+    int taken = 0;
+    while (taken < TURN && current.queue().pop(current.chain())) {
+      take(current);
+      taken++;
+    }
+    askIfDue(current);
+    return taken == TURN || current.queue().enableNotifications();
   }
 
   /** 5.5.6.3.1: one buffer is all that the driver may give. */
@@ -202,7 +209,7 @@ final class StatisticsQueue implements QueueServer {
     heldHead = current.chain().head();
     buffers++;
     heardNanos = nanoTime.getAsLong();
-    serving.notifyAll();
+    heard.signalAll();
   }
 
   private void askIfDue(Service current) {

@@ -36,6 +36,7 @@ final class RingQueue implements QueueServer {
   private volatile boolean stopping;
   private volatile boolean closed;
   private volatile @Nullable Service service;
+  private @Nullable Throwable failure;
   // Of the thread alone.
   private boolean listening;
   private boolean waitsForTime;
@@ -53,6 +54,9 @@ final class RingQueue implements QueueServer {
   @Override
   public void start(Virtqueue queue, Activation activation) {
     synchronized (this) {
+      if (failure != null) {
+        throw new IllegalStateException("nobody serves this queue any more", failure);
+      }
       stopping = false;
       service = new Service(queue, activation);
     }
@@ -65,7 +69,7 @@ final class RingQueue implements QueueServer {
     synchronized (this) {
       stopping = true;
       connection.notifier().signal();
-      while (service != null && thread.isAlive()) {
+      while (service != null) {
         try {
           wait();
         } catch (InterruptedException e) {
@@ -91,10 +95,8 @@ final class RingQueue implements QueueServer {
     public void run() {
       try {
         serveUntilClosed();
-      } finally {
-        synchronized (RingQueue.this) {
-          RingQueue.this.notifyAll();
-        }
+      } catch (RuntimeException | Error e) {
+        giveUp(e);
       }
     }
 
@@ -108,11 +110,10 @@ final class RingQueue implements QueueServer {
         Service current = service;
         takeResults(current);
         if (current != null) {
-          if (stopping) {
-            current.tell();
+          boolean last = stopping;
+          current.serve();
+          if (last) {
             endIfIdle(current);
-          } else {
-            current.serve();
           }
         }
       }
@@ -137,6 +138,23 @@ final class RingQueue implements QueueServer {
 
   private synchronized void endIfIdle(Service current) {
     if (current.transfers.underWay() == 0) {
+      current.transfers.close();
+      service = null;
+      notifyAll();
+    }
+  }
+
+  /**
+   * The ring itself fails: nobody is served from now on, and nobody waits for what is under way.
+   */
+  private synchronized void giveUp(Throwable cause) {
+    try {
+      Service current = service;
+      if (current != null) {
+        current.fail(cause);
+      }
+    } finally {
+      failure = cause;
       service = null;
       notifyAll();
     }
@@ -165,7 +183,7 @@ final class RingQueue implements QueueServer {
       this.signals = activation.signals();
       this.chain = new DescriptorChain(memory, slots);
       this.requests = new BlockRequests(disk, activation.features(), this);
-      this.transfers = new RingTransfers(disk.file(), ring, memory, slots, slots);
+      this.transfers = new RingTransfers(disk.file(), ring, memory, slots);
       this.heads = new int[slots];
       this.statusAddresses = new long[slots];
       this.dataRoom = new long[slots];
@@ -173,34 +191,38 @@ final class RingQueue implements QueueServer {
       this.reads = new boolean[slots];
     }
 
-    /** Takes all that is new, and tells of all that is done. */
+    /** Takes all that is new, unless it is to stop, and tells of all that is done. */
     void serve() {
       if (broken) {
         return;
       }
       try {
         tell(); // First, so that the driver goes on meanwhile.
-        do {
-          queue.disableNotifications();
-          while (mayGoOn() && queue.pop(chain)) {
-            int written = requests.handle(chain);
-            if (written != PENDING) {
-              answer(chain.head(), written);
-            }
-          }
-          tell();
-        } while (!stopping && !waitsForTime && queue.enableNotifications());
-      } catch (RuntimeException e) {
+        if (!stopping) {
+          takeRequests();
+        }
+      } catch (RuntimeException | Error e) {
         fail(e);
       }
     }
 
+    private void takeRequests() {
+      do {
+        queue.disableNotifications();
+        while (queue.hasMore() && mayGoOn() && queue.pop(chain)) {
+          int written = requests.handle(chain);
+          if (written != PENDING) {
+            answer(chain.head(), written);
+          }
+        }
+        tell();
+      } while (!stopping && !waitsForTime && queue.enableNotifications());
+    }
+
     /** Shows the driver what was answered. */
-    void tell() {
-      if (!broken) {
-        queue.publishUsed();
-        connection.interruptIfWanted(queue, signals);
-      }
+    private void tell() {
+      queue.publishUsed();
+      connection.interruptIfWanted(queue, signals);
     }
 
     private boolean mayGoOn() {
@@ -222,25 +244,24 @@ final class RingQueue implements QueueServer {
 
     /** A result of the request in a slot. It is told of by the next {@link #serve}. */
     void take(int slot, int result) {
-      int error;
+      boolean ended = true;
       try {
-        error = transfers.take(slot, result);
-      } catch (RuntimeException e) { // It cannot go on, so it has ended.
-        transfers.release(slot);
+        int error = transfers.take(slot, result);
+        ended = error != RingTransfers.PENDING;
+        if (ended && !broken) {
+          end(slot, error);
+        }
+      } catch (RuntimeException | Error e) { // It cannot go on, so it has ended.
         fail(e);
-        return;
-      }
-      if (error == RingTransfers.PENDING) {
-        return;
-      }
-      transfers.release(slot);
-      if (!broken) {
-        end(slot, error);
+      } finally {
+        if (ended) {
+          transfers.release(slot);
+        }
       }
     }
 
     /** What is under way ends, unheard. */
-    private void fail(RuntimeException cause) {
+    private void fail(Throwable cause) {
       broken = true;
       signals.needsReset(cause);
     }
@@ -271,8 +292,7 @@ final class RingQueue implements QueueServer {
         return RawFile.OK;
       }
       int slot = next(request, length, true);
-      transfers.vector(slot).clear();
-      request.gatherWritable(0, length, transfers.vector(slot));
+      request.gatherWritable(0, length, transfers.emptyVector(slot, request.count()));
       transfers.read(slot, offset);
       return PENDING;
     }
@@ -284,8 +304,7 @@ final class RingQueue implements QueueServer {
         return RawFile.OK;
       }
       int slot = next(request, length, false);
-      transfers.vector(slot).clear();
-      request.gatherReadable(from, length, transfers.vector(slot));
+      request.gatherReadable(from, length, transfers.emptyVector(slot, request.count()));
       transfers.write(slot, offset, durable);
       return PENDING;
     }

@@ -40,13 +40,19 @@ record ConsoleContext(
     return nanoTime.getAsLong();
   }
 
-  /** Whether it has to be waited for a limit; then the alarm is set. */
-  boolean isLimited(RateLimiter limiter) {
+  /**
+   * Whether it has to be waited for a limit; then the alarm is set.
+   *
+   * @param before whether it was waited for already
+   */
+  boolean isLimited(RateLimiter limiter, boolean before) {
     long nanos = limiter.waitNanos();
     if (nanos <= 0) {
       return false;
     }
-    counters.increment(ConsoleEvent.RATE_LIMITED);
+    if (!before) {
+      counters.increment(ConsoleEvent.RATE_LIMITED);
+    }
     alarm.within(nanos);
     return true;
   }

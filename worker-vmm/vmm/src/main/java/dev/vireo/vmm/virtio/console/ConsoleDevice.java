@@ -281,7 +281,7 @@ public final class ConsoleDevice implements VirtioDevice {
   private boolean serve(ConsoleService current) {
     try {
       return current.serve();
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.needsReset(e);
       return false;

@@ -108,7 +108,7 @@ final class ConsoleService {
   }
 
   /** The driver has to reset the device before it can go on. */
-  void needsReset(RuntimeException cause) {
+  void needsReset(Throwable cause) {
     signals.needsReset(cause);
   }
 }

@@ -24,6 +24,7 @@ final class PortQueues {
   private final LiveQueue rx;
   private final LiveQueue tx;
   private boolean rxStarves;
+  private boolean rxLimited;
   private boolean txLimited;
 
   /** What the chain taken has to say. */
@@ -79,7 +80,7 @@ final class PortQueues {
   }
 
   private boolean takeOutput() {
-    txLimited = tx.hasRing() && context.isLimited(context.toHost());
+    txLimited = tx.hasMore() && context.isLimited(context.toHost(), txLimited);
     if (txLimited || !tx.take()) {
       return false;
     }
@@ -137,7 +138,8 @@ final class PortQueues {
       if (!port.isOpen() || !host.mayReceive()) {
         return host.isDone();
       }
-      if (context.isLimited(context.toGuest())) {
+      rxLimited = context.isLimited(context.toGuest(), rxLimited);
+      if (rxLimited) {
         return false;
       }
       if (!rx.isHolding() && !takeBuffer()) {

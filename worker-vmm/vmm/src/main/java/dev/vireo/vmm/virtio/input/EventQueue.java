@@ -119,7 +119,7 @@ final class EventQueue implements QueueServer {
   private void serve(Service current) {
     try {
       deliver(current);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.signals().needsReset(e);
     }

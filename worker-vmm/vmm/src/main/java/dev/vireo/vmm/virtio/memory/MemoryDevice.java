@@ -11,8 +11,10 @@ import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.QueueServer;
 import dev.vireo.vmm.virtio.ThreadedDevice;
 import dev.vireo.vmm.virtio.WorkerQueue;
+import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueConnection;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import dev.vireo.vmm.virtio.queue.RequestDescription;
 import dev.vireo.vmm.virtio.queue.Virtqueue;
 import java.util.List;
 import java.util.Map;
@@ -122,6 +124,11 @@ public final class MemoryDevice extends ThreadedDevice {
   @Override
   public List<Integer> queueSizes() {
     return List.of(QUEUE_SIZE);
+  }
+
+  @Override
+  public void describe(int queue, DescriptorChain chain, RequestDescription description) {
+    MemoryRequests.describe(chain, description);
   }
 
   @Override

@@ -6,6 +6,7 @@ import dev.vireo.vmm.memory.HotplugRegion;
 import dev.vireo.vmm.virtio.EnumCounters;
 import dev.vireo.vmm.virtio.queue.DescriptorChain;
 import dev.vireo.vmm.virtio.queue.QueueWorker;
+import dev.vireo.vmm.virtio.queue.RequestDescription;
 import java.util.function.LongSupplier;
 
 /** Plugs and unplugs blocks as the driver asks (VIRTIO 1.2, section 5.15.6). */
@@ -63,7 +64,7 @@ final class MemoryRequests implements QueueWorker.Handler {
       counters.increment(MemoryEvent.ERRORS_DESCRIPTORS);
       return 0;
     }
-    if (chain.readableBytes() < REQUEST_BYTES || chain.writableBytes() < RESPONSE_BYTES) {
+    if (!isWhole(chain)) {
       counters.increment(MemoryEvent.ERRORS_MALFORMED);
       return 0;
     }
@@ -71,6 +72,17 @@ final class MemoryRequests implements QueueWorker.Handler {
     response[0] = serve(getShort(chain, 0), chain);
     chain.write(0, response);
     return RESPONSE_BYTES;
+  }
+
+  private static boolean isWhole(DescriptorChain chain) {
+    return chain.readableBytes() >= REQUEST_BYTES && chain.writableBytes() >= RESPONSE_BYTES;
+  }
+
+  /** The response begins with its type, of which there are no more than four. */
+  static void describe(DescriptorChain chain, RequestDescription description) {
+    if (isWhole(chain)) {
+      description.statusAt(chain.writableAddress(0));
+    }
   }
 
   private byte serve(int type, DescriptorChain chain) {

@@ -339,7 +339,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
       Activation current = new Activation(driverFeatures, memory, rings, this);
       activation = current;
       device.activate(current);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       device.deactivate();
       breakDown(IllegalUse.ACTIVATION, e);
     }
@@ -471,7 +471,7 @@ public final class MmioTransport implements DriverSignals, AutoCloseable {
     }
     try {
       device.startQueue(queueSelect, ring(queue), activation);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       breakDown(IllegalUse.ACTIVATION, e);
     }
   }

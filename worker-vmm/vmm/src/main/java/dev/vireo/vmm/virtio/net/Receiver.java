@@ -23,7 +23,12 @@ import org.jspecify.annotations.Nullable;
  * goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread.
  */
 final class Receiver implements AutoCloseable {
-  /** As {@link dev.vireo.vmm.virtio.queue.QueueWorker} does it, and for the same reason. */
+  /**
+   * Frames are told of together if they come within this time: an interrupt costs both sides more
+   * than a frame does. It is longer than for requests ({@link
+   * dev.vireo.vmm.virtio.queue.QueueWorker}): whoever sends a frame does not wait for the driver to
+   * see the one before, so the driver's rest keeps none from coming.
+   */
   private static final long NEWS_WITHIN_NANOS = 50_000;
 
   /**
@@ -190,7 +195,7 @@ final class Receiver implements AutoCloseable {
   private Sleep serve(Service current) {
     try {
       return bringFrames(current);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.signals().needsReset(e);
       return Sleep.FOR_THE_DRIVER;
@@ -227,6 +232,9 @@ final class Receiver implements AutoCloseable {
       }
       sleepNanos = limiter.waitNanos();
       if (sleepNanos > 0) {
+        if (!tap.hasFrame()) {
+          return Sleep.FOR_A_FRAME;
+        }
         events.increment(NetEvent.RX_RATE_LIMITED);
         return Sleep.FOR_A_WHILE;
       }

@@ -69,7 +69,7 @@ final class Transmitter implements QueueWorker.Handler {
       events.increment(NetEvent.ERRORS_TOO_SHORT);
     } else if (chain.readableBytes() > LARGEST_BYTES) {
       events.increment(NetEvent.ERRORS_TOO_LONG);
-    } else if (!pair.enabled() || link.state() != Link.State.UP) {
+    } else if (!pair.enabled() || link.state() == Link.State.GONE) {
       events.increment(NetEvent.TX_DROPPED_LINK_DOWN);
     } else {
       send(chain);
@@ -84,6 +84,9 @@ final class Transmitter implements QueueWorker.Handler {
     chain.gatherReadable(0, chain.readableBytes(), vector);
     int result = tap.write(vector);
     if (result >= 0) {
+      if (link.state() == Link.State.DOWN) { // A receiver would find out, but there may be none.
+        link.up();
+      }
       events.increment(NetEvent.TX_FRAMES);
       events.add(NetEvent.TX_BYTES, frameBytes);
     } else {

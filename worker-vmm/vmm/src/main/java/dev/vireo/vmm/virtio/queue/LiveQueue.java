@@ -43,6 +43,11 @@ public final class LiveQueue {
     return ring != null;
   }
 
+  /** As {@link Virtqueue#hasMore}. */
+  public boolean hasMore() {
+    return ring != null && ring.hasMore();
+  }
+
   /** Whether a chain was taken and not yet returned. */
   public boolean isHolding() {
     return holding;

@@ -15,7 +15,8 @@ public final class QueueRecorder {
   /** No time of any clock: the chain was taken before there was a trace. */
   private static final long NOT_TAKEN = Long.MIN_VALUE;
 
-  private static final long NO_STATUS = -1;
+  private static final long NO_STATUS = RequestDescription.NO_STATUS;
+  private static final byte STATUS_OK = 0;
   private static final byte STATUS_UNSUPPORTED = 2;
 
   private final TraceRing ring;
@@ -34,6 +35,7 @@ public final class QueueRecorder {
   private final long[] statusAddresses;
   private final byte[] kinds;
   private final boolean[] malformed;
+  private final boolean[] mayBeUnsupported;
 
   /**
    * @param source whose queue it is
@@ -63,6 +65,7 @@ public final class QueueRecorder {
     this.statusAddresses = new long[heads];
     this.kinds = new byte[heads];
     this.malformed = new boolean[heads];
+    this.mayBeUnsupported = new boolean[heads];
     Arrays.fill(takenNanos, NOT_TAKEN);
   }
 
@@ -78,9 +81,14 @@ public final class QueueRecorder {
     kinds[head] = (byte) description.kind.ordinal();
     offsets[head] = description.offset;
     bytes[head] = description.bytes;
-    statusAddresses[head] = sound && description.endsInStatus ? chain.lastAddress() : NO_STATUS;
+    statusAddresses[head] = sound ? statusAddress(chain) : NO_STATUS;
+    mayBeUnsupported[head] = description.endsInStatus;
     malformed[head] = !sound;
     takenNanos[head] = nanoTime.getAsLong();
+  }
+
+  private long statusAddress(DescriptorChain chain) {
+    return description.endsInStatus ? chain.lastAddress() : description.statusAddress;
   }
 
   /**
@@ -122,11 +130,13 @@ public final class QueueRecorder {
     if (statusAddresses[head] == NO_STATUS) {
       return RequestResult.OK;
     }
-    return switch (memory.getByte(statusAddresses[head])) {
-      case 0 -> RequestResult.OK;
-      case STATUS_UNSUPPORTED -> RequestResult.UNSUPPORTED;
-      default -> RequestResult.ERROR;
-    };
+    byte status = memory.getByte(statusAddresses[head]);
+    if (status == STATUS_OK) {
+      return RequestResult.OK;
+    }
+    return status == STATUS_UNSUPPORTED && mayBeUnsupported[head]
+        ? RequestResult.UNSUPPORTED
+        : RequestResult.ERROR;
   }
 
   private void put(

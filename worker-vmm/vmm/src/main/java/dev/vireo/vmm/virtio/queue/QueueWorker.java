@@ -26,8 +26,8 @@ public final class QueueWorker implements AutoCloseable {
     int handle(DescriptorChain chain);
 
     /**
-     * Nanoseconds that the next chain has to wait, for a device whose rate is limited; asked before
-     * each. It stays in the ring, and what was returned before is told of. Waits last whole
+     * Nanoseconds that the next chain has to wait, for a device whose rate is limited; asked when
+     * there is one. It stays in the ring, and what was returned before is told of. Waits last whole
      * milliseconds.
      */
     default long waitNanos() {
@@ -132,7 +132,7 @@ public final class QueueWorker implements AutoCloseable {
   private void serve(Service current) {
     try {
       serveAll(current);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.signals().needsReset(e);
     }
@@ -143,7 +143,7 @@ public final class QueueWorker implements AutoCloseable {
     long toldNanos = nanoTime.getAsLong();
     do {
       queue.disableNotifications();
-      while (mayGoOn(current) && queue.pop(current.chain())) {
+      while (queue.hasMore() && mayGoOn(current) && queue.pop(current.chain())) {
         int written = current.handler().handle(current.chain());
         queue.complete(current.chain(), written);
         connection.counters().requestDone();

@@ -11,10 +11,14 @@ public final class RequestDescription {
   /** The amount of a request that shows only by what was written. */
   static final long AS_WRITTEN = -1;
 
+  /** The address of a status that there is none of. */
+  static final long NO_STATUS = -1;
+
   RequestKind kind = RequestKind.REQUEST;
   long offset;
   long bytes;
   boolean endsInStatus;
+  long statusAddress;
 
   /** By its queue alone: what is read from the guest counts, if anything is. */
   void begin(RequestKind ofQueue, DescriptorChain chain) {
@@ -22,6 +26,7 @@ public final class RequestDescription {
     offset = NO_OFFSET;
     bytes = chain.readableBytes() > 0 ? chain.readableBytes() : AS_WRITTEN;
     endsInStatus = false;
+    statusAddress = NO_STATUS;
   }
 
   public void kind(RequestKind is) {
@@ -41,5 +46,10 @@ public final class RequestDescription {
   /** The chain's last byte gets a status: 0 for done, 2 for unsupported, others for an error. */
   public void endsInStatus() {
     endsInStatus = true;
+  }
+
+  /** The byte at this guest address gets a status: 0 for done, all others for an error. */
+  public void statusAt(long address) {
+    statusAddress = address;
   }
 }

@@ -1,5 +1,6 @@
 package dev.vireo.vmm.virtio.queue;
 
+import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -14,6 +15,11 @@ public final class ServingLock implements AutoCloseable {
   public ServingLock take() {
     lock.lock();
     return this;
+  }
+
+  /** For who holds it and waits for what a turn brings. */
+  public Condition newCondition() {
+    return lock.newCondition();
   }
 
   @Override

@@ -43,6 +43,7 @@ final class Connection {
   static final int OWES_CREDIT_UPDATE = 1 << 4;
 
   private static final int SLOT_BITS = 12;
+  private static final int LAST_GENERATION = Integer.MAX_VALUE >> SLOT_BITS;
 
   final int slot;
   private int generation;
@@ -95,8 +96,24 @@ final class Connection {
 
   private int toldShutdown;
 
-  Connection(int slot) {
+  /**
+   * @param generation of its first key
+   */
+  Connection(int slot, int generation) {
     this.slot = slot;
+    this.generation = generation;
+  }
+
+  int generation() {
+    return generation;
+  }
+
+  /**
+   * Of two generations not far from each other the later one: they begin anew when all were used.
+   */
+  static int later(int one, int other) {
+    int ahead = (other - one) & LAST_GENERATION;
+    return ahead <= LAST_GENERATION / 2 ? other : one;
   }
 
   /** Names this connection and none that had its slot before. */
@@ -138,7 +155,7 @@ final class Connection {
   void end() {
     state = State.FREE;
     owed = 0;
-    generation = (generation + 1) & (Integer.MAX_VALUE >> SLOT_BITS);
+    generation = (generation + 1) & LAST_GENERATION;
   }
 
   // What it owes the guest
@@ -178,6 +195,17 @@ final class Connection {
   /** Whether there may be bytes for the guest. */
   boolean wantsToRead() {
     return readable && !hostSendsNoMore && (guestShutdown & PacketHeader.SHUTDOWN_RECEIVE) == 0;
+  }
+
+  /**
+   * A process that has closed neither sends nor receives, once what it had sent is read or
+   * unwanted.
+   */
+  void noteHangUp() {
+    if (hungUp && !wantsToRead()) {
+      hostSendsNoMore = true;
+      hostReceivesNoMore = true;
+    }
   }
 
   /** Bytes that the guest has room for: 5.10.6.3, {@code peer_free}. */

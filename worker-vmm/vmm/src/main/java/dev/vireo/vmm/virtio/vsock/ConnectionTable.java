@@ -16,6 +16,8 @@ final class ConnectionTable {
   /** Twice as many places as connections: half of them stay empty, so that probes are short. */
   private static final int PLACES_PER_SLOT = 2;
 
+  private final int firstGeneration;
+  private int nextGeneration;
   private @Nullable Connection[] slots = new Connection[FIRST_SLOTS];
   private int made;
   private int[] freeSlots = new int[FIRST_SLOTS];
@@ -23,6 +25,19 @@ final class ConnectionTable {
 
   /** Open addressing, linear probing: a slot and one, or 0 where there is none. */
   private int[] places = new int[FIRST_SLOTS * PLACES_PER_SLOT];
+
+  /**
+   * @param firstGeneration of the connections' keys
+   */
+  ConnectionTable(int firstGeneration) {
+    this.firstGeneration = firstGeneration;
+    this.nextGeneration = firstGeneration;
+  }
+
+  /** One that no key of an ended connection has. */
+  int nextGeneration() {
+    return nextGeneration;
+  }
 
   /** A connection that is free, or null if there are too many. */
   @Nullable Connection allocate() {
@@ -35,7 +50,7 @@ final class ConnectionTable {
     if (made == slots.length) {
       grow();
     }
-    Connection connection = new Connection(made);
+    Connection connection = new Connection(made, firstGeneration);
     slots[made++] = connection;
     return connection;
   }
@@ -55,6 +70,7 @@ final class ConnectionTable {
   /** Takes back a connection that has no ports here any more. */
   void release(Connection connection) {
     connection.end();
+    nextGeneration = Connection.later(nextGeneration, connection.generation());
     freeSlots[freeCount++] = connection.slot;
   }
 

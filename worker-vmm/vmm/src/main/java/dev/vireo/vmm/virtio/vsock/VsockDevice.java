@@ -48,6 +48,7 @@ public final class VsockDevice implements VirtioDevice {
   private final Dialer dialer;
   private final EnumCounters<VsockEvent> counters = new EnumCounters<>(VsockEvent.class);
   private final ServingLock serving = new ServingLock();
+  private final Questions questions = new Questions();
   private List<QueueConnection> queues = List.of();
   private @Nullable Loop loop;
   private volatile @Nullable VsockService service;
@@ -121,6 +122,7 @@ public final class VsockDevice implements VirtioDevice {
               guestCid,
               listener,
               dialer,
+              questions,
               loop.poller,
               loop.sockets,
               counters,
@@ -169,6 +171,7 @@ public final class VsockDevice implements VirtioDevice {
    */
   public void dialed(int key, @Nullable Fd socket) {
     try (ServingLock _ = serving.take()) {
+      questions.answered();
       if (service != null) {
         service.dialed(key, socket);
         requireNonNull(loop).wake();
@@ -181,6 +184,7 @@ public final class VsockDevice implements VirtioDevice {
   /** There will be no more answers to what was dialed. */
   public void workerLost() {
     try (ServingLock _ = serving.take()) {
+      questions.workerLost();
       if (service != null) {
         service.workerLost();
         requireNonNull(loop).wake();
@@ -192,7 +196,7 @@ public final class VsockDevice implements VirtioDevice {
   private boolean serve(VsockService current) {
     try {
       return current.serve();
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       service = null;
       current.close();
       current.needsReset(e);

@@ -52,9 +52,6 @@ final class VsockService {
    */
   private static final int TURN = 16;
 
-  /** Questions that the worker has not answered: more wait here, so that asking never blocks. */
-  private static final int MOST_DIALS = 64;
-
   /**
    * Connections that a guest is done with and whose peers have not read all: beyond it, what is
    * left is dropped.
@@ -73,6 +70,7 @@ final class VsockService {
   private final long guestCid;
   private final Fd listener;
   private final Dialer dialer;
+  private final Questions questions;
   private final Poller poller;
   private final StreamSocket sockets;
   private final EnumCounters<VsockEvent> counters;
@@ -84,7 +82,7 @@ final class VsockService {
   private final PacketHeader out = new PacketHeader();
   private final MemorySegment command = Arena.ofAuto().allocate(ConnectCommand.MAX_BYTES);
 
-  private final ConnectionTable table = new ConnectionTable();
+  private final ConnectionTable table;
   private final SendBuffer.Pool buffers = new SendBuffer.Pool();
   private final Resets resets = new Resets();
   private final ArrayDeque<Connection> speakers = new ArrayDeque<>();
@@ -92,11 +90,11 @@ final class VsockService {
   private volatile int connections;
   private boolean connectionsWait = true;
   private int nextHostPort = FIRST_HOST_PORT;
-  private int dialsAsked;
   private int draining;
 
   /**
    * @param listener non-blocking
+   * @param questions of all activations
    * @param poller watches the connections' sockets, by {@link Connection#key}
    * @param connections of the device's queues
    * @param mostBuffers of a chain
@@ -105,6 +103,7 @@ final class VsockService {
       long guestCid,
       Fd listener,
       Dialer dialer,
+      Questions questions,
       Poller poller,
       StreamSocket sockets,
       EnumCounters<VsockEvent> counters,
@@ -114,6 +113,8 @@ final class VsockService {
     this.guestCid = guestCid;
     this.listener = listener;
     this.dialer = dialer;
+    this.questions = questions;
+    this.table = new ConnectionTable(questions.firstGeneration());
     this.poller = poller;
     this.sockets = sockets;
     this.counters = counters;
@@ -158,9 +159,9 @@ final class VsockService {
    * @return whether there may be more
    */
   boolean serve() {
-    boolean more = accept();
-    more |= transmit();
+    boolean more = transmit();
     more |= deliver();
+    more |= accept(); // Last: who waits for room is told of once, and it is made by the others.
     rx.interruptIfWanted(signals);
     tx.interruptIfWanted(signals);
     connections = table.count();
@@ -176,7 +177,7 @@ final class VsockService {
   }
 
   /** The driver has to reset the device before it can go on. */
-  void needsReset(RuntimeException cause) {
+  void needsReset(Throwable cause) {
     signals.needsReset(cause);
   }
 
@@ -188,6 +189,7 @@ final class VsockService {
         end(connection);
       }
     }
+    questions.generationsUsed(table.nextGeneration());
     buffers.close();
     connections = 0;
   }
@@ -317,28 +319,27 @@ final class VsockService {
   }
 
   private void dialNext() {
-    while (dialsAsked < MOST_DIALS && !dials.isEmpty()) {
+    while (questions.mayAsk() && !dials.isEmpty()) {
       Connection connection = dials.removeFirst();
       connection.inDials = false;
       if (connection.state != State.DIALING || connection.dialed) {
         continue; // It was given up meanwhile.
       }
       connection.dialed = true;
-      dialsAsked++;
+      questions.asked();
       if (!dialer.dial(connection.key(), connection.hostPort)) {
-        dialsAsked--;
+        questions.answered();
         refused(connection);
       }
     }
   }
 
   /**
-   * The worker's answer.
+   * The worker's answer, which is counted already.
    *
    * @param socket connected, this service's from now on; null if nobody listens there
    */
   void dialed(int key, @Nullable Fd socket) {
-    dialsAsked = Math.max(0, dialsAsked - 1);
     Connection connection = table.byKey(key);
     if (connection == null || connection.state != State.DIALING) {
       if (socket != null) {
@@ -362,7 +363,6 @@ final class VsockService {
 
   /** There will be no more answers. */
   void workerLost() {
-    dialsAsked = 0;
     for (int i = 0; i < table.made(); i++) {
       Connection connection = table.made(i);
       if (connection.state == State.DIALING && connection.dialed) {
@@ -604,6 +604,7 @@ final class VsockService {
       sockets.shutdown(socketOf(connection), StreamSocket.SHUT_SENDING);
     } else if (news == SHUTDOWN_RECEIVE) {
       sockets.shutdown(socketOf(connection), StreamSocket.SHUT_RECEIVING);
+      connection.noteHangUp();
     }
   }
 
@@ -627,6 +628,7 @@ final class VsockService {
       }
       case ESTABLISHED -> {
         flush(connection);
+        connection.noteHangUp();
         wake(connection);
       }
       case DRAINING -> drain(connection);

@@ -25,6 +25,7 @@ import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
+import dev.vireo.vmm.virtio.queue.Interloper;
 import dev.vireo.vmm.virtio.queue.TracedRequest;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -477,7 +478,9 @@ class BalloonDeviceTest {
 
   @Test
   void anInspectionAsksForStatisticsAndWaits() {
-    replace(new BalloonDevice("balloon", 0, Duration.ZERO, Duration.ofSeconds(20), false, false));
+    replace(
+        new BalloonDevice(
+            "balloon", 0, Duration.ZERO, Duration.ofSeconds(20), System::nanoTime, false, false));
     initialize(0, 1, 2);
     putStatistics(new Statistic(4, 1_000));
     awaitStatistics(1);
@@ -513,6 +516,34 @@ class BalloonDeviceTest {
                 "guest_huge_page_failures")
             .map(gauges::get)
             .toList());
+  }
+
+  /** The control thread, which inspects, does not wait for a guest that gives ever more buffers. */
+  @Test
+  void statisticsWithoutEndHoldUpNobody() {
+    int turn = 16 + 1; // The time of each buffer, and the time of their end.
+    Interloper interloper = new Interloper(turn, () -> device.gauges());
+    replace(
+        new BalloonDevice(
+            "balloon",
+            0,
+            Duration.ofHours(1),
+            Duration.ZERO,
+            () -> {
+              if (Thread.currentThread().getName().equals("balloon statistics balloon")
+                  && count(BalloonEvent.STATISTICS) > 0) {
+                interloper.step();
+              }
+              return System.nanoTime();
+            },
+            false,
+            false));
+    initialize(0, 1, 2);
+    for (int i = 0; i < 64; i++) {
+      rings.get(STATISTICS).descriptor(i, BUFFERS, 10, 0, 0).offer(i);
+    }
+    notifiers.get(STATISTICS).signal();
+    assertTrue(interloper.wasInTime());
   }
 
   @Test
@@ -628,7 +659,9 @@ class BalloonDeviceTest {
   /** The buffer that the device held is forgotten with its ring. */
   @Test
   void theQueueOfStatisticsThatIsResetAloneIsServedAgain() {
-    replace(new BalloonDevice("balloon", 0, Duration.ZERO, Duration.ofSeconds(20), false, false));
+    replace(
+        new BalloonDevice(
+            "balloon", 0, Duration.ZERO, Duration.ofSeconds(20), System::nanoTime, false, false));
     initialize(0, 1, 2);
     putStatistics(new Statistic(4, 1_000));
     awaitStatistics(1);

@@ -9,8 +9,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
+import dev.vireo.vmm.memory.Backing;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.GuestMemory.Region;
+import dev.vireo.vmm.memory.HotplugLayout;
+import dev.vireo.vmm.memory.HotplugRegion;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
@@ -47,12 +50,38 @@ final class DiskGuest implements AutoCloseable {
 
   final MmioTransport transport;
   final GuestDriver driver;
+
+  /** Where memory is plugged and unplugged, two blocks of {@value #BLOCK_BYTES} bytes. */
+  static final long PLUGGABLE = 0x1000_0000L;
+
+  static final long BLOCK_BYTES = 0x1_0000;
+
+  final HotplugRegion pluggable =
+      new HotplugRegion(
+          new HotplugLayout(PLUGGABLE, 2 * BLOCK_BYTES, BLOCK_BYTES),
+          Arena.ofAuto().allocate(2 * BLOCK_BYTES, 4096),
+          Backing.ANONYMOUS,
+          new Host());
   final GuestMemory memory =
-      new GuestMemory(List.of(new Region(0, Arena.ofAuto().allocate(RAM_END, 4096))));
+      new GuestMemory(List.of(new Region(0, Arena.ofAuto().allocate(RAM_END, 4096))), pluggable);
   private final EventFd interrupt = EventFd.nonBlocking();
   private final List<EventFd> notifiers = new ArrayList<>();
   private final List<GuestRing> rings = new ArrayList<>();
   private final BlockDevice device;
+
+  /** Memory stays where it is, plugged or not. */
+  private static final class Host implements HotplugRegion.Host {
+    @Override
+    public void plug(long offset, long bytes) {}
+
+    @Override
+    public void unplug(long offset, long bytes) {}
+
+    @Override
+    public long failures() {
+      return 0;
+    }
+  }
 
   DiskGuest(BlockDevice device) {
     this.device = device;
@@ -73,6 +102,13 @@ final class DiskGuest implements AutoCloseable {
       driver.setUpQueue(i, rings.get(i).setup());
     }
     driver.ready();
+  }
+
+  /** The same, with the first queue's rings in the first pluggable block, which is plugged. */
+  void initializeInPluggable() {
+    pluggable.plug(0, 1);
+    rings.set(0, new GuestRing(memory, RING_SIZE, PLUGGABLE + 0x1000));
+    initialize(device.features());
   }
 
   /** Sets a queue up that was reset alone: both its rings begin anew, and it reads a sector. */
@@ -106,12 +142,23 @@ final class DiskGuest implements AutoCloseable {
     memory.putLong(at + 8, sector);
     memory.putByte(at + STATUS, (byte) NOT_WRITTEN);
     memory.write(at + DATA, readable);
-    int length = Math.max(readable.length, writable);
+    submit(queue, slot, readable.length, writable, at + STATUS);
+  }
+
+  /** Reads a sector, with the status in the second pluggable block, which must be plugged. */
+  void submitReadWithStatusInPluggable() {
+    memory.write(slot(0, 0), new byte[DATA]); // type IN, sector 0
+    submit(0, 0, 0, 512, PLUGGABLE + BLOCK_BYTES);
+  }
+
+  private void submit(int queue, int slot, int readable, int writable, long status) {
+    long at = slot(queue, slot);
+    int length = Math.max(readable, writable);
     int head = slot * BUFFERS;
     GuestRing ring = rings.get(queue);
     ring.descriptor(head, at, 16, NEXT, length == 0 ? head + 2 : head + 1)
         .descriptor(head + 1, at + DATA, length, writable == 0 ? NEXT : NEXT | WRITE, head + 2)
-        .descriptor(head + 2, at + STATUS, 1, WRITE, 0)
+        .descriptor(head + 2, status, 1, WRITE, 0)
         .offer(head);
     notifiers.get(queue).signal();
   }

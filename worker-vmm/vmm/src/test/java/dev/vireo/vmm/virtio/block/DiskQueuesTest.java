@@ -204,6 +204,7 @@ class DiskQueuesTest {
       assertEquals(OK, guest.write(0, new byte[512]));
       guest.submit(1, 0, IN, 0, nothing(), 512);
       guest.awaitUsed(1);
+      assertEquals(0, guest.count("rate_limited"), "nothing waits");
       guest.submit(0, 0, IN, 0, nothing(), 512);
       await().until(() -> guest.count("rate_limited") > 2);
       assertFalse(guest.ring(0).hasUsed());

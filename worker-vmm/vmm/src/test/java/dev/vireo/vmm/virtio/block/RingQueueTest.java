@@ -9,6 +9,7 @@ import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.kenai.jffi.LastError;
@@ -30,13 +31,17 @@ import dev.vireo.vmm.virtio.mmio.Register;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.BufferPoolMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
@@ -301,6 +306,119 @@ class RingQueueTest {
     }
   }
 
+  @Test
+  void aRingWhoseMemoryIsUnpluggedDoesNotHoldAResetUp() {
+    try (DiskGuest guest = guest()) {
+      guest.driver.reset();
+      guest.initializeInPluggable();
+      assertEquals(OK, guest.read(0, 512));
+      guest.pluggable.unplug(0, 1);
+      assertTimeoutPreemptively(Duration.ofSeconds(10), guest.driver::reset);
+      guest.initializeInPluggable();
+      assertEquals(OK, guest.read(7, 512));
+      assertArrayEquals(sector(7), guest.data(0, 0, 512));
+    }
+  }
+
+  @Test
+  void aRingThatIsUnpluggedDuringARequestNeedsAReset() throws IOException, InterruptedException {
+    try (Fd host = pipe();
+        DiskGuest guest = guestOn(host)) {
+      guest.driver.reset();
+      guest.initializeInPluggable();
+      guest.submit(0, 0, IN, 0, nothing(), 512);
+      await().until(() -> guest.count("requests_read") == 1);
+      guest.pluggable.unplug(0, 1);
+      write(host, 512);
+      checkThatItNeedsAResetAndWorksAfterIt(guest, host);
+    }
+  }
+
+  @Test
+  void aStatusThatIsUnpluggedDuringARequestNeedsAReset() throws IOException, InterruptedException {
+    try (Fd host = pipe();
+        DiskGuest guest = guestOn(host)) {
+      guest.pluggable.plug(1, 1);
+      guest.submitReadWithStatusInPluggable();
+      await().until(() -> guest.count("requests_read") == 1);
+      guest.pluggable.unplug(1, 1);
+      write(host, 512);
+      checkThatItNeedsAResetAndWorksAfterIt(guest, host);
+    }
+  }
+
+  private static void checkThatItNeedsAResetAndWorksAfterIt(DiskGuest guest, Fd host) {
+    await().until(() -> DeviceStatus.has(guest.driver.status(), DeviceStatus.NEEDS_RESET));
+    assertEquals(1, guest.count("illegal.ring"));
+    assertTimeoutPreemptively(Duration.ofSeconds(10), guest.driver::reset);
+    guest.initializeInPluggable();
+    guest.submit(0, 0, IN, 0, nothing(), 512);
+    write(host, 512);
+    guest.awaitUsed(0);
+    assertEquals(OK, guest.status(0, 0));
+  }
+
+  /** Of which a VMM has as much as it has heap: 16 queues, all full, would have used it up. */
+  @Test
+  void requestsUnderWayTakeNoneOfTheMemoryForBuffers() throws IOException, InterruptedException {
+    try (Fd host = pipe();
+        DiskGuest guest = guestOn(host)) {
+      long before = directBytes();
+      for (int slot = 0; slot < SLOTS; slot++) {
+        guest.submit(0, slot, IN, 0, nothing(), 512);
+      }
+      await().until(() -> guest.count("requests_read") == SLOTS);
+      long taken = directBytes() - before;
+      write(host, SLOTS * 512);
+      assertTrue(taken < SLOTS * 1024, taken + " bytes");
+    }
+  }
+
+  private static long directBytes() {
+    for (var pool : ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class)) {
+      if (pool.getName().equals("direct")) {
+        return pool.getMemoryUsed();
+      }
+    }
+    throw new AssertionError("no such pool");
+  }
+
+  /** As when there is no more memory. */
+  @ParameterizedTest
+  @EnumSource(names = {"THREAD", "IO_URING"})
+  void anErrorOfTheBackEndNeedsAReset(Engine engine) {
+    AtomicBoolean failing = new AtomicBoolean();
+    FakeLibc libc =
+        new FakeLibc((function, arguments) -> failed(failing.get(), function, arguments));
+    Fd fd = Fd.open(path.toString(), Fd.O_RDWR);
+    RawFile file = new RawFile(libc.libc(), fd, null, DiskGeometry.ofFile(BYTES));
+    Settings settings = new Settings(false, 1, RateLimiter.UNLIMITED, engine, log::add);
+    try (DiskGuest guest = new DiskGuest(new BlockDevice("disk0", file, settings))) {
+      assertEquals(OK, guest.read(0, 512));
+      failing.set(true);
+      guest.submit(0, 0, IN, 0, nothing(), 512);
+      await().until(() -> DeviceStatus.has(guest.driver.status(), DeviceStatus.NEEDS_RESET));
+      assertEquals(1, guest.count("illegal.device_failure"));
+      failing.set(false);
+      assertTimeoutPreemptively(Duration.ofSeconds(10), guest.driver::reset);
+      guest.initialize(guest.device().features());
+      if (guest.device().backEnd() == BackEnd.BLK_FILE) {
+        assertEquals(OK, guest.read(0, 512));
+      } else { // Of a ring that fails nobody knows what is still under way.
+        assertTrue(DeviceStatus.has(guest.driver.status(), DeviceStatus.NEEDS_RESET));
+      }
+    }
+  }
+
+  private static @Nullable Object failed(boolean failing, String function, Object[] arguments) {
+    if (failing
+        && (function.equals("pread")
+            || (function.equals("syscall") && (long) arguments[0] == 426))) {
+      throw new InternalError("as a test wants");
+    }
+    return null;
+  }
+
   /** What comes in parts is read to its end. */
   @Test
   void aShortReadGoesOn() throws IOException, InterruptedException {
@@ -331,6 +449,7 @@ class RingQueueTest {
     TokenBucket one = new TokenBucket(1, 1, nanos::get);
     try (DiskGuest guest = guest(new FakeLibc((f, a) -> null), 1, new RateLimiter(null, one))) {
       assertEquals(OK, guest.read(0, 512));
+      assertEquals(0, guest.count("rate_limited"), "nothing waits");
       guest.submit(0, 0, IN, 0, nothing(), 512);
       await().until(() -> guest.count("rate_limited") > 0);
       assertFalse(guest.ring(0).hasUsed());

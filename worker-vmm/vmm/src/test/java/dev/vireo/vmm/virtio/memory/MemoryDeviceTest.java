@@ -21,11 +21,16 @@ import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.memory.GuestMemory.Region;
 import dev.vireo.vmm.memory.HotplugLayout;
 import dev.vireo.vmm.memory.HotplugRegion;
+import dev.vireo.vmm.trace.TraceFilter;
+import dev.vireo.vmm.trace.TraceRecord;
+import dev.vireo.vmm.trace.TraceRing;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
+import dev.vireo.vmm.virtio.queue.RequestResult;
+import dev.vireo.vmm.virtio.queue.TracedRequest;
 import java.lang.foreign.Arena;
 import java.time.Duration;
 import java.util.List;
@@ -193,6 +198,33 @@ class MemoryDeviceTest {
   private void assertBroken(String reason) {
     await().until(() -> DeviceStatus.has(driver.status(), DeviceStatus.NEEDS_RESET));
     assertEquals(1, illegal(reason));
+  }
+
+  // Trace
+
+  @ParameterizedTest
+  @CsvSource({"0, 1, OK", "0, 5, ERROR", "16, 1, ERROR"})
+  void aTraceTellsWhetherARequestWasDone(int block, int count, RequestResult expected) {
+    TraceRing trace = new TraceRing();
+    transport.trace(trace, new TraceFilter(false, true, "", 0));
+    ask(PLUG, block, count);
+    assertEquals(expected, traced(trace));
+  }
+
+  /** Which is 2, as "unsupported" is elsewhere. */
+  @Test
+  void aTraceTellsOfABusyHostAsOfAnError() {
+    host.refuses = true;
+    TraceRing trace = new TraceRing();
+    transport.trace(trace, new TraceFilter(false, true, "", 0));
+    assertEquals(BUSY, ask(PLUG, 0, 1));
+    assertEquals(RequestResult.ERROR, traced(trace));
+  }
+
+  private static RequestResult traced(TraceRing trace) {
+    TraceRecord record = new TraceRecord();
+    assertTrue(trace.take(record));
+    return TracedRequest.of(record).result();
   }
 
   // Configuration

@@ -154,6 +154,16 @@ class NetDeviceTest {
       guest.tap().delete();
       assertEquals("", guest.device.attributes().get("tap"));
     }
+
+    /** The last that a worker asks of a microVM is what its devices have counted. */
+    @Test
+    void isPossibleAfterTheEnd() {
+      NetGuest guest = guest().initialize();
+      guest.send(frame(60, 0));
+      guest.device.close();
+      assertEquals("", guest.device.attributes().get("tap"));
+      assertEquals(1, guest.count("tx_frames"));
+    }
   }
 
   @Nested
@@ -614,6 +624,24 @@ class NetDeviceTest {
       guest.awaitUsed(RECEIVE);
     }
 
+    /** As a driver may be that only sends. */
+    @Test
+    void comesBackWithAFrameThatGoesOutWhereNobodyReceives() {
+      NetGuest guest = guest();
+      guest.driver.negotiate(0);
+      guest.driver.setUpQueue(TRANSMIT, guest.transmit().clear().setup());
+      guest.driver.ready();
+      guest.tap().writeError.set(Errno.EIO);
+      guest.send(frame(60, 0));
+      guest.send(frame(60, 0));
+      assertEquals(1, guest.count("link_down"));
+      assertEquals(2, guest.count("tx_dropped_link_down"));
+      guest.tap().writeError.set(0);
+      assertGoesOn(guest);
+      assertEquals(1, guest.count("link_up"));
+      assertEquals(2, guest.count("tx_dropped_link_down"));
+    }
+
     @Test
     void isDownForGoodOnceTheInterfaceIsGone() {
       NetGuest guest = guest().initialize();
@@ -825,6 +853,7 @@ class NetDeviceTest {
       NetGuest guest = own(new NetGuest(1, RateLimiter.UNLIMITED, limiter())).initialize();
       guest.send(frame(1500, 0));
       assertArrayEquals(frame(1500, 0), guest.hostReceives());
+      assertEquals(0, guest.count("tx_rate_limited"), "nothing waits");
       guest.transmit().offer(0);
       guest.notifyOf(TRANSMIT);
       until(() -> guest.count("tx_rate_limited") > 2);
@@ -841,8 +870,10 @@ class NetDeviceTest {
       guest.giveBuffer(0, 2048);
       guest.giveBuffer(1, 2048);
       guest.tap().send(frame(1500, 0));
-      guest.tap().send(frame(1500, 1));
       guest.awaitUsed(RECEIVE);
+      until(guest.interrupt::drain); // After which it looks no more.
+      assertEquals(0, guest.count("rx_rate_limited"), "nothing waits");
+      guest.tap().send(frame(1500, 1));
       until(() -> guest.count("rx_rate_limited") > 2);
       assertFalse(guest.receive().hasUsed());
       nanoTime.addAndGet(SECONDS.toNanos(1));
@@ -854,6 +885,7 @@ class NetDeviceTest {
       NetGuest guest = own(new NetGuest(1, limiter(), limiter())).initialize();
       guest.giveBuffer(0, 2048);
       guest.giveBuffer(1, 2048);
+      guest.tap().send(frame(1500, 0));
       guest.tap().send(frame(1500, 0));
       guest.send(frame(1500, 0));
       guest.transmit().offer(0);

@@ -401,6 +401,7 @@ class QueueWorkerTest {
   void closesWhileTheRateIsLimited() {
     Limited limited = new Limited(Long.MAX_VALUE);
     offer(0);
+    offer(1);
     start(limited);
     await().until(() -> limited.asked.get() > 1);
     worker.close();

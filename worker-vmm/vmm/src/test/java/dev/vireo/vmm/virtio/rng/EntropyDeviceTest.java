@@ -213,6 +213,7 @@ class EntropyDeviceTest {
   void aGuestWaitsForTheRateLimit() {
     assertEquals(new GuestRing.Used(0, MAX), ask(BUFFERS, MAX));
     assertEquals(new GuestRing.Used(0, MAX), ask(BUFFERS, MAX), "a bucket may get into debt");
+    assertEquals(0, count("rate_limited"), "nothing waits");
     ring.descriptor(0, BUFFERS, 64, WRITE, 0).offer(0);
     notifier.signal();
     await().until(() -> count("rate_limited") > 0);

@@ -17,7 +17,7 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 class ConnectionTableTest {
-  private final ConnectionTable table = new ConnectionTable();
+  private final ConnectionTable table = new ConnectionTable(0);
 
   private Connection open(int hostPort, int guestPort) {
     Connection connection = requireNonNull(table.allocate());

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 class ConnectionTest {
   private static final int CAPACITY = SendBuffer.CAPACITY;
 
-  private final Connection connection = new Connection(0);
+  private final Connection connection = new Connection(0, 0);
   private final PacketHeader header = new PacketHeader();
 
   ConnectionTest() {

@@ -404,6 +404,17 @@ class VsockDeviceTest {
     }
 
     @Test
+    void makesRoomForAProcessThatWaitsByAnEnd() throws IOException {
+      for (int i = 0; i < ConnectionTable.MOST; i++) {
+        guest.send(Packet.of(OP_REQUEST, i, HOST_PORT));
+      }
+      SocketChannel channel = guest.hostConnects();
+      write(channel, "CONNECT 5000\n");
+      guest.send(Packet.of(OP_RST, 7, HOST_PORT));
+      assertEquals(OP_REQUEST, guest.receive().operation());
+    }
+
+    @Test
     void cannotConnectTwiceFromOnePort() throws IOException {
       Listener listener = connectedByGuest();
       guest.send(packet(OP_REQUEST));
@@ -578,6 +589,43 @@ class VsockDeviceTest {
       assertReset(GUEST_PORT, stream.request.sourcePort());
       assertTrue(atEnd(stream.host));
       guest.awaitNoConnections();
+    }
+
+    @Test
+    void ofTheHostsProcessAfterThatOfItsHalfIsToldToo() throws IOException {
+      Stream stream = connectedByHost();
+      stream.host.shutdownOutput();
+      assertEquals(SHUTDOWN_SEND, guest.receive().flags());
+      stream.host.close();
+      assertEnds(stream);
+    }
+
+    @Test
+    void ofTheHostsProcessIsToldToAGuestThatReceivesNoMore() throws IOException {
+      Stream stream = connectedByHost();
+      guest.send(stream.packet(OP_SHUTDOWN).flags(SHUTDOWN_RECEIVE));
+      stream.host.close();
+      assertEnds(stream);
+    }
+
+    @Test
+    void ofTheHostsProcessIsToldToAGuestThatReceivesNoMoreThen() throws IOException {
+      Stream stream = connectedByHost();
+      guest.send(stream.packet(OP_CREDIT_UPDATE).credit(0, 0));
+      write(stream.host, "for nobody");
+      stream.host.close();
+      assertEquals(OP_CREDIT_REQUEST, guest.receive().operation());
+      guest.send(stream.packet(OP_SHUTDOWN).flags(SHUTDOWN_RECEIVE).credit(0, 0));
+      assertEnds(stream);
+    }
+
+    private void assertEnds(Stream stream) throws IOException {
+      Packet end = guest.receive();
+      assertEquals(OP_SHUTDOWN, end.operation());
+      assertEquals(SHUTDOWN_BOTH, end.flags());
+      guest.send(stream.packet(OP_RST));
+      guest.awaitNoConnections();
+      assertWorks();
     }
 
     @Test
@@ -945,6 +993,55 @@ class VsockDeviceTest {
       assertEquals("", late.read(1), "closed");
       guest.start(BUFFERS_POSTED);
       assertWorks();
+    }
+
+    @Test
+    void anAnswerToAQuestionFromBeforeAResetIsNotForALaterConnection() {
+      guest.send(packet(OP_REQUEST));
+      Dial before = dialed();
+      guest.driver.reset();
+      guest.start(BUFFERS_POSTED);
+      guest.send(packet(OP_REQUEST));
+      Dial after = dialed();
+      Listener late = new Listener();
+      guest.device.dialed(before.key(), late.ours);
+      assertEquals("", late.read(1), "closed");
+      guest.device.dialed(after.key(), new Listener().ours);
+      assertEquals(OP_RESPONSE, guest.receive().operation());
+      assertFalse(guest.hasPacket());
+    }
+
+    @Test
+    void aResetTakesNoQuestionBack() {
+      for (int round = 0; round < 3; round++) {
+        guest.driver.reset();
+        guest.start(BUFFERS_POSTED);
+        for (int i = 0; i < 40; i++) {
+          guest.send(Packet.of(OP_REQUEST, i, HOST_PORT));
+        }
+      }
+      assertEquals(64, guest.dials.size());
+      for (int i = 0; i < 40; i++) {
+        guest.device.dialed(dialed().key(), null);
+      }
+      assertFalse(guest.hasPacket(), "these were of earlier drivers");
+      for (int i = 0; i < 40; i++) {
+        guest.device.dialed(guest.dials.removeLast().key(), null);
+        assertEquals(OP_RST, guest.receive().operation());
+      }
+    }
+
+    /** Nor are there answers to wait for from a worker that is gone. */
+    @Test
+    void aWorkerThatIsLostWithoutADriverAnswersNoMore() {
+      for (int i = 0; i < 64; i++) {
+        guest.send(Packet.of(OP_REQUEST, i, HOST_PORT));
+      }
+      guest.driver.reset();
+      guest.device.workerLost();
+      guest.start(BUFFERS_POSTED);
+      guest.send(packet(OP_REQUEST));
+      assertEquals(65, guest.dials.size());
     }
 
     @Test
