@@ -85,8 +85,7 @@ class FailoverChannelTest {
     public synchronized void streamLogs(
         StreamLogsRequest request, StreamObserver<StreamLogsResponse> client) {
       calls++;
-      client.onNext(
-          StreamLogsResponse.newBuilder().setData(ByteString.copyFromUtf8(name)).build());
+      client.onNext(StreamLogsResponse.newBuilder().setData(ByteString.copyFromUtf8(name)).build());
       if (refusals-- > 0) {
         client.onError(Status.UNAVAILABLE.asRuntimeException());
       } else {
@@ -274,11 +273,10 @@ class FailoverChannelTest {
     new Controller("alive", ErrorReason.INTERNAL, 0);
     StringBuilder echo = new StringBuilder();
     try (DuplexCall<ExecRequest, ExecResponse> call =
-        new DuplexCall<>(
-            responses ->
-                MicroVmServiceGrpc.newStub(new FailoverChannel(channels))
-                    .withDeadlineAfter(10, TimeUnit.SECONDS)
-                    .exec(responses))) {
+        new DuplexCall<>(responses ->
+            MicroVmServiceGrpc.newStub(new FailoverChannel(channels))
+                .withDeadlineAfter(10, TimeUnit.SECONDS)
+                .exec(responses))) {
       for (String text : List.of("a", "b", "c")) {
         call.send(ExecRequest.newBuilder().setStdin(ByteString.copyFromUtf8(text)).build());
       }

@@ -164,11 +164,11 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
-  /** Returns what a controller must know of it. Of another's etcd, the environment says the rest. */
+  /**
+   * Returns what a controller must know of it. Of another's etcd, the environment says the rest.
+   */
   private List<String> reach(Store store, Optional<Integer> etcdMembers) {
-    return store.isOwnEtcd()
-        ? etcd.start(etcdMembers)
-        : List.of("-Dvireo.store=" + store.kind());
+    return store.isOwnEtcd() ? etcd.start(etcdMembers) : List.of("-Dvireo.store=" + store.kind());
   }
 
   private void launchController(int number, Ports ports, List<String> settings) {

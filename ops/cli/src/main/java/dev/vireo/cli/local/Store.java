@@ -5,8 +5,8 @@ import java.util.Locale;
 /**
  * Where the control plane's state is kept.
  *
- * @param endpoints of an etcd that is not this machine's own, as VIREO_ETCD_ENDPOINTS has them; else
- *     empty
+ * @param endpoints of an etcd that is not this machine's own, as VIREO_ETCD_ENDPOINTS has them;
+ *     else empty
  */
 record Store(StoreKind kind, String endpoints) {
   /** As {@link #words} had it. */
