@@ -714,21 +714,26 @@ final class RunCommand implements Callable<Integer> {
     if (container.isGiven() || kernelName().contains("/")) {
       return false;
     }
-    List<String> kinds =
+    List<NodeImage> images =
         api.listNodes().stream()
             .flatMap(node -> node.getStatus().getCapabilities().getImagesList().stream())
+            .toList();
+    if (images.isEmpty()) {
+      return isOurLinuxImage();
+    }
+    return LINUX_IMAGES.contains(kernelName())
+        || images.stream()
             .filter(image -> image.getName().equals(kernelName()))
             .map(NodeImage::getGuestKind)
-            .toList();
-    return kinds.isEmpty() ? isOurLinuxImage() : kinds.contains("linux");
+            .anyMatch("linux"::equals);
   }
 
-  /** Also while no node has told of its images. */
+  /** While no node has told of its images; after that, the server refuses those that none has. */
   private boolean isOurLinuxImage() {
     if (!LINUX_IMAGES.contains(kernelName()) && !kernelName().equals(BARE_METAL_IMAGE)) {
       throw new CommandException(
           ExitCode.REFUSED,
-          "no node has an image '%s', so nobody knows whether it needs a root disk"
+          "no node has told of an image '%s', so nobody knows whether it needs a root disk"
               .formatted(kernelName()),
           "See vireo node list; or say it: --disk root=image: or --no-disk.");
     }

@@ -196,11 +196,13 @@ class RunCommandTest {
     cli.run("run", "a");
     cli.run("run", "b", "--kernel", "probe");
     cli.run("run", "c", "--no-disk");
+    cli.run("run", "d", "--kernel", "which-the-server-refuses");
 
     assertEquals(List.of(disk("root", "image:", false)), disks(0));
     assertFalse(controller.creates.getFirst().getMicrovm().getSpec().hasEntropy(), "opt-in");
     assertEquals(List.of(), disks(1));
     assertEquals(List.of(), disks(2));
+    assertEquals(List.of(), disks(3));
   }
 
   @Test
