@@ -32,6 +32,7 @@ public final class AttachedRun {
   private final Api api;
   private final Environment environment;
   private final CreateMicroVmRequest request;
+  private final Duration patience;
   private final boolean remove;
   private final boolean input;
   private final String name;
@@ -44,6 +45,7 @@ public final class AttachedRun {
   private volatile @Nullable ProcessAttachment attachment;
 
   /**
+   * @param patience with the request, which may be one that waits
    * @param remove it, whatever happens
    * @param input of its container's process is ours, and its terminal, if it has one
    */
@@ -51,12 +53,14 @@ public final class AttachedRun {
       Api api,
       Environment environment,
       CreateMicroVmRequest request,
+      Duration patience,
       boolean remove,
       boolean input) {
     this.api = api;
     this.input = input;
     this.environment = environment;
     this.request = request;
+    this.patience = patience;
     this.remove = remove;
     this.container = request.getMicrovm().getSpec().hasContainer();
     this.name = request.getParent() + "/microvms/" + request.getMicrovmId();
@@ -68,8 +72,7 @@ public final class AttachedRun {
    */
   int run() {
     try (Cleanup cleanup = new Cleanup()) {
-      ListenableFuture<MicroVm> creation =
-          api.microVmFutures(Api.CALL_TIMEOUT).createMicroVm(request);
+      ListenableFuture<MicroVm> creation = api.microVmFutures(patience).createMicroVm(request);
       if (remove) {
         cleanup.add(() -> undo(creation));
       }

@@ -12,6 +12,7 @@ import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -85,7 +86,21 @@ final class CopyIntoGuest {
     if (last == null) {
       throw failed("%s has no name: /. is what is in it".formatted(path));
     }
-    return last.toString();
+    return text(last);
+  }
+
+  /** What a request can say of it. What is no text would be another name as text. */
+  private static String text(Path path) {
+    String text = path.toString();
+    try {
+      if (Path.of(text).equals(path)) {
+        return text;
+      }
+    } catch (InvalidPathException e) {
+      // Nor is it one that can be written here.
+    }
+    throw new CommandException(
+        ExitCode.FAILED, "the name '%s' is not UTF-8".formatted(text), "Give it another one.");
   }
 
   private void send(Path from, Placed placed) throws IOException {
@@ -154,7 +169,7 @@ final class CopyIntoGuest {
             attributes,
             FileEntry.newBuilder()
                 .setType(FileEntry.Type.SYMBOLIC_LINK)
-                .setLinkTarget(Files.readSymbolicLink(file).toString()));
+                .setLinkTarget(text(Files.readSymbolicLink(file))));
       } else if (attributes.isRegularFile()) {
         regular(file, attributes);
       } else {
@@ -194,7 +209,7 @@ final class CopyIntoGuest {
     }
 
     private String path(Path path) {
-      String below = top.relativize(path).toString();
+      String below = text(top.relativize(path));
       if (below.isEmpty() || placed.root().isEmpty()) {
         return placed.root() + below;
       }

@@ -5,6 +5,7 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientResponseObserver;
 import io.grpc.stub.StreamObserver;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
@@ -24,6 +25,9 @@ import org.jspecify.annotations.Nullable;
 final class DuplexCall<Q, R> implements ClientResponseObserver<Q, R>, AutoCloseable {
   private static final int AHEAD = 4;
 
+  /** What moves at all takes more within this. */
+  private static final long SOON_NANOS = Duration.ofSeconds(1).toNanos();
+
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   private final Deque<R> arrived = new ArrayDeque<>();
@@ -31,6 +35,7 @@ final class DuplexCall<Q, R> implements ClientResponseObserver<Q, R>, AutoClosea
   private @Nullable StatusRuntimeException failure;
   private boolean ended;
   private boolean halfClosed;
+  private long timesReady;
 
   /**
    * Begins a call.
@@ -45,7 +50,7 @@ final class DuplexCall<Q, R> implements ClientResponseObserver<Q, R>, AutoClosea
   public void beforeStart(ClientCallStreamObserver<Q> started) {
     call = started;
     started.disableAutoRequestWithInitial(AHEAD);
-    started.setOnReadyHandler(this::signal);
+    started.setOnReadyHandler(this::becomeReady);
   }
 
   @Override
@@ -83,9 +88,10 @@ final class DuplexCall<Q, R> implements ClientResponseObserver<Q, R>, AutoClosea
     }
   }
 
-  private void signal() {
+  private void becomeReady() {
     lock.lock();
     try {
+      timesReady++;
       changed.signalAll();
     } finally {
       lock.unlock();
@@ -112,13 +118,26 @@ final class DuplexCall<Q, R> implements ClientResponseObserver<Q, R>, AutoClosea
     }
   }
 
-  /** Sends out of turn what is small and cannot wait. */
-  void sendNow(Q message) {
+  /**
+   * Sends out of turn what is small and cannot wait.
+   *
+   * @return false if it is still behind what was sent before, which nobody takes
+   */
+  boolean sendNow(Q message) {
     lock.lock();
     try {
       if (!ended && !halfClosed) {
         call().onNext(message);
       }
+      long before = timesReady;
+      long left = SOON_NANOS;
+      while (!ended && !call().isReady() && timesReady == before && left > 0) {
+        left = changed.awaitNanos(left);
+      }
+      return left > 0;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
     } finally {
       lock.unlock();
     }

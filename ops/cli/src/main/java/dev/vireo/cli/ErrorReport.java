@@ -23,7 +23,9 @@ final class ErrorReport {
   int print(Throwable error) {
     return switch (error) {
       case CommandException refused -> {
-        line(refused.problem(), refused.remedy());
+        if (refused.exitCode() != ExitCode.BROKEN_PIPE) { // Who has enough knows that.
+          line(refused.problem(), refused.remedy());
+        }
         yield refused.exitCode();
       }
       case StatusRuntimeException call -> printCall(call);
@@ -39,9 +41,9 @@ final class ErrorReport {
     Status status = error.getStatus();
     List<BadRequest.FieldViolation> violations = violations(error);
     if (violations.size() > 1) {
-      err.println("error: %d fields are wrong".formatted(violations.size()));
+      say("error: %d fields are wrong".formatted(violations.size()));
       for (BadRequest.FieldViolation violation : violations) {
-        err.println(
+        say(
             "  %s: %s (%s)"
                 .formatted(
                     violation.getField(), violation.getDescription(), violation.getReason()));
@@ -60,10 +62,10 @@ final class ErrorReport {
         Errors.retryAfter(error)
             .map(delay -> " Try again in %s.".formatted(Text.duration(delay)))
             .orElse("");
-    err.println("error: %s".formatted(message == null ? reason.cause() : message));
-    err.println("  reason: %s".formatted(reason.name()));
-    err.println("  cause:  %s".formatted(reason.cause()));
-    err.println("  remedy: %s%s".formatted(reason.remedy(), whenToRetry));
+    say("error: %s".formatted(message == null ? reason.cause() : message));
+    say("  reason: %s".formatted(reason.name()));
+    say("  cause:  %s".formatted(reason.cause()));
+    say("  remedy: %s%s".formatted(reason.remedy(), whenToRetry));
   }
 
   /** What gRPC itself says, not our server: no connection, no answer in time. */
@@ -84,10 +86,15 @@ final class ErrorReport {
   }
 
   private void line(String message, String remedy) {
-    err.println("error: " + message);
+    say("error: " + message);
     if (!remedy.isEmpty()) {
-      err.println("  remedy: " + remedy);
+      say("  remedy: " + remedy);
     }
+  }
+
+  /** Guests name files, and nodes repeat what guests have said. */
+  private void say(String line) {
+    err.println(Text.harmless(line));
   }
 
   private static String rootMessage(Throwable error) {

@@ -10,18 +10,21 @@ import io.grpc.ClientStreamTracer;
 import io.grpc.ConnectivityState;
 import io.grpc.Context;
 import io.grpc.Deadline;
-import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
-import io.grpc.ForwardingClientCallListener.SimpleForwardingClientCallListener;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
+import io.grpc.SynchronizationContext;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -51,26 +54,9 @@ final class FailoverChannel extends ManagedChannel {
 
   @Override
   public <Q, R> ClientCall<Q, R> newCall(MethodDescriptor<Q, R> method, CallOptions options) {
-    if (method.getType() == MethodDescriptor.MethodType.UNARY) {
-      return new Call<>(method, options);
-    }
-    int index = current;
-    return new SimpleForwardingClientCall<>(channels.get(index).newCall(method, options)) {
-      @Override
-      public void start(Listener<R> listener, Metadata headers) {
-        super.start(
-            new SimpleForwardingClientCallListener<>(listener) {
-              @Override
-              public void onClose(Status status, Metadata trailers) {
-                if (isWorthAnother(status, trailers)) {
-                  moveOnFrom(index);
-                }
-                super.onClose(status, trailers);
-              }
-            },
-            headers);
-      }
-    };
+    return method.getType() == MethodDescriptor.MethodType.UNARY
+        ? new Call<>(method, options)
+        : new StreamingCall<>(method, options);
   }
 
   /** Whether it was the controller that was not there, and not what it was asked for. */
@@ -95,6 +81,23 @@ final class FailoverChannel extends ManagedChannel {
     if (current == index) {
       current = (index + 1) % channels.size();
       channels.get(current).resetConnectBackoff();
+    }
+  }
+
+  private static Executor later(Duration pause) {
+    return CompletableFuture.delayedExecutor(pause.toMillis(), TimeUnit.MILLISECONDS);
+  }
+
+  /** Does this if there are others, and this one does not say a word. */
+  private void whenNotConnected(ManagedChannel channel, Runnable giveUp) {
+    if (channels.size() > 1) {
+      later(CONNECTED_WITHIN)
+          .execute(() -> {
+            if (channel.getState(false) == ConnectivityState.CONNECTING) {
+              channel.enterIdle();
+              giveUp.run();
+            }
+          });
     }
   }
 
@@ -156,15 +159,7 @@ final class FailoverChannel extends ManagedChannel {
       next.sendMessage(message);
       next.halfClose();
       next.request(2);
-      if (channels.size() > 1) {
-        later(CONNECTED_WITHIN)
-            .execute(() -> {
-              if (channel.getState(false) == ConnectivityState.CONNECTING) {
-                channel.enterIdle();
-                next.cancel(NOT_CONNECTED, null);
-              }
-            });
-      }
+      whenNotConnected(channel, () -> next.cancel(NOT_CONNECTED, null));
     }
 
     private boolean hasTimeFor(Duration pause) {
@@ -191,16 +186,166 @@ final class FailoverChannel extends ManagedChannel {
       }
     }
 
-    private static Executor later(Duration pause) {
-      return CompletableFuture.delayedExecutor(pause.toMillis(), TimeUnit.MILLISECONDS);
-    }
-
     @Override
     public synchronized void cancel(@Nullable String message, @Nullable Throwable cause) {
       cancelled = true;
       if (attempt != null) {
         attempt.cancel(message, cause);
       }
+    }
+  }
+
+  /**
+   * A call that streams. What is sent is kept until an attempt has come as far as a connection: up
+   * to then another can take its place, of which neither side hears. What happens to attempts
+   * happens one after the other, whoever's thread it is.
+   */
+  private final class StreamingCall<Q, R> extends ClientCall<Q, R> {
+    private final MethodDescriptor<Q, R> method;
+    private final CallOptions options;
+    private final Context context = Context.current();
+    private final SynchronizationContext inTurn =
+        new SynchronizationContext((_, error) -> cancel("cannot be sent", error));
+    private final List<Q> kept = new ArrayList<>();
+    private int requested;
+    private boolean halfClosed;
+    private final AtomicInteger attempts = new AtomicInteger();
+    private @Nullable Listener<R> listener;
+    private Metadata headers = new Metadata();
+    private volatile @Nullable Attempt attempt;
+
+    /** One of its attempts, at one controller. */
+    private final class Attempt extends Listener<R> {
+      private final int index = current;
+      private final Sent sent = new Sent();
+      private final ClientCall<Q, R> call =
+          channels.get(index).newCall(method, options.withStreamTracerFactory(sent));
+      private final Listener<R> told;
+      private volatile boolean givenUp;
+
+      Attempt(Listener<R> told) {
+        this.told = told;
+      }
+
+      void start() {
+        Metadata itsHeaders = new Metadata();
+        itsHeaders.merge(headers);
+        call.start(this, itsHeaders);
+        if (requested > 0) {
+          call.request(requested);
+        }
+        kept.forEach(call::sendMessage);
+        if (halfClosed) {
+          call.halfClose();
+        }
+        whenNotConnected(channels.get(index), () -> inTurn.execute(this::giveUp));
+      }
+
+      private void giveUp() {
+        if (!sent.any) {
+          givenUp = true;
+          call.cancel(NOT_CONNECTED, null);
+        }
+      }
+
+      @Override
+      public void onHeaders(Metadata received) {
+        told.onHeaders(received);
+      }
+
+      @Override
+      public void onMessage(R message) {
+        told.onMessage(message);
+      }
+
+      @Override
+      public void onReady() {
+        told.onReady();
+      }
+
+      @Override
+      public void onClose(Status status, Metadata trailers) {
+        boolean another = givenUp || isWorthAnother(status, trailers);
+        if (another) {
+          moveOnFrom(index);
+        }
+        if (another && !sent.any && attempts.get() < channels.size()) {
+          inTurn.execute(context.wrap(StreamingCall.this::attempt));
+        } else {
+          told.onClose(
+              givenUp ? Status.UNAVAILABLE.withDescription(NOT_CONNECTED) : status, trailers);
+        }
+      }
+    }
+
+    StreamingCall(MethodDescriptor<Q, R> method, CallOptions options) {
+      this.method = method;
+      this.options = options;
+    }
+
+    @Override
+    public void start(Listener<R> responseListener, Metadata requestHeaders) {
+      listener = responseListener;
+      headers = requestHeaders;
+      inTurn.execute(this::attempt);
+    }
+
+    private void attempt() {
+      attempts.incrementAndGet();
+      Attempt next = new Attempt(Objects.requireNonNull(listener));
+      attempt = next;
+      next.start();
+    }
+
+    /** Says something to the attempt of now, unless that has only been given up. */
+    private void say(Consumer<ClientCall<Q, R>> words) {
+      Attempt now = attempt;
+      if (now != null && !now.givenUp) {
+        words.accept(now.call);
+      }
+    }
+
+    @Override
+    public void sendMessage(Q message) {
+      inTurn.execute(() -> {
+        Attempt now = attempt;
+        if (now != null && now.sent.any) {
+          kept.clear();
+        } else {
+          kept.add(message);
+        }
+        say(call -> call.sendMessage(message));
+      });
+    }
+
+    @Override
+    public void request(int messages) {
+      inTurn.execute(() -> {
+        requested += messages;
+        say(call -> call.request(messages));
+      });
+    }
+
+    @Override
+    public void halfClose() {
+      inTurn.execute(() -> {
+        halfClosed = true;
+        say(ClientCall::halfClose);
+      });
+    }
+
+    @Override
+    public boolean isReady() {
+      Attempt now = attempt;
+      return now != null && now.call.isReady();
+    }
+
+    @Override
+    public void cancel(@Nullable String message, @Nullable Throwable cause) {
+      inTurn.execute(() -> {
+        attempts.set(channels.size());
+        say(call -> call.cancel(message, cause));
+      });
     }
   }
 

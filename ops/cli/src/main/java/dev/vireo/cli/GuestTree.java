@@ -6,6 +6,7 @@ import dev.vireo.proto.v1.FileEntry;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -26,12 +27,16 @@ import org.jspecify.annotations.Nullable;
 final class GuestTree implements AutoCloseable {
   private static final int OWNER_ALL = 0700;
 
+  /** Of what stays in memory until all else is written. */
+  private static final long MOST_KEPT_BYTES = 64L << 20;
+
   private final Path top;
   private final List<FileEntry> links = new ArrayList<>();
 
   /** Those that were not there. */
   private final List<FileEntry> directories = new ArrayList<>();
 
+  private long keptBytes;
   private @Nullable FileEntry file;
   private @Nullable Path beside;
   private @Nullable OutputStream content;
@@ -61,7 +66,7 @@ final class GuestTree implements AutoCloseable {
         if (!Files.isDirectory(place, LinkOption.NOFOLLOW_LINKS)) {
           Files.createDirectory(
               place, PosixFilePermissions.asFileAttribute(Modes.permissions(OWNER_ALL)));
-          directories.add(entry);
+          keep(entry, directories);
         }
       }
       case REGULAR -> {
@@ -70,10 +75,23 @@ final class GuestTree implements AutoCloseable {
         beside = Files.createTempFile(parent(place), ".vireo-cp-", "");
         content = Files.newOutputStream(beside);
       }
-      case SYMBOLIC_LINK -> links.add(entry);
+      case SYMBOLIC_LINK -> {
+        if (entry.getPath().isEmpty()) {
+          throw new IOException("the guest sent a link in place of what it leads to");
+        }
+        keep(entry, links);
+      }
       case TYPE_UNSPECIFIED, UNRECOGNIZED ->
           throw new IOException("an entry of no type that is known here");
     }
+  }
+
+  private void keep(FileEntry entry, List<FileEntry> where) throws IOException {
+    keptBytes += entry.getSerializedSize();
+    if (keptBytes > MOST_KEPT_BYTES) {
+      throw new IOException("the guest sent more than 64 MiB of names of links and directories");
+    }
+    where.add(entry);
   }
 
   /** Nothing but its own parts leads there: all above it are directories, and not by a link. */
@@ -89,9 +107,17 @@ final class GuestTree implements AutoCloseable {
       if (!Files.isDirectory(place, LinkOption.NOFOLLOW_LINKS)) {
         throw new IOException("%s is no directory".formatted(place));
       }
-      place = place.resolve(part);
+      place = place.resolve(path(part));
     }
     return place;
+  }
+
+  private static Path path(String text) throws IOException {
+    try {
+      return Path.of(text);
+    } catch (InvalidPathException e) {
+      throw new IOException("the guest sent what is no path here: " + e.getReason(), e);
+    }
   }
 
   private static Path parent(Path place) throws IOException {
@@ -137,10 +163,12 @@ final class GuestTree implements AutoCloseable {
     endFile();
     for (FileEntry link : links) {
       Path place = place(link);
-      if (!Files.isDirectory(place, LinkOption.NOFOLLOW_LINKS)) {
-        Files.deleteIfExists(place);
+      Path target = path(link.getLinkTarget());
+      if (Files.isDirectory(place, LinkOption.NOFOLLOW_LINKS)) {
+        throw new IOException("%s is a directory".formatted(place));
       }
-      Files.createSymbolicLink(place, Path.of(link.getLinkTarget()));
+      Files.deleteIfExists(place);
+      Files.createSymbolicLink(place, target);
     }
     for (FileEntry directory : directories.reversed()) {
       Path place = place(directory);

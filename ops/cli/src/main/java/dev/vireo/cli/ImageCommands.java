@@ -29,10 +29,6 @@ import picocli.CommandLine.Spec;
 final class ImageCommands {
   private ImageCommands() {}
 
-  private static String nodeName(String idOrName) {
-    return idOrName.contains("/") ? idOrName : "nodes/" + idOrName;
-  }
-
   /** {@code vireo image load}. */
   @Command(
       name = "load",
@@ -97,7 +93,7 @@ final class ImageCommands {
 
     private List<String> targets(Api api, ImageArchive archive) {
       if (!nodes.isEmpty()) {
-        return nodes.stream().map(ImageCommands::nodeName).distinct().toList();
+        return nodes.stream().map(NodeUpdates::resourceName).distinct().toList();
       }
       List<Node> suitable = ImageLoads.suitable(api.listNodes(), archive.ids());
       if (suitable.isEmpty()) {
@@ -157,7 +153,8 @@ final class ImageCommands {
       description = {
         "Lists guest images and container images of this machine, or container images of nodes.",
         "",
-        "Without --nodes and --node: what this machine's own store and cache have."
+        "Without --nodes and --node: what this machine's own store and cache have, as a table or as"
+            + " json; -o wide and -o name, --server and --project are for nodes."
       })
   @SuppressWarnings("UnusedVariable") // Options that only the program behind the launcher reads.
   static final class ListImages implements Callable<Integer> {
@@ -212,7 +209,7 @@ final class ImageCommands {
                   .filter(node -> node.getStatus().getHealth() == NodeStatus.Health.READY)
                   .map(node -> node.getMeta().getName())
                   .toList()
-              : nodes.stream().map(ImageCommands::nodeName).distinct().toList();
+              : nodes.stream().map(NodeUpdates::resourceName).distinct().toList();
       int exitCode = ExitCode.OK;
       Table table = new Table("NODE", "IMAGE", "ARCH", "ID", "ROOT", "LAST USE");
       for (String node : wanted) {
@@ -321,7 +318,7 @@ final class ImageCommands {
                   api.images()
                       .deleteContainerImage(
                           DeleteContainerImageRequest.newBuilder()
-                              .setNode(nodeName(node))
+                              .setNode(NodeUpdates.resourceName(node))
                               .setImage(name)
                               .build())
                       .getImageRemoved();

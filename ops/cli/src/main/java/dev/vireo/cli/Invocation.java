@@ -9,10 +9,10 @@ import dev.vireo.proto.v1.InvokeStart;
 import dev.vireo.proto.v1.StreamEnd;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /** One HTTP request to a guest: its body from a stream, its answer on our output. */
@@ -22,6 +22,7 @@ final class Invocation {
 
   private final Api api;
   private final Environment environment;
+  private final Consumer<ByteString> out;
   private final boolean include;
   private final boolean fail;
   private final AtomicReference<@Nullable IOException> unreadable = new AtomicReference<>();
@@ -33,6 +34,7 @@ final class Invocation {
   Invocation(Api api, Environment environment, boolean include, boolean fail) {
     this.api = api;
     this.environment = environment;
+    this.out = LocalStreams.sink(environment.out(), environment.terminal());
     this.include = include;
     this.fail = fail;
   }
@@ -85,7 +87,7 @@ final class Invocation {
         }
         case BODY -> {
           if (!bad) {
-            print(next.get().getBody());
+            out.accept(next.get().getBody());
           }
         }
         case END -> {
@@ -108,15 +110,6 @@ final class Invocation {
     for (HttpHeader header : head.getHeadersList()) {
       text.append(header.getName()).append(": ").append(header.getValue()).append("\r\n");
     }
-    print(ByteString.copyFrom(text.append("\r\n").toString(), StandardCharsets.ISO_8859_1));
-  }
-
-  private void print(ByteString bytes) {
-    try {
-      bytes.writeTo(environment.out());
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    environment.out().flush();
+    out.accept(ByteString.copyFrom(text.append("\r\n").toString(), StandardCharsets.ISO_8859_1));
   }
 }

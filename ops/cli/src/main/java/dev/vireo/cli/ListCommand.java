@@ -35,13 +35,13 @@ final class ListCommand implements Callable<Integer> {
     try (Api api = server.connect(environment)) {
       ListMicroVmsResponse list = api.listMicroVms(selector);
       print(list);
-      if (watch) {
+      if (watch && !environment.out().checkError()) {
         new MicroVmWatch(api, selector, environment.err())
             .follow(
                 list.getResourceVersion(),
                 new WatchCommand.EventPrinter(environment, output.format()));
       }
-      return ExitCode.OK;
+      return environment.out().checkError() ? ExitCode.BROKEN_PIPE : ExitCode.OK;
     }
   }
 

@@ -31,7 +31,10 @@ final class LocalStreams {
     this.cleanup = cleanup;
   }
 
-  /** The first of each goes to the process; if that does not mind it, the second ends us. */
+  /**
+   * The first goes to the process; if it does not get there, or is not minded, and another comes,
+   * it ends us, and by that the process.
+   */
   void passSignals() {
     AtomicBoolean once = new AtomicBoolean();
     cleanup.add(Signals.handle("INT", () -> pass(SIGINT, once)));
@@ -39,9 +42,8 @@ final class LocalStreams {
   }
 
   private void pass(int signal, AtomicBoolean once) {
-    if (once.compareAndSet(false, true)) {
-      process.signal(signal);
-    } else {
+    boolean first = once.compareAndSet(false, true);
+    if (!first || !process.signal(signal)) {
       System.exit(KILLED + signal);
     }
   }

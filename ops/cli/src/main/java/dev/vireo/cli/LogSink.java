@@ -5,9 +5,6 @@ import com.google.protobuf.Timestamp;
 import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.StreamLogsResponse;
 import dev.vireo.proto.v1.StreamLogsResponse.Stream;
-import java.io.IOException;
-import java.io.PrintStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -21,6 +18,7 @@ final class LogSink implements Consumer<StreamLogsResponse> {
   private static final DateTimeFormatter TIME =
       DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSSSSS'Z'").withZone(ZoneOffset.UTC);
 
+  private final Environment environment;
   private final Consumer<ByteString> out;
   private final Consumer<ByteString> err;
   private final boolean timestamps;
@@ -33,25 +31,17 @@ final class LogSink implements Consumer<StreamLogsResponse> {
    */
   LogSink(Environment environment, boolean raw, boolean timestamps) {
     boolean harmless = environment.terminal() && !raw;
-    this.out = sink(environment.out(), harmless);
-    this.err = sink(environment.err(), harmless);
+    this.environment = environment;
+    this.out = LocalStreams.sink(environment.out(), harmless);
+    this.err = LocalStreams.sink(environment.err(), harmless);
     this.timestamps = timestamps;
   }
 
-  private static Consumer<ByteString> sink(PrintStream stream, boolean harmless) {
-    if (harmless) {
-      return new TerminalFilter(stream);
-    }
-    return bytes -> {
-      try {
-        bytes.writeTo(stream);
-        stream.flush();
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-    };
-  }
-
+  /**
+   * Passes it on.
+   *
+   * @throws CommandException {@link ExitCode#BROKEN_PIPE} once nobody reads our output any more
+   */
   @Override
   public void accept(StreamLogsResponse chunk) {
     boolean error = chunk.getStream() == Stream.STDERR;
@@ -66,6 +56,9 @@ final class LogSink implements Consumer<StreamLogsResponse> {
       }
     }
     (error ? err : out).accept(bytes);
+    if (environment.out().checkError()) {
+      throw new CommandException(ExitCode.BROKEN_PIPE, "nobody reads the output any more", "");
+    }
   }
 
   /** A line has the time of its first piece. */

@@ -110,8 +110,8 @@ final class ProcessAttachment implements ProcessInput, AutoCloseable {
   }
 
   @Override
-  public void signal(int number) {
-    call.sendNow(AttachRequest.newBuilder().setSignal(number).build());
+  public boolean signal(int number) {
+    return call.sendNow(AttachRequest.newBuilder().setSignal(number).build());
   }
 
   @Override

@@ -13,6 +13,6 @@ interface ProcessInput {
   /** At once. */
   void resize(ConsoleSize size);
 
-  /** At once. */
-  void signal(int number);
+  /** At once; false if it cannot get there, behind input that nobody takes. */
+  boolean signal(int number);
 }

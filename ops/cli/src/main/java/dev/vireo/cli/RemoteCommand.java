@@ -40,7 +40,7 @@ final class RemoteCommand {
     }
   }
 
-  private static ProcessInput input(DuplexCall<ExecRequest, ExecResponse> call) {
+  static ProcessInput input(DuplexCall<ExecRequest, ExecResponse> call) {
     return new ProcessInput() {
       @Override
       public boolean stdin(ByteString bytes) {
@@ -58,8 +58,8 @@ final class RemoteCommand {
       }
 
       @Override
-      public void signal(int number) {
-        call.sendNow(ExecRequest.newBuilder().setSignal(number).build());
+      public boolean signal(int number) {
+        return call.sendNow(ExecRequest.newBuilder().setSignal(number).build());
       }
     };
   }

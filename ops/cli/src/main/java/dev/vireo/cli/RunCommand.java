@@ -33,6 +33,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
@@ -158,6 +159,12 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
+  private static final String DEFAULT_IMAGE = "debian-12";
+
+  /** Vireo's own, as the launcher builds them. */
+  private static final Set<String> LINUX_IMAGES = Set.of(DEFAULT_IMAGE, "vireo-6.1");
+
+  private static final String BARE_METAL_IMAGE = "probe";
   private static final String NAME_ALPHABET = "bcdfghjkmnpqrstvwxz23456789";
   private static final int NAME_LENGTH = 6;
 
@@ -448,8 +455,9 @@ final class RunCommand implements Callable<Integer> {
     try {
       return create();
     } catch (CommandException | StatusRuntimeException e) {
-      var _ = new ErrorReport(environment.err()).print(e);
-      return ExitCode.OF_VIREO; // Any other might be the container's.
+      int exitCode = new ErrorReport(environment.err()).print(e);
+      // Any other might be the container's.
+      return exitCode == ExitCode.BROKEN_PIPE ? exitCode : ExitCode.OF_VIREO;
     }
   }
 
@@ -491,7 +499,10 @@ final class RunCommand implements Callable<Integer> {
     try (Api api = server.connect(environment)) {
       CreateMicroVmRequest request = request(api);
       if ((attach || remove || container.isToBeAttached()) && !dryRun) {
-        return new AttachedRun(api, environment, request, remove, container.isToBeAttached()).run();
+        Duration patience = wait == null ? Api.CALL_TIMEOUT : timeout;
+        return new AttachedRun(
+                api, environment, request, patience, remove, container.isToBeAttached())
+            .run();
       }
       MicroVm vm = api.microVms(timeout).createMicroVm(request);
       switch (output.format()) {
@@ -696,17 +707,37 @@ final class RunCommand implements Callable<Integer> {
     if (kernel != null) {
       return kernel;
     }
-    return container.isGiven() ? "" : "debian-12";
+    return container.isGiven() ? "" : DEFAULT_IMAGE;
   }
 
   private boolean isLinuxImage(Api api) {
-    return !container.isGiven()
-        && !kernelName().contains("/")
-        && api.listNodes().stream()
+    if (container.isGiven() || kernelName().contains("/")) {
+      return false;
+    }
+    List<NodeImage> images =
+        api.listNodes().stream()
             .flatMap(node -> node.getStatus().getCapabilities().getImagesList().stream())
+            .toList();
+    if (images.isEmpty()) {
+      return isOurLinuxImage();
+    }
+    return LINUX_IMAGES.contains(kernelName())
+        || images.stream()
             .filter(image -> image.getName().equals(kernelName()))
             .map(NodeImage::getGuestKind)
             .anyMatch("linux"::equals);
+  }
+
+  /** While no node has told of its images; after that, the server refuses those that none has. */
+  private boolean isOurLinuxImage() {
+    if (!LINUX_IMAGES.contains(kernelName()) && !kernelName().equals(BARE_METAL_IMAGE)) {
+      throw new CommandException(
+          ExitCode.REFUSED,
+          "no node has told of an image '%s', so nobody knows whether it needs a root disk"
+              .formatted(kernelName()),
+          "See vireo node list; or say it: --disk root=image: or --no-disk.");
+    }
+    return LINUX_IMAGES.contains(kernelName());
   }
 
   /** Made here and not by the server, so that Ctrl-C knows what to delete. */

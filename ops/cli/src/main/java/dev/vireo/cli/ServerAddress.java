@@ -1,5 +1,7 @@
 package dev.vireo.cli;
 
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -11,7 +13,7 @@ import java.util.stream.Stream;
  */
 public sealed interface ServerAddress {
   /** The controller's default TCP address. */
-  ServerAddress LOOPBACK = new Tcp("127.0.0.1", 7420);
+  Tcp LOOPBACK = new Tcp("127.0.0.1", 7420);
 
   /** {@code unix:/path/to/controller.sock}. */
   record UnixSocket(Path path) implements ServerAddress {
@@ -56,22 +58,33 @@ public sealed interface ServerAddress {
       return new UnixSocket(Path.of(text.substring("unix:".length())).toAbsolutePath());
     }
     int colon = text.lastIndexOf(':');
-    if (colon < 0) {
-      return new Tcp(text, 7420);
-    }
-    int port;
-    try {
-      port = Integer.parseInt(text.substring(colon + 1));
-    } catch (NumberFormatException e) {
-      port = 0;
-    }
-    if (colon == 0 || port < 1 || port > 65535) {
+    String host = colon < 0 ? text : text.substring(0, colon);
+    int port = colon < 0 ? LOOPBACK.port() : port(text.substring(colon + 1));
+    if (port < 1 || port > 65535 || !isHost(host)) {
       throw new CommandException(
           ExitCode.USAGE,
           "'%s' is not a server address".formatted(text),
-          "Use unix:/path/to/controller.sock or host:port.");
+          "Use unix:/path/to/controller.sock or host:port, or several with commas between.");
     }
-    return new Tcp(text.substring(0, colon), port);
+    return new Tcp(host, port);
+  }
+
+  private static int port(String text) {
+    try {
+      return Integer.parseInt(text);
+    } catch (NumberFormatException e) {
+      return 0;
+    }
+  }
+
+  /** Whether gRPC, to which it is a part of a URI, takes it. */
+  private static boolean isHost(String text) {
+    try {
+      String host = new URI(null, null, text, -1, null, null, null).getHost();
+      return text.equals(host) || "[%s]".formatted(text).equals(host);
+    } catch (URISyntaxException e) {
+      return false;
+    }
   }
 
   /** The controllers that {@code vireo up} starts here: their unix sockets, if there are any. */

@@ -103,6 +103,14 @@ public final class Text {
         .collect(Collectors.joining());
   }
 
+  /** Without what a terminal would obey, but for ends of lines and tabs. */
+  static String harmless(String text) {
+    return text.codePoints()
+        .map(c -> Character.isISOControl(c) && c != '\n' && c != '\t' ? '?' : c)
+        .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
+        .toString();
+  }
+
   /** {@code text}, or {@code -} if there is none. */
   public static String orDash(String text) {
     return text.isEmpty() ? "-" : text;

@@ -88,8 +88,8 @@ final class TopCommand implements Callable<Integer> {
         show(api, before, after, Duration.ofNanos(now - at));
         before = byUid(after);
         at = now;
-      } while (!once);
-      return ExitCode.OK;
+      } while (!once && !environment.out().checkError());
+      return environment.out().checkError() ? ExitCode.BROKEN_PIPE : ExitCode.OK;
     }
   }
 

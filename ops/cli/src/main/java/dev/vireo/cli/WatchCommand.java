@@ -45,7 +45,7 @@ final class WatchCommand implements Callable<Integer> {
       EventPrinter printer = new EventPrinter(environment, output.format());
       new MicroVmWatch(api, selector, environment.err())
           .follow(0, name == null ? printer : only(api.microVmName(name), printer));
-      return ExitCode.OK;
+      return environment.out().checkError() ? ExitCode.BROKEN_PIPE : ExitCode.OK;
     }
   }
 
@@ -55,7 +55,7 @@ final class WatchCommand implements Callable<Integer> {
             || (printer.test(event) && event.getType() != WatchEventType.DELETED);
   }
 
-  /** A line for each event, for ever. */
+  /** A line for each event, for as long as somebody reads it. */
   static final class EventPrinter implements Predicate<WatchMicroVmsResponse> {
     private static final DateTimeFormatter TIME =
         DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
@@ -85,8 +85,7 @@ final class WatchCommand implements Callable<Integer> {
                             Text.lower(event.getType()),
                             view.line(event.getMicrovm()));
               });
-      environment.out().flush();
-      return true;
+      return !environment.out().checkError(); // Flushes; and `| head` has had enough.
     }
   }
 }

@@ -2,7 +2,9 @@ package dev.vireo.cli;
 
 import io.grpc.inprocess.InProcessChannelBuilder;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
@@ -18,6 +20,7 @@ final class Cli {
   private final FakeController controller;
   private final Map<String, String> variables = new HashMap<>(Map.of("HOME", "/nowhere"));
   private boolean terminal;
+  private boolean unread;
   private InputStream in = InputStream.nullInputStream();
   private Terminal tty = Terminal.NONE;
 
@@ -27,6 +30,12 @@ final class Cli {
 
   Cli onTerminal() {
     terminal = true;
+    return this;
+  }
+
+  /** Nobody reads what is printed. */
+  Cli intoClosedPipe() {
+    unread = true;
     return this;
   }
 
@@ -73,7 +82,7 @@ final class Cli {
 
   Environment environment() {
     return new Environment(
-        new PrintStream(out, true, StandardCharsets.UTF_8),
+        unread ? closedPipe() : new PrintStream(out, true, StandardCharsets.UTF_8),
         new PrintStream(err, true, StandardCharsets.UTF_8),
         terminal,
         Clock.fixed(FakeController.NOW, ZoneOffset.UTC),
@@ -81,5 +90,15 @@ final class Cli {
         address -> InProcessChannelBuilder.forName(controller.serverName).directExecutor().build(),
         in,
         tty);
+  }
+
+  private static PrintStream closedPipe() {
+    return new PrintStream(
+        new OutputStream() {
+          @Override
+          public void write(int octet) throws IOException {
+            throw new IOException("Broken pipe");
+          }
+        });
   }
 }

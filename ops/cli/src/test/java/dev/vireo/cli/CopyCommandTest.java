@@ -21,6 +21,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -234,6 +235,58 @@ final class CopyCommandTest {
     }
   }
 
+  @Test
+  void aFileIsNotReplacedByALinkOfTheGuests() throws IOException {
+    Path file = Files.writeString(here.resolve("f"), "mine");
+    inGuest("/f", List.of(link("", outside.toString())));
+
+    assertEquals(ExitCode.FAILED, out("/f", file));
+
+    assertFalse(Files.isSymbolicLink(file));
+    assertContent("mine", file);
+  }
+
+  @Test
+  void whatAGuestCallsItsFilesDoesNotReachTheTerminal() {
+    inGuest("/d", List.of(folder("")), file("a\u001b]0;title\u0007\u009b2J/b", "x"));
+
+    assertEquals(ExitCode.FAILED, out("/d", here.resolve("d")));
+
+    assertTrue(cli.err().contains("a?]0;title??2J is no directory"), cli.err());
+  }
+
+  @Test
+  void linksAreNotKeptWithoutLimit() {
+    String target = "x".repeat(4 << 20);
+    inGuest(
+        "/d",
+        List.of(folder("")),
+        IntStream.range(0, 17).mapToObj(i -> link("l" + i, target)).toList());
+
+    assertEquals(ExitCode.FAILED, out("/d", here.resolve("d")));
+
+    assertTrue(cli.err().contains("64 MiB"), cli.err());
+  }
+
+  @Test
+  void aPathThatCannotBeIsAFailureAndNoBug() {
+    inGuest("/d", List.of(folder(""), link("l", "a\0b")));
+
+    assertEquals(ExitCode.FAILED, out("/d", here.resolve("d")));
+
+    assertTrue(cli.err().startsWith("error: cannot write"), cli.err());
+  }
+
+  @Test
+  void aLinkDoesNotReplaceADirectory() throws IOException {
+    Files.createDirectories(here.resolve("d/l"));
+    inGuest("/d/.", List.of(folder(""), link("l", "/nowhere")));
+
+    assertEquals(ExitCode.FAILED, out("/d/.", here.resolve("d")));
+
+    assertTrue(cli.err().contains("d/l is a directory"), cli.err());
+  }
+
   // ---- in
 
   private int in(String source, String destination) {
@@ -325,6 +378,21 @@ final class CopyCommandTest {
     assertTrue(cli.err().contains("does not exist"), cli.err());
     assertEquals(ExitCode.REFUSED, in(file.toString(), "/full"));
     assertTrue(cli.err().contains("GUEST_EXHAUSTED"), cli.err());
+  }
+
+  @Test
+  void aNameThatIsNoTextIsRefusedAndNotSpoilt() throws Exception {
+    // No Java program can make such a file.
+    assertEquals(
+        0,
+        new ProcessBuilder("sh", "-c", "touch \"$(printf 'a\\377')\"")
+            .directory(here.toFile())
+            .start()
+            .waitFor());
+
+    assertEquals(ExitCode.FAILED, in(here.toString(), "/x"));
+
+    assertTrue(cli.err().contains("is not UTF-8"), cli.err());
   }
 
   @ParameterizedTest

@@ -3,19 +3,26 @@ package dev.vireo.cli;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.proto.v1.ConsoleSize;
+import dev.vireo.proto.v1.ExecRequest;
+import dev.vireo.proto.v1.ExecResponse;
 import dev.vireo.proto.v1.ExecStart;
+import dev.vireo.proto.v1.MicroVmServiceGrpc;
+import io.grpc.Channel;
+import io.grpc.ManagedChannel;
+import io.grpc.Server;
+import io.grpc.inprocess.InProcessChannelBuilder;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.grpc.stub.ServerCallStreamObserver;
+import io.grpc.stub.StreamObserver;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
-import java.time.Clock;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
@@ -218,21 +225,55 @@ final class ExecCommandTest {
 
   @Test
   void whoHasEnoughOfOurOutputEndsTheCommandQuietly() {
-    PrintStream closed =
-        new PrintStream(
-            new OutputStream() {
-              @Override
-              public void write(int octet) throws IOException {
-                throw new IOException("Broken pipe");
-              }
-            });
-    Environment usual = cli.environment();
-    Environment environment =
-        new Environment(closed, usual.err(), false, Clock.systemUTC(), Map.of(), usual.connector());
-
-    assertEquals(141, Main.run(environment, "exec", "web-1", "--", "flood"));
+    assertEquals(141, cli.intoClosedPipe().run("exec", "web-1", "--", "flood"));
 
     assertEquals("", cli.err());
     await().until(() -> controller.guest.cancelled.contains("exec"));
+  }
+
+  private static boolean signal(Channel guest) {
+    try (DuplexCall<ExecRequest, ExecResponse> call =
+        new DuplexCall<>(responses -> MicroVmServiceGrpc.newStub(guest).exec(responses))) {
+      return RemoteCommand.input(call).signal(15);
+    }
+  }
+
+  @Test
+  void aSignalDoesNotWaitBehindInputThatNobodyReads() throws IOException {
+    Server deaf =
+        InProcessServerBuilder.forName("deaf")
+            .addService(
+                new MicroVmServiceGrpc.MicroVmServiceImplBase() {
+                  @Override
+                  public StreamObserver<ExecRequest> exec(StreamObserver<ExecResponse> client) {
+                    ((ServerCallStreamObserver<ExecResponse>) client).disableAutoRequest();
+                    return super.exec(new NoObserver());
+                  }
+                })
+            .build()
+            .start();
+    ManagedChannel toDeaf = InProcessChannelBuilder.forName("deaf").build();
+    ManagedChannel toGuest = InProcessChannelBuilder.forName(controller.serverName).build();
+    try {
+      assertFalse(signal(toDeaf));
+      assertTrue(signal(toGuest));
+      assertEquals(15, controller.guest.execs.getFirst().getSignal());
+    } finally {
+      toDeaf.shutdownNow();
+      toGuest.shutdownNow();
+      deaf.shutdownNow();
+    }
+  }
+
+  /** Whatever is said to it. */
+  private static final class NoObserver implements StreamObserver<ExecResponse> {
+    @Override
+    public void onNext(ExecResponse response) {}
+
+    @Override
+    public void onError(Throwable error) {}
+
+    @Override
+    public void onCompleted() {}
   }
 }

@@ -3,13 +3,18 @@ package dev.vireo.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import com.google.protobuf.ByteString;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.ExecRequest;
+import dev.vireo.proto.v1.ExecResponse;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.ResourceMeta;
+import dev.vireo.proto.v1.StreamLogsRequest;
+import dev.vireo.proto.v1.StreamLogsResponse;
 import io.grpc.ManagedChannel;
 import io.grpc.Server;
 import io.grpc.Status;
@@ -55,6 +60,37 @@ class FailoverChannelTest {
         return;
       }
       answer(client);
+    }
+
+    /** Sends everything back. */
+    @Override
+    public StreamObserver<ExecRequest> exec(StreamObserver<ExecResponse> client) {
+      return new StreamObserver<>() {
+        @Override
+        public void onNext(ExecRequest request) {
+          client.onNext(ExecResponse.newBuilder().setStdout(request.getStdin()).build());
+        }
+
+        @Override
+        public void onError(Throwable error) {}
+
+        @Override
+        public void onCompleted() {
+          client.onCompleted();
+        }
+      };
+    }
+
+    @Override
+    public synchronized void streamLogs(
+        StreamLogsRequest request, StreamObserver<StreamLogsResponse> client) {
+      calls++;
+      client.onNext(StreamLogsResponse.newBuilder().setData(ByteString.copyFromUtf8(name)).build());
+      if (refusals-- > 0) {
+        client.onError(Status.UNAVAILABLE.asRuntimeException());
+      } else {
+        client.onCompleted();
+      }
     }
 
     /** Nothing is left to delete: either it never was, or a delete before has seen to that. */
@@ -211,5 +247,67 @@ class FailoverChannelTest {
     assertThrows(StatusRuntimeException.class, () -> ask(new FailoverChannel(channels)));
 
     assertEquals(0, TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - start));
+  }
+
+  private static String log(FailoverChannel channel) {
+    StringBuilder log = new StringBuilder();
+    MicroVmServiceGrpc.newBlockingStub(channel)
+        .withDeadlineAfter(10, TimeUnit.SECONDS)
+        .streamLogs(StreamLogsRequest.getDefaultInstance())
+        .forEachRemaining(chunk -> log.append(chunk.getData().toStringUtf8()));
+    return log.toString();
+  }
+
+  @Test
+  void aStreamThatReachedNobodyBeginsAtTheNext() throws Exception {
+    addDeadController();
+    addDeadController();
+    new Controller("alive", ErrorReason.INTERNAL, 0);
+
+    assertEquals("alive", log(new FailoverChannel(channels)));
+  }
+
+  @Test
+  void soDoesOneThatStreamsItsRequests() throws Exception {
+    addDeadController();
+    new Controller("alive", ErrorReason.INTERNAL, 0);
+    StringBuilder echo = new StringBuilder();
+    try (DuplexCall<ExecRequest, ExecResponse> call =
+        new DuplexCall<>(responses ->
+            MicroVmServiceGrpc.newStub(new FailoverChannel(channels))
+                .withDeadlineAfter(10, TimeUnit.SECONDS)
+                .exec(responses))) {
+      for (String text : List.of("a", "b", "c")) {
+        call.send(ExecRequest.newBuilder().setStdin(ByteString.copyFromUtf8(text)).build());
+      }
+      call.halfClose();
+      for (Optional<ExecResponse> next = call.next(); next.isPresent(); next = call.next()) {
+        echo.append(next.get().getStdout().toStringUtf8());
+      }
+    }
+
+    assertEquals("abc", echo.toString());
+  }
+
+  @Test
+  void aStreamThatHasBegunIsNotBegunAgain() throws Exception {
+    Controller one = new Controller("one", ErrorReason.INTERNAL, 1);
+    Controller two = new Controller("two", ErrorReason.INTERNAL, 0);
+    FailoverChannel channel = new FailoverChannel(channels);
+
+    assertThrows(StatusRuntimeException.class, () -> log(channel));
+    assertEquals(List.of(1, 0), List.of(one.calls, two.calls));
+    assertEquals("two", log(channel), "the next goes to the next");
+  }
+
+  @Test
+  void whereAllAreGoneAStreamEnds() {
+    addDeadController();
+    addDeadController();
+
+    StatusRuntimeException gone =
+        assertThrows(StatusRuntimeException.class, () -> log(new FailoverChannel(channels)));
+
+    assertEquals(Status.Code.UNAVAILABLE, gone.getStatus().getCode());
   }
 }

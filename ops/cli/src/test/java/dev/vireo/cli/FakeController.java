@@ -59,6 +59,8 @@ import dev.vireo.proto.v1.UpdateNodeRequest;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
+import io.grpc.Context;
+import io.grpc.Deadline;
 import io.grpc.Metadata;
 import io.grpc.Server;
 import io.grpc.ServerCall;
@@ -78,6 +80,7 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
@@ -93,6 +96,9 @@ final class FakeController implements AutoCloseable {
 
   /** Every create, as it came. */
   final List<CreateMicroVmRequest> creates = new ArrayList<>();
+
+  /** Until when each of them was awaited. */
+  final List<Deadline> createDeadlines = new ArrayList<>();
 
   /** Of every node. */
   final FakeImages images = new FakeImages();
@@ -379,6 +385,7 @@ final class FakeController implements AutoCloseable {
           observer,
           () -> {
             creates.add(request);
+            createDeadlines.add(Objects.requireNonNull(Context.current().getDeadline()));
             if (microVms.containsKey(name)) {
               throw Errors.of(ErrorReason.MICROVM_ALREADY_EXISTS, name + " exists");
             }

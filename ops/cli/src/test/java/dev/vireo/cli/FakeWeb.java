@@ -53,7 +53,11 @@ final class FakeWeb {
             .setHead(
                 InvokeHead.newBuilder()
                     .setStatus(Integer.parseInt(start.getPath().substring(1, 4)))
-                    .addHeaders(HttpHeader.newBuilder().setName("Server").setValue("fake")))
+                    .addHeaders(
+                        HttpHeader.newBuilder()
+                            .setName("Server")
+                            .setValue(
+                                start.getPath().endsWith("hostile") ? "fa\u001b[2Jke" : "fake")))
             .build());
     client.onNext(InvokeResponse.newBuilder().setBody(body).build());
     if (!start.getPath().endsWith("vanish")) {

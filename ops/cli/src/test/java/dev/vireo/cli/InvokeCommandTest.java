@@ -115,6 +115,13 @@ final class InvokeCommandTest {
   }
 
   @Test
+  void onATerminalAnAnswerIsMadeHarmless() {
+    cli.onTerminal();
+    assertEquals(0, cli.run("invoke", "-i", "-d", "a\u001b]0;title\u0007b", "fn", "/200-hostile"));
+    assertEquals("HTTP/1.1 200\r\nServer: fake\r\n\r\nab", cli.out());
+  }
+
+  @Test
   void aBadStatusIsAnAnswerUnlessItIsToFail() {
     assertEquals(0, cli.run("invoke", "-d", "why", "fn", "/404"));
     assertEquals("why", cli.out());

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -32,6 +34,11 @@ class LauncherTest {
 
   @TempDir private Path tree = Path.of("");
 
+  private final Map<String, String> variables = new HashMap<>();
+
+  /** What runs the launcher. */
+  private final List<String> prefix = new ArrayList<>();
+
   @BeforeEach
   void plant() throws IOException {
     Files.copy(LAUNCHER, tree.resolve("vireo"), StandardCopyOption.COPY_ATTRIBUTES);
@@ -39,7 +46,9 @@ class LauncherTest {
       Files.createDirectories(tree.resolve(module).resolve("src/main"));
     }
     script("mvnw", "echo \"$@\" >>\"$(dirname \"$0\")/built\"; mkdir -p ops/cli/target");
-    script("jdk/bin/java", "echo \"$@\" >>\"$(dirname \"$0\")/../../ran\"");
+    script(
+        "jdk/bin/java",
+        "cd \"$(dirname \"$0\")/../..\"; echo \"$@\" >>ran; echo \"$LC_ALL\" >>locale");
     script("jdk/bin/javac", "exit 1");
     Files.writeString(tree.resolve("jdk/release"), "JAVA_VERSION=\"25.0.1\"\n");
   }
@@ -109,6 +118,32 @@ class LauncherTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"POSIX, C.UTF-8", "C.UTF-8, C.UTF-8"})
+  void wordsThatAreNotAsciiReachJavaAsTheyAre(String locale, String expected) throws Exception {
+    variables.put("LC_ALL", locale);
+
+    run("list");
+
+    assertEquals(expected, lines("locale").getLast());
+  }
+
+  @Test
+  void aTreeThatAnotherUserHasBuiltInIsToldOf() throws Exception {
+    Files.createDirectory(tree.resolve(".launcher"));
+    Files.setPosixFilePermissions(
+        tree.resolve(".launcher"), PosixFilePermissions.fromString("r-xr-xr-x"));
+    if (Environment.isRoot()) { // To whom everything is writable.
+      Files.setPosixFilePermissions(tree, PosixFilePermissions.fromString("rwxr-xr-x"));
+      prefix.addAll(List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"));
+    }
+
+    assertEquals(ExitCode.FAILED, run("list"));
+
+    assertTrue(output().startsWith("error: " + tree), this::output);
+    assertTrue(output().contains("remedy: sudo chown -R "), this::output);
+  }
+
   @Test
   void refusesATierThatThereIsNot() throws Exception {
     assertEquals(ExitCode.USAGE, run("test kvm no-such-tier"));
@@ -142,15 +177,16 @@ class LauncherTest {
   /** As a shell would: in a process group of its own, which Ctrl-C goes to. */
   private Process start(String line) throws IOException {
     // A build in the background ignores SIGINT, and what it starts would not hear of it either.
-    List<String> command =
-        new ArrayList<>(
-            List.of("env", "--default-signal=INT", "setsid", tree.resolve("vireo").toString()));
+    List<String> command = new ArrayList<>(List.of("env", "--default-signal=INT", "setsid"));
+    command.addAll(prefix);
+    command.add(tree.resolve("vireo").toString());
     command.addAll(List.of(line.split(" ")));
     ProcessBuilder builder =
         new ProcessBuilder(command)
             .redirectErrorStream(true)
             .redirectOutput(tree.resolve("output").toFile());
-    builder.environment().putAll(Map.of("JAVA_HOME", tree.resolve("jdk").toString()));
+    builder.environment().putAll(variables);
+    builder.environment().put("JAVA_HOME", tree.resolve("jdk").toString());
     return builder.start();
   }
 

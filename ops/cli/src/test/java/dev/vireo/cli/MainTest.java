@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
 /** Exit codes, usage errors, help. */
@@ -82,6 +83,30 @@ class MainTest {
     assertEquals(ExitCode.USAGE, cli.run(line.split(" ")));
     assertTrue(cli.err().contains("remedy: "), cli.err());
     assertEquals("", cli.out());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "http://127.0.0.1:7420",
+        "a:7420,",
+        ",",
+        "my_host:7420",
+        "my_host",
+        "a b",
+        "a/b:1"
+      })
+  void whatIsNoServerIsAWrongCommandLine(String server) {
+    assertEquals(ExitCode.USAGE, cli.with("VIREO_SERVER", server).run("list"));
+    assertTrue(cli.err().contains("is not a server address"), cli.err());
+    assertTrue(cli.err().contains("remedy: "), cli.err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"a", "a.example:1", "::1:7420", "[::1]:7420", "10.0.0.1:1,b-2:2", "unix:/s"})
+  void whatIsAServerIsAsked(String server) {
+    assertEquals(ExitCode.OK, cli.with("VIREO_SERVER", server).run("list"), cli::err);
   }
 
   @Test

@@ -40,6 +40,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -195,11 +196,34 @@ class RunCommandTest {
     cli.run("run", "a");
     cli.run("run", "b", "--kernel", "probe");
     cli.run("run", "c", "--no-disk");
+    cli.run("run", "d", "--kernel", "which-the-server-refuses");
 
     assertEquals(List.of(disk("root", "image:", false)), disks(0));
     assertFalse(controller.creates.getFirst().getMicrovm().getSpec().hasEntropy(), "opt-in");
     assertEquals(List.of(), disks(1));
     assertEquals(List.of(), disks(2));
+    assertEquals(List.of(), disks(3));
+  }
+
+  @Test
+  void givesItsRootDiskAlsoWhereNoNodeHasToldOfItsImages() {
+    try (FakeController empty = new FakeController()) {
+      Cli early = new Cli(empty);
+
+      assertEquals(ExitCode.OK, early.run("run", "a"), early::err);
+      assertEquals(ExitCode.OK, early.run("run", "b", "--kernel", "vireo-6.1"), early::err);
+      assertEquals(ExitCode.OK, early.run("run", "c", "--kernel", "probe"), early::err);
+      assertEquals(ExitCode.OK, early.run("run", "d", "--kernel", "mine", "--no-disk"), early::err);
+      assertEquals(
+          List.of(1, 1, 0, 0),
+          empty.creates.stream()
+              .map(create -> create.getMicrovm().getSpec().getDisksCount())
+              .toList());
+
+      assertEquals(ExitCode.REFUSED, early.run("run", "e", "--kernel", "mine"));
+      assertTrue(early.err().contains("--no-disk"), early.err());
+      assertEquals(4, empty.creates.size());
+    }
   }
 
   @Test
@@ -361,6 +385,38 @@ class RunCommandTest {
     assertEquals("hi\n", cli.out());
     assertEquals("oops\n", cli.err());
     assertEquals(1, controller.deletes.size());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"run job --rm", "run job --rm --image busybox -- yes"})
+  void whoHasEnoughOfItsOutputHasItDeletedQuietly(String line) {
+    controller.afterCreate(name -> {
+      controller.state(name, MicroVmState.RUNNING);
+      controller.console(name, "y\n");
+      if (line.contains("--image")) {
+        controller.output(name, Stream.STDOUT, "y\n");
+      }
+      controller.exit(name, 0);
+    });
+
+    assertEquals(ExitCode.BROKEN_PIPE, cli.intoClosedPipe().run(line.split(" ")));
+
+    assertFalse(cli.err().contains("error"), cli.err());
+    assertEquals(1, controller.deletes.size());
+    assertFalse(controller.exists(JOB));
+  }
+
+  @Test
+  void aCreateThatWaitsHasTheTimeItIsGiven() {
+    controller.afterCreate(name -> controller.state(name, MicroVmState.STOPPED));
+
+    cli.run("run job --rm --wait ready --timeout 5m".split(" "));
+    cli.run("run job --rm --timeout 5m".split(" "));
+
+    long waiting = controller.createDeadlines.getFirst().timeRemaining(TimeUnit.SECONDS);
+    assertTrue(waiting > 240 && waiting <= 300, () -> waiting + " s");
+    long plain = controller.createDeadlines.getLast().timeRemaining(TimeUnit.SECONDS);
+    assertTrue(plain <= 15, () -> plain + " s");
   }
 
   @Test

@@ -2,6 +2,7 @@ package dev.vireo.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.proto.errors.ErrorReason;
@@ -10,6 +11,7 @@ import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.ResourceMeta;
 import io.grpc.Status;
+import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -98,6 +100,24 @@ class StreamsTest {
 
     cli.run("logs", "web-1", "--raw");
     assertEquals(hostile, cli.out());
+  }
+
+  @Test
+  void whoHasEnoughOfALogOrAWatchEndsItQuietly() {
+    controller.console(WEB, "0123456789");
+    controller.remove(OTHER);
+    cli.intoClosedPipe();
+
+    assertEquals(ExitCode.BROKEN_PIPE, cli.run("logs", "-f", "web-1"));
+    assertEquals("", cli.err());
+    assertEquals(ExitCode.BROKEN_PIPE, cli.run("watch", "other"));
+    assertEquals("", cli.err());
+    Duration soon = Duration.ofSeconds(10);
+    assertEquals(
+        ExitCode.BROKEN_PIPE, assertTimeoutPreemptively(soon, () -> cli.run("list", "--watch")));
+    assertEquals(
+        ExitCode.BROKEN_PIPE,
+        assertTimeoutPreemptively(soon, () -> cli.run("top", "--interval", "10ms")));
   }
 
   @Test

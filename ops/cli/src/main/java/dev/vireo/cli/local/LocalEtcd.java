@@ -58,6 +58,15 @@ final class LocalEtcd {
             + members.stream().map(Member::endpoint).collect(Collectors.joining(",")));
   }
 
+  /** Whether there has ever been one here. */
+  boolean isKnown() {
+    return Files.exists(memberFile());
+  }
+
+  private Path memberFile() {
+    return daemons.file("etcd-members");
+  }
+
   void stop() {
     daemons.running(NAME).forEach(daemon -> daemon.stop(Daemons.STOP_GRACE));
   }
@@ -82,7 +91,7 @@ final class LocalEtcd {
   }
 
   private List<Member> members(Optional<Integer> asked) {
-    Path file = daemons.file("etcd-members");
+    Path file = memberFile();
     List<String> lines =
         Files.exists(file)
             ? SmallFile.read(file).lines().toList()
@@ -92,7 +101,7 @@ final class LocalEtcd {
           ExitCode.REFUSED,
           "the etcd in %s has %d members, not %d"
               .formatted(daemons.state(), lines.size(), asked.get()),
-          "Use another VIREO_STATE_DIR, or etcdctl member add.");
+          "Leave --etcd-members out, or use another VIREO_STATE_DIR.");
     }
     SmallFile.write(file, String.join("\n", lines));
     return IntStream.rangeClosed(1, lines.size())

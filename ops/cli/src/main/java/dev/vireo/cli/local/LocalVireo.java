@@ -16,7 +16,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
@@ -69,12 +68,12 @@ public final class LocalVireo implements AutoCloseable {
 
   /**
    * What there shall be of the control plane; empty: what there was the last time, at first one
-   * controller on SQLite.
+   * controller on SQLite. Of the store, the environment has a say before that.
    */
   public record ControlPlane(
       Optional<StoreKind> store, Optional<Integer> controllers, Optional<Integer> etcdMembers) {
-    public static final ControlPlane AS_BEFORE =
-        new ControlPlane(Optional.empty(), Optional.empty(), Optional.empty());
+    private static final ControlPlane ONE_ON_SQLITE =
+        new ControlPlane(Optional.of(StoreKind.SQLITE), Optional.of(1), Optional.empty());
   }
 
   /**
@@ -102,27 +101,28 @@ public final class LocalVireo implements AutoCloseable {
     return Files.isReadable(KVM) && Files.isWritable(KVM);
   }
 
-  /** The same, as it was the last time. */
+  /** Starts one controller, its state in a file, whatever the environment says. */
   public void startController(Ports ports) {
-    startControlPlane(ports, ControlPlane.AS_BEFORE);
+    startControlPlane(ports, ControlPlane.ONE_ON_SQLITE);
   }
 
   /** Starts the controllers, and etcd, unless they run, and waits until they answer. */
   public void startControlPlane(Ports ports, ControlPlane asked) {
-    StoreKind store = requireSameStore(asked.store());
+    Store store = requireSameStore(asked.store());
     int count =
-        asked.controllers().orElseGet(() -> store == StoreKind.ETCD ? lastControllers() : 1);
-    requireStoreFor(store, count, asked);
+        asked.controllers().orElseGet(() -> store.kind() == StoreKind.ETCD ? lastControllers() : 1);
+    requireStoreFor(store, count);
+    requireOwnEtcd(store, asked.etcdMembers());
     List<Integer> missing =
         IntStream.rangeClosed(1, count).filter(i -> !controller(i).isRunning()).boxed().toList();
-    if (!missing.isEmpty() && missing.size() < count) {
+    if (!missing.isEmpty() && isAnyAttached()) {
       requireSamePorts(ports);
     }
     for (int number : missing) {
       requireFree(ports.of(number).grpc(), "--port");
       requireFree(ports.of(number).http(), "--http-port");
     }
-    List<String> settings = store == StoreKind.ETCD ? etcd.start(asked.etcdMembers()) : List.of();
+    List<String> settings = reach(store, asked.etcdMembers());
     if (missing.isEmpty()) {
       progress.step(count == 1 ? "the controller is up already" : "the controllers are up already");
       return;
@@ -145,18 +145,30 @@ public final class LocalVireo implements AutoCloseable {
           Daemons.START_TIMEOUT,
           () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
     }
-    SmallFile.write(storeFile(), store.toString());
+    SmallFile.write(storeFile(), store.words());
   }
 
-  /** Those that run know each other by them, and so does the worker. */
+  /** Whether something runs that knows the controllers by their ports. */
+  private boolean isAnyAttached() {
+    return Stream.of(CONTROLLER, WORKER, EMULATED_NODE)
+        .anyMatch(name -> !daemons.running(name).isEmpty());
+  }
+
   private void requireSamePorts(Ports ports) {
     String first = controllerPorts().split(",", -1)[0];
     if (!first.equals(Integer.toString(ports.grpc()))) {
       throw new CommandException(
           ExitCode.REFUSED,
-          "the controllers that run were started with --port " + first,
-          "Give the same ports again, or stop them: vireo down");
+          "what runs here was started with --port " + first,
+          "Give the same ports again, or stop all: vireo down");
     }
+  }
+
+  /**
+   * Returns what a controller must know of it. Of another's etcd, the environment says the rest.
+   */
+  private List<String> reach(Store store, Optional<Integer> etcdMembers) {
+    return store.isOwnEtcd() ? etcd.start(etcdMembers) : List.of("-Dvireo.store=" + store.kind());
   }
 
   private void launchController(int number, Ports ports, List<String> settings) {
@@ -169,14 +181,23 @@ public final class LocalVireo implements AutoCloseable {
         programs -> programs.controllerCommand(ports.grpc(), ports.http(), all));
   }
 
-  private static void requireStoreFor(StoreKind store, int controllers, ControlPlane asked) {
-    if (store != StoreKind.ETCD && (controllers > 1 || asked.etcdMembers().isPresent())) {
+  private static void requireStoreFor(Store store, int controllers) {
+    if (store.kind() != StoreKind.ETCD && controllers > 1) {
       throw new CommandException(
           ExitCode.USAGE,
-          controllers > 1
-              ? "%d controllers cannot share a file".formatted(controllers)
-              : "there is no etcd to have members",
+          "%d controllers cannot share a file".formatted(controllers),
           "Keep the state in an etcd: --store etcd");
+    }
+  }
+
+  private static void requireOwnEtcd(Store store, Optional<Integer> etcdMembers) {
+    if (etcdMembers.isPresent() && !store.isOwnEtcd()) {
+      throw new CommandException(
+          ExitCode.USAGE,
+          "--etcd-members is for an etcd of this machine's own, and the state is in " + store,
+          store.kind() == StoreKind.ETCD
+              ? "Leave it out, or unset VIREO_ETCD_ENDPOINTS."
+              : "Keep the state in an etcd: --store etcd");
     }
   }
 
@@ -189,32 +210,84 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   /** Another store than the last time would be empty: that is never what was meant. */
-  private StoreKind requireSameStore(Optional<StoreKind> asked) {
-    Optional<StoreKind> last = lastStore();
-    if (asked.isPresent() && last.isPresent() && asked.get() != last.get()) {
-      throw new CommandException(
-          ExitCode.REFUSED,
-          "what is kept in %s is in %s, not in %s".formatted(state, last.get(), asked.get()),
-          "Move it: vireo store migrate --from %s --to %s; or use another VIREO_STATE_DIR"
-              .formatted(last.get(), asked.get()));
-    }
-    return asked.or(() -> last).orElse(StoreKind.SQLITE);
+  private Store requireSameStore(Optional<StoreKind> asked) {
+    Optional<Store> last = lastStore();
+    Store store =
+        store(
+            asked
+                .or(this::storeOfEnvironment)
+                .or(() -> last.map(Store::kind))
+                .orElse(StoreKind.SQLITE));
+    last.ifPresent(before -> requireSame(before, store));
+    return store;
   }
 
-  private Optional<StoreKind> lastStore() {
-    if (Files.exists(storeFile())) {
-      return Optional.of(StoreKind.valueOf(SmallFile.read(storeFile()).toUpperCase(Locale.ROOT)));
+  private Optional<StoreKind> storeOfEnvironment() {
+    String value = environment.variables().getOrDefault("VIREO_STORE", "");
+    Optional<StoreKind> kind =
+        Stream.of(StoreKind.values())
+            .filter(each -> each.toString().equalsIgnoreCase(value))
+            .findFirst();
+    if (kind.isEmpty() && !value.isEmpty()) {
+      throw new CommandException(
+          ExitCode.USAGE, "VIREO_STORE is '%s'".formatted(value), "It is sqlite or etcd.");
     }
-    return Files.exists(state.resolve(CONTROLLER).resolve("vireo.db"))
-        ? Optional.of(StoreKind.SQLITE)
-        : Optional.empty();
+    return kind;
+  }
+
+  private Store store(StoreKind kind) {
+    return new Store(kind, kind == StoreKind.ETCD ? etcdEndpoints() : "");
+  }
+
+  /** Of an etcd of somebody else's. */
+  private String etcdEndpoints() {
+    return environment.variables().getOrDefault("VIREO_ETCD_ENDPOINTS", "").strip();
+  }
+
+  private void requireSame(Store last, Store store) {
+    if (last.equals(store)) {
+      return;
+    }
+    throw new CommandException(
+        ExitCode.REFUSED,
+        "what is kept in %s is in %s, not in %s".formatted(state, last, store),
+        remedy(last, store) + "; or use another VIREO_STATE_DIR");
+  }
+
+  private String remedy(Store last, Store store) {
+    if (last.kind() != store.kind()) {
+      return "Move it: vireo store migrate --from %s --to %s".formatted(last.kind(), store.kind());
+    }
+    return last.isOwnEtcd()
+        ? "Unset VIREO_ETCD_ENDPOINTS"
+        : "Name the same one: VIREO_ETCD_ENDPOINTS=%s; if it has moved, change %s"
+            .formatted(last.endpoints(), storeFile());
+  }
+
+  private Optional<Store> lastStore() {
+    boolean inFile = Files.exists(state.resolve(CONTROLLER).resolve("vireo.db"));
+    if (!Files.exists(storeFile())) {
+      return inFile ? Optional.of(store(StoreKind.SQLITE)) : Optional.empty();
+    }
+    Store last = Store.parse(SmallFile.read(storeFile()));
+    if (last.kind() == StoreKind.SQLITE && !inFile) {
+      return Optional.empty(); // Written when it was not known what the environment had chosen.
+    }
+    if (last.isOwnEtcd() && !etcd.isKnown()) {
+      // Of that time, too: another's etcd, and nobody has written down which.
+      return Optional.of(
+          new Store(StoreKind.ETCD, etcdEndpoints().isEmpty() ? "…" : etcdEndpoints()));
+    }
+    return Optional.of(last);
   }
 
   /**
    * Copies everything from one store to the other, which is that of the controller from then on.
    * Returns what was done, for people.
+   *
+   * @param etcdMembers of an etcd that is started for it; empty: as with {@link #startControlPlane}
    */
-  public String migrateStore(StoreKind from, StoreKind to) {
+  public String migrateStore(StoreKind from, StoreKind to, Optional<Integer> etcdMembers) {
     if (from == to) {
       throw new CommandException(
           ExitCode.USAGE, "from %s to %s is no move".formatted(from, to), "Name two stores.");
@@ -223,8 +296,12 @@ public final class LocalVireo implements AutoCloseable {
       throw new CommandException(
           ExitCode.REFUSED, "the controller is up, and its store in use", "Stop it: vireo down");
     }
-    boolean own = !environment.variables().containsKey("VIREO_ETCD_ENDPOINTS");
-    List<String> settings = own ? etcd.start(Optional.empty()) : List.of();
+    lastStore()
+        .filter(last -> last.kind() == from)
+        .ifPresent(last -> requireSame(last, store(from)));
+    Store inEtcd = store(StoreKind.ETCD);
+    requireOwnEtcd(inEtcd, etcdMembers);
+    List<String> settings = reach(inEtcd, etcdMembers);
     progress.step("copying from %s to %s".formatted(from, to));
     Daemon migration = daemons.get("migrate-store");
     try {
@@ -243,7 +320,7 @@ public final class LocalVireo implements AutoCloseable {
               + " again. The whole log: "
               + migration.log());
     }
-    SmallFile.write(storeFile(), to.toString());
+    SmallFile.write(storeFile(), store(to).words());
     return "%s; what was in %s is left there".formatted(outcome, from);
   }
 
@@ -267,6 +344,7 @@ public final class LocalVireo implements AutoCloseable {
             "Stop it, and try again: vireo down");
       }
       progress.step("the worker is up already");
+      awaitWorker(worker);
       return;
     }
     progress.step("starting the worker");
@@ -290,6 +368,10 @@ public final class LocalVireo implements AutoCloseable {
           List<String> command = programs.workerCommand(arguments.toArray(String[]::new));
           return rootless ? network.inside(command) : command;
         });
+    awaitWorker(worker);
+  }
+
+  private void awaitWorker(Daemon worker) {
     daemons.awaitReady(worker, Daemons.START_TIMEOUT, () -> isReady(LOCAL_NODE));
   }
 

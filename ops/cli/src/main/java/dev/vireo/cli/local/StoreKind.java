@@ -6,7 +6,7 @@ import dev.vireo.cli.Text;
 public enum StoreKind {
   /** A file in the state directory. */
   SQLITE,
-  /** An etcd of one member of our own, its data in the state directory. */
+  /** One of our own, its data in the state directory, or another. */
   ETCD;
 
   @Override

@@ -69,8 +69,9 @@ public final class UpCommand implements Callable<Integer> {
       names = "--store",
       paramLabel = "STORE",
       description =
-          "What the controller keeps its state in: sqlite, or etcd, which is started too. Default:"
-              + " that of the last time, at first sqlite.")
+          "What the controller keeps its state in: sqlite, or etcd, which is started too unless"
+              + " VIREO_ETCD_ENDPOINTS names one. Default: VIREO_STORE, or that of the last time, at"
+              + " first sqlite.")
   private @Nullable StoreKind store;
 
   @Option(
@@ -130,7 +131,7 @@ public final class UpCommand implements Callable<Integer> {
     }
   }
 
-  private static Optional<Integer> count(String option, @Nullable Integer given) {
+  static Optional<Integer> count(String option, @Nullable Integer given) {
     if (given != null && (given < 1 || given > MOST)) {
       throw new CommandException(
           ExitCode.USAGE, "%s is %d".formatted(option, given), "1 to %d will do.".formatted(MOST));

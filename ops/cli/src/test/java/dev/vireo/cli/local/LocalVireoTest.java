@@ -1,5 +1,6 @@
 package dev.vireo.cli.local;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -9,7 +10,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.cli.CommandException;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
+import dev.vireo.proto.v1.ListNodesRequest;
+import dev.vireo.proto.v1.ListNodesResponse;
+import dev.vireo.proto.v1.NodeServiceGrpc;
+import io.grpc.Server;
 import io.grpc.inprocess.InProcessChannelBuilder;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.grpc.stub.StreamObserver;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -20,11 +27,18 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.spi.ToolProvider;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * How the daemons of this machine fail to start. How they do start is the system tests' to tell.
@@ -33,8 +47,24 @@ class LocalVireoTest {
   @TempDir private Path state = Path.of("");
   @TempDir private Path sourceTree = Path.of("");
 
+  private static final String THEIRS = "http://a:2379,http://b:2379";
+
+  private static final LocalVireo.ControlPlane AS_BEFORE =
+      new LocalVireo.ControlPlane(Optional.empty(), Optional.empty(), Optional.empty());
+
   private final PrintStream output =
       new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
+
+  /** Answers for any controller. */
+  private @Nullable Server controller;
+
+  @AfterEach
+  void stop() {
+    if (controller != null) {
+      controller.shutdownNow();
+    }
+    Leftovers.of(state).forEach(ProcessHandle::destroyForcibly);
+  }
 
   @Test
   void saysHowToGetWhatHasNotBeenBuilt() {
@@ -103,10 +133,122 @@ class LocalVireoTest {
   }
 
   @Test
+  void theEnvironmentsStoreIsTakenAndRemembered() throws IOException {
+    buildPrograms();
+    Map<String, String> etcd = Map.of("VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", THEIRS);
+    try (LocalVireo vireo = vireo(etcd)) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+
+      assertControllerSays("store etcd at null");
+      assertFalse(Files.exists(state.resolve("daemons/etcd-members")), "an etcd of our own");
+      assertEquals("etcd " + THEIRS, Files.readString(state.resolve("daemons/store")));
+      vireo.down();
+    }
+    try (LocalVireo vireo = vireo()) {
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "=" + THEIRS);
+    }
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", "http://other:2379"))) {
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "=" + THEIRS);
+      assertRemedy(
+          () -> vireo.migrateStore(StoreKind.ETCD, StoreKind.SQLITE, Optional.empty()),
+          "=" + THEIRS);
+    }
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS))) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+  }
+
+  @Test
+  void anotherStoreThanThatOfTheEnvironmentMayBeAskedFor() throws IOException {
+    buildPrograms();
+    Map<String, String> etcd = Map.of("VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", THEIRS);
+    try (LocalVireo vireo = vireo(etcd)) {
+      vireo.startControlPlane(freePorts(), asked(StoreKind.SQLITE, 1));
+
+      assertControllerSays("store sqlite at null");
+      vireo.down();
+    }
+  }
+
+  @Test
+  void whatWasMovedIntoAnotherEtcdIsLookedForThere() throws IOException {
+    buildPrograms();
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS))) {
+      vireo.migrateStore(StoreKind.SQLITE, StoreKind.ETCD, Optional.empty());
+    }
+    try (LocalVireo vireo = vireo()) {
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "=" + THEIRS);
+      assertFalse(Files.exists(state.resolve("daemons/etcd-members")), "an etcd of our own");
+    }
+  }
+
+  @Test
+  void anOwnEtcdIsNotTakenForAnother() throws IOException {
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS))) {
+      Files.writeString(state.resolve("daemons/store"), "etcd");
+      Files.writeString(state.resolve("daemons/etcd-members"), "1 2");
+      assertRemedy(
+          () -> vireo.startControlPlane(freePorts(), AS_BEFORE), "Unset VIREO_ETCD_ENDPOINTS");
+    }
+  }
+
+  @Test
+  void aFileOfBeforeDoesNotSayWhichEtcdItWas() throws IOException {
+    try (LocalVireo vireo = vireo()) {
+      Files.writeString(state.resolve("daemons/store"), "etcd");
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "VIREO_ETCD_ENDPOINTS=");
+    }
+  }
+
+  @Test
+  void aMovesEtcdKeepsItsMembersToo() throws IOException {
+    try (LocalVireo vireo = vireo()) {
+      Files.writeString(state.resolve("daemons/etcd-members"), "1 2");
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.migrateStore(StoreKind.SQLITE, StoreKind.ETCD, Optional.of(3)));
+      assertTrue(error.problem().contains("1 members, not 3"), error.problem());
+    }
+  }
+
+  @Test
+  void aStoreThatThereIsNotIsRefused() {
+    try (LocalVireo vireo = vireo(Map.of("VIREO_STORE", "oracle"))) {
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "sqlite or etcd");
+    }
+  }
+
+  private static void assertRemedy(Executable refused, String remedy) {
+    CommandException error = assertThrows(CommandException.class, refused);
+    assertTrue(error.remedy().contains(remedy), error.remedy());
+  }
+
+  private void assertControllerSays(String line) {
+    Path log = state.resolve("daemons/controller/log");
+    await().untilAsserted(() -> assertEquals(line, Files.readString(log).strip()));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"worker", "emulated-node-a"})
+  void aControllerComesBackWhereThoseThatKnowItLookForIt(String name) throws IOException {
+    pretendToRun(name);
+    try (LocalVireo vireo = vireo()) {
+      CommandException error =
+          assertThrows(CommandException.class, () -> vireo.startController(freePorts()));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+      assertTrue(error.problem().contains("--port 7420"), error.problem());
+    }
+  }
+
+  @Test
   void aControllerThatIsMissingComesBackBesideTheOthers() throws IOException {
     pretendToRun("controller");
     try (LocalVireo vireo = vireo()) {
       Files.writeString(state.resolve("daemons/store"), "etcd");
+      Files.writeString(state.resolve("daemons/etcd-members"), "1 2");
       CommandException error =
           assertThrows(
               CommandException.class,
@@ -114,8 +256,6 @@ class LocalVireoTest {
 
       assertEquals(ExitCode.REFUSED, error.exitCode());
       assertTrue(error.problem().contains("--port 7420"), error.problem());
-    } finally {
-      Leftovers.of(state).forEach(ProcessHandle::destroyForcibly);
     }
   }
 
@@ -148,11 +288,10 @@ class LocalVireoTest {
     try (LocalVireo vireo = vireo()) {
       CommandException error =
           assertThrows(
-              CommandException.class, () -> vireo.migrateStore(StoreKind.SQLITE, StoreKind.ETCD));
+              CommandException.class,
+              () -> vireo.migrateStore(StoreKind.SQLITE, StoreKind.ETCD, Optional.empty()));
 
       assertEquals(ExitCode.REFUSED, error.exitCode());
-    } finally {
-      Leftovers.of(state).forEach(ProcessHandle::destroyForcibly);
     }
   }
 
@@ -199,8 +338,6 @@ class LocalVireoTest {
           assertThrows(
               CommandException.class, () -> vireo.launchEmulatedNode("m", "x86_64", Map.of()));
       assertEquals(ExitCode.INTERRUPTED, error.exitCode());
-    } finally {
-      Leftovers.of(state).forEach(ProcessHandle::destroyForcibly);
     }
   }
 
@@ -239,15 +376,85 @@ class LocalVireoTest {
     return sourceTree.resolve("controller/target/controller/quarkus-run.jar");
   }
 
+  /** Programs that say what they are told of the store: a controller, and what moves stores. */
+  private void buildPrograms() throws IOException {
+    controller =
+        InProcessServerBuilder.forName(state.toString())
+            .addService(
+                new NodeServiceGrpc.NodeServiceImplBase() {
+                  @Override
+                  public void listNodes(
+                      ListNodesRequest request, StreamObserver<ListNodesResponse> client) {
+                    client.onNext(ListNodesResponse.getDefaultInstance());
+                    client.onCompleted();
+                  }
+                })
+            .build()
+            .start();
+    Path classes = Files.createDirectories(sourceTree.resolve("classes"));
+    compile(
+        classes,
+        "Controller",
+        """
+        public class Controller {
+          public static void main(String[] arguments) throws Exception {
+            System.out.println(
+                "store " + System.getProperty("vireo.store")
+                    + " at " + System.getProperty("vireo.etcd.endpoints"));
+            Thread.sleep(600_000);
+          }
+        }
+        """);
+    compile(
+        classes,
+        "MigrateStore",
+        """
+        package dev.vireo.controller.server;
+        public class MigrateStore {
+          public static void main(String[] arguments) {
+            System.out.println("copied 1 keys");
+          }
+        }
+        """);
+    Files.createDirectories(controllerJar().getParent());
+    assertEquals(
+        0,
+        ToolProvider.findFirst("jar")
+            .orElseThrow()
+            .run(
+                output,
+                output,
+                "--create",
+                "--file=" + controllerJar(),
+                "--main-class=Controller",
+                "-C",
+                classes.toString(),
+                "."));
+  }
+
+  private static void compile(Path classes, String name, String source) throws IOException {
+    Path file = Files.writeString(classes.resolve(name + ".java"), source);
+    int result =
+        javax.tools.ToolProvider.getSystemJavaCompiler()
+            .run(null, null, null, "-d", classes.toString(), file.toString());
+    assertEquals(0, result);
+  }
+
   private LocalVireo vireo() {
+    return vireo(Map.of());
+  }
+
+  private LocalVireo vireo(Map<String, String> variables) {
+    Map<String, String> all = new HashMap<>(variables);
+    all.put("HOME", state.toString());
     Environment environment =
         new Environment(
             output,
             output,
             false,
             Clock.systemUTC(),
-            Map.of("HOME", state.toString()),
-            address -> InProcessChannelBuilder.forName("nobody").build());
+            all,
+            address -> InProcessChannelBuilder.forName(state.toString()).build());
     return new LocalVireo(environment, state, sourceTree, new Progress(output));
   }
 }
