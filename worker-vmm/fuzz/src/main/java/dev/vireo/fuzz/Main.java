@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -45,7 +46,8 @@ public final class Main {
   }
 
   /** See {@code vireo fuzz --help}. */
-  public static void main(String[] arguments) throws IOException, InterruptedException {
+  public static void main(String[] line) throws IOException, InterruptedException {
+    String[] arguments = words(line);
     List<Target> targets = new ArrayList<>();
     int seconds = 60;
     boolean racing = false;
@@ -78,6 +80,14 @@ public final class Main {
             Path.of(System.getProperty("vireo.root"), ".fuzz"),
             System.getProperty("java.class.path"));
     System.exit(main.fuzz(targets.isEmpty() ? Target.ALL : targets, seconds, racing) ? OK : FOUND);
+  }
+
+  /** With {@code --option=VALUE} as two words. */
+  static String[] words(String... line) {
+    return Arrays.stream(line)
+        .flatMap(
+            word -> word.startsWith("--") ? Arrays.stream(word.split("=", 2)) : Stream.of(word))
+        .toArray(String[]::new);
   }
 
   private static String argument(String[] arguments, int index) {

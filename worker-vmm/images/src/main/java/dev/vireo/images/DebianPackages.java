@@ -5,12 +5,17 @@ import static dev.vireo.images.ImageException.Reason.PACKAGE_NOT_FOUND;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Debian packages by name, fetched and verified by {@link Apt}, and kept in a cache directory. The
@@ -25,6 +30,12 @@ public final class DebianPackages {
   /** How Debian names a package of shared libraries, but for those of Perl and Python. */
   private static final Pattern LIBRARY =
       Pattern.compile("(lib(?!perl|python)(?!.*-perl$).*|zlib1g)");
+
+  /** How the directories of downloads that go on begin. */
+  private static final String DOWNLOAD = ".download-";
+
+  /** No download takes so long. */
+  private static final Duration LONG_AGO = Duration.ofHours(1);
 
   private final Path cache;
   private final Apt apt;
@@ -66,13 +77,26 @@ public final class DebianPackages {
    * @throws ImageException PACKAGE_NOT_FOUND, NETWORK_UNAVAILABLE, HOST_UNSUPPORTED (no apt)
    */
   public DebianPackage fetch(String name) throws ImageException {
-    return fetchAll(List.of(name)).getFirst();
+    return fetchAll(() -> List.of(name)).getFirst();
   }
 
-  private List<DebianPackage> fetchAll(List<String> names) throws ImageException {
+  /** What is to be fetched, as the lists are now. */
+  @FunctionalInterface
+  private interface Names {
+    List<String> find() throws ImageException;
+  }
+
+  private List<DebianPackage> fetchAll(Names names) throws ImageException {
+    Optional<List<DebianPackage>> fetched = tryFetch(names.find());
+    return fetched.isPresent() ? fetched.get() : tryFetch(names.find()).orElseThrow();
+  }
+
+  /** Nothing, once, if the lists had to be updated: they may tell other names and versions now. */
+  private Optional<List<DebianPackage>> tryFetch(List<String> names) throws ImageException {
     List<Candidate> candidates = candidates(names);
     try {
       Files.createDirectories(cache);
+      sweep();
       List<Candidate> missing = new ArrayList<>();
       for (Candidate candidate : candidates) {
         Path cached = cache.resolve(candidate.fileName());
@@ -80,8 +104,8 @@ public final class DebianPackages {
           missing.add(candidate);
         }
       }
-      if (!missing.isEmpty()) {
-        download(missing);
+      if (!missing.isEmpty() && !download(missing)) {
+        return Optional.empty();
       }
     } catch (IOException e) {
       throw new ImageException(
@@ -91,7 +115,23 @@ public final class DebianPackages {
     for (Candidate candidate : candidates) {
       packages.add(DebianPackage.of(cache.resolve(candidate.fileName())));
     }
-    return packages;
+    return Optional.of(packages);
+  }
+
+  /** Removes what killed downloads have left. */
+  private void sweep() throws IOException {
+    try (Stream<Path> entries = Files.list(cache)) {
+      for (Path entry : entries.toList()) {
+        if (String.valueOf(entry.getFileName()).startsWith(DOWNLOAD)
+            && Files.getLastModifiedTime(entry)
+                .toInstant()
+                .isBefore(Instant.now().minus(LONG_AGO))) {
+          FileTrees.delete(entry);
+        }
+      }
+    } catch (NoSuchFileException e) {
+      // Another process sweeps too.
+    }
   }
 
   /**
@@ -110,6 +150,10 @@ public final class DebianPackages {
    */
   public DebianPackage fetchDependency(String metaPackage, Pattern dependency)
       throws ImageException {
+    return fetchAll(() -> List.of(dependency(metaPackage, dependency))).getFirst();
+  }
+
+  private String dependency(String metaPackage, Pattern dependency) throws ImageException {
     // The lists may know no version of it yet; candidates() sees to that.
     var _ = candidates(List.of(metaPackage));
     String dependencies = apt.dependencies(metaPackage);
@@ -121,7 +165,7 @@ public final class DebianPackages {
           PACKAGE_NOT_FOUND,
           "%s depends on no %s: %s".formatted(metaPackage, dependency, dependencies.strip()));
     }
-    return fetch(matcher.group(1));
+    return matcher.group(1);
   }
 
   /**
@@ -132,7 +176,7 @@ public final class DebianPackages {
    */
   public List<DebianPackage> fetchWithLibraries(List<String> names) throws ImageException {
     var _ = candidates(names);
-    return fetchAll(
+    return fetchAll(() ->
         apt.wouldInstall(names).stream()
             .filter(name -> names.contains(name) || LIBRARY.matcher(name).matches())
             .toList());
@@ -170,18 +214,19 @@ public final class DebianPackages {
             .formatted(String.join(" or ", names), answer.errors().strip()));
   }
 
-  private void download(List<Candidate> candidates) throws IOException, ImageException {
+  /** Returns false if the lists had to be updated. */
+  private boolean download(List<Candidate> candidates) throws IOException, ImageException {
     List<String> names = candidates.stream().map(Candidate::packageName).toList();
     String what = names.size() == 1 ? names.getFirst() : names.size() + " packages";
     double bytes = candidates.stream().mapToLong(Candidate::bytes).sum();
     progress.step("fetching %s (%.1f MB)".formatted(what, bytes / 1e6));
-    Path partial = Files.createTempDirectory(cache, ".download-");
+    Path partial = Files.createTempDirectory(cache, DOWNLOAD);
     try {
       Commands.Result answer = apt.download(partial, names);
       if (answer.status() != 0 && !listsUpdated) {
         // The mirror may have a newer version than our lists say, and this one no longer.
         updateLists();
-        answer = apt.download(partial, names);
+        return false;
       }
       for (Candidate candidate : candidates) {
         Path file = partial.resolve(candidate.fileName());
@@ -190,6 +235,7 @@ public final class DebianPackages {
         }
         Files.move(file, cache.resolve(candidate.fileName()), StandardCopyOption.ATOMIC_MOVE);
       }
+      return true;
     } finally {
       FileTrees.delete(partial);
     }

@@ -245,22 +245,27 @@ public final class Main {
         String argument = rest.next();
         if (!argument.startsWith("-")) {
           words.add(argument);
-        } else if (argument.equals("--all")) {
+          continue;
+        }
+        if (argument.equals("--all")) {
           keepFreeBytes = Long.MAX_VALUE;
-        } else if (!rest.hasNext()) {
-          throw new UsageException(argument + " needs a value");
-        } else if (argument.equals("--arch")) {
-          architecture = architecture(rest.next());
-        } else if (argument.equals("--dir")) {
-          store = Optional.of(new ImageDirectory(Path.of(rest.next()).toAbsolutePath()));
-        } else if (argument.equals("--container-dir")) {
-          containers = Optional.of(ContainerImageCache.of(Path.of(rest.next())));
-        } else if (argument.equals("--keep-free")) {
-          keepFreeBytes = size(rest.next());
-        } else if (argument.equals("-o") || argument.equals("--output")) {
-          json = parseFormat(rest.next());
-        } else {
-          throw new UsageException("there is no option '%s'".formatted(argument));
+          continue;
+        }
+        // Both --option VALUE and --option=VALUE.
+        int equals = argument.indexOf('=');
+        String option = equals < 0 ? argument : argument.substring(0, equals);
+        if (equals < 0 && !rest.hasNext()) {
+          throw new UsageException(option + " needs a value");
+        }
+        String value = equals < 0 ? rest.next() : argument.substring(equals + 1);
+        switch (option) {
+          case "--arch" -> architecture = architecture(value);
+          case "--dir" -> store = Optional.of(new ImageDirectory(Path.of(value).toAbsolutePath()));
+          case "--container-dir" ->
+              containers = Optional.of(ContainerImageCache.of(Path.of(value)));
+          case "--keep-free" -> keepFreeBytes = size(value);
+          case "-o", "--output" -> json = parseFormat(value);
+          default -> throw new UsageException("there is no option '%s'".formatted(argument));
         }
       }
       if (words.isEmpty()) {

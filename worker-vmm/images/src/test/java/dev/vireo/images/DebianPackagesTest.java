@@ -8,8 +8,12 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -59,6 +63,37 @@ class DebianPackagesTest {
   }
 
   @Test
+  void aVersionThatTheMirrorHasNoLongerIsFollowedByTheNext() throws Exception {
+    apt.mirrorVersion = "2";
+
+    assertEquals("busybox-static 2", packages().fetch("busybox-static").toString());
+    assertEquals(1, apt.calls("update"));
+    assertEquals(1, cached().size());
+  }
+
+  @Test
+  void withNewListsAMetaPackageLeadsToAnother() throws Exception {
+    apt.mirrorVersion = "2";
+
+    DebianPackage kernel =
+        packages().fetchDependency("linux-image-cloud-amd64", Pattern.compile("linux-image-\\S+"));
+
+    assertEquals("linux-image-6.1.0-2-cloud-amd64", kernel.name());
+  }
+
+  @Test
+  void whatAKilledDownloadHasLeftIsRemoved() throws Exception {
+    Path old = Files.createDirectory(temporary.resolve(".download-1"));
+    Files.writeString(old.resolve("half"), "half");
+    Files.setLastModifiedTime(old, FileTime.from(Instant.now().minus(Duration.ofHours(2))));
+    Path current = Files.createDirectory(temporary.resolve(".download-2"));
+
+    DebianPackage fetched = packages().fetch("busybox-static");
+
+    assertEquals(Set.of(current, fetched.file()), Set.copyOf(cached()));
+  }
+
+  @Test
   void aPackageThatDoesNotExistIsNotANetworkProblem() {
     var refusal = assertThrows(ImageException.class, () -> packages().fetch("nonsense"));
 
@@ -90,11 +125,21 @@ class DebianPackagesTest {
   private static final class FakeApt implements Commands {
     static final String CONTENT = "deb";
     private static final List<String> PACKAGES =
-        List.of("busybox-static", "linux-image-cloud-amd64", "linux-image-6.1.0-1-cloud-amd64");
+        List.of(
+            "busybox-static",
+            "linux-image-cloud-amd64",
+            "linux-image-6.1.0-1-cloud-amd64",
+            "linux-image-6.1.0-2-cloud-amd64");
+    private static final String FIRST_VERSION = "1%3a1.35.0-4+b1";
 
     private final List<String> calls = new ArrayList<>();
     boolean listsKnowPackages = true;
     boolean networkWorks = true;
+
+    /** Which the lists tell once they are updated. */
+    String mirrorVersion = FIRST_VERSION;
+
+    private String listedVersion = FIRST_VERSION;
 
     @Override
     public Result run(Path directory, List<String> command) {
@@ -107,7 +152,8 @@ class DebianPackagesTest {
             : new Result(100, "", "E: Unable to locate package " + name);
       }
       if (call.equals("apt-cache depends linux-image-cloud-amd64")) {
-        return success(name + "\n  Depends: linux-image-6.1.0-1-cloud-amd64\n");
+        String release = listedVersion.equals(FIRST_VERSION) ? "1" : listedVersion;
+        return success(name + "\n  Depends: linux-image-6.1.0-%s-cloud-amd64\n".formatted(release));
       }
       if (!networkWorks) {
         return new Result(
@@ -115,17 +161,20 @@ class DebianPackagesTest {
       }
       if (call.equals("update")) {
         listsKnowPackages = true;
+        listedVersion = mirrorVersion;
         return success("");
       }
-      return download(directory.resolve(file(name)));
+      return listedVersion.equals(mirrorVersion)
+          ? download(directory.resolve(file(name)))
+          : new Result(100, "", "E: Failed to fetch http://mirror/x  404  Not Found");
     }
 
     long calls(String call) {
       return calls.stream().filter(call::equals).count();
     }
 
-    private static String file(String name) {
-      return name + "_1%3a1.35.0-4+b1_amd64.deb";
+    private String file(String name) {
+      return name + "_%s_amd64.deb".formatted(listedVersion);
     }
 
     private static Result download(Path file) {

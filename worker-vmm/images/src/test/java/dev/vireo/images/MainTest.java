@@ -37,6 +37,11 @@ class MainTest {
     "frobnicate, there is no command 'frobnicate'",
     "list --colour red, there is no option '--colour'",
     "list --dir, --dir needs a value",
+    "list --colour=red, there is no option '--colour=red'",
+    "prune --all=yes, there is no option '--all=yes'",
+    "list --output=xml, '-o takes table or json, not ''xml'''",
+    "prune --keep-free=much, '--keep-free takes a size such as 500M or 2G, not ''much'''",
+    "build debian-12 --arch=vax, there is no architecture 'vax'",
     "list -o xml, '-o takes table or json, not ''xml'''",
     "build, build takes the name of an image",
     "rm, rm takes names of container images",
@@ -80,6 +85,14 @@ class MainTest {
         ]}
         """,
         out.toString(StandardCharsets.UTF_8));
+  }
+
+  @Test
+  void anOptionAndItsValueMayBeOneWord() {
+    assertEquals(
+        0, run(Stream.of("list", "--dir=" + store, "--container-dir=" + containers(), "-o=json")));
+
+    assertTrue(out.toString(StandardCharsets.UTF_8).startsWith("{\"images\""));
   }
 
   @Test

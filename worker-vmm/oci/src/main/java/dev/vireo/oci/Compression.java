@@ -13,7 +13,7 @@ import java.util.zip.GZIPInputStream;
  */
 final class Compression {
   private static final byte[] GZIP = {0x1f, (byte) 0x8b};
-  private static final byte[] ZSTD = {0x28, (byte) 0xb5, 0x2f, (byte) 0xfd};
+  private static final int MAGIC_BYTES = 4;
   private static final int BUFFER = 1 << 16;
 
   private Compression() {}
@@ -21,14 +21,14 @@ final class Compression {
   /** What was compressed, or the stream itself. */
   static InputStream undo(InputStream in) throws IOException {
     BufferedInputStream buffered = new BufferedInputStream(in, BUFFER);
-    buffered.mark(ZSTD.length);
-    byte[] first = buffered.readNBytes(ZSTD.length);
+    buffered.mark(MAGIC_BYTES);
+    byte[] first = buffered.readNBytes(MAGIC_BYTES);
     buffered.reset();
     try {
       if (startsWith(first, GZIP)) {
         return new GZIPInputStream(buffered, BUFFER);
       }
-      return startsWith(first, ZSTD) ? new Zstd(buffered) : buffered;
+      return ZstdFrames.isZstd(first) ? new Zstd(new ZstdFrames(buffered)) : buffered;
     } catch (IOException e) {
       buffered.close();
       throw e;

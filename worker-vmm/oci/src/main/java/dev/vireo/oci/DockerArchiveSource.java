@@ -6,7 +6,6 @@ import static dev.vireo.images.ImageException.Reason.MANIFEST_INVALID;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.vireo.images.Architecture;
 import dev.vireo.images.ImageException;
-import dev.vireo.images.container.ImageName;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayList;
@@ -52,7 +51,7 @@ final class DockerArchiveSource implements ImageSource {
     return new SourceImage(
         config,
         layers(config, texts(image.path("Layers"))),
-        tag.isEmpty() ? Optional.empty() : Optional.of(ImageName.parse(tag.get())));
+        tag.isEmpty() ? Optional.empty() : Optional.of(Sources.nameIn(tag.get())));
   }
 
   private JsonNode choose(JsonNode images) throws ImageException {

@@ -19,9 +19,11 @@ interface ImageSource extends Closeable {
    * Brings what is far away here, each blob verified as it comes.
    *
    * @param directory an empty one, for blobs; what is here already stays where it is
+   * @param floor of that directory's disk
    * @return the image with layers that can be read
    */
-  default SourceImage fetch(SourceImage image, Path directory, PullProgress progress)
+  default SourceImage fetch(
+      SourceImage image, Path directory, DiskFloor floor, PullProgress progress)
       throws IOException, ImageException {
     return image;
   }

@@ -45,6 +45,7 @@ final class LayerReader implements Closeable {
 
   private final HeaderTap tap;
   private final TarArchiveInputStream tar;
+  private long contentBytes;
 
   /**
    * @param in the tar, not compressed; closed with this
@@ -85,7 +86,10 @@ final class LayerReader implements Closeable {
 
   /** So that what is tapped begins with the padding, and then headers. */
   private void finishContent() throws IOException {
-    if (tar.getCurrentEntry() != null) {
+    @Nullable TarArchiveEntry entry = tar.getCurrentEntry();
+    if (entry != null) {
+      // Zeros of holes need no reading.
+      while (entry.isSparse() && tar.skip(Long.MAX_VALUE) > 0) {}
       tar.transferTo(OutputStream.nullOutputStream());
     }
   }
@@ -102,6 +106,7 @@ final class LayerReader implements Closeable {
 
   private Optional<LayerEntry> read(TarArchiveEntry entry, PaxRecords pax) throws ImageException {
     String written = pax.text("GNU.sparse.name").or(() -> pax.text("path")).orElse(entry.getName());
+    count(entry, written);
     String path = normal(written, written);
     // Some tars call the root "/".
     if (written.startsWith("/") && !path.isEmpty()) {
@@ -124,6 +129,16 @@ final class LayerReader implements Closeable {
           whiteout(Kind.WHITEOUT, parent.isEmpty() ? hidden : parent + "/" + hidden));
     }
     return Optional.of(file(entry, pax, written, path));
+  }
+
+  /** Of a sparse file a few bytes say how large it is. */
+  private void count(TarArchiveEntry entry, String written) throws ImageException {
+    long size = entry.getRealSize();
+    if (size < 0 || size > LayerScan.MOST_BYTES - contentBytes) {
+      throw refused(
+          written, "makes the layer's files larger than %d bytes".formatted(LayerScan.MOST_BYTES));
+    }
+    contentBytes += size;
   }
 
   private static boolean isOfAufs(String path) {
@@ -302,9 +317,18 @@ final class LayerReader implements Closeable {
 
     @Override
     public long skip(long count) throws IOException {
-      // Read: what is skipped has to be digested and tapped as well.
+      // Read: what is skipped has to be digested and tapped as well. And all of it: the library
+      // goes on to a sparse file's next part.
       byte[] buffer = new byte[Math.clamp(count, 0, 1 << 13)];
-      return Math.max(0, read(buffer, 0, buffer.length));
+      long left = count;
+      while (left > 0) {
+        int skipped = read(buffer, 0, Math.clamp(left, 0, buffer.length));
+        if (skipped < 0) {
+          break;
+        }
+        left -= skipped;
+      }
+      return Math.max(0, count) - Math.max(0, left);
     }
 
     @Override

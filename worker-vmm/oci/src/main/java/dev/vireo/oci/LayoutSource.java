@@ -92,7 +92,7 @@ final class LayoutSource implements ImageSource {
       return index;
     }
     List<Manifest.Entry> matching =
-        index.entries().stream().filter(entry -> entry.name().equals(wanted.get())).toList();
+        index.entries().stream().filter(entry -> entry.names().contains(wanted.get())).toList();
     if (matching.isEmpty()) {
       throw new ImageException(
           IMAGE_UNKNOWN, "there is no image %s; there are: %s".formatted(wanted.get(), names));
@@ -103,7 +103,7 @@ final class LayoutSource implements ImageSource {
   /** An annotation may hold a tag alone, which names nothing elsewhere. */
   private static Optional<ImageName> nameOf(String annotation) throws ImageException {
     return annotation.contains("/") || annotation.contains(":")
-        ? Optional.of(ImageName.parse(annotation))
+        ? Optional.of(Sources.nameIn(annotation))
         : Optional.empty();
   }
 

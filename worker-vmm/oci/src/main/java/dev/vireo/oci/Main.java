@@ -20,10 +20,11 @@ import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * Pulls a container image into a node's cache: {@code pull SOURCE [--as NAME] [--arch ARCH]
- * [--container-dir CACHE] [--progress auto|json|none]}. Prints the image's ID; with {@code
- * --progress json} objects on lines, of which the last has {@code image} or {@code error}. Exit
- * status: 0 done, 1 cannot be done, 2 wrong arguments.
+ * Pulls a container image into a node's cache: {@code pull SOURCE [--registry] [--as NAME] [--arch
+ * ARCH] [--container-dir CACHE] [--progress auto|json|none]}. With {@code --registry} the source is
+ * a name, whatever it looks like. Prints the image's ID; with {@code --progress json} objects on
+ * lines, of which the last has {@code image} or {@code error}. Exit status: 0 done, 1 cannot be
+ * done, 2 wrong arguments.
  */
 public final class Main {
   /** Debian's, for an architecture that is not this machine's. */
@@ -103,7 +104,8 @@ public final class Main {
   }
 
   private static ImageSource source(Arguments arguments) throws IOException, ImageException {
-    Optional<ImageSource> local = Sources.open(arguments.source());
+    Optional<ImageSource> local =
+        arguments.registry() ? Optional.empty() : Sources.open(arguments.source());
     return local.isPresent() ? local.get() : named(ImageName.parse(arguments.source()));
   }
 
@@ -148,6 +150,7 @@ public final class Main {
 
   private record Arguments(
       String source,
+      boolean registry,
       Optional<ImageName> name,
       Architecture architecture,
       ContainerImageCache cache,
@@ -155,6 +158,7 @@ public final class Main {
 
     static Arguments parse(List<String> words) throws UsageException {
       List<String> operands = new ArrayList<>();
+      boolean registry = false;
       Optional<ImageName> name = Optional.empty();
       Architecture architecture = Architecture.ofHost();
       Optional<ContainerImageCache> cache = Optional.empty();
@@ -164,6 +168,10 @@ public final class Main {
         String word = rest.next();
         if (!word.startsWith("-")) {
           operands.add(word);
+          continue;
+        }
+        if (word.equals("--registry")) {
+          registry = true;
           continue;
         }
         // Both --option VALUE and --option=VALUE.
@@ -178,14 +186,15 @@ public final class Main {
           case "--arch" -> architecture = architecture(value);
           case "--container-dir" -> cache = Optional.of(ContainerImageCache.of(Path.of(value)));
           case "--progress" -> progress = progress(value);
-          default -> throw new UsageException("there is no option '%s'".formatted(option));
+          default -> throw new UsageException("there is no option '%s'".formatted(word));
         }
       }
       if (operands.size() != 2 || !operands.getFirst().equals("pull")) {
         throw new UsageException("pull takes one image");
       }
       ContainerImageCache usual = ContainerImageCache.ofEnvironment(architecture);
-      return new Arguments(operands.get(1), name, architecture, cache.orElse(usual), progress);
+      return new Arguments(
+          operands.get(1), registry, name, architecture, cache.orElse(usual), progress);
     }
 
     private static ImageName name(String text) throws UsageException {

@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * What is known of an image by its name or digest: the parts of one image, or a choice of images
@@ -93,9 +94,18 @@ sealed interface Manifest {
    * An image of an index.
    *
    * @param platform {@code os/architecture}, or empty
-   * @param name that annotations give it, or empty
+   * @param names that annotations give it, a whole one first; for one image
    */
-  record Entry(Descriptor manifest, String platform, String name) {}
+  record Entry(Descriptor manifest, String platform, List<String> names) {
+    public Entry {
+      names = List.copyOf(names);
+    }
+
+    /** What it is called, or empty. */
+    String name() {
+      return names.isEmpty() ? "" : names.getFirst();
+    }
+  }
 
   /**
    * Reads either.
@@ -154,16 +164,18 @@ sealed interface Manifest {
     JsonNode platform = node.path("platform");
     JsonNode annotations = node.path("annotations");
     // containerd's is a whole name; the specification's may be a tag alone.
-    String name =
-        annotations
-            .path("io.containerd.image.name")
-            .asText(annotations.path("org.opencontainers.image.ref.name").asText(""));
+    List<String> names =
+        Stream.of("io.containerd.image.name", "org.opencontainers.image.ref.name")
+            .map(key -> annotations.path(key).asText(""))
+            .filter(name -> !name.isEmpty())
+            .distinct()
+            .toList();
     return new Entry(
         descriptor(node, what),
         platform.isObject()
             ? platform.path("os").asText("") + "/" + platform.path("architecture").asText("")
             : "",
-        name);
+        names);
   }
 
   private static Descriptor descriptor(JsonNode node, String what) throws ImageException {

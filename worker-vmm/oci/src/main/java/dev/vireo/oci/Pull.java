@@ -50,13 +50,15 @@ final class Pull {
 
   private ContainerImage.Settings make(ImageSource source, SourceImage image, Path directory)
       throws IOException, ImageException {
+    DiskFloor floor = new DiskFloor(cache::freeBytes);
+    floor.require();
     Path work = Files.createDirectory(directory.resolve("work"));
-    SourceImage here = source.fetch(image, work, progress);
+    SourceImage here = source.fetch(image, work, floor, progress);
     RootTree tree = read(here.layers());
     Squashfs.make(
         directory.resolve(ContainerImage.ROOT_FILE),
         out -> {
-          try (RootWriter writer = new RootWriter(out)) {
+          try (RootWriter writer = new RootWriter(out, floor)) {
             write(here.layers(), tree, writer);
           }
         });

@@ -46,10 +46,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.function.LongConsumer;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -76,8 +77,12 @@ final class RegistrySource implements ImageSource {
   private final PatientHttpClient http;
   private final RegistryClient client;
   private final StallWatch watch;
+  private final PatientHttpClient.Sleeper sleeper;
   private final Duration stalled;
   private final String host;
+
+  /** A blob has failed, and what still comes is not wanted. */
+  private volatile boolean ending;
 
   /**
    * @param stalled how long the registry may send nothing
@@ -91,21 +96,47 @@ final class RegistrySource implements ImageSource {
       throws IOException {
     this.name = name;
     this.stalled = stalled;
-    http = new PatientHttpClient(LOOPBACK.matcher(name.registry()).matches(), sleeper);
+    this.sleeper = sleeper;
+    watch = new StallWatch(stalled, System::nanoTime, this::hangUp);
+    http = new PatientHttpClient(LOOPBACK.matcher(name.registry()).matches(), this::sleep);
     host = name.registry().equals(ImageName.DEFAULT_REGISTRY) ? DOCKER_HUB : name.registry();
     RegistryClient.Factory factory =
         RegistryClient.factory(EventHandlers.NONE, host, name.repository(), http)
             .setUserAgent("vireo");
     credentials.find(host).ifPresent(factory::setCredential);
     client = factory.newRegistryClient();
-    watch = new StallWatch(stalled, System::nanoTime, this::hangUp);
+  }
+
+  /** Of which the registry knows. */
+  private void sleep(Duration duration) throws InterruptedException {
+    watch.end();
+    try {
+      sleeper.sleep(duration);
+    } finally {
+      watch.begin();
+    }
+  }
+
+  /** Asks the registry for something. */
+  @FunctionalInterface
+  private interface Request<T> {
+    T send() throws IOException, RegistryException;
+  }
+
+  private <T> T ask(Request<T> request) throws IOException, RegistryException {
+    watch.begin();
+    try {
+      return request.send();
+    } finally {
+      watch.end();
+    }
   }
 
   private void hangUp() {
     try {
       http.shutDown();
     } catch (IOException e) {
-      // The watch looks again, and then the rest is shut down.
+      // One that is broken already; the rest is shut down with this source.
     }
   }
 
@@ -123,7 +154,15 @@ final class RegistrySource implements ImageSource {
           "the image's configuration has %d bytes; %d are taken"
               .formatted(descriptor.size(), ImageConfig.MOST_BYTES));
     }
-    download(descriptor, "the image's configuration", () -> reset(json), bytes -> {});
+    for (Descriptor layer : manifest.layers()) {
+      if (layer.size() > LayerScan.MOST_BYTES) {
+        throw new ImageException(
+            MANIFEST_INVALID,
+            "a layer has %d bytes; %d are taken".formatted(layer.size(), LayerScan.MOST_BYTES));
+      }
+    }
+    download(
+        descriptor, "the image's configuration", () -> reset(json), DiskFloor.none(), bytes -> {});
     ImageConfig config = ImageConfig.parse(json.toByteArray(), architecture);
     return new SourceImage(
         config,
@@ -157,7 +196,6 @@ final class RegistrySource implements ImageSource {
           "the registry %s cannot be reached: %s".formatted(name.registry(), e),
           e);
     }
-    watch.alive();
   }
 
   private static OutputStream reset(ByteArrayOutputStream stream) {
@@ -170,17 +208,19 @@ final class RegistrySource implements ImageSource {
     try {
       ManifestAndDigest<ManifestTemplate> answer;
       try {
-        answer = client.pullManifest(reference);
+        answer = ask(() -> client.pullManifest(reference));
       } catch (RegistryUnauthorizedException e) {
         @Nullable String how = e.getHttpResponseException().getHeaders().getAuthenticate();
         if (how == null) {
           throw e;
         }
-        watch.alive();
-        client.authPullByWwwAuthenticate(how);
-        answer = client.pullManifest(reference);
+        var _ =
+            ask(() -> {
+              client.authPullByWwwAuthenticate(how);
+              return true;
+            });
+        answer = ask(() -> client.pullManifest(reference));
       }
-      watch.alive();
       if (ImageId.isDigest(reference)) {
         new Descriptor(reference, 0)
             .requireEqual(answer.getDigest().toString(), "the manifest of " + name);
@@ -208,7 +248,7 @@ final class RegistrySource implements ImageSource {
               new Manifest.Entry(
                   descriptor(entry),
                   platform.map(one -> one.getOs() + "/" + one.getArchitecture()).orElse(""),
-                  ""));
+                  List.of()));
         }
       }
       case V22ManifestListTemplate list -> {
@@ -219,7 +259,7 @@ final class RegistrySource implements ImageSource {
                   // Jib does not tell the size; it takes a manifest by its digest.
                   new Descriptor(String.valueOf(entry.getDigest()), 0),
                   platform.map(one -> one.getOs() + "/" + one.getArchitecture()).orElse(""),
-                  ""));
+                  List.of()));
         }
       }
       default ->
@@ -246,7 +286,8 @@ final class RegistrySource implements ImageSource {
 
   /** Several at once: one connection hardly has all of the way to a registry. */
   @Override
-  public SourceImage fetch(SourceImage image, Path directory, PullProgress progress)
+  public SourceImage fetch(
+      SourceImage image, Path directory, DiskFloor floor, PullProgress progress)
       throws IOException, ImageException {
     Map<Descriptor, Path> files = new LinkedHashMap<>();
     for (Layer layer : image.layers()) {
@@ -254,15 +295,17 @@ final class RegistrySource implements ImageSource {
       files.put(blob, directory.resolve(blob.digest().replace(':', '-')));
     }
     progress.begin(Phase.DOWNLOAD, files.keySet().stream().mapToLong(Descriptor::size).sum());
-    try (ExecutorService downloads = Executors.newFixedThreadPool(DOWNLOADS_AT_ONCE)) {
-      List<Future<?>> running = new ArrayList<>();
-      files.forEach((blob, file) ->
-          running.add(
-              downloads.submit(() -> {
-                download(blob, "layer blob", () -> Files.newOutputStream(file), progress::advance);
-                return null;
-              })));
-      await(running, downloads);
+    try (ExecutorService threads = Executors.newFixedThreadPool(DOWNLOADS_AT_ONCE)) {
+      CompletionService<Boolean> downloads = new ExecutorCompletionService<>(threads);
+      files.forEach((blob, file) -> {
+        var _ =
+            downloads.submit(() -> {
+              download(
+                  blob, "layer blob", () -> Files.newOutputStream(file), floor, progress::advance);
+              return true;
+            });
+      });
+      await(downloads, files.size(), threads);
     }
     List<Layer> layers = new ArrayList<>();
     for (Layer layer : image.layers()) {
@@ -277,18 +320,19 @@ final class RegistrySource implements ImageSource {
   }
 
   /** The first that fails ends the others. */
-  private void await(List<Future<?>> running, ExecutorService downloads)
+  private void await(CompletionService<Boolean> downloads, int count, ExecutorService threads)
       throws IOException, ImageException {
     try {
-      for (Future<?> download : running) {
-        var _ = download.get();
+      for (int i = 0; i < count; i++) {
+        var _ = downloads.take().get();
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new ImageException(REGISTRY_UNAVAILABLE, "interrupted", e);
     } catch (ExecutionException e) {
-      downloads.shutdownNow();
-      http.shutDown();
+      ending = true;
+      threads.shutdownNow();
+      hangUp();
       switch (e.getCause()) {
         case ImageException known -> throw known;
         case IOException disk -> throw disk;
@@ -303,18 +347,17 @@ final class RegistrySource implements ImageSource {
     OutputStream open() throws IOException;
   }
 
-  private void download(Descriptor blob, String what, Target target, LongConsumer advance)
+  private void download(
+      Descriptor blob, String what, Target target, DiskFloor floor, LongConsumer advance)
       throws IOException, ImageException {
     for (int attempt = 1; ; attempt++) {
-      BoundedOutput output = new BoundedOutput(target.open(), blob, what, advance);
+      BoundedOutput output = new BoundedOutput(target.open(), blob, what, floor, advance);
       try (output) {
-        var _ =
-            client
-                .pullBlob(DescriptorDigest.fromDigest(blob.digest()), size -> {}, size -> {})
-                .writeTo(output);
+        DescriptorDigest digest = DescriptorDigest.fromDigest(blob.digest());
+        var _ = ask(() -> client.pullBlob(digest, size -> {}, size -> {}).writeTo(output));
       } catch (DigestException e) {
         throw new IllegalStateException("was checked: " + blob, e);
-      } catch (IOException | RuntimeException e) {
+      } catch (IOException | RegistryException | RuntimeException e) {
         if (output.failure().isPresent()) {
           throw output.failure().get();
         }
@@ -324,7 +367,8 @@ final class RegistrySource implements ImageSource {
             || explained.reason() != REGISTRY_UNAVAILABLE
             || e.getCause() instanceof RegistryException
             || e instanceof ResponseException
-            || watch.hasStalled()) {
+            || watch.hasStalled()
+            || ending) {
           throw explained;
         }
         advance.accept(-output.count());
@@ -341,14 +385,17 @@ final class RegistrySource implements ImageSource {
   private final class BoundedOutput extends FilterOutputStream {
     private final Descriptor blob;
     private final String what;
+    private final DiskFloor floor;
     private final LongConsumer advance;
     private long count;
     private Optional<IOException> failure = Optional.empty();
 
-    BoundedOutput(OutputStream out, Descriptor blob, String what, LongConsumer advance) {
+    BoundedOutput(
+        OutputStream out, Descriptor blob, String what, DiskFloor floor, LongConsumer advance) {
       super(out);
       this.blob = blob;
       this.what = what;
+      this.floor = floor;
       this.advance = advance;
     }
 
@@ -366,7 +413,10 @@ final class RegistrySource implements ImageSource {
             blob.mismatch(what, "is longer than its %d bytes".formatted(blob.size())));
       }
       try {
+        floor.advance(length);
         out.write(bytes, offset, length);
+      } catch (ImageException e) {
+        throw new IOException(e);
       } catch (IOException e) {
         failure = Optional.of(e);
         throw e;

@@ -1,6 +1,7 @@
 package dev.vireo.oci;
 
 import static dev.vireo.oci.LayerEntry.Kind.DIRECTORY;
+import static dev.vireo.oci.LayerEntry.Kind.OPAQUE;
 import static dev.vireo.oci.LayerEntry.Kind.SYMBOLIC_LINK;
 
 import dev.vireo.images.ImageException;
@@ -11,7 +12,9 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -74,8 +77,9 @@ final class RootTree {
    */
   void apply(List<LayerEntry> layer) throws ImageException {
     // Whiteouts hide what is below their layer, wherever in it they are.
+    Set<String> own = ownPaths(layer);
     for (LayerEntry entry : layer) {
-      hide(entry);
+      hide(entry, own);
     }
     for (int position = 0; position < layer.size(); position++) {
       put(new Inode(layer.get(position), layers, position));
@@ -83,16 +87,27 @@ final class RootTree {
     layers++;
   }
 
-  private void hide(LayerEntry entry) {
+  /**
+   * Where a layer has something of its own that is no link, or hides something. An opaque directory
+   * may be another layer's.
+   */
+  private static Set<String> ownPaths(List<LayerEntry> layer) {
+    return layer.stream()
+        .filter(entry -> entry.kind() != OPAQUE && entry.kind() != SYMBOLIC_LINK)
+        .map(LayerEntry::path)
+        .collect(Collectors.toSet());
+  }
+
+  private void hide(LayerEntry entry, Set<String> own) {
     switch (entry.kind()) {
       case WHITEOUT -> {
-        @Nullable Node parent = find(parent(entry.path()));
+        @Nullable Node parent = findBelow(parent(entry.path()), own);
         if (parent != null) {
           parent.children.remove(name(entry.path()));
         }
       }
       case OPAQUE -> {
-        @Nullable Node directory = find(entry.path());
+        @Nullable Node directory = findBelow(entry.path(), own);
         if (directory != null) {
           directory.children.clear();
         }
@@ -152,6 +167,27 @@ final class RootTree {
   /** The directory of this path, made if it is missing; what is in its way and is none, goes. */
   private Node makeDirectory(String path) throws ImageException {
     return Objects.requireNonNull(walk(path, true));
+  }
+
+  /**
+   * What a path is in the layers below. Where the layer itself has something instead of a link of
+   * theirs, that link leads nowhere: what it led to is not what the layer hides.
+   */
+  private @Nullable Node findBelow(String path, Set<String> own) {
+    for (int end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      if (isReplaced(path.substring(0, end), own)) {
+        return null;
+      }
+    }
+    return isReplaced(path, own) ? null : find(path);
+  }
+
+  private boolean isReplaced(String path, Set<String> own) {
+    if (path.isEmpty() || !own.contains(path)) {
+      return false;
+    }
+    @Nullable Node node = findItself(path);
+    return node != null && node.inode.entry().kind() == SYMBOLIC_LINK;
   }
 
   private @Nullable Node find(String path) {

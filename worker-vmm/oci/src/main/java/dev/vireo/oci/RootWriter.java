@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
@@ -27,15 +28,21 @@ import org.jspecify.annotations.Nullable;
  * from the layers. The same tree gives the same bytes.
  */
 final class RootWriter implements Closeable {
+  /** What squashfs has room for; Linux would not let others be read from it. */
+  private static final Pattern EXTENDED = Pattern.compile("(user|trusted|security)\\..+");
+
   private final TarArchiveOutputStream tar;
+  private final DiskFloor floor;
 
   /** For each layer, the names of those of its files that are in the tree, by position. */
   private final List<Map<Integer, List<String>>> files = new ArrayList<>();
 
   /**
    * @param out closed with this
+   * @param floor of the disk that the tar goes to
    */
-  RootWriter(OutputStream out) {
+  RootWriter(OutputStream out, DiskFloor floor) {
+    this.floor = floor;
     tar = new TarArchiveOutputStream(out, ISO_8859_1.name());
     tar.setLongFileMode(TarArchiveOutputStream.LONGFILE_GNU);
     tar.setBigNumberMode(TarArchiveOutputStream.BIGNUMBER_STAR);
@@ -91,7 +98,8 @@ final class RootWriter implements Closeable {
     }
   }
 
-  private void write(byte[] buffer, int count) throws LayerScan.OutputException {
+  private void write(byte[] buffer, int count) throws IOException, ImageException {
+    floor.advance(count);
     try {
       tar.write(buffer, 0, count);
     } catch (IOException e) {
@@ -129,8 +137,10 @@ final class RootWriter implements Closeable {
 
   private void put(TarArchiveEntry header, Attributes attributes) throws IOException {
     try {
-      if (!attributes.extended().isEmpty()) {
-        putExtended(attributes.extended());
+      Map<String, byte[]> extended = new TreeMap<>(attributes.extended());
+      extended.keySet().removeIf(name -> !EXTENDED.matcher(name).matches());
+      if (!extended.isEmpty()) {
+        putExtended(extended);
       }
       header.setMode(attributes.mode());
       header.setUserId(attributes.uid());

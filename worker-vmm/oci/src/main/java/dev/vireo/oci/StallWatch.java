@@ -4,11 +4,12 @@ import java.time.Duration;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 
 /**
- * Ends a conversation in which nothing has come for too long. Jib's own time-outs are of a single
- * read, and some are followed by ten more attempts.
+ * Ends a conversation in which nothing that was asked for has come for too long. Jib's own
+ * time-outs are of a single read, and some are followed by ten more attempts.
  */
 final class StallWatch implements AutoCloseable {
   private final ScheduledExecutorService timer =
@@ -16,6 +17,7 @@ final class StallWatch implements AutoCloseable {
   private final Duration limit;
   private final LongSupplier nanoTime;
   private final Runnable ending;
+  private final AtomicInteger requests = new AtomicInteger();
   private volatile long alive;
   private volatile boolean stalled;
 
@@ -32,6 +34,17 @@ final class StallWatch implements AutoCloseable {
     var _ = timer.scheduleWithFixedDelay(this::look, period, period, TimeUnit.MILLISECONDS);
   }
 
+  /** Something is asked for; what comes is waited for until {@link #end}. */
+  void begin() {
+    alive();
+    requests.incrementAndGet();
+  }
+
+  /** The answer is whole, or no longer waited for. */
+  void end() {
+    requests.decrementAndGet();
+  }
+
   /** Something has come. */
   void alive() {
     alive = nanoTime.getAsLong();
@@ -43,7 +56,7 @@ final class StallWatch implements AutoCloseable {
   }
 
   private void look() {
-    if (nanoTime.getAsLong() - alive > limit.toNanos()) {
+    if (requests.get() > 0 && nanoTime.getAsLong() - alive > limit.toNanos()) {
       stalled = true;
       // Again and again: what waits may open another connection.
       ending.run();

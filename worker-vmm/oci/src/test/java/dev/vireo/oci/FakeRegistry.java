@@ -48,6 +48,7 @@ final class FakeRegistry implements AutoCloseable {
   private volatile int sentOfBlobs = Integer.MAX_VALUE;
   private volatile boolean stalling;
   private volatile boolean stallingManifests;
+  private volatile Optional<String> stallingBlob = Optional.empty();
   private volatile Optional<String> retryAfter = Optional.empty();
   private final AtomicInteger busy = new AtomicInteger();
   private final AtomicInteger broken = new AtomicInteger();
@@ -81,6 +82,11 @@ final class FakeRegistry implements AutoCloseable {
   void cutBlobs(int bytes, boolean stall) {
     sentOfBlobs = bytes;
     stalling = stall;
+  }
+
+  /** Of this blob the second half never comes. */
+  void stallBlob(String digest) {
+    stallingBlob = Optional.of(digest);
   }
 
   /** So many connections for blobs end too early. */
@@ -189,12 +195,13 @@ final class FakeRegistry implements AutoCloseable {
 
   private void sendBlob(HttpExchange exchange, byte[] blob) throws IOException {
     boolean breaks = broken.getAndUpdate(left -> Math.max(0, left - 1)) > 0;
-    int sent = breaks ? blob.length / 2 : Math.min(sentOfBlobs, blob.length);
+    boolean stalls = stallingBlob.equals(Optional.of(TestImage.digest(blob)));
+    int sent = breaks || stalls ? blob.length / 2 : Math.min(sentOfBlobs, blob.length);
     exchange.sendResponseHeaders(200, blob.length);
     OutputStream out = exchange.getResponseBody();
     out.write(blob, 0, sent);
     out.flush();
-    if (sent < blob.length && stalling) {
+    if (stalls || (sent < blob.length && stalling)) {
       await();
     }
   }

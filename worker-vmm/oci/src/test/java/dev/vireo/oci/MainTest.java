@@ -36,6 +36,7 @@ class MainTest {
         "pull x --arch=vax | there is no architecture 'vax'",
         "pull x --progress red | --progress takes auto, json or none, not 'red'",
         "pull x --colour red | there is no option '--colour'",
+        "pull x --registry=yes | there is no option '--registry=yes'",
         "pull x --as busybox | --as: busybox is the name of Vireo's own image",
       })
   void saysWhatIsWrongWithACommandLine(String line, String problem) {
@@ -69,6 +70,16 @@ class MainTest {
         err.toString(UTF_8)
             .endsWith("does not say what its image is called: give it a name by --as NAME\n"),
         () -> err.toString(UTF_8));
+  }
+
+  @Test
+  void anImageInARegistryMayHaveTheNameOfAKindOfFile() {
+    assertEquals(
+        1, Main.run(List.of("pull", "--registry", "oci:a/b"), stream(out), stream(err), false));
+    assertEquals(
+        "error: \"oci:a/b\" is no name of an image: the registry \"oci:a\" must be a host, with"
+            + " :PORT if need be\n",
+        err.toString(UTF_8));
   }
 
   @Test

@@ -16,6 +16,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.time.InstantSource;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -95,7 +97,7 @@ class PullTest {
   }
 
   static Stream<UnaryOperator<byte[]>> compressions() {
-    return Stream.of(Tar::gzip, Tar::zstd, UnaryOperator.identity());
+    return Stream.of(Tar::gzip, Tar::zstd, Tar::zstdWithSkippableFrames, UnaryOperator.identity());
   }
 
   @Test
@@ -109,6 +111,52 @@ class PullTest {
 
     assertEquals("new", root.text("a"));
     assertEquals("old", root.text("b"));
+  }
+
+  @Test
+  void aHoleIsReadAsWhatItIs() throws Exception {
+    Squashed root = pull(TestImage.of(new Tar().sparse("h", 5_000_000).file("f", "content")));
+
+    assertEquals("\0".repeat(5_000_000 - 512) + "x".repeat(512), root.text("h"));
+    assertEquals("content", root.text("f"));
+  }
+
+  @Test
+  void extendedAttributesThatSquashfsHasNotAreLeftOut() throws Exception {
+    Squashed root =
+        pull(
+            TestImage.of(
+                new Tar()
+                    .records(
+                        Tar.records(
+                            Tar.record("SCHILY.xattr.system.posix_acl_access", new byte[] {2}),
+                            Tar.record("SCHILY.xattr.com.apple.provenance", new byte[] {1}),
+                            Tar.record("SCHILY.xattr.user.mine", new byte[] {3})))
+                    .file("f", "content")));
+
+    assertEquals("user.mine=0x03\n", root.extendedAttributes("f"));
+  }
+
+  @Test
+  void aDiskThatFillsIsLeftWithRoom() throws Exception {
+    Files.createDirectories(directory.resolve("cache"));
+    TestImage image =
+        TestImage.of(UnaryOperator.identity(), new Tar().file("f", "x".repeat(9 << 20)));
+    List<Long> free = new ArrayList<>(List.of(1L << 30, 100L << 20));
+    ContainerImageCache cache =
+        new ContainerImageCache(
+            directory.resolve("cache"),
+            () -> free.size() > 1 ? free.removeFirst() : free.getFirst(),
+            InstantSource.system());
+
+    ImageException refusal = assertThrows(ImageException.class, () -> pull(image, cache));
+
+    assertEquals(Reason.DISK_FULL, refusal.reason());
+    assertEquals(
+        "the disk of the image cache has 100 MiB left, and 128 MiB are to stay free; vireo image"
+            + " prune --keep-free makes room",
+        refusal.getMessage());
+    assertNothingIsLeft();
   }
 
   @Test
@@ -242,6 +290,10 @@ class PullTest {
             "user",
             new Tar().owned("u", "", 0xffff_ffffL, 0),
             "entry \"u\" is of a user or group that Linux has not: 4294967295"),
+        bad(
+            "a hole that is larger than layers are",
+            new Tar().sparse("h", (64L << 30) - 1).file("f", "more"),
+            "entry \"f\" makes the layer's files larger than 68719476736 bytes"),
         bad("whiteout of nothing", new Tar().file("d/.wh.", ""), "entry \"d/.wh.\" hides no name"),
         bad("whiteout of ..", new Tar().file("d/.wh...", ""), "entry \"d/.wh...\" hides no name"),
         Arguments.of(
@@ -351,11 +403,14 @@ class PullTest {
   }
 
   private ContainerImage pull(TestImage image, String cacheName) throws Exception {
-    Path cache = Files.createDirectories(directory.resolve(cacheName));
+    return pull(
+        image, ContainerImageCache.of(Files.createDirectories(directory.resolve(cacheName))));
+  }
+
+  private ContainerImage pull(TestImage image, ContainerImageCache cache) throws Exception {
     Path layout = TestImage.writeDirectory(directory.resolve("layout"), image.layout(Map.of()));
     try (ImageSource source = new LayoutSource(FileSet.ofDirectory(layout), Optional.empty())) {
-      return new Pull(ContainerImageCache.of(cache), PullProgress.NONE)
-          .run(source, source.resolve(Architecture.X86_64));
+      return new Pull(cache, PullProgress.NONE).run(source, source.resolve(Architecture.X86_64));
     }
   }
 }

@@ -15,10 +15,12 @@ import dev.vireo.oci.FakeRegistry.Login;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -200,6 +202,101 @@ class RegistrySourceTest {
   }
 
   @Test
+  void whatIsWaitedForOnThisSideIsNoStall() throws Exception {
+    stalled = Duration.ofSeconds(1);
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
+      registry.put("latest", image.manifest(), image.blobs());
+      registry.beBusy(1, "3");
+
+      try (RegistrySource source = source(registry, "", Thread::sleep)) {
+        SourceImage found = source.resolve(Architecture.X86_64);
+        Thread.sleep(2 * stalled.toMillis());
+        registry.breakBlobs(1);
+        assertEquals(image.id(), pull(source, found).id().toString());
+      }
+    }
+  }
+
+  @Test
+  void theFirstBlobThatFailsEndsTheOthers() throws Exception {
+    stalled = Duration.ofSeconds(10);
+    image.spoil(1, content -> new byte[content.length]);
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
+      registry.put("latest", image.manifest(), image.blobs());
+      registry.stallBlob(TestImage.digest(image.layer(0)));
+
+      assertEquals(Reason.DIGEST_MISMATCH, refusal(registry, "").reason());
+
+      String other = "/v2/a/b/blobs/" + TestImage.digest(image.layer(0));
+      assertTrue(registry.requests().stream().filter(other::equals).count() <= 1);
+    }
+  }
+
+  @Test
+  void aLayerThatIsLargerThanLayersAreIsNotAskedFor() throws Exception {
+    Map<String, Object> config = TestImage.descriptor(image.configuration(), "x");
+    Map<String, Object> layer = TestImage.descriptor(image.layer(0), "x");
+    layer.put("size", (64L << 30) + 1);
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
+      registry.put(
+          "latest",
+          Json.write(
+                  Map.of(
+                      "schemaVersion",
+                      2,
+                      "mediaType",
+                      TestImage.MANIFEST_TYPE,
+                      "config",
+                      config,
+                      "layers",
+                      List.of(layer, layer)))
+              .getBytes(UTF_8),
+          image.blobs());
+
+      assertRefused(
+          registry,
+          "",
+          Reason.MANIFEST_INVALID,
+          "a layer has 68719476737 bytes; 68719476736 are taken");
+    }
+  }
+
+  @Test
+  void aDownloadLeavesTheDiskWithRoom() throws Exception {
+    TestImage large =
+        TestImage.of(UnaryOperator.identity(), new Tar().file("f", "x".repeat(9 << 20)));
+    List<Long> free = new ArrayList<>(List.of(1L << 30, 100L << 20));
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
+      registry.put("latest", large.manifest(), large.blobs());
+      ContainerImageCache cache =
+          new ContainerImageCache(
+              directory.resolve("cache"),
+              () -> free.size() > 1 ? free.removeFirst() : free.getFirst(),
+              InstantSource.system());
+      List<PullProgress.Phase> phases = new ArrayList<>();
+      PullProgress progress =
+          new PullProgress() {
+            @Override
+            public void begin(Phase phase, long totalBytes) {
+              phases.add(phase);
+            }
+
+            @Override
+            public void advance(long bytes) {}
+          };
+
+      try (RegistrySource source = source(registry, "", waits::add)) {
+        SourceImage found = source.resolve(Architecture.X86_64);
+        ImageException refusal =
+            assertThrows(ImageException.class, () -> new Pull(cache, progress).run(source, found));
+        assertEquals(Reason.DISK_FULL, refusal.reason());
+        assertEquals(List.of(PullProgress.Phase.DOWNLOAD), phases);
+      }
+      assertEquals(List.of(""), images());
+    }
+  }
+
+  @Test
   void aBlobOfAnotherDigestIsRefused() throws Exception {
     image.spoil(0, content -> new byte[content.length]);
     try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
@@ -328,14 +425,23 @@ class RegistrySourceTest {
   }
 
   private ContainerImage pull(FakeRegistry registry, String rest) throws Exception {
+    try (RegistrySource source = source(registry, rest, waits::add)) {
+      return pull(source, source.resolve(Architecture.X86_64));
+    }
+  }
+
+  private ContainerImage pull(ImageSource source, SourceImage found) throws Exception {
+    return new Pull(ContainerImageCache.of(directory.resolve("cache")), PullProgress.NONE)
+        .run(source, found);
+  }
+
+  private RegistrySource source(
+      FakeRegistry registry, String rest, PatientHttpClient.Sleeper sleeper) throws Exception {
     if (!(ImageName.parse(registry.address() + "/a/b" + rest)
         instanceof ImageName.InRegistry name)) {
       throw new IllegalArgumentException(rest);
     }
     Credentials credentials = new Credentials(List.of(directory.resolve("config.json")));
-    try (ImageSource source = new RegistrySource(name, credentials, stalled, waits::add)) {
-      return new Pull(ContainerImageCache.of(directory.resolve("cache")), PullProgress.NONE)
-          .run(source, source.resolve(Architecture.X86_64));
-    }
+    return new RegistrySource(name, credentials, stalled, sleeper);
   }
 }

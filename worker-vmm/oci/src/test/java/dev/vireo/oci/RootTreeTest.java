@@ -90,6 +90,36 @@ class RootTreeTest {
             new Tar().directory("b", 0755).symbolicLink("a", "b"),
             new Tar().directory("a", 0755).file("a/f", "")),
         merged(
+            "an opaque directory over a link",
+            "a/:1 a/x:1 b/:- b/f:0",
+            new Tar().symbolicLink("a", "b").file("b/f", ""),
+            new Tar().directory("a", 0755).opaque("a").file("a/x", "")),
+        merged(
+            "an opaque directory over a link, told before the directory",
+            "a/:1 a/x:1 b/:- b/f:0",
+            new Tar().symbolicLink("a", "b").file("b/f", ""),
+            new Tar().opaque("a").directory("a", 0755).file("a/x", "")),
+        merged(
+            "an opaque directory over a link that is hidden",
+            "a/:- a/x:1 b/:- b/f:0",
+            new Tar().symbolicLink("a", "b").file("b/f", ""),
+            new Tar().opaque("a").whiteout("a").file("a/x", "")),
+        merged(
+            "an opaque directory below one that is put over a link",
+            "a/:1 a/d/:1 a/d/x:1 b/:- b/d/:- b/d/f:0",
+            new Tar().symbolicLink("a", "b").file("b/d/f", ""),
+            new Tar().directory("a", 0755).directory("a/d", 0755).opaque("a/d").file("a/d/x", "")),
+        merged(
+            "a whiteout below a directory that is put over a link",
+            "a/:1 b/:- b/f:0",
+            new Tar().symbolicLink("a", "b").file("b/f", ""),
+            new Tar().whiteout("a/f").directory("a", 0755)),
+        merged(
+            "an opaque directory through a link that stays",
+            "a:0 b/:- b/x:1",
+            new Tar().symbolicLink("a", "b").file("b/f", ""),
+            new Tar().opaque("a").file("a/x", "")),
+        merged(
             "a hard link over a layer",
             "a:1 b:0",
             new Tar().file("a", ""),

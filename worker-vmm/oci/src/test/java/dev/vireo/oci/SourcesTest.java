@@ -57,6 +57,44 @@ class SourcesTest {
   }
 
   @Test
+  void noArchiveHasVireosOwnName() throws Exception {
+    TestImage.writeTar(directory.resolve("saved.tar"), image.dockerArchive("busybox"));
+    TestImage.writeDirectory(
+        directory.resolve("layout"), image.layout(Map.of("io.containerd.image.name", "busybox")));
+
+    for (String source : List.of("docker-archive:saved.tar", "docker-archive:saved.tar:busybox")) {
+      assertRefused(
+          source,
+          Reason.NAME_INVALID,
+          "the archive calls its image busybox, which is the name of Vireo's own; save it as"
+              + " busybox:TAG");
+    }
+    assertEquals(Optional.empty(), resolve("oci:layout").name());
+  }
+
+  @Test
+  void anEntryOfALayoutMayHaveTwoNames() throws Exception {
+    TestImage.writeDirectory(
+        directory.resolve("layout"),
+        image.layout(
+            Map.of(
+                "io.containerd.image.name",
+                "docker.io/library/x:latest",
+                "org.opencontainers.image.ref.name",
+                "latest")));
+
+    for (String source :
+        List.of("oci:layout", "oci:layout:latest", "oci:layout:docker.io/library/x:latest")) {
+      assertEquals(
+          "Optional[docker.io/library/x:latest]", resolve(source).name().toString(), source);
+    }
+    assertRefused(
+        "oci:layout:other",
+        Reason.IMAGE_UNKNOWN,
+        "there is no image other; there are: [docker.io/library/x:latest]");
+  }
+
+  @Test
   void ofSeveralArchitecturesTheOneIsTakenThatIsAskedFor() throws Exception {
     TestImage arm =
         TestImage.of(TestImage.config("arm64", Map.of()), Tar::gzip, new Tar().file("arm", ""));

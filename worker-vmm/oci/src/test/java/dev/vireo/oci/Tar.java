@@ -8,7 +8,10 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.attribute.FileTime;
+import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.GZIPOutputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
@@ -87,9 +90,42 @@ final class Tar {
     return file(directory + "/.wh..wh..opq", "");
   }
 
+  /** A sparse file, as old GNU tars have them: a hole, and a last block of the letter x. */
+  Tar sparse(String name, long size) {
+    byte[] header = new byte[TarConstants.DEFAULT_RCDSIZE];
+    TarArchiveEntry entry = entry(name, TarConstants.LF_GNUTYPE_SPARSE, 0644);
+    entry.setSize(TarConstants.DEFAULT_RCDSIZE);
+    entry.writeEntryHeader(header);
+    Arrays.fill(header, 345, header.length, (byte) 0);
+    put(header, 257, "ustar  \0");
+    put(header, 386, "%012o%012o".formatted(size - header.length, header.length));
+    put(header, 483, "%012o".formatted(size));
+    Arrays.fill(header, 148, 156, (byte) ' ');
+    int sum = 0;
+    for (byte one : header) {
+      sum += one & 0xff;
+    }
+    put(header, 148, "%06o\0".formatted(sum));
+    bytes.writeBytes(header);
+    bytes.writeBytes("x".repeat(header.length).getBytes(UTF_8));
+    return this;
+  }
+
+  private static void put(byte[] header, int offset, String text) {
+    System.arraycopy(text.getBytes(UTF_8), 0, header, offset, text.length());
+  }
+
   /** PAX records for the next entry, as bytes. */
   Tar records(byte[] records) {
     return add(entry("PaxHeaders", TarConstants.LF_PAX_EXTENDED_HEADER_LC, 0644), records);
+  }
+
+  static byte[] records(byte[]... records) {
+    ByteArrayOutputStream all = new ByteArrayOutputStream();
+    for (byte[] record : records) {
+      all.writeBytes(record);
+    }
+    return all.toByteArray();
   }
 
   static byte[] record(String key, byte[] value) {
@@ -143,6 +179,26 @@ final class Tar {
       throw new UncheckedIOException(e);
     }
     return out.toByteArray();
+  }
+
+  /** As zstd:chunked has them: frames that mean nothing, and two that hold the content. */
+  static byte[] zstdWithSkippableFrames(byte[] content) {
+    int middle = content.length / 2;
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    out.writeBytes(skippableFrame(0x50, 100_000));
+    out.writeBytes(zstd(Arrays.copyOf(content, middle)));
+    out.writeBytes(skippableFrame(0x5f, 0));
+    out.writeBytes(zstd(Arrays.copyOfRange(content, middle, content.length)));
+    out.writeBytes(skippableFrame(0x51, 3));
+    return out.toByteArray();
+  }
+
+  private static byte[] skippableFrame(int first, int length) {
+    return ByteBuffer.allocate(8 + length)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putInt(0x184d2a00 | first)
+        .putInt(length)
+        .array();
   }
 
   static byte[] zstd(byte[] content) {

@@ -137,7 +137,10 @@ public record ContainerImage(ImageId id, Path root, long rootBytes, Settings set
       return new ContainerImage(id, root, Files.size(root), Settings.read(properties));
     } catch (IOException | IllegalArgumentException e) {
       throw new ImageException(
-          IMAGE_INVALID, "the image in %s cannot be read: %s".formatted(directory, e), e);
+          IMAGE_INVALID,
+          "the image in %s cannot be read: %s; vireo image prune removes it"
+              .formatted(directory, e),
+          e);
     }
   }
 }

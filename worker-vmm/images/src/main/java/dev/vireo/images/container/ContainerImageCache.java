@@ -1,6 +1,5 @@
 package dev.vireo.images.container;
 
-import static dev.vireo.images.ImageException.Reason.IMAGE_INVALID;
 import static dev.vireo.images.ImageException.Reason.IMAGE_IN_USE;
 import static dev.vireo.images.ImageException.Reason.IMAGE_UNKNOWN;
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -12,6 +11,7 @@ import dev.vireo.images.ImageException;
 import dev.vireo.images.VireoCache;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -266,18 +266,20 @@ public final class ContainerImageCache {
   /** Gives an image a name, which another may have had until now. */
   public void name(ImageName name, ImageId id) throws IOException {
     Path file = nameFile(name);
-    Files.createDirectories(file.getParent());
-    Path written = Files.createTempFile(file.getParent(), ".", ".tmp");
+    Path names = Files.createDirectories(directory.resolve("names"));
+    Path written = Files.createTempFile(names, ".", ".tmp");
     try {
       Files.writeString(written, "%s\n%s\n".formatted(name, id));
+      force(written);
       Files.move(written, file, StandardCopyOption.ATOMIC_MOVE);
+      force(names);
     } finally {
       Files.deleteIfExists(written);
     }
   }
 
   /** All names, sorted. */
-  public List<Named> names() throws IOException, ImageException {
+  public List<Named> names() throws IOException {
     List<Named> names = new ArrayList<>();
     for (Path file : entries(directory.resolve("names"))) {
       if (!String.valueOf(file.getFileName()).startsWith(".")) {
@@ -288,24 +290,35 @@ public final class ContainerImageCache {
     return names;
   }
 
-  /** All images, those that were used last at the end. */
+  /**
+   * All images, those that were used last at the end. One that cannot be read is left out; {@link
+   * #prune} removes it.
+   */
   public List<Listed> list() throws IOException, ImageException {
     List<Named> names = names();
     List<Listed> listed = new ArrayList<>();
-    for (Path path : entries(directory)) {
-      Matcher matcher = DIRECTORY.matcher(String.valueOf(path.getFileName()));
-      if (matcher.matches()) {
-        ImageId id = new ImageId(matcher.group(1));
+    for (ImageId id : ids()) {
+      try {
         listed.add(
             new Listed(
-                ContainerImage.read(id, path),
+                ContainerImage.read(id, path(id)),
                 names.stream().filter(named -> named.image().equals(id)).map(Named::name).toList(),
-                Files.getLastModifiedTime(path).toInstant(),
+                Files.getLastModifiedTime(path(id)).toInstant(),
                 isInUse(id)));
+      } catch (ImageException | NoSuchFileException e) {
+        // It is broken, or goes just now.
       }
     }
     listed.sort(Comparator.comparing(Listed::lastUse));
     return listed;
+  }
+
+  private List<ImageId> ids() throws IOException {
+    return entries(directory).stream()
+        .map(path -> DIRECTORY.matcher(String.valueOf(path.getFileName())))
+        .filter(Matcher::matches)
+        .map(matcher -> new ImageId(matcher.group(1)))
+        .toList();
   }
 
   /**
@@ -318,20 +331,16 @@ public final class ContainerImageCache {
       names.computeIfAbsent(named.image(), _ -> new ArrayList<>()).add(named.name());
     }
     List<Held> held = new ArrayList<>();
-    for (Path path : entries(directory)) {
-      Matcher matcher = DIRECTORY.matcher(String.valueOf(path.getFileName()));
-      if (matcher.matches()) {
-        ImageId id = new ImageId(matcher.group(1));
-        try {
-          held.add(
-              new Held(
-                  id,
-                  names.getOrDefault(id, List.of()),
-                  Files.size(path.resolve(ContainerImage.ROOT_FILE)),
-                  Files.getLastModifiedTime(path).toInstant()));
-        } catch (NoSuchFileException e) {
-          // It goes just now.
-        }
+    for (ImageId id : ids()) {
+      try {
+        held.add(
+            new Held(
+                id,
+                names.getOrDefault(id, List.of()),
+                Files.size(root(id)),
+                Files.getLastModifiedTime(path(id)).toInstant()));
+      } catch (NoSuchFileException e) {
+        // It goes just now.
       }
     }
     held.sort(Comparator.comparing(Held::lastUse));
@@ -339,11 +348,25 @@ public final class ContainerImageCache {
   }
 
   private boolean isInUse(ImageId id) throws IOException {
+    if (isLinked(id)) {
+      return true;
+    }
     Optional<ImageLocks.Lease> lease = locks().tryAlone(id);
     if (lease.isPresent()) {
       lease.get().close();
     }
     return lease.isEmpty();
+  }
+
+  /**
+   * Whether a microVM has a link to the root: without its image it would take as much of the disk.
+   */
+  private boolean isLinked(ImageId id) throws IOException {
+    try {
+      return Files.getAttribute(root(id), "unix:nlink") instanceof Integer links && links > 1;
+    } catch (NoSuchFileException e) {
+      return false;
+    }
   }
 
   /**
@@ -374,12 +397,15 @@ public final class ContainerImageCache {
     }
   }
 
-  private boolean tryRemove(ImageId id) throws IOException, ImageException {
+  private boolean tryRemove(ImageId id) throws IOException {
     Optional<ImageLocks.Lease> lease = locks().tryAlone(id);
     if (lease.isEmpty()) {
       return false;
     }
     try (ImageLocks.Lease _ = lease.get()) {
+      if (isLinked(id)) {
+        return false;
+      }
       Path removed = unfinished(id, "removed");
       FileTrees.delete(removed);
       if (Files.isDirectory(path(id))) {
@@ -395,13 +421,16 @@ public final class ContainerImageCache {
     }
   }
 
-  /** Removes what killed processes have left. What others are just making stays. */
-  public void sweep() throws IOException, ImageException {
+  /**
+   * Removes what killed processes have left, and names that say nothing. What others are just
+   * making stays.
+   */
+  public void sweep() throws IOException {
     for (Path path : entries(directory.resolve("names"))) {
       boolean isTemporary = String.valueOf(path.getFileName()).startsWith(".");
       if (isTemporary
           ? Files.getLastModifiedTime(path).toInstant().isBefore(clock.instant().minus(LONG_AGO))
-          : read(path).map(named -> !Files.isDirectory(path(named.image()))).orElse(false)) {
+          : read(path).map(named -> !Files.isDirectory(path(named.image()))).orElse(true)) {
         Files.deleteIfExists(path);
       }
     }
@@ -419,8 +448,8 @@ public final class ContainerImageCache {
   }
 
   /**
-   * Removes images that are not in use: those without a name, and of the others those that were not
-   * used for the longest, until so much of the file system is free.
+   * Removes images that are not in use: those without a name or that cannot be read, and of the
+   * others those that were not used for the longest, until so much of the file system is free.
    *
    * @param keepFreeBytes 0 to remove only those without a name, {@link Long#MAX_VALUE} for all
    */
@@ -430,6 +459,7 @@ public final class ContainerImageCache {
     if (!Files.isDirectory(directory)) {
       return new Pruned(removed, 0);
     }
+    removeBroken();
     Set<ImageId> named = new HashSet<>();
     names().forEach(name -> named.add(name.image()));
     List<Listed> images = list();
@@ -449,12 +479,31 @@ public final class ContainerImageCache {
     return new Pruned(removed, freeSpace.bytes());
   }
 
+  private void removeBroken() throws IOException {
+    for (ImageId id : ids()) {
+      try {
+        var _ = ContainerImage.read(id, path(id));
+      } catch (ImageException e) {
+        var _ = tryRemove(id);
+      }
+    }
+  }
+
+  /** How much its file system has left, bytes. The cache must exist. */
+  public long freeBytes() throws IOException {
+    return freeSpace.bytes();
+  }
+
   private ImageLocks locks() throws IOException {
     return ImageLocks.of(directory);
   }
 
   private Path path(ImageId id) {
     return directory.resolve("sha256-" + id.hex());
+  }
+
+  private Path root(ImageId id) {
+    return path(id).resolve(ContainerImage.ROOT_FILE);
   }
 
   private Path unfinished(ImageId id, String state) {
@@ -466,14 +515,14 @@ public final class ContainerImageCache {
     return directory.resolve("names").resolve(new Fingerprint().add(name.toString()).hex());
   }
 
-  private static Optional<Named> read(Path file) throws IOException, ImageException {
+  /** Nothing also of what holds no name and image: a crash of the host may leave such. */
+  private static Optional<Named> read(Path file) throws IOException {
     try {
       String[] lines = Files.readString(file, UTF_8).split("\n", -1);
-      if (lines.length < 2) {
-        throw new ImageException(IMAGE_INVALID, file + " does not hold a name and an image");
-      }
-      return Optional.of(new Named(ImageName.parse(lines[0]), ImageId.parse(lines[1])));
-    } catch (NoSuchFileException e) {
+      return lines.length < 2
+          ? Optional.empty()
+          : Optional.of(new Named(ImageName.parse(lines[0]), ImageId.parse(lines[1])));
+    } catch (NoSuchFileException | CharacterCodingException | ImageException e) {
       return Optional.empty();
     }
   }

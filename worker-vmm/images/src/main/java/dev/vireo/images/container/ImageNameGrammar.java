@@ -3,6 +3,8 @@ package dev.vireo.images.container;
 import static dev.vireo.images.ImageException.Reason.NAME_INVALID;
 
 import dev.vireo.images.ImageException;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -10,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 /** The grammar of {@link ImageName}s: that of distribution/reference, docker's library for it. */
 final class ImageNameGrammar {
   private static final int MOST_CHARACTERS = 255;
+  private static final int MOST_PORT = 65_535;
   private static final Pattern HOST =
       Pattern.compile(
           "([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|\\[[0-9a-fA-F:]+\\])(:[0-9]{1,5})?");
@@ -61,7 +64,7 @@ final class ImageNameGrammar {
       @Nullable String tag,
       @Nullable String digest)
       throws ImageException {
-    if (!HOST.matcher(registry).matches()) {
+    if (!HOST.matcher(registry).matches() || !isHost(registry)) {
       throw invalid(text, "the registry", registry, "must be a host, with :PORT if need be");
     }
     for (String component : repository.split("/", -1)) {
@@ -82,6 +85,16 @@ final class ImageNameGrammar {
     }
     if (digest != null && !ImageId.isDigest(digest)) {
       throw invalid(text, "the digest", digest, "must be sha256: and 64 hexadecimal digits");
+    }
+  }
+
+  /** As far as an address can be made of it: 10.0.0 looks like one, and host:99999. */
+  private static boolean isHost(String registry) {
+    try {
+      URI address = new URI("https://" + registry);
+      return address.getHost() != null && address.getPort() <= MOST_PORT;
+    } catch (URISyntaxException e) {
+      return false;
     }
   }
 

@@ -238,6 +238,61 @@ class ContainerImageCacheTest {
   }
 
   @Test
+  void aNameThatCannotBeReadIsNoneAndIsRemoved() throws Exception {
+    obtain(1);
+    cache().name(ImageName.parse("a"), id(1));
+    Path empty = Files.createFile(directory.resolve("names/x"));
+    Path bytes = Files.write(directory.resolve("names/y"), new byte[] {(byte) 0xff, '\n', '\n'});
+    Path words = Files.writeString(directory.resolve("names/z"), "a\nno ID\n");
+
+    assertEquals(1, cache().names().size());
+    assertEquals(1, cache().list().size());
+    assertEquals(1, cache().held().size());
+    assertEquals(List.of(), cache().prune(0).removed());
+    for (Path file : List.of(empty, bytes, words)) {
+      assertFalse(Files.exists(file), file::toString);
+    }
+    assertEquals(id(1), cache().find(ImageName.parse("a")).orElseThrow().id());
+  }
+
+  @Test
+  void anImageThatCannotBeReadIsNotListedAndIsPruned() throws Exception {
+    obtain(1);
+    obtain(2);
+    cache().name(ImageName.parse("a"), id(1));
+    cache().name(ImageName.parse("b"), id(2));
+    Files.writeString(directory.resolve("sha256-" + id(1).hex() + "/image.properties"), "");
+
+    assertEquals(
+        List.of(id(2)), cache().list().stream().map(listed -> listed.image().id()).toList());
+    assertEquals(
+        Reason.IMAGE_INVALID,
+        assertThrows(ImageException.class, () -> cache().find(ImageName.parse("a"))).reason());
+
+    assertEquals(List.of(), cache().prune(0).removed());
+    assertEquals(Optional.empty(), cache().find(ImageName.parse("a")));
+    assertTrue(cache().find(ImageName.parse("b")).isPresent());
+  }
+
+  @Test
+  void anImageWhoseRootAMicrovmHasLinkedIsInUse() throws Exception {
+    Path root = obtain(1).root();
+    cache().name(ImageName.parse("a"), id(1));
+    Path link = Files.createLink(directory.resolve("container-root"), root);
+
+    assertTrue(cache().list().getFirst().inUse());
+    assertEquals(List.of(), cache().prune(Long.MAX_VALUE).removed());
+    assertEquals(
+        Reason.IMAGE_IN_USE,
+        assertThrows(ImageException.class, () -> cache().remove(id(1))).reason());
+    assertFalse(cache().remove(ImageName.parse("a")));
+    assertTrue(cache().find(id(1)).isPresent());
+
+    Files.delete(link);
+    assertEquals(1, cache().prune(0).removed().size());
+  }
+
+  @Test
   void aCacheThatDoesNotExistIsEmpty() throws Exception {
     ContainerImageCache none = ContainerImageCache.of(directory.resolve("none"));
 

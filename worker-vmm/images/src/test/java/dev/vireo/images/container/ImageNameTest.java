@@ -25,6 +25,7 @@ class ImageNameTest {
     "index.docker.io/library/x, docker.io/library/x:latest",
     "localhost/x, localhost/x:latest",
     "localhost:5000/x, localhost:5000/x:latest",
+    "10.0.0.1:65535/x, 10.0.0.1:65535/x:latest",
     "[::1]:5000/x, '[::1]:5000/x:latest'",
     "ghcr.io/a/b/c__d-e.f:T_a.g-1, ghcr.io/a/b/c__d-e.f:T_a.g-1",
     "x@DIGEST, docker.io/library/x@DIGEST",
@@ -56,6 +57,9 @@ class ImageNameTest {
     "x@sha256:123, the digest \"sha256:123\"",
     "x@md5:0123, the digest \"md5:0123\"",
     "host:port/x, the registry \"host:port\"",
+    "host:99999/x, the registry \"host:99999\"",
+    "10.0.0/x, the registry \"10.0.0\"",
+    "a..b/x, the registry \"a..b\"",
     "-host.example/x, the registry \"-host.example\"",
   })
   void whatIsWrongIsTold(String text, String part) {
