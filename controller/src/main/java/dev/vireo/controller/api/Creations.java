@@ -27,6 +27,7 @@ import io.grpc.StatusRuntimeException;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
@@ -45,7 +46,14 @@ import org.jboss.logging.Logger;
  */
 final class Creations {
   private static final Logger LOG = Logger.getLogger(Creations.class);
-  private static final int MAX_ANNOTATION_BYTES = 256 * 1024;
+
+  /**
+   * Of a microVM as the client sends it. A create's commit has it twice, in the record and in the
+   * answer to its request id, and the record grows: all of that is to fit into a commit.
+   */
+  static final int MAX_BYTES = 384 << 10;
+
+  static final int MAX_ANNOTATION_BYTES = 256 << 10;
 
   private final MicroVms microVms;
   private final PendingMicroVms pending;
@@ -147,6 +155,7 @@ final class Creations {
         "meta.annotations",
         "are more than %d bytes in all.",
         MAX_ANNOTATION_BYTES);
+    validateSize(request.getMicrovm(), violations);
     SpecValidator.validate(request.getMicrovm().getSpec(), violations);
     return violations;
   }
@@ -163,10 +172,25 @@ final class Creations {
     }
   }
 
+  private static void validateSize(MicroVm microVm, Violations violations) {
+    int bytes = microVm.getSerializedSize();
+    violations.invalidIf(
+        bytes > MAX_BYTES,
+        "spec",
+        "has %d bytes with all that belongs to the microVM; at most %d. Put what is large into a"
+            + " file, a disk or an image.",
+        bytes,
+        MAX_BYTES);
+  }
+
   private static int annotationBytes(Map<String, String> annotations) {
     return annotations.entrySet().stream()
-        .mapToInt(entry -> entry.getKey().length() + entry.getValue().length())
+        .mapToInt(entry -> utf8Bytes(entry.getKey()) + utf8Bytes(entry.getValue()))
         .sum();
+  }
+
+  private static int utf8Bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8).length;
   }
 
   private static boolean isUuid(String text) {
@@ -293,8 +317,8 @@ final class Creations {
   }
 
   /**
-   * Waits; a microVM whose spec turns out to be wrong is taken back, so that nothing is left. Empty
-   * if another call of the same request was quicker to do so.
+   * Waits; a microVM whose spec turns out to be wrong is taken back, so that nothing is left,
+   * unless it was used before. Empty if another call of the same request was quicker to do so.
    */
   private Optional<MicroVm> awaited(CreateMicroVmRequest request, StoredMicroVm created) {
     try {
@@ -302,13 +326,21 @@ final class Creations {
     } catch (StatusRuntimeException e) {
       Optional<ErrorReason> reason = Errors.reasonOf(e);
       if (reason.filter(r -> r.code() == ErrorReason.Code.INVALID_ARGUMENT).isPresent()) {
-        takeBack(created.uid(), requestId(request));
+        microVms
+            .findByUid(created.uid())
+            .filter(microVm -> isUnused(microVm.microVm()))
+            .ifPresent(microVm -> takeBack(microVm.uid(), requestId(request)));
       } else if (reason.filter(ErrorReason.MICROVM_NOT_FOUND::equals).isPresent()
           && isTakenBack(request, created.uid())) {
         return Optional.empty();
       }
       throw e;
     }
+  }
+
+  /** Whether it has never run, and nobody has asked anything of it since it was created. */
+  private static boolean isUnused(MicroVm microVm) {
+    return microVm.getMeta().getGeneration() == 1 && !microVm.getStatus().hasStartTime();
   }
 
   /** Of a microVM that is gone: whether the request that made it may be made again. */

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import dev.vireo.controller.testing.ControllerTest;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.SlowReader;
@@ -21,6 +22,7 @@ import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
@@ -34,6 +36,9 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
 final class ListAndWatchTest extends ControllerTest {
+  /** Of a message, unless a client has set something else. */
+  private static final int CLIENT_TAKES = 4 << 20;
+
   private MicroVm create(String id, Map<String, String> labels) {
     CreateMicroVmRequest.Builder request = probe(id).toBuilder();
     request.getMicrovmBuilder().getMetaBuilder().putAllLabels(labels);
@@ -71,6 +76,34 @@ final class ListAndWatchTest extends ControllerTest {
 
     assertEquals(List.of(name("a"), name("b"), name("c"), name("d"), name("e")), seen);
     assertEquals(3, pages);
+  }
+
+  @Test
+  void aPageIsNoMoreThanAClientTakes() {
+    ByteString much = ByteString.copyFrom(new byte[MetadataValidator.MAX_USER_DATA_BYTES]);
+    List<String> names = new ArrayList<>();
+    for (int i = 0; i < 70; i++) {
+      String id = "vm-%02d".formatted(i);
+      names.add(name(id));
+      create(
+          probe(
+              id,
+              spec -> {
+                spec.setVsock(Vsock.getDefaultInstance());
+                spec.getMetadataBuilder().setUserData(much);
+                return spec;
+              }));
+    }
+    List<String> seen = new ArrayList<>();
+    String token = "";
+    do {
+      ListMicroVmsResponse page = list(list().setPageToken(token));
+      assertTrue(page.getSerializedSize() < CLIENT_TAKES);
+      seen.addAll(names(page));
+      token = page.getNextPageToken();
+    } while (!token.isEmpty());
+
+    assertEquals(names, seen);
   }
 
   @Test
