@@ -264,10 +264,21 @@ public final class MicroVms implements AutoCloseable {
       }
       missed.removeIf(change -> !selection.matches(change.microVm()));
       missed.sort(Comparator.comparingLong(MicroVmChange::version));
-      ChangeFeed feed = new ChangeFeed(selection, missed, version, capacity, this::drop);
+      ChangeFeed feed = new ChangeFeed(selection, told(missed), version, capacity, this::drop);
       feeds.add(feed);
       return feed;
     }
+  }
+
+  /** In the order of their versions. */
+  private static List<ChangeFeed.Told> told(List<MicroVmChange> changes) {
+    List<ChangeFeed.Told> told = new ArrayList<>(changes.size());
+    for (int i = 0; i < changes.size(); i++) {
+      boolean last =
+          i + 1 == changes.size() || changes.get(i + 1).version() != changes.get(i).version();
+      told.add(ChangeFeed.Told.of(changes.get(i), last));
+    }
+    return told;
   }
 
   private void drop(ChangeFeed feed) {
@@ -538,7 +549,9 @@ public final class MicroVms implements AutoCloseable {
         seen.add(known);
         version = Math.max(version, known.version());
         changedVersion = Math.max(changedVersion, known.version());
-        feeds.removeIf(feed -> !feed.offer(known));
+      }
+      for (ChangeFeed.Told told : told(seen)) {
+        feeds.removeIf(feed -> !feed.offer(told));
       }
       reached = awaited.stream().filter(one -> one.version <= version).toList();
     }

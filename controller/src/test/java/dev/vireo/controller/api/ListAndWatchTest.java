@@ -29,9 +29,11 @@ import dev.vireo.proto.v1.WatchMicroVmsResponse;
 import dev.vireo.proto.worker.v1.Assignment;
 import io.grpc.Context;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
@@ -221,6 +223,43 @@ final class ListAndWatchTest extends ControllerTest {
     Iterator<WatchMicroVmsResponse> watch = watch(version, "");
     assertEvent(WatchEventType.ADDED, b, watch.next());
     assertEquals(WatchEventType.BOOKMARK, watch.next().getType());
+  }
+
+  /** They have one version, and a client may go after any of them. */
+  @Test
+  void aWatchThatGoesOnAmongSeveralChangesOfOneCommitMissesNone() {
+    for (String id : List.of("g1", "g2", "g3")) {
+      create(
+          probe(
+              id,
+              spec -> {
+                spec.getPlacementBuilder().getGangBuilder().setName("g").setSize(3);
+                return spec;
+              }));
+    }
+    Iterator<WatchMicroVmsResponse> watch = watch(list(list()).getResourceVersion(), "");
+    assertEquals(WatchEventType.BOOKMARK, watch.next().getType());
+    controller.join("n");
+    WatchMicroVmsResponse first = watch.next();
+    assertEquals("nodes/n", first.getMicrovm().getStatus().getNode());
+
+    Set<String> again = namesUntilBookmark(watch(first.getResourceVersion(), ""));
+    again.add(first.getMicrovm().getMeta().getName());
+    assertEquals(Set.of(name("g1"), name("g2"), name("g3")), again);
+    watch.next();
+    WatchMicroVmsResponse last = watch.next();
+    assertEquals(last.getMicrovm().getMeta().getResourceVersion(), last.getResourceVersion());
+    assertEquals(Set.of(), namesUntilBookmark(watch(last.getResourceVersion(), "")));
+  }
+
+  private static Set<String> namesUntilBookmark(Iterator<WatchMicroVmsResponse> watch) {
+    Set<String> names = new HashSet<>();
+    for (WatchMicroVmsResponse event = watch.next();
+        event.getType() != WatchEventType.BOOKMARK;
+        event = watch.next()) {
+      names.add(event.getMicrovm().getMeta().getName());
+    }
+    return names;
   }
 
   @Test
