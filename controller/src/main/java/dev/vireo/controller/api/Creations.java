@@ -12,6 +12,7 @@ import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
+import dev.vireo.controller.store.Store;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.errors.ErrorReason;
@@ -21,6 +22,7 @@ import dev.vireo.proto.store.v1.RequestRecord;
 import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
+import dev.vireo.proto.v1.Gang;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import io.grpc.StatusRuntimeException;
@@ -52,6 +54,9 @@ final class Creations {
    * answer to its request id, and the record grows: all of that is to fit into a commit.
    */
   static final int MAX_BYTES = 384 << 10;
+
+  /** Of what a record has beside what the client sends, until it is placed. */
+  private static final int STATUS_BYTES = 1 << 10;
 
   static final int MAX_ANNOTATION_BYTES = 256 << 10;
 
@@ -181,6 +186,25 @@ final class Creations {
             + " file, a disk or an image.",
         bytes,
         MAX_BYTES);
+    if (microVm.getSpec().getPlacement().hasGang()) {
+      validateGangSize(bytes, microVm.getSpec().getPlacement().getGang(), violations);
+    }
+  }
+
+  /** All of a gang have their nodes by one commit. */
+  private static void validateGangSize(int bytes, Gang gang, Violations violations) {
+    long size = Integer.toUnsignedLong(gang.getSize());
+    violations.invalidIf(
+        size <= PlacementValidator.MAX_GANG_SIZE
+            && size * (bytes + STATUS_BYTES) > Store.MAX_COMMIT_BYTES,
+        "spec.placement.gang.size",
+        "is %d, and %d microVMs of %d bytes are more than can be placed together, which is %d bytes"
+            + " with %d of status each. Make the gang or its microVMs smaller.",
+        size,
+        size,
+        bytes,
+        Store.MAX_COMMIT_BYTES,
+        STATUS_BYTES);
   }
 
   private static int annotationBytes(Map<String, String> annotations) {
