@@ -12,6 +12,7 @@ import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.node.Nodes;
 import dev.vireo.controller.quota.Quotas;
 import dev.vireo.controller.reconcile.PendingMicroVms;
+import dev.vireo.controller.store.Store;
 import dev.vireo.controller.time.TimeSource;
 import dev.vireo.controller.tracing.CreateTraces;
 import dev.vireo.proto.errors.ErrorReason;
@@ -21,12 +22,14 @@ import dev.vireo.proto.store.v1.RequestRecord;
 import dev.vireo.proto.time.Timestamps;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
+import dev.vireo.proto.v1.Gang;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import io.grpc.StatusRuntimeException;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
@@ -45,7 +48,17 @@ import org.jboss.logging.Logger;
  */
 final class Creations {
   private static final Logger LOG = Logger.getLogger(Creations.class);
-  private static final int MAX_ANNOTATION_BYTES = 256 * 1024;
+
+  /**
+   * Of a microVM as the client sends it. A create's commit has it twice, in the record and in the
+   * answer to its request id, and the record grows: all of that is to fit into a commit.
+   */
+  static final int MAX_BYTES = 384 << 10;
+
+  /** Of what a record has beside what the client sends, until it is placed. */
+  private static final int STATUS_BYTES = 1 << 10;
+
+  static final int MAX_ANNOTATION_BYTES = 256 << 10;
 
   private final MicroVms microVms;
   private final PendingMicroVms pending;
@@ -147,6 +160,7 @@ final class Creations {
         "meta.annotations",
         "are more than %d bytes in all.",
         MAX_ANNOTATION_BYTES);
+    validateSize(request.getMicrovm(), violations);
     SpecValidator.validate(request.getMicrovm().getSpec(), violations);
     return violations;
   }
@@ -163,10 +177,44 @@ final class Creations {
     }
   }
 
+  private static void validateSize(MicroVm microVm, Violations violations) {
+    int bytes = microVm.getSerializedSize();
+    violations.invalidIf(
+        bytes > MAX_BYTES,
+        "spec",
+        "has %d bytes with all that belongs to the microVM; at most %d. Put what is large into a"
+            + " file, a disk or an image.",
+        bytes,
+        MAX_BYTES);
+    if (microVm.getSpec().getPlacement().hasGang()) {
+      validateGangSize(bytes, microVm.getSpec().getPlacement().getGang(), violations);
+    }
+  }
+
+  /** All of a gang have their nodes by one commit. */
+  private static void validateGangSize(int bytes, Gang gang, Violations violations) {
+    long size = Integer.toUnsignedLong(gang.getSize());
+    violations.invalidIf(
+        size <= PlacementValidator.MAX_GANG_SIZE
+            && size * (bytes + STATUS_BYTES) > Store.MAX_COMMIT_BYTES,
+        "spec.placement.gang.size",
+        "is %d, and %d microVMs of %d bytes are more than can be placed together, which is %d bytes"
+            + " with %d of status each. Make the gang or its microVMs smaller.",
+        size,
+        size,
+        bytes,
+        Store.MAX_COMMIT_BYTES,
+        STATUS_BYTES);
+  }
+
   private static int annotationBytes(Map<String, String> annotations) {
     return annotations.entrySet().stream()
-        .mapToInt(entry -> entry.getKey().length() + entry.getValue().length())
+        .mapToInt(entry -> utf8Bytes(entry.getKey()) + utf8Bytes(entry.getValue()))
         .sum();
+  }
+
+  private static int utf8Bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8).length;
   }
 
   private static boolean isUuid(String text) {
@@ -293,8 +341,8 @@ final class Creations {
   }
 
   /**
-   * Waits; a microVM whose spec turns out to be wrong is taken back, so that nothing is left. Empty
-   * if another call of the same request was quicker to do so.
+   * Waits; a microVM whose spec turns out to be wrong is taken back, so that nothing is left,
+   * unless it was used before. Empty if another call of the same request was quicker to do so.
    */
   private Optional<MicroVm> awaited(CreateMicroVmRequest request, StoredMicroVm created) {
     try {
@@ -302,13 +350,21 @@ final class Creations {
     } catch (StatusRuntimeException e) {
       Optional<ErrorReason> reason = Errors.reasonOf(e);
       if (reason.filter(r -> r.code() == ErrorReason.Code.INVALID_ARGUMENT).isPresent()) {
-        takeBack(created.uid(), requestId(request));
+        microVms
+            .findByUid(created.uid())
+            .filter(microVm -> isUnused(microVm.microVm()))
+            .ifPresent(microVm -> takeBack(microVm.uid(), requestId(request)));
       } else if (reason.filter(ErrorReason.MICROVM_NOT_FOUND::equals).isPresent()
           && isTakenBack(request, created.uid())) {
         return Optional.empty();
       }
       throw e;
     }
+  }
+
+  /** Whether it has never run, and nobody has asked anything of it since it was created. */
+  private static boolean isUnused(MicroVm microVm) {
+    return microVm.getMeta().getGeneration() == 1 && !microVm.getStatus().hasStartTime();
   }
 
   /** Of a microVM that is gone: whether the request that made it may be made again. */

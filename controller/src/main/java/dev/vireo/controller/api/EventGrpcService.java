@@ -28,7 +28,7 @@ public class EventGrpcService extends EventServiceGrpc.EventServiceImplBase {
   public void listEvents(ListEventsRequest request, StreamObserver<ListEventsResponse> client) {
     int size = Operations.pageSize(request.getPageSize());
     Predicate<Event> wanted = wanted(request.getParent());
-    String list = "events?" + request.getParent();
+    String list = "events?%s&%s".formatted(events.epoch(), request.getParent());
     long after =
         pageTokens
             .decode(list, request.getPageToken())

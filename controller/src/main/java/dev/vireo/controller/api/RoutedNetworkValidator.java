@@ -7,8 +7,10 @@ import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.PortRange;
 import dev.vireo.proto.v1.PublishedPort;
 import dev.vireo.proto.v1.TransportProtocol;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -24,6 +26,11 @@ final class RoutedNetworkValidator {
 
   private static final int MAX_PORT = 65_535;
   private static final int MAX_NAME_BYTES = 253;
+  private static final String LOCAL = "127.0.0.1";
+
+  /** All addresses of a node. */
+  private static final String ALL = "0.0.0.0";
+
   private static final String BYTE = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
   private static final String ADDRESS_FORM = BYTE + "(?:\\." + BYTE + "){3}";
   private static final Pattern ADDRESS = Pattern.compile(ADDRESS_FORM);
@@ -37,7 +44,9 @@ final class RoutedNetworkValidator {
       Pattern.compile("(\\*\\.)?(" + LABEL + "\\.)*(?!\\d+$)" + LABEL);
 
   private final Violations violations;
-  private final Set<String> places = new HashSet<>();
+
+  /** The addresses that are taken, by protocol and port of the node. */
+  private final Map<String, Set<String>> taken = new HashMap<>();
 
   private RoutedNetworkValidator(Violations violations) {
     this.violations = violations;
@@ -163,8 +172,16 @@ final class RoutedNetworkValidator {
         "must be an IPv4 address of the node, or \"0.0.0.0\" for all of them.");
     validateProtocol(port.getProtocol(), field + ".protocol");
     boolean isUdp = port.getProtocol() == TransportProtocol.UDP;
-    String place = "%s %s:%d".formatted(isUdp ? "udp" : "tcp", address, node);
+    String place = "%s %d".formatted(isUdp ? "udp" : "tcp", node);
     violations.invalidIf(
-        node != 0 && !places.add(place), field + ".node_port", "is that of another port.");
+        node != 0 && !take(place, address.isEmpty() ? LOCAL : address),
+        field + ".node_port",
+        "is that of another port at the same address.");
+  }
+
+  private boolean take(String place, String address) {
+    Set<String> others = taken.computeIfAbsent(place, _ -> new HashSet<>());
+    boolean free = others.isEmpty() || !(address.equals(ALL) || others.contains(ALL));
+    return others.add(address) && free;
   }
 }

@@ -59,7 +59,7 @@ final class WatchStream implements Runnable {
   }
 
   private void sendMissed() throws PacedStream.Gone, InterruptedException {
-    for (Optional<MicroVmChange> missed = feed.nextMissed();
+    for (Optional<ChangeFeed.Told> missed = feed.nextMissed();
         missed.isPresent();
         missed = feed.nextMissed()) {
       client.send(event(missed.get()));
@@ -72,7 +72,7 @@ final class WatchStream implements Runnable {
     long bookmarked = feed.startVersion();
     while (!client.isOver()) {
       long offered = feed.offeredVersion();
-      Optional<MicroVmChange> change = feed.next(bookmarkPeriod);
+      Optional<ChangeFeed.Told> change = feed.next(bookmarkPeriod);
       if (change.isPresent()) {
         client.send(event(change.get()));
         events.increment();
@@ -91,17 +91,17 @@ final class WatchStream implements Runnable {
             .build());
   }
 
-  private static WatchMicroVmsResponse event(MicroVmChange change) {
+  private static WatchMicroVmsResponse event(ChangeFeed.Told told) {
     WatchEventType type =
-        switch (change) {
+        switch (told.change()) {
           case MicroVmChange.Added(StoredMicroVm _) -> WatchEventType.ADDED;
           case MicroVmChange.Modified(StoredMicroVm _) -> WatchEventType.MODIFIED;
           case MicroVmChange.Removed _ -> WatchEventType.DELETED;
         };
     return WatchMicroVmsResponse.newBuilder()
         .setType(type)
-        .setMicrovm(change.microVm().microVm())
-        .setResourceVersion(change.version())
+        .setMicrovm(told.change().microVm().microVm())
+        .setResourceVersion(told.resumeVersion())
         .build();
   }
 }

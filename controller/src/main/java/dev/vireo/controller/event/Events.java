@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.UUID;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -45,6 +46,7 @@ public final class Events {
           .collect(Collectors.toSet());
 
   private final TimeSource time;
+  private final String epoch;
   private final int capacity;
 
   /** Guards what follows. */
@@ -66,15 +68,22 @@ public final class Events {
   public record Page(List<Event> events, long last, long forgotten) {}
 
   /**
+   * @param epoch what no others have: numbers are good for these events only
    * @param capacity how many are remembered
    */
-  public Events(MicroVms microVms, TimeSource time, int capacity) {
+  public Events(MicroVms microVms, TimeSource time, UUID epoch, int capacity) {
     this.time = time;
+    this.epoch = epoch.toString();
     this.capacity = capacity;
     synchronized (lock) {
       microVms.listen(this::onChange);
       microVms.all().forEach(microVm -> before.putIfAbsent(microVm.uid(), microVm.microVm()));
     }
+  }
+
+  /** Which events these are: those of another process have other numbers. */
+  public String epoch() {
+    return epoch;
   }
 
   /** Those after a number, at most so many of those asked for. */

@@ -127,12 +127,14 @@ public final class Leadership {
     become(new Term(fence, endNanos));
   }
 
-  /** The lease was kept alive. */
+  /**
+   * The lease was kept alive. A term that was over by then is over: that it was has been acted on.
+   */
   void prolong(long endNanos) {
     lock.lock();
     try {
       Term now = term;
-      if (now != null && endNanos - now.endNanos > 0) {
+      if (now != null && leads() && endNanos - now.endNanos > 0) {
         term = new Term(now.fence, endNanos);
       }
     } finally {

@@ -15,8 +15,8 @@ import java.util.function.Consumer;
  */
 public final class ChangeFeed implements AutoCloseable {
   private final Selection selection;
-  private final Queue<MicroVmChange> missed;
-  private final LinkedBlockingQueue<MicroVmChange> coming;
+  private final Queue<Told> missed;
+  private final LinkedBlockingQueue<Told> coming;
   private final Consumer<ChangeFeed> onClose;
   private final long startVersion;
   private volatile boolean overrun;
@@ -24,9 +24,23 @@ public final class ChangeFeed implements AutoCloseable {
   /** The newest version that the feed has been past, whether it was selected or not. */
   private volatile long offered;
 
+  /**
+   * One change.
+   *
+   * @param resumeVersion where a reader that has seen it goes on, and misses nothing
+   */
+  public record Told(MicroVmChange change, long resumeVersion) {
+    /**
+     * @param last whether no other change of the same commit comes after it
+     */
+    static Told of(MicroVmChange change, boolean last) {
+      return new Told(change, last ? change.version() : change.version() - 1);
+    }
+  }
+
   ChangeFeed(
       Selection selection,
-      List<MicroVmChange> missed,
+      List<Told> missed,
       long startVersion,
       int capacity,
       Consumer<ChangeFeed> onClose) {
@@ -39,7 +53,7 @@ public final class ChangeFeed implements AutoCloseable {
   }
 
   /** What the reader has not seen. It comes first. */
-  public Optional<MicroVmChange> nextMissed() {
+  public Optional<Told> nextMissed() {
     return Optional.ofNullable(missed.poll());
   }
 
@@ -53,9 +67,8 @@ public final class ChangeFeed implements AutoCloseable {
    *
    * @throws Overrun when the reader was too slow, and changes were left out
    */
-  public Optional<MicroVmChange> next(Duration timeout) throws Overrun, InterruptedException {
-    Optional<MicroVmChange> next =
-        Optional.ofNullable(coming.poll(timeout.toNanos(), TimeUnit.NANOSECONDS));
+  public Optional<Told> next(Duration timeout) throws Overrun, InterruptedException {
+    Optional<Told> next = Optional.ofNullable(coming.poll(timeout.toNanos(), TimeUnit.NANOSECONDS));
     if (next.isEmpty() && overrun) {
       throw new Overrun();
     }
@@ -71,12 +84,12 @@ public final class ChangeFeed implements AutoCloseable {
   }
 
   /** Returns whether the feed goes on. */
-  boolean offer(MicroVmChange change) {
-    if (selection.matches(change.microVm()) && !coming.offer(change)) {
+  boolean offer(Told told) {
+    if (selection.matches(told.change.microVm()) && !coming.offer(told)) {
       overrun = true;
       return false;
     }
-    offered = change.version();
+    offered = told.resumeVersion;
     return true;
   }
 

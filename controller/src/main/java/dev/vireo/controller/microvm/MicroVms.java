@@ -50,6 +50,9 @@ public final class MicroVms implements AutoCloseable {
   /** How many removed microVMs are remembered for watches that resume. */
   private static final int REMOVED_KEPT = 10_000;
 
+  /** Of a page's microVMs, unless it is one alone: clients take 4 MiB, if not told otherwise. */
+  private static final int PAGE_BYTES = 2 << 20;
+
   private final Store store;
   private final Duration requestLifetime;
   private final ConcurrentNavigableMap<String, StoredMicroVm> byKey = new ConcurrentSkipListMap<>();
@@ -173,16 +176,18 @@ public final class MicroVms implements AutoCloseable {
     return Collections.unmodifiableCollection(byKey.values());
   }
 
-  /** Up to {@code size} that match, by name, after {@code after}. */
+  /** Up to {@code size} that match, by name, after {@code after}; fewer if they are large. */
   public Page page(Selection selection, Optional<MicroVmName> after, int size) {
     List<StoredMicroVm> page = new ArrayList<>();
+    long bytes = 0;
     String start = after.map(MicroVmName::key).orElse(selection.keyPrefix());
     for (StoredMicroVm microVm : byKey.tailMap(start, false).values()) {
       if (!microVm.key().startsWith(selection.keyPrefix())) {
         break;
       }
       if (selection.matches(microVm)) {
-        if (page.size() == size) {
+        bytes += microVm.microVm().getSerializedSize();
+        if (page.size() == size || (bytes > PAGE_BYTES && !page.isEmpty())) {
           return new Page(page, true);
         }
         page.add(microVm);
@@ -259,10 +264,21 @@ public final class MicroVms implements AutoCloseable {
       }
       missed.removeIf(change -> !selection.matches(change.microVm()));
       missed.sort(Comparator.comparingLong(MicroVmChange::version));
-      ChangeFeed feed = new ChangeFeed(selection, missed, version, capacity, this::drop);
+      ChangeFeed feed = new ChangeFeed(selection, told(missed), version, capacity, this::drop);
       feeds.add(feed);
       return feed;
     }
+  }
+
+  /** In the order of their versions. */
+  private static List<ChangeFeed.Told> told(List<MicroVmChange> changes) {
+    List<ChangeFeed.Told> told = new ArrayList<>(changes.size());
+    for (int i = 0; i < changes.size(); i++) {
+      boolean last =
+          i + 1 == changes.size() || changes.get(i + 1).version() != changes.get(i).version();
+      told.add(ChangeFeed.Told.of(changes.get(i), last));
+    }
+    return told;
   }
 
   private void drop(ChangeFeed feed) {
@@ -533,7 +549,9 @@ public final class MicroVms implements AutoCloseable {
         seen.add(known);
         version = Math.max(version, known.version());
         changedVersion = Math.max(changedVersion, known.version());
-        feeds.removeIf(feed -> !feed.offer(known));
+      }
+      for (ChangeFeed.Told told : told(seen)) {
+        feeds.removeIf(feed -> !feed.offer(told));
       }
       reached = awaited.stream().filter(one -> one.version <= version).toList();
     }

@@ -286,13 +286,27 @@ public final class Nodes implements AutoCloseable {
     }
   }
 
-  /** A worker's heartbeat. */
-  public void heartbeat(String id, Heartbeat heartbeat) {
+  /**
+   * A worker's heartbeat. That of one that was replaced says nothing of the node, nor does its
+   * successor's before {@link #lossesRecorded}: the node is not ready yet.
+   *
+   * @param workerUid as the worker's Hello had it
+   * @return whether it was heard
+   */
+  public boolean heartbeat(String id, String workerUid, Heartbeat heartbeat) {
+    if (find(id).filter(node -> isOf(workerUid, node.record())).isEmpty()) {
+      return false;
+    }
     hear(id, heartbeat.getWarmVmms());
     if (heartbeat.hasContainerImages()) {
       setContainerImages(id, heartbeat.getContainerImages().getImagesList());
     }
     find(id).ifPresent(node -> update(node, heartbeat));
+    return true;
+  }
+
+  private static boolean isOf(String workerUid, NodeRecord record) {
+    return record.getWorkerUid().equals(workerUid) && !record.getReplacing();
   }
 
   private void update(StoredNode node, Heartbeat heartbeat) {

@@ -144,7 +144,7 @@ public final class Placer {
   /**
    * Chooses who has to leave for a microVM that has no node, and holds the room for it until it is
    * placed. Empty if nobody is less important where it could go, or those chosen before are still
-   * on their way.
+   * on their way; those chosen before if some of them have not been told to leave.
    */
   public Optional<Preemption> preempt(MicroVm microVm, Set<String> avoid) {
     Request request = SchedulerTerms.request(microVm, avoid);
@@ -152,7 +152,7 @@ public final class Placer {
     synchronized (lock) {
       Preemption standing = nominations.get(uid);
       if (standing != null && isUnderWay(standing)) {
-        return Optional.empty();
+        return isTold(standing) ? Optional.empty() : Optional.of(standing);
       }
       nominations.remove(uid);
       cluster.release(uid);
@@ -167,9 +167,20 @@ public final class Placer {
 
   private boolean isUnderWay(Preemption preemption) {
     return nodes.health(preemption.nodeId()) == Health.READY
-        && preemption.victims().stream()
-            .flatMap(victim -> microVms.findByUid(victim).stream())
-            .anyMatch(victim -> Lifecycle.isOn(preemption.nodeId(), victim.microVm()));
+        && stillThere(preemption).findAny().isPresent();
+  }
+
+  /** The store may have failed before each of them was. */
+  private boolean isTold(Preemption preemption) {
+    return stillThere(preemption)
+        .allMatch(victim ->
+            Lifecycle.isLeaving(victim.record()) || Lifecycle.isDeleting(victim.microVm()));
+  }
+
+  private Stream<StoredMicroVm> stillThere(Preemption preemption) {
+    return preemption.victims().stream()
+        .flatMap(victim -> microVms.findByUid(victim).stream())
+        .filter(victim -> Lifecycle.isOn(preemption.nodeId(), victim.microVm()));
   }
 
   /** The room that others leave is not given away meanwhile, nor can it be preempted. */
@@ -212,10 +223,11 @@ public final class Placer {
   public Reasons explain(MicroVm microVm, Set<String> avoid) {
     Request request = SchedulerTerms.request(microVm, avoid);
     Optional<String> own = Lifecycle.nodeId(microVm);
-    boolean claims = Lifecycle.holdsResources(microVm);
+    String uid = microVm.getMeta().getUid();
     synchronized (lock) {
+      boolean claims = hasClaim(uid);
       if (claims) {
-        cluster.release(microVm.getMeta().getUid());
+        cluster.release(uid);
       }
       try {
         List<Decision.Placed> ranked = scheduler.rank(request, cluster, Integer.MAX_VALUE);
@@ -230,10 +242,20 @@ public final class Placer {
             scheduler.explain(request, cluster), told, withImage(request.containerImage(), told));
       } finally {
         if (claims) {
-          claim(microVm);
+          restore(uid);
         }
       }
     }
+  }
+
+  /** What another thread has reserved for it, or what is in doubt, is not touched. */
+  private boolean hasClaim(String uid) {
+    return !deciding.containsKey(uid)
+        && !microVms.isInDoubt(uid)
+        && microVms
+            .findByUid(uid)
+            .filter(microVm -> Lifecycle.holdsResources(microVm.microVm()))
+            .isPresent();
   }
 
   private Set<String> withImage(
@@ -281,20 +303,24 @@ public final class Placer {
    */
   public void settle(String uid) {
     synchronized (lock) {
-      if (isDecidedElsewhere(uid) || microVms.isInDoubt(uid)) {
-        return;
+      if (!isDecidedElsewhere(uid) && !microVms.isInDoubt(uid)) {
+        restore(uid);
       }
-      Optional<StoredMicroVm> microVm = microVms.findByUid(uid);
-      if (microVm.isPresent() && Lifecycle.holdsResources(microVm.get().microVm())) {
-        claim(microVm.get().microVm());
-      } else {
-        cluster.release(uid);
-        if (microVm.isPresent() && Lifecycle.wantsPlacement(microVm.get().microVm())) {
-          holdNominated(uid);
-        } else {
-          nominations.remove(uid);
-        }
-      }
+    }
+  }
+
+  /** The record may have changed since anybody last looked at it. */
+  private void restore(String uid) {
+    Optional<StoredMicroVm> microVm = microVms.findByUid(uid);
+    if (microVm.isPresent() && Lifecycle.holdsResources(microVm.get().microVm())) {
+      claim(microVm.get().microVm());
+      return;
+    }
+    cluster.release(uid);
+    if (microVm.isPresent() && Lifecycle.wantsPlacement(microVm.get().microVm())) {
+      holdNominated(uid);
+    } else {
+      nominations.remove(uid);
     }
   }
 

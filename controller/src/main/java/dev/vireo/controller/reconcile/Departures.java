@@ -57,7 +57,7 @@ final class Departures {
   void round() {
     for (StoredNode node : nodes.all()) {
       if (node.record().getFencing()) {
-        fence(node.id());
+        Reconciler.apart("node " + node.id(), () -> fence(node.id()));
       }
       if (drivesOut(node.node().getSpec())) {
         empty(node);
@@ -119,14 +119,18 @@ final class Departures {
     List<StoredMicroVm> leaving =
         here.stream().filter(microVm -> Lifecycle.isLeaving(microVm.record())).toList();
     if (node.node().getSpec().getDrain().getForce()) {
-      leaving.forEach(microVm -> leave(microVm, node));
+      leaving.forEach(microVm -> leaveApart(microVm, node));
     }
     here.stream()
         .filter(microVm -> !Lifecycle.isLeaving(microVm.record()))
         .filter(microVm -> cause(node, microVm).isPresent())
         .sorted(LEAST_IMPORTANT_FIRST)
         .limit(Math.max(0, MOST_AT_ONCE - leaving.size()))
-        .forEach(microVm -> leave(microVm, node));
+        .forEach(microVm -> leaveApart(microVm, node));
+  }
+
+  private void leaveApart(StoredMicroVm leaver, StoredNode node) {
+    Reconciler.apart(leaver.uid(), () -> leave(leaver, node));
   }
 
   private void leave(StoredMicroVm leaver, StoredNode node) {

@@ -24,7 +24,8 @@ import org.jboss.logging.Logger;
 /**
  * Places gangs: all microVMs of one in the same moment, by one commit, or none of them.
  *
- * <p>One whose node has refused it after that, or was lost, is placed alone: its gang is there.
+ * <p>One whose node has refused it after that, or was lost, does not wait for its gang again: that
+ * was there, and some of it may have ended since.
  */
 final class Gangs {
   private static final Logger LOG = Logger.getLogger(Gangs.class);
@@ -98,16 +99,37 @@ final class Gangs {
       long there,
       Function<String, Set<String>> avoid,
       boolean explain) {
-    List<String> uids = members.stream().map(StoredMicroVm::uid).toList();
     int size =
         members.stream().mapToInt(member -> gang(member.microVm()).getSize()).max().orElse(0);
+    if (there >= size) {
+      placeWhole(key, members, avoid, explain);
+      return;
+    }
+    List<StoredMicroVm> again = members.stream().filter(Gangs::wasPlaced).toList();
+    if (!again.isEmpty()) {
+      placeWhole(key, again, avoid, explain);
+    }
+    List<String> waiting =
+        members.stream()
+            .filter(member -> !wasPlaced(member))
+            .map(StoredMicroVm::uid)
+            .filter(uid -> !microVms.isInDoubt(uid))
+            .toList();
+    explainApart(
+        key, explain, waiting, "gang %s has %d of %d microVMs".formatted(key.name, there, size));
+  }
+
+  private static boolean wasPlaced(StoredMicroVm member) {
+    return member.microVm().getStatus().getAttempt() > 0;
+  }
+
+  /** All of these, or none. */
+  private void placeWhole(
+      Key key, List<StoredMicroVm> members, Function<String, Set<String>> avoid, boolean explain) {
+    List<String> uids = members.stream().map(StoredMicroVm::uid).toList();
     try {
       if (uids.stream().anyMatch(microVms::isInDoubt)) {
         return; // They may have nodes after all.
-      }
-      if (there < size) {
-        explain(explain, uids, "gang %s has %d of %d microVMs".formatted(key.name, there, size));
-        return;
       }
       List<MicroVm> microVmsOfGang = members.stream().map(StoredMicroVm::microVm).toList();
       switch (placer.placeTogether(microVmsOfGang, avoid)) {
@@ -119,10 +141,28 @@ final class Gangs {
                 "no room for all of gang %s; once those before it have theirs, for %s: %s"
                     .formatted(key.name, name(uid), explanation.summary()));
       }
+    } catch (StoreException.TooLarge e) {
+      LOG.warnf("cannot place gang=%s project=%s: %s", key.name, key.project, e.getMessage());
+      explainApart(
+          key,
+          explain,
+          uids,
+          "gang %s is larger than one commit takes: delete it, and make it again of fewer microVMs,"
+                  .formatted(key.name)
+              + " or with less metadata and annotations");
     } catch (StoreException e) {
       LOG.warnf("cannot place gang=%s project=%s: %s", key.name, key.project, e.getMessage());
     } finally {
       uids.forEach(placer::settle);
+    }
+  }
+
+  /** What cannot be told now is told later. */
+  private void explainApart(Key key, boolean explain, List<String> uids, String why) {
+    try {
+      explain(explain, uids, why);
+    } catch (StoreException e) {
+      LOG.warnf("cannot explain gang=%s project=%s: %s", key.name, key.project, e.getMessage());
     }
   }
 

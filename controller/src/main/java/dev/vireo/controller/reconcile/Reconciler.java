@@ -198,7 +198,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private void doRound(boolean room) {
     watchLeases();
     settleDoubts();
-    deadlines.due().forEach(this::expire);
+    deadlines.due().forEach(uid -> apart(uid, () -> expire(uid)));
     departures.round();
     burials.round();
     boolean explain = time.nanoTime() - lastExplanation >= EXPLAIN_PERIOD.toNanos();
@@ -225,6 +225,15 @@ public final class Reconciler implements NodeEvents, Runnable {
       LOG.warnf("node lost node=%s connected=%s", id, sessions.find(id).isPresent());
     }
     lostNodes.removeIf(id -> nodes.health(id) != Health.LOST);
+  }
+
+  /** Does what is to be done for one. What no store takes of it holds up none of the others. */
+  static void apart(String subject, Runnable change) {
+    try {
+      change.run();
+    } catch (StoreException.TooLarge e) {
+      LOG.errorf("cannot be changed %s: %s", subject, e.getMessage());
+    }
   }
 
   private void expire(String uid) {

@@ -6,6 +6,7 @@ import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.StoreCopy;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.smallrye.config.SmallRyeConfigBuilder;
 import java.io.IOException;
@@ -23,6 +24,12 @@ import java.util.Locale;
 public final class MigrateStore {
   private MigrateStore() {}
 
+  private enum Role {
+    /** Is there, and left as it is. */
+    SOURCE,
+    TARGET
+  }
+
   public static void main(String[] arguments) {
     ControllerConfig config =
         new SmallRyeConfigBuilder()
@@ -33,8 +40,8 @@ public final class MigrateStore {
             .withValidateUnknown(false)
             .build()
             .getConfigMapping(ControllerConfig.class);
-    try (Store from = open(config, arguments[0], true);
-        Store to = open(config, arguments[1], false)) {
+    try (Store from = open(config, arguments[0], Role.SOURCE);
+        Store to = open(config, arguments[1], Role.TARGET)) {
       int keys = new StoreCopy(from, to, config.request().lifetime()).run();
       System.out.printf("copied %d keys, and compared them%n", keys);
     } catch (StoreCopy.Failed | StoreException | StartupException e) {
@@ -43,16 +50,16 @@ public final class MigrateStore {
     }
   }
 
-  private static Store open(ControllerConfig config, String kind, boolean mustExist) {
+  private static Store open(ControllerConfig config, String kind, Role role) {
     return switch (ControllerConfig.StoreKind.valueOf(kind.toUpperCase(Locale.ROOT))) {
-      case SQLITE -> sqlite(config.controllerDirectory(), mustExist);
+      case SQLITE -> sqlite(config.controllerDirectory(), role);
       case ETCD -> EtcdStore.open(EtcdSettings.options(config.etcd()), TimeSource.system());
     };
   }
 
-  private static Store sqlite(Path directory, boolean mustExist) {
+  private static Store sqlite(Path directory, Role role) {
     Path file = directory.resolve("vireo.db");
-    if (mustExist && !Files.exists(file)) {
+    if (role == Role.SOURCE && !Files.exists(file)) {
       throw new StartupException("there is no store %s".formatted(file));
     }
     try {
@@ -62,6 +69,9 @@ public final class MigrateStore {
     } catch (IOException e) {
       throw new StartupException("cannot make the directory %s: %s".formatted(directory, e), e);
     }
-    return SqliteStore.open(file, Clock.systemUTC(), new SimpleMeterRegistry());
+    MeterRegistry meters = new SimpleMeterRegistry();
+    return role == Role.SOURCE
+        ? SqliteStore.openAsItIs(file, Clock.systemUTC(), meters)
+        : SqliteStore.open(file, Clock.systemUTC(), meters);
   }
 }

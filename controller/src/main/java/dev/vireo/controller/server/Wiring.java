@@ -245,7 +245,7 @@ class Wiring {
   @Produces
   @Singleton
   Events events(MicroVms microVms) {
-    return new Events(microVms, time, EVENTS_REMEMBERED);
+    return new Events(microVms, time, uuids.get(), EVENTS_REMEMBERED);
   }
 
   @Produces

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * the client's transport takes the bytes, so a slow client holds up nothing but its own stream and
  * costs at most {@link #WINDOW_BYTES} here.
  */
-public final class LogRelay implements LogReader {
+public final class LogRelay {
   static final int WINDOW_BYTES = 256 * 1024;
 
   /** Credit is given back in lumps, or each chunk would cost a message. */
@@ -27,10 +27,24 @@ public final class LogRelay implements LogReader {
   private final LogSource source;
   private final boolean follow;
   private final Runnable onSessionLost;
+  private @Nullable Part part;
   private @Nullable LogStream stream;
   private long offset;
   private int owed;
   private boolean ended;
+
+  /** What is read of one session: once there is another, its words and its end say nothing. */
+  private final class Part implements LogReader {
+    @Override
+    public void onChunk(LogChunk chunk) {
+      LogRelay.this.onChunk(this, chunk);
+    }
+
+    @Override
+    public void onSessionEnd() {
+      LogRelay.this.onSessionEnd(this);
+    }
+  }
 
   /**
    * Takes the client's handlers, so it is made in the call's method.
@@ -57,25 +71,26 @@ public final class LogRelay implements LogReader {
 
   /** Begins, or after a lost session goes on, where the client's bytes end. */
   public void readFrom(WorkerSession session) {
-    begin(session);
+    Part next = new Part();
+    begin(session, next);
     if (session.isOver()) {
       // It may have ended before it knew of this reader.
-      onSessionEnd();
+      onSessionEnd(next);
     }
   }
 
-  private synchronized void begin(WorkerSession session) {
+  private synchronized void begin(WorkerSession session, Part next) {
     if (ended) {
       return;
     }
     owed = 0;
-    stream = session.readLog(this);
+    part = next;
+    stream = session.readLog(next);
     stream.begin(uid, source, follow, offset, WINDOW_BYTES);
   }
 
-  @Override
-  public synchronized void onChunk(LogChunk chunk) {
-    if (ended) {
+  private synchronized void onChunk(Part from, LogChunk chunk) {
+    if (ended || from != part) {
       return;
     }
     if (!chunk.getData().isEmpty()) {
@@ -119,12 +134,12 @@ public final class LogRelay implements LogReader {
     }
   }
 
-  @Override
-  public void onSessionEnd() {
+  private void onSessionEnd(Part of) {
     synchronized (this) {
-      if (ended || stream == null) {
+      if (ended || of != part) {
         return;
       }
+      part = null;
       stream = null;
       if (!follow) {
         fail("the worker went away while its log was read");

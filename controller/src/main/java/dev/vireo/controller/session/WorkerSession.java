@@ -85,7 +85,8 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private @Nullable Map<String, MicroVmReport> early;
 
   private final Object earlyLock = new Object();
-  private boolean saidHello; // Of the thread that hears the worker.
+  private boolean saidHello; // Of the thread that hears the worker, as the next one.
+  private String workerUid = "";
   private volatile Optional<String> nodeId = Optional.empty();
   private volatile boolean over;
 
@@ -187,6 +188,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
       return;
     }
     saidHello = true;
+    workerUid = hello.getNodeUid();
     synchronized (earlyLock) {
       early = new LinkedHashMap<>();
     }
@@ -226,9 +228,10 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   }
 
   private void onHeartbeat(String id, Heartbeat heartbeat) {
-    sessions.counted(id, heartbeat.getCountersList());
-    nodes.heartbeat(id, heartbeat);
-    outgoing.add(new Outgoing.Message(ALIVE));
+    if (nodes.heartbeat(id, workerUid, heartbeat)) {
+      sessions.counted(id, heartbeat.getCountersList());
+      outgoing.add(new Outgoing.Message(ALIVE));
+    }
   }
 
   private void onLogChunk(LogChunk chunk) {

@@ -63,6 +63,7 @@ public final class SqliteStore implements Store {
   private final SqliteFile file;
   private final Clock clock;
   private final int tombstonesKept;
+  private final boolean expires;
   private final Thread thread;
   private final Timer commitTimer;
   private final DistributionSummary batchSizes;
@@ -74,6 +75,7 @@ public final class SqliteStore implements Store {
   private final Map<Long, Granted> leases = new HashMap<>();
   private final Map<String, Granted> leaseOfKey = new HashMap<>();
   private long leasesGranted;
+  private long nextExpiryNanos = System.nanoTime();
   private boolean closing;
 
   private volatile boolean closed;
@@ -87,11 +89,13 @@ public final class SqliteStore implements Store {
     CompletableFuture<?> done();
   }
 
-  private SqliteStore(SqliteFile file, Clock clock, int tombstonesKept, MeterRegistry meters)
+  private SqliteStore(
+      SqliteFile file, Clock clock, int tombstonesKept, boolean expires, MeterRegistry meters)
       throws SQLException {
     this.file = file;
     this.clock = clock;
     this.tombstonesKept = tombstonesKept;
+    this.expires = expires;
     this.commitTimer =
         Timer.builder("vireo.store.commit")
             .description("A durable transaction, which may serve several commits")
@@ -116,9 +120,19 @@ public final class SqliteStore implements Store {
     return open(SqliteFile.open(path), clock, TOMBSTONES, meters);
   }
 
+  /** The same, for who only reads: what has outlived its lease stays, too. */
+  public static SqliteStore openAsItIs(Path path, Clock clock, MeterRegistry meters) {
+    return open(SqliteFile.open(path), clock, TOMBSTONES, false, meters);
+  }
+
   static SqliteStore open(SqliteFile file, Clock clock, int tombstonesKept, MeterRegistry meters) {
+    return open(file, clock, tombstonesKept, true, meters);
+  }
+
+  private static SqliteStore open(
+      SqliteFile file, Clock clock, int tombstonesKept, boolean expires, MeterRegistry meters) {
     try {
-      return new SqliteStore(file, clock, tombstonesKept, meters);
+      return new SqliteStore(file, clock, tombstonesKept, expires, meters);
     } catch (SQLException e) {
       file.close();
       throw unavailable(e);
@@ -250,15 +264,13 @@ public final class SqliteStore implements Store {
 
   private void run() {
     try (file) {
-      long nextExpiry = System.nanoTime();
       while (!closing) {
-        Command first = commands.poll(millisToNextEnd(), TimeUnit.MILLISECONDS);
+        Command first = commands.poll(millisToNextExpiry(), TimeUnit.MILLISECONDS);
         if (first != null) {
           execute(first);
         }
-        if (System.nanoTime() - nextExpiry >= 0 || millisToNextEnd() == 0) {
+        if (millisToNextExpiry() == 0) {
           expire();
-          nextExpiry = System.nanoTime() + EXPIRY_PERIOD.toNanos();
         }
       }
     } catch (InterruptedException e) {
@@ -455,14 +467,24 @@ public final class SqliteStore implements Store {
         .reduce(EXPIRY_PERIOD.toMillis(), Math::min);
   }
 
+  private long millisToNextExpiry() {
+    long left = TimeUnit.NANOSECONDS.toMillis(nextExpiryNanos - System.nanoTime());
+    return Math.max(0, Math.min(left, millisToNextEnd()));
+  }
+
   private void forgetEnded(Collection<String> keysGone) {
     long now = clock.millis();
     leases.values().removeIf(lease -> lease.endMillis <= now);
     keysGone.forEach(leaseOfKey::remove);
   }
 
-  /** Removes what has outlived its lease. */
+  /** Removes what has outlived its lease: much of it piece by piece, so that no commit waits. */
   private void expire() {
+    nextExpiryNanos = System.nanoTime() + EXPIRY_PERIOD.toNanos();
+    if (!expires) {
+      forgetEnded(List.of());
+      return;
+    }
     long before = version;
     List<Change> changes = new ArrayList<>();
     try {
@@ -484,6 +506,9 @@ public final class SqliteStore implements Store {
     }
     forgetEnded(changes.stream().map(Change::key).toList());
     publish(changes);
+    if (changes.size() == EXPIRY_BATCH) {
+      nextExpiryNanos = System.nanoTime();
+    }
   }
 
   private Deque<String> expiredKeys() throws SQLException {

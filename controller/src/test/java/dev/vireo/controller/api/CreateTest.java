@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import dev.vireo.controller.lifecycle.ConditionType;
 import dev.vireo.controller.lifecycle.Conditions;
 import dev.vireo.controller.testing.ControllerTest;
@@ -26,6 +27,9 @@ import dev.vireo.proto.v1.DesiredState;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.NodeImage;
+import dev.vireo.proto.v1.SteerMicroVmRequest;
+import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
@@ -282,6 +286,60 @@ final class CreateTest extends ControllerTest {
     assertEquals(0, controller.microVms.version());
   }
 
+  /** The record grows with its life, and has to fit into a commit to its end. */
+  @Test
+  void aRequestThatFillsACommitIsRefused() {
+    CreateMicroVmRequest.Builder large = probe("vm").toBuilder();
+    large
+        .getMicrovmBuilder()
+        .getSpecBuilder()
+        .getBootBuilder()
+        .setKernel("x".repeat(Creations.MAX_BYTES));
+
+    StatusRuntimeException refused =
+        assertRefused(ErrorReason.FIELD_INVALID, () -> create(large.build()));
+
+    assertTrue(SpecValidatorTest.fields(refused).containsKey("spec"), refused::toString);
+    assertFalse(exists("vm"));
+  }
+
+  @Test
+  void allThatIsAllowedOfAnnotationsAndUserDataFitsTogether() {
+    CreateMicroVmRequest request =
+        annotated("x".repeat(Creations.MAX_ANNOTATION_BYTES - 3)).toBuilder()
+            .setRequestId(UUID.randomUUID().toString())
+            .build();
+
+    create(request);
+
+    controller
+        .client()
+        .deleteMicroVm(DeleteMicroVmRequest.newBuilder().setName(name("vm")).build());
+    assertFalse(exists("vm"));
+  }
+
+  @Test
+  void annotationsAreCountedAsTheyAreSent() {
+    CreateMicroVmRequest request = annotated("\u00e9".repeat(Creations.MAX_ANNOTATION_BYTES / 2));
+
+    StatusRuntimeException refused =
+        assertRefused(ErrorReason.FIELD_INVALID, () -> create(request));
+
+    assertEquals(Map.of("meta.annotations", "FIELD_INVALID"), SpecValidatorTest.fields(refused));
+  }
+
+  private static CreateMicroVmRequest annotated(String value) {
+    CreateMicroVmRequest.Builder request =
+        probe("vm", spec -> spec.setVsock(Vsock.getDefaultInstance())).toBuilder();
+    request.getMicrovmBuilder().getMetaBuilder().putAnnotations("key", value);
+    request
+        .getMicrovmBuilder()
+        .getSpecBuilder()
+        .getMetadataBuilder()
+        .setUserData(ByteString.copyFrom(new byte[MetadataValidator.MAX_USER_DATA_BYTES]));
+    return request.build();
+  }
+
   @Test
   void whatNoKnownNodeCouldEverRunIsRefused() {
     controller.join("a");
@@ -452,6 +510,41 @@ final class CreateTest extends ControllerTest {
     CompletableFuture<MicroVm> again = createAsync(request, Wait.WAIT_RUNNING);
     worker.report(FakeWorker.running(worker.nextAssignment()));
     assertEquals(MicroVmState.RUNNING, again.join().getStatus().getState());
+  }
+
+  @Test
+  void aRetryDoesNotTakeBackWhatHasRun() {
+    FakeWorker worker = controller.join("a");
+    CreateMicroVmRequest request = withRequestId(probe("vm"));
+    create(request);
+    Assignment assignment = worker.nextAssignment();
+    worker.report(
+        FakeWorker.running(assignment)
+            .setState(MicroVmState.STOPPED)
+            .setTermination(Termination.newBuilder().setCause(Termination.Cause.GUEST_POWER_OFF)));
+    awaitState("vm", MicroVmState.STOPPED);
+    controller.client().startMicroVm(SteerMicroVmRequest.newBuilder().setName(name("vm")).build());
+    reject(worker, ErrorReason.DISK_NOT_FOUND, "disks[0].source");
+    awaitState("vm", MicroVmState.FAILED);
+
+    StatusRuntimeException refused = refusal(createAsync(request, Wait.WAIT_RUNNING));
+
+    assertEquals(
+        Map.of("spec.disks[0].source", "DISK_NOT_FOUND"), SpecValidatorTest.fields(refused));
+    assertEquals(MicroVmState.FAILED, state("vm"));
+  }
+
+  @Test
+  void aSpecThatASecondNodeRefusesLeavesNothingEither() {
+    FakeWorker first = controller.join("a");
+    CompletableFuture<MicroVm> created = createAsync(probe("vm"), Wait.WAIT_RUNNING);
+    Assignment assignment = first.nextAssignment();
+    FakeWorker second = controller.join("b");
+    reject(first, assignment, ErrorReason.NODE_RESOURCES_EXHAUSTED, "");
+    reject(second, ErrorReason.DISK_NOT_FOUND, "disks[0].source");
+
+    assertEquals(Optional.of(ErrorReason.DISK_NOT_FOUND), Errors.reasonOf(refusal(created)));
+    assertFalse(exists("vm"));
   }
 
   @Test

@@ -96,6 +96,18 @@ final class EventsTest extends ControllerTest {
     assertEquals(0, events("projects/-", "").getForgotten());
   }
 
+  /** Another's numbers say nothing of which events somebody has seen. */
+  @Test
+  void aTokenOfAnEarlierControllerIsRefused() {
+    create(probe("one"));
+    String token = events("projects/-", "").getNextPageToken();
+    restart();
+    create(probe("two"));
+
+    assertRefused(ErrorReason.PAGE_TOKEN_INVALID, () -> events("projects/-", token));
+    assertEquals(List.of("two Created", "two Unschedulable"), told(events("projects/-", "")));
+  }
+
   @Test
   void aProjectHearsOfItsOwn() {
     create(probe("mine"));

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import dev.vireo.controller.testing.ControllerTest;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.SlowReader;
@@ -21,19 +22,25 @@ import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.v1.WatchEventType;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.v1.WatchMicroVmsResponse;
 import dev.vireo.proto.worker.v1.Assignment;
 import io.grpc.Context;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
 final class ListAndWatchTest extends ControllerTest {
+  /** Of a message, unless a client has set something else. */
+  private static final int CLIENT_TAKES = 4 << 20;
+
   private MicroVm create(String id, Map<String, String> labels) {
     CreateMicroVmRequest.Builder request = probe(id).toBuilder();
     request.getMicrovmBuilder().getMetaBuilder().putAllLabels(labels);
@@ -71,6 +78,34 @@ final class ListAndWatchTest extends ControllerTest {
 
     assertEquals(List.of(name("a"), name("b"), name("c"), name("d"), name("e")), seen);
     assertEquals(3, pages);
+  }
+
+  @Test
+  void aPageIsNoMoreThanAClientTakes() {
+    ByteString much = ByteString.copyFrom(new byte[MetadataValidator.MAX_USER_DATA_BYTES]);
+    List<String> names = new ArrayList<>();
+    for (int i = 0; i < 70; i++) {
+      String id = "vm-%02d".formatted(i);
+      names.add(name(id));
+      create(
+          probe(
+              id,
+              spec -> {
+                spec.setVsock(Vsock.getDefaultInstance());
+                spec.getMetadataBuilder().setUserData(much);
+                return spec;
+              }));
+    }
+    List<String> seen = new ArrayList<>();
+    String token = "";
+    do {
+      ListMicroVmsResponse page = list(list().setPageToken(token));
+      assertTrue(page.getSerializedSize() < CLIENT_TAKES);
+      seen.addAll(names(page));
+      token = page.getNextPageToken();
+    } while (!token.isEmpty());
+
+    assertEquals(names, seen);
   }
 
   @Test
@@ -188,6 +223,43 @@ final class ListAndWatchTest extends ControllerTest {
     Iterator<WatchMicroVmsResponse> watch = watch(version, "");
     assertEvent(WatchEventType.ADDED, b, watch.next());
     assertEquals(WatchEventType.BOOKMARK, watch.next().getType());
+  }
+
+  /** They have one version, and a client may go after any of them. */
+  @Test
+  void aWatchThatGoesOnAmongSeveralChangesOfOneCommitMissesNone() {
+    for (String id : List.of("g1", "g2", "g3")) {
+      create(
+          probe(
+              id,
+              spec -> {
+                spec.getPlacementBuilder().getGangBuilder().setName("g").setSize(3);
+                return spec;
+              }));
+    }
+    Iterator<WatchMicroVmsResponse> watch = watch(list(list()).getResourceVersion(), "");
+    assertEquals(WatchEventType.BOOKMARK, watch.next().getType());
+    controller.join("n");
+    WatchMicroVmsResponse first = watch.next();
+    assertEquals("nodes/n", first.getMicrovm().getStatus().getNode());
+
+    Set<String> again = namesUntilBookmark(watch(first.getResourceVersion(), ""));
+    again.add(first.getMicrovm().getMeta().getName());
+    assertEquals(Set.of(name("g1"), name("g2"), name("g3")), again);
+    watch.next();
+    WatchMicroVmsResponse last = watch.next();
+    assertEquals(last.getMicrovm().getMeta().getResourceVersion(), last.getResourceVersion());
+    assertEquals(Set.of(), namesUntilBookmark(watch(last.getResourceVersion(), "")));
+  }
+
+  private static Set<String> namesUntilBookmark(Iterator<WatchMicroVmsResponse> watch) {
+    Set<String> names = new HashSet<>();
+    for (WatchMicroVmsResponse event = watch.next();
+        event.getType() != WatchEventType.BOOKMARK;
+        event = watch.next()) {
+      names.add(event.getMicrovm().getMeta().getName());
+    }
+    return names;
   }
 
   @Test

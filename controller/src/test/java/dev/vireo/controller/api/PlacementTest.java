@@ -305,6 +305,40 @@ final class PlacementTest extends ControllerTest {
         "one commit for all");
   }
 
+  @Test
+  void aGangThatIsLargerThanACommitIsRefused() {
+    CreateMicroVmRequest.Builder large =
+        sized("g1", 64, p -> p.getGangBuilder().setName("g").setSize(5)).toBuilder();
+    large.getMicrovmBuilder().getMetaBuilder().putAnnotations("k", "x".repeat(260_000));
+
+    var refused = assertRefused(ErrorReason.FIELD_INVALID, () -> create(large.build()));
+
+    assertTrue(SpecValidatorTest.fields(refused).containsKey("spec.placement.gang.size"));
+  }
+
+  @Test
+  void oneThatIsPlacedAgainDoesNotWaitForThoseThatHaveEnded() {
+    FakeWorker a = controller.join("a");
+    for (String id : List.of("g1", "g2", "g3")) {
+      create(sized(id, 64, PlacementTest::gangOfThree));
+    }
+    Assignment first = a.nextAssignment();
+    Assignment second = a.nextAssignment();
+    a.report(FakeWorker.running(first).setState(MicroVmState.STOPPED));
+    awaitState(id(first), MicroVmState.STOPPED);
+    FakeWorker b = controller.join("b");
+
+    a.report(
+        FakeWorker.about(second, Outcome.REJECTED)
+            .setReason(ErrorReason.NODE_RESOURCES_EXHAUSTED.name()));
+
+    assertEquals(second.getUid(), b.nextAssignment().getUid());
+  }
+
+  private static String id(Assignment assignment) {
+    return assignment.getName().substring(assignment.getName().lastIndexOf('/') + 1);
+  }
+
   // ---- explain
 
   @Test

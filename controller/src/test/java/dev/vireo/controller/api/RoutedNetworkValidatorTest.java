@@ -134,6 +134,21 @@ final class RoutedNetworkValidatorTest {
   }
 
   @Test
+  void noTwoPortsOfANodeAreTheSame() {
+    assertEquals(invalid(ROUTED + ".ports[1].node_port"), withPlaces("", "127.0.0.1"));
+    assertEquals(invalid(ROUTED + ".ports[1].node_port"), withPlaces("0.0.0.0", "192.0.2.7"));
+    assertEquals(invalid(ROUTED + ".ports[1].node_port"), withPlaces("", "0.0.0.0"));
+    assertEquals(Map.of(), withPlaces("127.0.0.1", "192.0.2.7"));
+  }
+
+  private static Map<String, String> withPlaces(String one, String other) {
+    return with(routed -> {
+      routed.addPortsBuilder().setPort(80).setNodePort(8080).setNodeAddress(one);
+      routed.addPortsBuilder().setPort(81).setNodePort(8080).setNodeAddress(other);
+    });
+  }
+
+  @Test
   void tooMany() {
     assertEquals(
         invalid(ROUTED + ".egress.rules"),

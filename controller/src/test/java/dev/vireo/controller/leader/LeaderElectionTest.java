@@ -232,6 +232,17 @@ class LeaderElectionTest {
     assertEquals("deposed", one.told.get(1));
   }
 
+  /** In between it has refused what only a leader takes. */
+  @Test
+  void aTermThatWasOverIsNotProlonged() {
+    one.leadership.elect(1, one.time.nanoTime() + LEASE.toNanos());
+    one.time.advance(LEASE);
+
+    one.leadership.prolong(one.time.nanoTime() + LEASE.toNanos());
+
+    assertFalse(one.leads());
+  }
+
   private void awaitLeaderless() {
     await().until(() -> find(LeaderElection.KEY).isEmpty());
   }

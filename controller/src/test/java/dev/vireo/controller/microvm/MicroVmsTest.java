@@ -346,13 +346,13 @@ final class MicroVmsTest {
     List<MicroVmChange> missed = new ArrayList<>();
     feed.nextMissed()
         .ifPresent(first -> {
-          missed.add(first);
+          missed.add(first.change());
           missed.addAll(missed(feed));
         });
     return missed;
   }
 
   private static MicroVmChange next(ChangeFeed feed) throws Exception {
-    return feed.next(Duration.ofSeconds(5)).orElseThrow();
+    return feed.next(Duration.ofSeconds(5)).orElseThrow().change();
   }
 }

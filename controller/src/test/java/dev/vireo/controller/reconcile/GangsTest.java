@@ -2,12 +2,14 @@ package dev.vireo.controller.reconcile;
 
 import static dev.vireo.controller.testing.TestController.probe;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.controller.lifecycle.ConditionType;
 import dev.vireo.controller.lifecycle.Conditions;
 import dev.vireo.controller.microvm.StoredMicroVm;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.testing.ControllerTest;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.scheduler.Profile;
 import dev.vireo.scheduler.Scheduler;
 import java.util.List;
@@ -18,31 +20,54 @@ final class GangsTest extends ControllerTest {
   /** Else those of the earlier look would be placed alone. */
   @Test
   void oneThatIsCreatedAfterTheLookDoesNotMakeItsGangWhole() {
-    create("first");
-    create("second");
+    create("first", "");
+    create("second", "");
     List<StoredMicroVm> seen = List.copyOf(controller.microVms.all());
-    create("third");
+    create("third", "");
+
+    placeAll(seen);
+
+    assertEquals("gang g has 2 of 3 microVMs", why("first"));
+  }
+
+  @Test
+  void oneThatHasBecomeTooLargeIsToldSo() {
+    String large = "x".repeat(256_000);
+    for (int i = 0; i < 5; i++) {
+      create("vm" + i, large);
+    }
+    controller.reconciler.close();
+    controller.join("a");
+
+    placeAll(List.copyOf(controller.microVms.all()));
+
+    assertTrue(why("vm0").startsWith("gang g is larger than one commit takes"), () -> why("vm0"));
+  }
+
+  private void placeAll(List<StoredMicroVm> all) {
     Placer placer =
         new Placer(
             controller.microVms,
             controller.nodes,
             Scheduler.standard(Profile.LEAST_ALLOCATED),
             controller.meters);
-
-    new Gangs(controller.microVms, placer, controller.time).placeAll(seen, _ -> Set.of(), true);
-
-    assertEquals(
-        "gang g has 2 of 3 microVMs",
-        Conditions.find(get("first"), ConditionType.SCHEDULED).orElseThrow().getMessage());
+    new Gangs(controller.microVms, placer, controller.time).placeAll(all, _ -> Set.of(), true);
   }
 
-  private void create(String id) {
-    create(
+  private String why(String id) {
+    return Conditions.find(get(id), ConditionType.SCHEDULED).orElseThrow().getMessage();
+  }
+
+  private void create(String id, String annotation) {
+    CreateMicroVmRequest.Builder request =
         probe(
             id,
             spec -> {
               spec.getPlacementBuilder().getGangBuilder().setName("g").setSize(3);
               return spec;
-            }));
+            })
+            .toBuilder();
+    request.getMicrovmBuilder().getMetaBuilder().putAnnotations("k", annotation);
+    create(request.build());
   }
 }

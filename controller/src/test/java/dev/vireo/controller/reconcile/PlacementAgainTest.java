@@ -5,15 +5,23 @@ import static dev.vireo.controller.testing.TestController.probe;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 
+import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.store.SqliteStore;
+import dev.vireo.controller.store.Store;
+import dev.vireo.controller.store.Write;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.HeldStore;
 import dev.vireo.controller.testing.LateStore;
 import dev.vireo.controller.testing.TestController;
+import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
+import dev.vireo.proto.v1.MicroVmSpec;
+import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.NodeStatus;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.scheduler.Decision;
 import dev.vireo.scheduler.Profile;
@@ -21,6 +29,10 @@ import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.BeforeEach;
@@ -111,6 +123,93 @@ class PlacementAgainTest {
     }
   }
 
+  @Test
+  void anExplanationOfOneThatIsGoneMeanwhileClaimsNothing() {
+    try (SqliteStore store = sqlite;
+        TestController controller = new TestController(store)) {
+      FakeWorker a = controller.join("a");
+      create(controller, "first");
+      MicroVm first = get(controller, "first");
+      Placer placer =
+          new Placer(
+              controller.microVms,
+              controller.nodes,
+              Scheduler.standard(Profile.LEAST_ALLOCATED),
+              new SimpleMeterRegistry());
+      delete(controller, "first");
+      a.report(FakeWorker.removed(first.getMeta().getUid()));
+      Awaitility.await()
+          .until(() -> controller.microVms.findByUid(first.getMeta().getUid()).isEmpty());
+
+      var _ = placer.explain(first, Set.of());
+
+      NodeStatus status = placer.view(controller.nodes.find("a").orElseThrow()).getStatus();
+      assertEquals(0, status.getMicrovmCount());
+      assertEquals(0, status.getAllocated().getMemoryMib());
+    }
+  }
+
+  @Test
+  void oneThatCouldNotBeToldToLeaveIsToldAgain() {
+    try (LateStore store = new LateStore(sqlite);
+        TestController controller = new TestController(store)) {
+      controller.join("a");
+      create(controller, "victim");
+      controller.reconciler.close();
+      Awaitility.await().pollDelay(Duration.ofMillis(200)).until(() -> true); // Its last round.
+      CreateMicroVmRequest.Builder important = large("important").toBuilder();
+      important.getMicrovmBuilder().getSpecBuilder().getPlacementBuilder().setPriority(10);
+      var _ = controller.client().createMicroVm(important.build());
+
+      store.failNext();
+      controller.reconciler.round(true);
+      MicroVmState atFirst = get(controller, "victim").getStatus().getState();
+      controller.reconciler.round(true);
+
+      assertEquals(MicroVmState.SCHEDULED, atFirst);
+      assertEquals(MicroVmState.STOPPING, get(controller, "victim").getStatus().getState());
+    }
+  }
+
+  /** Such as an earlier release let in. */
+  @Test
+  void oneWhoseRecordIsTooLargeToChangeHoldsUpNobody() {
+    String key = "microvms/test/large";
+    sqlite.commit(List.of(new Write.Put(key, Write.ABSENT, fullRecord(key).toByteString()))).join();
+    try (SqliteStore store = sqlite;
+        TestController controller = new TestController(store)) {
+      create(controller, "first");
+      controller.join("a");
+
+      Awaitility.await().until(() -> nodeOf(controller, "first").equals("nodes/a"));
+    }
+  }
+
+  /** Of one that has a node, and whose time has come; as much as a commit takes. */
+  private static MicroVmRecord fullRecord(String key) {
+    MicroVmSpec.Builder spec = MicroVmSpec.newBuilder().setVcpus(1).setMemoryMib(64);
+    spec.getLifecycleBuilder().getTtlBuilder().setSeconds(1);
+    int left = Store.MAX_COMMIT_BYTES - 1024;
+    while (true) {
+      MicroVmRecord record =
+          Lifecycle.assigned(
+              Lifecycle.created(
+                  name("large"),
+                  "uid",
+                  spec.build(),
+                  Map.of(),
+                  Map.of("k", "x".repeat(left)),
+                  Instant.EPOCH),
+              "elsewhere",
+              Instant.EPOCH);
+      int missing = Store.MAX_COMMIT_BYTES - key.length() - record.getSerializedSize();
+      if (missing == 0) {
+        return record;
+      }
+      left += missing;
+    }
+  }
+
   private static double placed(TestController controller) {
     return controller
         .meters
@@ -122,8 +221,18 @@ class PlacementAgainTest {
 
   /** Of more than half of what a node has. */
   private static void create(TestController controller, String id) {
-    CreateMicroVmRequest large = probe(id, spec -> spec.setMemoryMib(3_000));
-    var _ = controller.client().createMicroVm(large);
+    var _ = controller.client().createMicroVm(large(id));
+  }
+
+  private static CreateMicroVmRequest large(String id) {
+    return probe(id, spec -> spec.setMemoryMib(3_000));
+  }
+
+  private static void delete(TestController controller, String id) {
+    var _ =
+        controller
+            .client()
+            .deleteMicroVm(DeleteMicroVmRequest.newBuilder().setName(name(id)).build());
   }
 
   private static MicroVm get(TestController controller, String id) {

@@ -12,6 +12,7 @@ import dev.vireo.controller.testing.FakeTunnel;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.StreamingClient;
 import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.ExecRequest;
 import dev.vireo.proto.v1.ExecResponse;
@@ -20,6 +21,7 @@ import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmServiceGrpc;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Network;
 import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.v1.WatchMicroVmsRequest;
 import dev.vireo.proto.worker.v1.TunnelUp;
@@ -172,6 +174,48 @@ final class SmokeTest {
           ErrorReason.FIELD_REQUIRED,
           () -> client.watchMicroVms(WatchMicroVmsRequest.getDefaultInstance()).next());
     }
+  }
+
+  /** Clients take 8 KiB of trailers, and no more of an error is told than that. */
+  @Test
+  void errorsOfManyOrLongWordsAreTypedToo() {
+    FakeWorker worker = new FakeWorker(tcp).say(FakeWorker.hello("smoke").build());
+    assertTrue(worker.next().hasWelcome());
+    for (ManagedChannel channel : List.of(tcp, unix)) {
+      MicroVmServiceGrpc.MicroVmServiceBlockingStub client =
+          MicroVmServiceGrpc.newBlockingStub(channel);
+      ControllerTest.assertRefused(
+          ErrorReason.FIELD_INVALID,
+          () -> {
+            var _ = client.createMicroVm(withWrongRules());
+          });
+      ControllerTest.assertRefused(
+          ErrorReason.KERNEL_NOT_FOUND,
+          () -> {
+            var _ =
+                client.createMicroVm(
+                    probe(
+                        "long",
+                        spec -> {
+                          spec.getBootBuilder().setKernel("k".repeat(5_000));
+                          return spec;
+                        }));
+          });
+    }
+  }
+
+  private static CreateMicroVmRequest withWrongRules() {
+    return probe(
+        "many",
+        spec -> {
+          spec.getBootBuilder().clearKernel();
+          spec.setMemoryMib(128).getContainerBuilder().setImage("busybox");
+          Network.Builder network = spec.addNetworksBuilder().setId("net0");
+          for (int i = 0; i < 64; i++) {
+            network.getRoutedBuilder().getEgressBuilder().addRulesBuilder().setCidr("10.0.0.1/8");
+          }
+          return spec;
+        });
   }
 
   @Test

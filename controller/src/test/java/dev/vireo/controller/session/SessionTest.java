@@ -195,6 +195,25 @@ final class SessionTest extends ControllerTest {
         });
   }
 
+  /** Else the node is ready for what is then taken for the old one's. */
+  @Test
+  void nobodysHeartbeatMakesANodeReadyWhileLossesAreRecorded() {
+    Heartbeat heartbeat = Heartbeat.getDefaultInstance();
+    controller.join("a");
+    controller.time.advance(PAST_LEASE);
+    controller.nodes.register(FakeWorker.hello("a").setNodeUid("other").build());
+
+    assertFalse(controller.nodes.heartbeat("a", "uid-of-a", heartbeat));
+    assertFalse(controller.nodes.heartbeat("a", "other", heartbeat));
+    assertEquals(Health.LOST, controller.nodes.health("a"));
+
+    controller.nodes.lossesRecorded("a");
+    controller.time.advance(PAST_LEASE);
+    assertFalse(controller.nodes.heartbeat("a", "uid-of-a", heartbeat));
+    assertTrue(controller.nodes.heartbeat("a", "other", heartbeat));
+    assertEquals(Health.READY, controller.nodes.health("a"));
+  }
+
   @Test
   void whatTheOldOneRanIsLostThoughTheControllerDiesBeforeItHasWrittenThatDown() {
     running(controller.join("a"), "vm");

@@ -25,6 +25,7 @@ import java.time.ZoneOffset;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -93,6 +94,21 @@ final class SqliteStoreTest extends StoreConformance {
       assertEquals(500, meters.get("vireo.store.commit.batch").summary().totalAmount());
       assertTrue(meters.get("vireo.store.commit").timer().count() < 250);
     }
+  }
+
+  @Test
+  void howeverManyKeysExpireTheyGoAtOnce() {
+    Lifetime minute = new Lifetime.AtLeast(Duration.ofMinutes(1));
+    List<CompletableFuture<Long>> commits =
+        IntStream.range(0, 2_500)
+            .mapToObj(i ->
+                current().commit(List.of(new Write.Put("k" + i, Write.ABSENT, bytes(""), minute))))
+            .toList();
+    commits.forEach(StoreConformance::join);
+
+    elapse();
+
+    Awaitility.await().until(() -> join(current().list("")).entries().isEmpty());
   }
 
   @Test

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.vireo.controller.store.EtcdOptions.Tls;
 import dev.vireo.controller.time.TimeSource;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -24,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 final class StoreCopyTest {
   private static final int KEYS = 250;
   private static final Duration LIFETIME = Duration.ofHours(1);
+  private static final MeterRegistry METERS = new SimpleMeterRegistry();
 
   @TempDir private Path directory;
 
@@ -82,6 +84,53 @@ final class StoreCopyTest {
           "the store to copy from has changed meanwhile: stop its controllers",
           refused.getMessage());
     }
+  }
+
+  @Test
+  void requestsThatHaveExpiredAreCopiedAndTheSourceIsLeftAsItIs() throws Exception {
+    try (Store before = sqlite("from")) {
+      fill(before);
+    }
+    try (Store from = SqliteStore.openAsItIs(directory.resolve("from"), later(), METERS);
+        Store to = sqlite("to")) {
+      assertEquals(KEYS + 1, new StoreCopy(from, to, LIFETIME).run());
+
+      assertEquals(content(from), content(to));
+    }
+  }
+
+  @Test
+  void aRequestThatExpiresMeanwhileIsNoChangeOfTheSource() throws Exception {
+    try (Store from = sqlite("from");
+        Store to = sqlite("to")) {
+      fill(from);
+
+      assertEquals(KEYS + 1, new StoreCopy(from, new Forgetting(to, from), LIFETIME).run());
+
+      assertEquals(KEYS, content(from).size());
+    }
+  }
+
+  /** The source forgets its request with the first commit to the target. */
+  private static final class Forgetting extends ForwardingStore {
+    private final Store source;
+
+    Forgetting(Store target, Store source) {
+      super(target);
+      this.source = source;
+    }
+
+    @Override
+    public CompletableFuture<Long> commit(List<Write> writes) {
+      join(source.get("requests/r"))
+          .ifPresent(request ->
+              join(source.commit(List.of(new Write.Delete(request.key(), request.version())))));
+      return super.commit(writes);
+    }
+  }
+
+  private static Clock later() {
+    return Clock.offset(Clock.systemUTC(), LIFETIME.multipliedBy(2));
   }
 
   private Store sqlite(String name) {

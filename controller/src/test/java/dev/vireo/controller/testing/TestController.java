@@ -154,7 +154,8 @@ public final class TestController implements AutoCloseable {
             .addService(new ContainerImageGrpcService(nodes, sessions, tunnels))
             .addService(new QuotaGrpcService(quotas))
             .addService(
-                new EventGrpcService(new Events(microVms, time, EVENTS_REMEMBERED), pageTokens))
+                new EventGrpcService(
+                    new Events(microVms, time, UUID.randomUUID(), EVENTS_REMEMBERED), pageTokens))
             .addService(
                 new WorkerGrpcService(
                     microVms, nodes, sessions, tunnels, reconciler, leadership, traces))

@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  * What a commit must keep to that gives a node to any member of a gang (microvm.proto): the gang is
  * whole, and of those that have waited all have one now. What happens to a member before and after
  * that is its own affair: one that was refused, lost or preempted is placed again without those
- * that have their nodes still.
+ * that have their nodes still, have ended or are gone.
  *
  * <p>A gang's name is never used for another one here.
  */
@@ -105,6 +105,9 @@ final class GangRules {
         () ->
             "%s has nodes for %d of %d"
                 .formatted(gang.getName(), everPlaced.size(), gang.getSize()));
+    if (newlyPlaced.stream().noneMatch(member -> member.getStatus().getAttempt() == 1)) {
+      return; // Each had its place with the gang before.
+    }
     long longAgo = simulation.nanos() - DECISION.toNanos();
     long there =
         lastThere.getOrDefault(gang.getName(), Map.of()).values().stream()

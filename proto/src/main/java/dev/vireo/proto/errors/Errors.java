@@ -19,6 +19,17 @@ import java.util.Optional;
  * RetryInfo} where a retry may help.
  */
 public final class Errors {
+  /**
+   * Of one text, in UTF-8. A client takes 8 KiB of trailers, which have the message percent-encoded
+   * and the whole status in base64; of an error that is larger it would know nothing.
+   */
+  private static final int MAX_TEXT_BYTES = 512;
+
+  /** Of a status' violations, but for the last. */
+  private static final int MAX_VIOLATIONS_BYTES = 2 << 10;
+
+  private static final String CUT = "...";
+
   private Errors() {}
 
   /** One field that is wrong, by the public API's path ({@code spec.disks[0].source}), and why. */
@@ -30,7 +41,7 @@ public final class Errors {
     Status.Builder status =
         Status.newBuilder()
             .setCode(reason.code().number())
-            .setMessage(message)
+            .setMessage(cut(message))
             .addDetails(Any.pack(errorInfo(reason, metadata)));
     reason
         .retryAfter()
@@ -55,12 +66,12 @@ public final class Errors {
   public static StatusRuntimeException quotaExceeded(String project, List<String> limits) {
     QuotaFailure.Builder failure = QuotaFailure.newBuilder();
     limits.forEach(
-        limit -> failure.addViolationsBuilder().setSubject(project).setDescription(limit));
+        limit -> failure.addViolationsBuilder().setSubject(project).setDescription(cut(limit)));
     ErrorReason reason = ErrorReason.QUOTA_EXCEEDED;
     return StatusProto.toStatusRuntimeException(
         Status.newBuilder()
             .setCode(reason.code().number())
-            .setMessage("quota of %s: %s".formatted(project, String.join("; ", limits)))
+            .setMessage(cut("quota of %s: %s".formatted(project, String.join("; ", limits))))
             .addDetails(Any.pack(errorInfo(reason, Map.of("name", project + "/quota"))))
             .addDetails(Any.pack(failure.build()))
             .build());
@@ -71,18 +82,14 @@ public final class Errors {
     return of(reason, message, Map.of());
   }
 
-  /** INVALID_ARGUMENT with all violations at once; the reason is the first one's. */
+  /**
+   * INVALID_ARGUMENT with all violations at once, or as many as a client takes and how many there
+   * are beside; the reason is the first one's.
+   */
   public static StatusRuntimeException badRequest(List<FieldViolation> violations) {
     FieldViolation first = violations.getFirst();
-    BadRequest.Builder details = BadRequest.newBuilder();
-    for (FieldViolation violation : violations) {
-      details
-          .addFieldViolationsBuilder()
-          .setField(violation.field())
-          .setReason(violation.reason().name())
-          .setDescription(violation.description() + " " + violation.reason().remedy());
-    }
-    String message = first.field() + ": " + first.description();
+    BadRequest details = details(violations);
+    String message = cut(first.field() + ": " + first.description());
     if (violations.size() > 1) {
       message += " (and %d more)".formatted(violations.size() - 1);
     }
@@ -91,8 +98,57 @@ public final class Errors {
             .setCode(ErrorReason.Code.INVALID_ARGUMENT.number())
             .setMessage(message)
             .addDetails(Any.pack(errorInfo(first.reason(), Map.of("field", first.field()))))
-            .addDetails(Any.pack(details.build()))
+            .addDetails(Any.pack(details))
             .build());
+  }
+
+  private static BadRequest details(List<FieldViolation> violations) {
+    BadRequest.Builder details = BadRequest.newBuilder();
+    int bytes = 0;
+    for (int i = 0; i < violations.size(); i++) {
+      BadRequest.FieldViolation next = fieldViolation(violations.get(i));
+      bytes += next.getSerializedSize();
+      if (i > 0 && bytes > MAX_VIOLATIONS_BYTES) {
+        String rest = "is one of %d more that are wrong.".formatted(violations.size() - i);
+        return details.addFieldViolations(next.toBuilder().setDescription(rest)).build();
+      }
+      details.addFieldViolations(next);
+    }
+    return details.build();
+  }
+
+  private static BadRequest.FieldViolation fieldViolation(FieldViolation violation) {
+    return BadRequest.FieldViolation.newBuilder()
+        .setField(cut(violation.field()))
+        .setReason(violation.reason().name())
+        .setDescription(cut(violation.description()) + " " + violation.reason().remedy())
+        .build();
+  }
+
+  /** The beginning of a text that is too long, as whole characters. */
+  private static String cut(String text) {
+    int bytes = 0;
+    int fitting = 0;
+    for (int i = 0; i < text.length(); i += Character.charCount(text.codePointAt(i))) {
+      if (bytes <= MAX_TEXT_BYTES - CUT.length()) {
+        fitting = i;
+      }
+      bytes += utf8Bytes(text.codePointAt(i));
+      if (bytes > MAX_TEXT_BYTES) {
+        return text.substring(0, fitting) + CUT;
+      }
+    }
+    return text;
+  }
+
+  private static int utf8Bytes(int codePoint) {
+    if (codePoint < 0x80) {
+      return 1;
+    }
+    if (codePoint < 0x800) {
+      return 2;
+    }
+    return codePoint < 0x10000 ? 3 : 4;
   }
 
   /**
@@ -160,10 +216,9 @@ public final class Errors {
   }
 
   private static ErrorInfo errorInfo(ErrorReason reason, Map<String, String> metadata) {
-    return ErrorInfo.newBuilder()
-        .setDomain(ErrorReason.DOMAIN)
-        .setReason(reason.name())
-        .putAllMetadata(metadata)
-        .build();
+    ErrorInfo.Builder info =
+        ErrorInfo.newBuilder().setDomain(ErrorReason.DOMAIN).setReason(reason.name());
+    metadata.forEach((key, value) -> info.putMetadata(key, cut(value)));
+    return info.build();
   }
 }
