@@ -167,7 +167,11 @@ public final class AttachedRun {
                 try {
                   end.complete(watch(created));
                 } catch (RuntimeException e) {
-                  end.completeExceptionally(e);
+                  if (isLeft()) {
+                    end.complete(created);
+                  } else {
+                    end.completeExceptionally(e);
+                  }
                 } finally {
                   placed.complete(created);
                   attention.cancel(null);
@@ -179,11 +183,9 @@ public final class AttachedRun {
         Thread.ofVirtual().start(() -> attendInput(process, attention));
       }
       attention.run(() -> followUntilCancelled(log));
-      if (isLeft()) {
-        return created;
-      }
+      // Who leaves may do so before the log ends, or after it.
       MicroVm last = result(end);
-      if (last.getStatus().getState() != MicroVmState.DELETING) {
+      if (!isLeft() && last.getStatus().getState() != MicroVmState.DELETING) {
         log.drain();
       }
       return last;
