@@ -9,11 +9,13 @@ import dev.vireo.bench.sandbox.SandboxReport;
 import dev.vireo.bench.sandbox.SandboxRun;
 import dev.vireo.bench.store.StoreReport;
 import dev.vireo.bench.store.StoreRun;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.logging.Level;
 import java.util.logging.Logger;
+import java.util.stream.Stream;
 
 /**
  * {@code vireo bench [devices|sandbox|scheduler|store|control] [--quick|--smoke] [--only NAME] [-o
@@ -46,7 +48,8 @@ public final class Main {
 
   /** What the command line asks for. */
   private record Options(Subject subject, boolean quick, boolean smoke, String only, boolean json) {
-    static Options parse(List<String> arguments) {
+    static Options parse(List<String> line) {
+      List<String> arguments = words(line);
       Subject subject = Subject.ALL;
       boolean quick = false;
       boolean smoke = false;
@@ -62,8 +65,8 @@ public final class Main {
           case "--quick" -> quick = true;
           case "--smoke" -> smoke = true;
           case "--only" -> only = argument(arguments, ++i);
-          case "-ojson", "-o=json", "--output=json" -> json = true;
-          case "-otable", "-o=table", "--output=table" -> json = false;
+          case "-ojson", "-o=json" -> json = true;
+          case "-otable", "-o=table" -> json = false;
           case "-o", "--output" -> json = parseFormat(arguments, ++i);
           default ->
               throw new IllegalArgumentException("there is no '%s'".formatted(arguments.get(i)));
@@ -92,6 +95,14 @@ public final class Main {
       }
       return format.equals("json");
     }
+  }
+
+  /** With {@code --option=VALUE} as two words. */
+  static List<String> words(List<String> line) {
+    return line.stream()
+        .flatMap(
+            word -> word.startsWith("--") ? Arrays.stream(word.split("=", 2)) : Stream.of(word))
+        .toList();
   }
 
   public static void main(String[] arguments) {

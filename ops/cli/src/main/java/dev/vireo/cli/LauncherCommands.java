@@ -381,6 +381,9 @@ final class LauncherCommands {
                   + " save. Of several images in a file one is chosen by :IMAGE behind it.")
       private String source = "";
 
+      @Option(names = "--registry", description = "SOURCE is a name, also if it looks like a file.")
+      private boolean registry;
+
       @Option(
           names = "--as",
           paramLabel = "NAME",

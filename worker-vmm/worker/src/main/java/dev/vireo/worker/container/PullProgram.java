@@ -89,9 +89,9 @@ public record PullProgram(List<String> command, Path cache) {
     }
   }
 
-  /** Starts one. Returns at once. */
+  /** Starts one of a name, which may look like a file. Returns at once. */
   public Pull start(String image, Architecture architecture) throws IOException {
-    return start(image, Optional.empty(), architecture, _ -> {});
+    return start(List.of("--registry", image), Optional.empty(), architecture, _ -> {});
   }
 
   /**
@@ -104,13 +104,24 @@ public record PullProgram(List<String> command, Path cache) {
   public Pull start(
       String source, Optional<ImageName> name, Architecture architecture, LongConsumer progress)
       throws IOException {
+    return start(List.of(source), name, architecture, progress);
+  }
+
+  private Pull start(
+      List<String> source,
+      Optional<ImageName> name,
+      Architecture architecture,
+      LongConsumer progress)
+      throws IOException {
     List<String> line = new ArrayList<>(command);
-    line.addAll(List.of("pull", source, "--arch", architecture.label()));
+    line.add("pull");
+    line.addAll(source);
+    line.addAll(List.of("--arch", architecture.label()));
     name.ifPresent(given -> line.addAll(List.of("--as", given.toString())));
     line.addAll(List.of("--container-dir", cache.toString(), "--progress", "json"));
     Pull pull = new Pull(new ProcessBuilder(line).redirectErrorStream(true).start());
     Thread.ofVirtual()
-        .name("pull-" + source)
+        .name("pull-" + source.getLast())
         .start(() -> pull.end.complete(outcome(pull, progress)));
     return pull;
   }

@@ -101,7 +101,7 @@ class NodeContainerImagesTest {
         refusal(missing).reason(),
         "it says that it has brought it");
     assertEquals(
-        "pull host:5000/x --arch x86_64 --container-dir %s --progress json%n"
+        "pull --registry host:5000/x --arch x86_64 --container-dir %s --progress json%n"
             .formatted(directory.resolve("cache")),
         Files.readString(directory.resolve("arguments")));
 
