@@ -37,6 +37,7 @@ final class OuterImageBuilder {
           "tun",
           "vhost_net",
           "vhost_vsock",
+          "nf_conntrack_netlink",
           "nft_ct",
           "nft_connlimit",
           "nft_nat",
