@@ -151,9 +151,9 @@ class NodeContainerImagesTest {
     NodeContainerImages images =
         pulledBy(
             """
-            trap 'echo > %s; exit 1' TERM
-            echo > %s
-            while :; do sleep 0.05; done
+            trap 'echo > %1$s; exit 1' TERM
+            echo > %2$s
+            while [ -e %2$s ]; do sleep 0.05; done
             """
                 .formatted(stopped, directory.resolve("begun")));
     CompletableFuture<ContainerImage> image = images.obtain("x", ImagePull.IMAGE_PULL_IF_MISSING);
@@ -239,7 +239,7 @@ class NodeContainerImagesTest {
     echo "$2" >> starts
     set -- running/*
     [ $# -le 2 ] || echo $# >> too-many
-    while ! [ -e go ]; do sleep 0.05; done
+    while [ -d running ] && ! [ -e go ]; do sleep 0.05; done
     sleep 0.1
     rm running/$$
     echo '{"image": "%s"}'
