@@ -236,7 +236,7 @@ class NodeContainerImagesTest {
     cd %s
     trap 'echo > stopped; exit 1' TERM
     echo > running/$$
-    echo "$2" >> starts
+    echo "$3" >> starts
     set -- running/*
     [ $# -le 2 ] || echo $# >> too-many
     while [ -d running ] && ! [ -e go ]; do sleep 0.05; done
