@@ -25,6 +25,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 
 /**
@@ -195,6 +196,9 @@ public final class RoutedNetworks implements Networks, NameGrants {
     if (guest == null) {
       return;
     }
+    if (connected.isEmpty()) {
+      forgetConnectionsOfOthers(List.of()); // What an earlier worker did not live to do.
+    }
     try {
       nft.apply(rules.shared() + rules.connect(guest));
       connected.add(uid);
@@ -221,20 +225,23 @@ public final class RoutedNetworks implements Networks, NameGrants {
       // They are for an interface that is not there. The next worker tries again.
       LOG.log(Level.WARNING, "{0}: cannot remove its rules: {1}", uid, e.getMessage());
     }
+    int address = guest.address();
+    forgetConnections(other -> other == address);
+  }
+
+  /** Whoever has such an address next would have its connections, too: rules let those pass. */
+  private void forgetConnections(IntPredicate guests) {
     try {
-      int address = guest.address();
-      interfaces.forgetConnections(other -> other == address);
+      interfaces.forgetConnections(guests);
     } catch (IOException e) {
-      LOG.log(Level.WARNING, "{0}: its connections stay tracked: {1}", uid, e.getMessage());
+      LOG.log(Level.WARNING, "connections of guests that ended stay tracked: {0}", e.getMessage());
     }
   }
 
-  /** Whoever has their addresses next would have the connections, too: rules let those pass. */
-  private void forgetConnectionsOfOthers(List<Guest> running) throws IOException {
+  private void forgetConnectionsOfOthers(List<Guest> running) {
     Set<Integer> known = new HashSet<>(Set.of(addresses.gateway()));
     running.forEach(guest -> known.add(guest.address()));
-    interfaces.forgetConnections(
-        address -> addresses.network().contains(address) && !known.contains(address));
+    forgetConnections(address -> addresses.network().contains(address) && !known.contains(address));
   }
 
   @Override
@@ -272,11 +279,8 @@ public final class RoutedNetworks implements Networks, NameGrants {
               .filter(guest -> connected.contains(guest.uid()))
               .filter(guest -> interfaces.exists(guest.given().getTap()))
               .toList();
-      if (!running.isEmpty()) {
-        nft.apply(rules.restore(running, inet, netdev));
-        forgetConnectionsOfOthers(running);
-      } else if (!inet.isEmpty() || !netdev.isEmpty()) {
-        nft.apply(rules.removeAll());
+      if (!running.isEmpty() || !inet.isEmpty() || !netdev.isEmpty()) {
+        nft.apply(running.isEmpty() ? rules.removeAll() : rules.restore(running, inet, netdev));
         forgetConnectionsOfOthers(running);
       }
     } catch (IOException e) {

@@ -498,30 +498,47 @@ class RoutedNetworksTest {
 
   @Test
   void aGuestInheritsNoConnectionOfWhoHadItsAddress() throws Exception {
-    TestGuest first = startPublished();
-    open.add(new TestServer(first.inside, "0.0.0.0", 53));
-    DatagramSocket client = internet.call(() -> new DatagramSocket());
-    open.add(client);
-    assertEquals("hello", ask(client));
+    TestGuest first = start("guest", published());
+    TestGuest neighbour = start("neighbour");
+    DatagramSocket client = clientOf(first);
     end("guest", first);
-    assertEquals("hello of none", inheritedBy(client));
+    assertEquals("hello of none", inheritedBy(client, Optional.of(neighbour)));
   }
 
   @Test
   void norOfOneThatEndedWhileNobodyWasThere() throws Exception {
-    TestGuest first = startPublished();
-    open.add(new TestServer(first.inside, "0.0.0.0", 53));
-    DatagramSocket client = internet.call(() -> new DatagramSocket());
-    open.add(client);
-    assertEquals("hello", ask(client));
+    TestGuest first = start("guest", published());
+    TestGuest neighbour = start("neighbour");
+    DatagramSocket client = clientOf(first);
     open.remove(first);
     first.close();
     networks = worker();
     node.run(() -> {
+      networks.takeBack("neighbour", spec(routed -> {}), neighbour.given, true);
       networks.takeBack("guest", published(), first.given, false);
       networks.restore();
     });
-    assertEquals("hello of none", inheritedBy(client));
+    assertEquals("hello of none", inheritedBy(client, Optional.of(neighbour)));
+  }
+
+  /** Of the last guest, for which there were rules: what could remind a successor of it is gone. */
+  @Test
+  void norOfOneWhoseWorkerWasKilledAfterItsRulesHadGone() throws Exception {
+    TestGuest first = start("guest", published());
+    DatagramSocket client = clientOf(first);
+    open.remove(first);
+    first.close();
+    node.shell("nft flush ruleset");
+    assertEquals("hello of none", inheritedBy(client, Optional.empty()));
+  }
+
+  /** One that the guest has answered. */
+  private DatagramSocket clientOf(TestGuest guest) throws Exception {
+    open.add(new TestServer(guest.inside, "0.0.0.0", 53));
+    DatagramSocket client = internet.call(() -> new DatagramSocket());
+    open.add(client);
+    assertEquals("hello", ask(client));
+    return client;
   }
 
   private static MicroVmSpec published() {
@@ -534,12 +551,13 @@ class RoutedNetworksTest {
                 .setProtocol(TransportProtocol.UDP)));
   }
 
-  private TestGuest startPublished() {
-    return start("guest", published());
-  }
-
-  /** What reaches the next guest of the first address, which publishes nothing. */
-  private String inheritedBy(DatagramSocket client) throws Exception {
+  /**
+   * What reaches the next guest of that address, which publishes nothing.
+   *
+   * @param neighbour who runs on: the next is not the node's first
+   */
+  private String inheritedBy(DatagramSocket client, Optional<TestGuest> neighbour)
+      throws Exception {
     node.run(() -> networks.release("guest"));
     networks =
         new RoutedNetworks(
@@ -548,6 +566,8 @@ class RoutedNetworksTest {
             TABLE,
             new NftProgram("nft"),
             new LinuxInterfaces());
+    neighbour.ifPresent(guest ->
+        node.run(() -> networks.takeBack("neighbour", spec(routed -> {}), guest.given, true)));
     TestGuest second = start("second");
     assertEquals("10.213.0.2", second.given.getAddress());
     TestServer server = new TestServer(second.inside, "0.0.0.0", 53);
