@@ -105,12 +105,7 @@ class PlacementAgainTest {
       create(controller, "second");
       MicroVm first = get(controller, "first");
       MicroVm second = get(controller, "second");
-      Placer placer =
-          new Placer(
-              controller.microVms,
-              controller.nodes,
-              Scheduler.standard(Profile.LEAST_ALLOCATED),
-              new SimpleMeterRegistry());
+      Placer placer = placer(controller);
       controller.reconciler.close();
       controller.join("a");
       assertInstanceOf(Decision.Placed.class, placer.place(first, Set.of()));
@@ -130,12 +125,7 @@ class PlacementAgainTest {
       FakeWorker a = controller.join("a");
       create(controller, "first");
       MicroVm first = get(controller, "first");
-      Placer placer =
-          new Placer(
-              controller.microVms,
-              controller.nodes,
-              Scheduler.standard(Profile.LEAST_ALLOCATED),
-              new SimpleMeterRegistry());
+      Placer placer = placer(controller);
       delete(controller, "first");
       a.report(FakeWorker.removed(first.getMeta().getUid()));
       Awaitility.await()
@@ -241,5 +231,14 @@ class PlacementAgainTest {
 
   private static String nodeOf(TestController controller, String id) {
     return get(controller, id).getStatus().getNode();
+  }
+
+  /** Another than the controller's, with books of its own. */
+  private static Placer placer(TestController controller) {
+    return new Placer(
+        controller.microVms,
+        controller.nodes,
+        Scheduler.standard(Profile.LEAST_ALLOCATED),
+        new SimpleMeterRegistry());
   }
 }
