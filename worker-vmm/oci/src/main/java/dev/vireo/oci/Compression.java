@@ -35,7 +35,7 @@ final class Compression {
     }
   }
 
-  private static boolean startsWith(byte[] bytes, byte[] magic) {
+  static boolean startsWith(byte[] bytes, byte[] magic) {
     return bytes.length >= magic.length
         && Arrays.equals(bytes, 0, magic.length, magic, 0, magic.length);
   }

@@ -40,18 +40,13 @@ final class ZstdFrames extends InputStream {
   }
 
   static boolean isZstd(byte[] first) {
-    return startsWith(first, MAGIC) || isSkippable(first);
+    return Compression.startsWith(first, MAGIC) || isSkippable(first);
   }
 
   private static boolean isSkippable(byte[] first) {
     return first.length >= SKIPPABLE.length
         && (first[0] & 0xf0) == SKIPPABLE[0]
         && Arrays.equals(first, 1, SKIPPABLE.length, SKIPPABLE, 1, SKIPPABLE.length);
-  }
-
-  private static boolean startsWith(byte[] bytes, byte[] magic) {
-    return bytes.length >= magic.length
-        && Arrays.equals(bytes, 0, magic.length, magic, 0, magic.length);
   }
 
   @Override
@@ -92,7 +87,7 @@ final class ZstdFrames extends InputStream {
       in.skipNBytes(number(required(Integer.BYTES)));
       return true;
     }
-    if (!startsWith(magic, MAGIC)) {
+    if (!Compression.startsWith(magic, MAGIC)) {
       handOn(magic, Long.MAX_VALUE);
       return magic.length > 0;
     }
