@@ -7,7 +7,9 @@ import dev.vireo.images.ImageException;
 import java.io.IOException;
 import java.io.Reader;
 import java.io.StringWriter;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.DateTimeException;
 import java.time.Instant;
@@ -127,7 +129,8 @@ public record ContainerImage(ImageId id, Path root, long rootBytes, Settings set
   /**
    * Reads an image's directory.
    *
-   * @throws ImageException IMAGE_INVALID
+   * @throws ImageException IMAGE_INVALID; its cause is an {@link IOException} if another time may
+   *     do better
    */
   static ContainerImage read(ImageId id, Path directory) throws ImageException {
     Path root = directory.resolve(ROOT_FILE);
@@ -135,12 +138,13 @@ public record ContainerImage(ImageId id, Path root, long rootBytes, Settings set
     try (Reader in = Files.newBufferedReader(directory.resolve(PROPERTIES_FILE))) {
       properties.load(in);
       return new ContainerImage(id, root, Files.size(root), Settings.read(properties));
-    } catch (IOException | IllegalArgumentException e) {
+    } catch (NoSuchFileException | CharacterCodingException | IllegalArgumentException e) {
       throw new ImageException(
           IMAGE_INVALID,
-          "the image in %s cannot be read: %s; vireo image prune removes it"
-              .formatted(directory, e),
-          e);
+          "the image in %s is broken: %s; vireo image prune removes it".formatted(directory, e));
+    } catch (IOException e) {
+      throw new ImageException(
+          IMAGE_INVALID, "the image in %s cannot be read: %s".formatted(directory, e), e);
     }
   }
 }

@@ -192,6 +192,21 @@ public final class ContainerImageCache {
   }
 
   /**
+   * The same of the image that has this root, in whichever cache.
+   *
+   * @throws ImageException IMAGE_UNKNOWN if there is no image there
+   */
+  public static Use useOfRoot(Path root) throws IOException, ImageException {
+    Path image = root.toAbsolutePath().getParent();
+    Path cache = image == null ? null : image.getParent();
+    Matcher matcher = DIRECTORY.matcher(image == null ? "" : image.getFileName().toString());
+    if (cache == null || !matcher.matches()) {
+      throw unknown(root.toString());
+    }
+    return of(cache).use(new ImageId(matcher.group(1)));
+  }
+
+  /**
    * The image: as it is here, otherwise made now. Of several processes that want it at once, one
    * makes it and the others wait.
    */
@@ -291,8 +306,8 @@ public final class ContainerImageCache {
   }
 
   /**
-   * All images, those that were used last at the end. One that cannot be read is left out; {@link
-   * #prune} removes it.
+   * All images, those that were used last at the end. One that cannot be read is left out; if it is
+   * broken, {@link #prune} removes it.
    */
   public List<Listed> list() throws IOException, ImageException {
     List<Named> names = names();
@@ -306,7 +321,7 @@ public final class ContainerImageCache {
                 Files.getLastModifiedTime(path(id)).toInstant(),
                 isInUse(id)));
       } catch (ImageException | NoSuchFileException e) {
-        // It is broken, or goes just now.
+        // It is broken, cannot be read now, or goes just now.
       }
     }
     listed.sort(Comparator.comparing(Listed::lastUse));
@@ -448,8 +463,8 @@ public final class ContainerImageCache {
   }
 
   /**
-   * Removes images that are not in use: those without a name or that cannot be read, and of the
-   * others those that were not used for the longest, until so much of the file system is free.
+   * Removes images that are not in use: those without a name or that are broken, and of the others
+   * those that were not used for the longest, until so much of the file system is free.
    *
    * @param keepFreeBytes 0 to remove only those without a name, {@link Long#MAX_VALUE} for all
    */
@@ -484,7 +499,9 @@ public final class ContainerImageCache {
       try {
         var _ = ContainerImage.read(id, path(id));
       } catch (ImageException e) {
-        var _ = tryRemove(id);
+        if (!(e.getCause() instanceof IOException)) {
+          var _ = tryRemove(id);
+        }
       }
     }
   }

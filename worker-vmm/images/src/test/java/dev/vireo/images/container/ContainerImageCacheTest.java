@@ -275,6 +275,22 @@ class ContainerImageCacheTest {
   }
 
   @Test
+  void anImageThatCannotBeReadJustNowIsNotListedAndStays() throws Exception {
+    obtain(1);
+    Path properties = directory.resolve("sha256-" + id(1).hex() + "/image.properties");
+    byte[] content = Files.readAllBytes(properties);
+    Files.delete(properties);
+    Files.createDirectory(properties); // Reading it is an error of the system's.
+
+    assertEquals(List.of(), cache().list());
+    assertEquals(List.of(), cache().prune(0).removed());
+
+    Files.delete(properties);
+    Files.write(properties, content);
+    assertEquals(id(1), cache().find(id(1)).orElseThrow().id());
+  }
+
+  @Test
   void anImageWhoseRootAMicrovmHasLinkedIsInUse() throws Exception {
     Path root = obtain(1).root();
     cache().name(ImageName.parse("a"), id(1));

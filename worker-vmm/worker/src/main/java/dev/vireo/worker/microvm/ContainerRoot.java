@@ -3,7 +3,6 @@ package dev.vireo.worker.microvm;
 import dev.vireo.images.ImageException;
 import dev.vireo.images.container.ContainerImage;
 import dev.vireo.images.container.ContainerImageCache;
-import dev.vireo.images.container.ImageId;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.FileSystemException;
@@ -56,14 +55,8 @@ final class ContainerRoot {
   }
 
   private void hold(Path root) {
-    Path image = root.getParent();
-    Path cache = image == null ? null : image.getParent();
-    if (image == null || cache == null) {
-      return;
-    }
-    String digest = String.valueOf(image.getFileName()).replace("sha256-", "sha256:");
     try {
-      use = ContainerImageCache.of(cache).use(ImageId.parse(digest));
+      use = ContainerImageCache.useOfRoot(root);
     } catch (IOException | ImageException e) {
       // A cache that this worker may not write, most often.
       LOG.log(Level.INFO, "{0} may be removed while it is in use: {1}", root, e.getMessage());
