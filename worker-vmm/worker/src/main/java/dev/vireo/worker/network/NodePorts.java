@@ -11,7 +11,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
 import java.nio.channels.DatagramChannel;
-import java.nio.channels.NetworkChannel;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -28,7 +27,7 @@ final class NodePorts {
   private static final System.Logger LOG = System.getLogger("network");
 
   private final PortSockets sockets;
-  private final Map<String, List<NetworkChannel>> byUid = new HashMap<>();
+  private final Map<String, List<PortSockets.Held>> byUid = new HashMap<>();
 
   NodePorts(PortSockets sockets) {
     this.sockets = sockets;
@@ -45,7 +44,7 @@ final class NodePorts {
     if (byUid.containsKey(uid)) {
       release(uid);
     }
-    List<NetworkChannel> held = new ArrayList<>();
+    List<PortSockets.Held> held = new ArrayList<>();
     List<PublishedPort> chosen = new ArrayList<>();
     try {
       for (int i = 0; i < ports.size(); i++) {
@@ -59,7 +58,7 @@ final class NodePorts {
     return chosen;
   }
 
-  private PublishedPort hold(PublishedPort port, String field, List<NetworkChannel> held)
+  private PublishedPort hold(PublishedPort port, String field, List<PortSockets.Held> held)
       throws RejectedException {
     String address = port.getNodeAddress().isEmpty() ? LOOPBACK_ADDRESS : port.getNodeAddress();
     InetAddress inet = Ipv4Network.inet(Ipv4Network.parse(address).address());
@@ -68,13 +67,10 @@ final class NodePorts {
           FIELD_INVALID, field + ".node_address", address + " is no address of this node");
     }
     try {
-      NetworkChannel channel =
+      PortSockets.Held one =
           sockets.hold(port, new InetSocketAddress(inet, port.getNodePort()), field);
-      held.add(channel);
-      if (!(channel.getLocalAddress() instanceof InetSocketAddress bound)) {
-        throw new IllegalStateException("it is bound");
-      }
-      return port.toBuilder().setNodeAddress(address).setNodePort(bound.getPort()).build();
+      held.add(one);
+      return port.toBuilder().setNodeAddress(address).setNodePort(one.port()).build();
     } catch (IOException e) {
       throw new RejectedException(
           NODE_PORT_TAKEN,
@@ -103,17 +99,17 @@ final class NodePorts {
   }
 
   void release(String uid) {
-    List<NetworkChannel> held = byUid.remove(uid);
+    List<PortSockets.Held> held = byUid.remove(uid);
     if (held != null) {
       held.forEach(NodePorts::close);
     }
   }
 
-  private static void close(NetworkChannel channel) {
+  private static void close(PortSockets.Held port) {
     try {
-      channel.close();
+      port.close();
     } catch (IOException e) {
-      LOG.log(Level.WARNING, "cannot give back {0}: {1}", channel, e);
+      LOG.log(Level.WARNING, "cannot give back port {0}: {1}", Integer.toString(port.port()), e);
     }
   }
 }

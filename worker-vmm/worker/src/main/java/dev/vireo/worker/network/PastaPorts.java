@@ -6,10 +6,10 @@ import dev.vireo.proto.v1.PublishedPort;
 import dev.vireo.proto.v1.TransportProtocol;
 import dev.vireo.worker.boot.RejectedException;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
-import java.nio.channels.NetworkChannel;
 import java.nio.channels.ServerSocketChannel;
 
 /**
@@ -34,14 +34,28 @@ final class PastaPorts implements PortSockets {
   }
 
   @Override
-  public NetworkChannel hold(PublishedPort port, InetSocketAddress at, String field)
+  public Held hold(PublishedPort port, InetSocketAddress at, String field)
       throws RejectedException, IOException {
     check(port, at, field);
     ServerSocketChannel channel =
         PortSockets.bind(ServerSocketChannel.open(StandardProtocolFamily.INET), at);
-    // A virtual thread would keep the port for a moment after it is closed.
-    Thread.ofPlatform().daemon().name("port-" + at.getPort()).start(() -> hangUp(channel));
-    return channel;
+    Thread hangingUp =
+        Thread.ofPlatform()
+            .daemon()
+            .name("port-" + PortSockets.portOf(channel))
+            .start(() -> hangUp(channel));
+    return new Held(PortSockets.portOf(channel), () -> close(channel, hangingUp));
+  }
+
+  /** The kernel listens for as long as a thread is in accept(2), though the channel is closed. */
+  private static void close(ServerSocketChannel channel, Thread hangingUp) throws IOException {
+    channel.close();
+    try {
+      hangingUp.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new InterruptedIOException();
+    }
   }
 
   private void check(PublishedPort port, InetSocketAddress at, String field)

@@ -3,6 +3,7 @@ package dev.vireo.worker.network;
 import dev.vireo.proto.v1.PublishedPort;
 import dev.vireo.proto.v1.TransportProtocol;
 import dev.vireo.worker.boot.RejectedException;
+import java.io.Closeable;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
@@ -19,18 +20,34 @@ interface PortSockets {
             port.getProtocol() == TransportProtocol.UDP
                 ? DatagramChannel.open(StandardProtocolFamily.INET)
                 : SocketChannel.open(StandardProtocolFamily.INET);
-        return bind(channel, at);
+        return Held.of(bind(channel, at));
       };
 
   /**
-   * Holds a port until what is returned is closed.
+   * A port that is held until this is closed; from then on it is anybody's.
+   *
+   * @param port its number
+   */
+  record Held(int port, Closeable socket) implements Closeable {
+    private static Held of(NetworkChannel bound) throws IOException {
+      return new Held(portOf(bound), bound);
+    }
+
+    @Override
+    public void close() throws IOException {
+      socket.close();
+    }
+  }
+
+  /**
+   * Holds a port.
    *
    * @param at the address, and the port or 0 for any
    * @param field of the spec that has the port
    * @throws RejectedException if there can be no such port here
    * @throws IOException if somebody has it
    */
-  NetworkChannel hold(PublishedPort port, InetSocketAddress at, String field)
+  Held hold(PublishedPort port, InetSocketAddress at, String field)
       throws RejectedException, IOException;
 
   /** Closes the channel if it cannot be bound. */
@@ -42,5 +59,13 @@ interface PortSockets {
       channel.close();
       throw e;
     }
+  }
+
+  /** Where a channel is bound. */
+  static int portOf(NetworkChannel bound) throws IOException {
+    if (!(bound.getLocalAddress() instanceof InetSocketAddress at)) {
+      throw new IllegalStateException("it is bound");
+    }
+    return at.getPort();
   }
 }
