@@ -13,9 +13,7 @@ public final class MemoryMapping implements AutoCloseable {
   /** {@code madvise(2)}: pages of a shared file in memory go, for all who have it mapped. */
   public static final int MADV_REMOVE = 9;
 
-  /** {@code madvise(2)}: back with huge pages; not part of a core dump. */
-  public static final int MADV_HUGEPAGE = 14;
-
+  /** {@code madvise(2)}: not part of a core dump. */
   public static final int MADV_DONTDUMP = 16;
 
   private static final int PROT_READ = 1;

@@ -142,11 +142,6 @@ public final class LocalCluster implements AutoCloseable {
         () -> status().filter(node -> node.getHealth() == NodeStatus.Health.READY).isPresent());
   }
 
-  public void stopController() {
-    OwnedProcesses.stop(running(controller));
-    controller = null;
-  }
-
   public void stopWorker() {
     OwnedProcesses.stop(running(worker));
     worker = null;

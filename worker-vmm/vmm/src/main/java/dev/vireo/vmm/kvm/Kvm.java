@@ -9,15 +9,11 @@ import org.jspecify.annotations.Nullable;
 
 /** {@code /dev/kvm}: what KVM can do, and where VMs come from. */
 public final class Kvm {
-  /** The only version there has been since 2007. */
-  public static final int API_VERSION = 12;
-
   /** {@code KVM_CAP_*} of {@code linux/kvm.h}. */
   public static final int CAP_MAX_VCPUS = 66;
 
   public static final int CAP_READONLY_MEMORY = 81;
 
-  private static final int KVM_GET_API_VERSION = 0xAE00;
   private static final int KVM_CREATE_VM = 0xAE01;
   private static final int KVM_CHECK_EXTENSION = 0xAE03;
   private static final int KVM_GET_VCPU_MMAP_SIZE = 0xAE04;
@@ -30,11 +26,6 @@ public final class Kvm {
   /** Speaks to KVM through a descriptor that stays the caller's. */
   public Kvm(Fd fd) {
     this.fd = fd;
-  }
-
-  /** {@code KVM_GET_API_VERSION}. */
-  public int apiVersion() {
-    return fd.ioctl(KVM_GET_API_VERSION, 0, "KVM_GET_API_VERSION");
   }
 
   /** {@code KVM_CHECK_EXTENSION}: 0 if absent, otherwise 1 or the capability's number. */

@@ -11,7 +11,6 @@ public final class Registers {
   public static final long RFLAGS_RESERVED = 2;
 
   private static final int BYTES = 144;
-  private static final int RAX = 0;
   private static final int RBX = 8;
   private static final int RSI = 32;
   private static final int RSP = 48;
@@ -22,10 +21,6 @@ public final class Registers {
 
   MemorySegment structure() {
     return structure;
-  }
-
-  public Registers rax(long value) {
-    return set(RAX, value);
   }
 
   public Registers rbx(long value) {
@@ -46,10 +41,6 @@ public final class Registers {
 
   public Registers rflags(long value) {
     return set(RFLAGS, value);
-  }
-
-  public long rax() {
-    return structure.get(JAVA_LONG, RAX);
   }
 
   public long rip() {

@@ -57,10 +57,6 @@ final class Port {
     return nameBytes;
   }
 
-  boolean isConsole() {
-    return console;
-  }
-
   HostSocket host() {
     return host;
   }
