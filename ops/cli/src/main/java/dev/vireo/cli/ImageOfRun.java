@@ -15,7 +15,7 @@ final class ImageOfRun {
   private final Api api;
   private final Environment environment;
   private final Placement placement;
-  private final Optional<RunCommand.Arch> architecture;
+  private final Optional<KernelOptions.Arch> architecture;
 
   /**
    * @param architecture if one was asked for
@@ -24,7 +24,7 @@ final class ImageOfRun {
       Api api,
       Environment environment,
       Placement placement,
-      Optional<RunCommand.Arch> architecture) {
+      Optional<KernelOptions.Arch> architecture) {
     this.api = api;
     this.environment = environment;
     this.placement = placement;

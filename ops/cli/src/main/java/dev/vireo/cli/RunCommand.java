@@ -2,42 +2,18 @@ package dev.vireo.cli;
 
 import static java.util.Objects.requireNonNull;
 
-import dev.vireo.proto.v1.Announcement;
-import dev.vireo.proto.v1.Architecture;
-import dev.vireo.proto.v1.Balloon;
-import dev.vireo.proto.v1.Boot;
 import dev.vireo.proto.v1.Console;
-import dev.vireo.proto.v1.ConsolePort;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
-import dev.vireo.proto.v1.Disk;
-import dev.vireo.proto.v1.Entropy;
-import dev.vireo.proto.v1.Lifecycle;
-import dev.vireo.proto.v1.Limits;
-import dev.vireo.proto.v1.MemoryBacking;
-import dev.vireo.proto.v1.MemoryHotplug;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
-import dev.vireo.proto.v1.Network;
-import dev.vireo.proto.v1.NodeImage;
-import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.ResourceMeta;
-import dev.vireo.proto.v1.VirtioConsole;
-import dev.vireo.proto.v1.Vmm;
-import dev.vireo.proto.v1.VmmCompiler;
-import dev.vireo.proto.v1.Vsock;
 import io.grpc.StatusRuntimeException;
-import java.math.BigDecimal;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
-import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -75,96 +51,6 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
-  /** What happens when a guest has ended. */
-  enum Restart {
-    NEVER,
-    ON_FAILURE,
-    ALWAYS;
-
-    @Override
-    public String toString() {
-      return Text.lower(this);
-    }
-  }
-
-  /** What becomes of it when it must leave its node, or loses it. */
-  enum NodeLoss {
-    FAIL,
-    RESCHEDULE;
-
-    @Override
-    public String toString() {
-      return Text.lower(this);
-    }
-  }
-
-  /** How the guest learns of its devices. */
-  enum AnnouncementChoice {
-    AUTO,
-    CMDLINE,
-    ACPI,
-    FDT;
-
-    @Override
-    public String toString() {
-      return Text.lower(this);
-    }
-  }
-
-  /** How thoroughly the VMM compiles itself. */
-  enum CompilerChoice {
-    AUTO,
-    LEAN,
-    FAST;
-
-    @Override
-    public String toString() {
-      return Text.lower(this);
-    }
-  }
-
-  /** How the guest reads its devices' registers. */
-  enum RegisterPage {
-    AUTO,
-    LAZY,
-    STRICT,
-    CLASSIC;
-
-    @Override
-    public String toString() {
-      return Text.lower(this);
-    }
-  }
-
-  /** What the guest's memory is to the node. */
-  enum MemoryKind {
-    ANONYMOUS,
-    SHARED,
-    HUGE_PAGES;
-
-    @Override
-    public String toString() {
-      return Text.lower(this);
-    }
-  }
-
-  /** Which machine. */
-  enum Arch {
-    X86_64,
-    ARM64;
-
-    @Override
-    public String toString() {
-      return name().toLowerCase(Locale.ROOT);
-    }
-  }
-
-  private static final String DEFAULT_IMAGE = "debian-12";
-
-  /** Vireo's own, as the launcher builds them. */
-  private static final Set<String> LINUX_IMAGES = Set.of(DEFAULT_IMAGE, "vireo-6.1");
-
-  private static final String BARE_METAL_IMAGE = "probe";
   private static final String NAME_ALPHABET = "bcdfghjkmnpqrstvwxz23456789";
   private static final int NAME_LENGTH = 6;
 
@@ -188,177 +74,15 @@ final class RunCommand implements Callable<Integer> {
 
   @Mixin private final MetadataOptions metadata = new MetadataOptions();
 
-  @Option(
-      names = "--kernel",
-      paramLabel = "IMAGE|PATH",
-      description =
-          "An image of the node's store, or the absolute path of a bzImage or ELF kernel on the"
-              + " node. Default: debian-12; with --image the small one, vireo-6.1, if a node has it.")
-  private @Nullable String kernel;
+  @Mixin private final KernelOptions kernel = new KernelOptions();
 
-  @Option(
-      names = "--arch",
-      paramLabel = "ARCH",
-      description = "${COMPLETION-CANDIDATES}. Default: the kernel's.")
-  private @Nullable Arch architecture;
+  @Mixin private final ResourceOptions resources = new ResourceOptions();
 
-  @Option(
-      names = "--vcpus",
-      paramLabel = "COUNT",
-      defaultValue = "1",
-      description = "Default: ${DEFAULT-VALUE}.")
-  private int vcpus = 1;
+  @Mixin private final DeviceOptions devices = new DeviceOptions();
 
-  @Option(
-      names = "--cpu-limit",
-      paramLabel = "CPUS",
-      description = "The most CPU time it may take of its node, 0.01 to 64. Default: no limit.")
-  private @Nullable BigDecimal cpuLimit;
+  @Mixin private final BootOptions boot = new BootOptions();
 
-  @Option(
-      names = "--cpu-weight",
-      paramLabel = "WEIGHT",
-      description = "Its share of a busy node's CPU time, 1 to 10,000. Default: 100 for each vCPU.")
-  private int cpuWeight;
-
-  @Option(
-      names = "--memory",
-      paramLabel = "SIZE",
-      defaultValue = "256",
-      converter = Converters.Memory.class,
-      description = "MiB, or with a unit: 512M, 2G. Default: ${DEFAULT-VALUE}.")
-  private long memoryMib = 256;
-
-  @Option(
-      names = "--memory-backing",
-      paramLabel = "KIND",
-      defaultValue = "anonymous",
-      description =
-          "What the guest's memory is to the node: ${COMPLETION-CANDIDATES}. Default:"
-              + " ${DEFAULT-VALUE}; shared can be mapped by another process, huge pages are those"
-              + " that the node has set aside.")
-  private MemoryKind memoryBacking = MemoryKind.ANONYMOUS;
-
-  @Option(
-      names = "--disk",
-      paramLabel = Converters.DiskForm.LABEL,
-      converter = Converters.DiskForm.class,
-      description =
-          "'image:' for a private copy of the image's root disk, or the absolute path of a raw"
-              + " file or block device on the node. ro: read-only; direct: past the node's page"
-              + " cache; queues=COUNT, each with a thread; rate=RATE in bytes a second (500K, 10M,"
-              + " 1G); iops=COUNT a second; back-end=NAME. Repeatable, in the guest's order."
-              + " Default: root=image: for Linux images.")
-  private List<Disk> disks = new ArrayList<>();
-
-  @Option(names = "--no-disk", description = "Not even the image's root disk.")
-  private boolean noDisk;
-
-  @Option(
-      names = "--net",
-      paramLabel = Converters.NetworkForm.LABEL,
-      converter = Converters.NetworkForm.class,
-      description =
-          "A network: 'auto' for a tap interface that the node makes and that goes with the"
-              + " microVM, or properties: tap=NAME of one that the node has, mac=ADDRESS,"
-              + " queues=PAIRS, mtu=BYTES, rx=RATE and tx=RATE in bytes a second (500K, 10M, 1G),"
-              + " id=ID. Repeatable.")
-  private List<Network> networks = new ArrayList<>();
-
-  @Mixin private final RoutedNetworkOptions routed = new RoutedNetworkOptions();
-
-  @Option(
-      names = "--vsock",
-      description =
-          "A virtio-vsock device: streams to and from the guest over unix sockets of the node,"
-              + " which 'vireo get' names.")
-  private boolean vsock;
-
-  @Option(
-      names = "--vsock-cid",
-      paramLabel = "CID",
-      converter = Converters.ContextId.class,
-      description = "The guest's context id, with --vsock. Default: the node chooses.")
-  private @Nullable Integer vsockCid;
-
-  @Option(
-      names = "--entropy",
-      description =
-          "A virtio-rng device: the guest gets random numbers of the node's kernel beside its CPU's"
-              + " own.")
-  private boolean entropy;
-
-  @Option(
-      names = "--balloon",
-      paramLabel = Converters.BalloonForm.LABEL,
-      converter = Converters.BalloonForm.class,
-      description =
-          "A balloon: the guest is asked to give SIZE of its memory back, which 'vireo balloon'"
-              + " changes; with reporting it gives back what is free besides. 0 asks for nothing"
-              + " yet.")
-  private @Nullable Balloon balloon;
-
-  @Option(
-      names = "--memory-hotplug",
-      paramLabel = Converters.MemoryHotplugForm.LABEL,
-      converter = Converters.MemoryHotplugForm.class,
-      description =
-          "Memory beyond --memory, up to MAXIMUM, that the guest can be given while it runs, which"
-              + " 'vireo memory' does; with size= it has some from the start. The node keeps all of"
-              + " it free.")
-  private @Nullable MemoryHotplug memoryHotplug;
-
-  @Option(
-      names = "--console-port",
-      paramLabel = Converters.ConsolePortForm.LABEL,
-      converter = Converters.ConsolePortForm.class,
-      description =
-          "A port of a virtio-console device: a console (/dev/hvc0), or a pipe of this name"
-              + " (/dev/virtio-ports/NAME), on a unix socket of the node, which 'vireo get' names."
-              + " Repeatable; the first must be a console.")
-  private List<ConsolePort> consolePorts = new ArrayList<>();
-
-  @Option(
-      names = "--initramfs",
-      paramLabel = "PATH",
-      description = "An absolute path on the node. Default: the image's own.")
-  private String initramfs = "";
-
-  @Option(names = "--no-initramfs", description = "Not even the image's own.")
-  private boolean noInitramfs;
-
-  @Option(
-      names = "--cmdline",
-      paramLabel = "ARGUMENTS",
-      description = "Appended to the kernel's command line.")
-  private String commandLine = "";
-
-  @Option(
-      names = "--announcement",
-      paramLabel = "HOW",
-      defaultValue = "auto",
-      description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
-  private AnnouncementChoice announcement = AnnouncementChoice.AUTO;
-
-  @Option(
-      names = "--register-page",
-      paramLabel = "MODE",
-      defaultValue = "auto",
-      description =
-          "How the guest reads device registers and acknowledges interrupts:"
-              + " ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}, without exits where the node"
-              + " can do it.")
-  private RegisterPage registerPage = RegisterPage.AUTO;
-
-  @Option(
-      names = "--compiler",
-      paramLabel = "KIND",
-      defaultValue = "auto",
-      description =
-          "How the VMM compiles itself: ${COMPLETION-CANDIDATES}. fast: a fifth less CPU time for"
-              + " each I/O of a long-lived guest, some MiB more memory, a slower start. Default: ${DEFAULT-VALUE}, which"
-              + " is lean.")
-  private CompilerChoice compiler = CompilerChoice.AUTO;
+  @Mixin private final VmmOptions vmm = new VmmOptions();
 
   @Mixin private final PlacementOptions placement = new PlacementOptions();
 
@@ -368,41 +92,7 @@ final class RunCommand implements Callable<Integer> {
       description = "Repeatable.")
   private Map<String, String> labels = Map.of();
 
-  @Option(
-      names = "--restart",
-      paramLabel = "POLICY",
-      defaultValue = "never",
-      description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
-  private Restart restart = Restart.NEVER;
-
-  @Option(
-      names = "--on-node-loss",
-      paramLabel = "POLICY",
-      defaultValue = "fail",
-      description =
-          "When its node is drained or lost for good: ${COMPLETION-CANDIDATES}. Default:"
-              + " ${DEFAULT-VALUE}; reschedule begins anew elsewhere, with new copies of the image's"
-              + " disks.")
-  private NodeLoss onNodeLoss = NodeLoss.FAIL;
-
-  @Option(
-      names = "--ttl",
-      paramLabel = "TIME",
-      description = "Delete it this long after its creation: 90s, 5m, 1h.")
-  private @Nullable Duration ttl;
-
-  @Option(
-      names = "--max-run-time",
-      paramLabel = "TIME",
-      description = "Stop it once it has run this long in all; it is FAILED then.")
-  private @Nullable Duration maxRunTime;
-
-  @Option(
-      names = "--idle-timeout",
-      paramLabel = "TIME",
-      description =
-          "Stop it once no exec, cp, port-forward or the like has been open for this long.")
-  private @Nullable Duration idleTimeout;
+  @Mixin private final LifecycleOptions lifecycle = new LifecycleOptions();
 
   @Option(
       names = "--ready-marker",
@@ -485,7 +175,7 @@ final class RunCommand implements Callable<Integer> {
     if (container.isToBeAttached() && !container.isGiven()) {
       throw wrongWords("-i and -t need an --image");
     }
-    if (container.isToBeAttached() && restart != Restart.NEVER) {
+    if (container.isToBeAttached() && lifecycle.mayRestart()) {
       throw wrongWords(
           "--restart starts others than the one that is joined: use -d with -i and -t");
     }
@@ -541,79 +231,22 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private MicroVmSpec spec(Api api) {
+    String kernelName = kernel.kernel(container.isGiven());
     MicroVmSpec.Builder spec =
         MicroVmSpec.newBuilder()
-            .setVcpus(vcpus)
-            .setMemoryMib(memoryMib)
-            .setBoot(
-                Boot.newBuilder()
-                    .setKernel(kernelName())
-                    .setInitramfs(initramfs)
-                    .setNoInitramfs(noInitramfs)
-                    .setCommandLine(commandLine)
-                    .setAnnouncement(
-                        switch (announcement) {
-                          case AUTO -> Announcement.AUTO;
-                          case CMDLINE -> Announcement.CMDLINE;
-                          case ACPI -> Announcement.ACPI;
-                          case FDT -> Announcement.FDT;
-                        }))
-            .addAllDisks(disks(api))
-            .addAllNetworks(networks())
+            .setBoot(boot.boot(kernelName))
             .setConsole(Console.newBuilder().setMaxBytes(consoleBytes).setReadyMarker(readyMarker))
             .setPlacement(placement.placement())
-            .setLifecycle(lifecycle())
-            .setVmm(
-                Vmm.newBuilder()
-                    .setRegisterPage(
-                        switch (registerPage) {
-                          case AUTO -> RegisterPageMode.REGISTER_PAGE_AUTO;
-                          case LAZY -> RegisterPageMode.REGISTER_PAGE_LAZY;
-                          case STRICT -> RegisterPageMode.REGISTER_PAGE_STRICT;
-                          case CLASSIC -> RegisterPageMode.REGISTER_PAGE_CLASSIC;
-                        })
-                    .setCompiler(
-                        switch (compiler) {
-                          case AUTO -> VmmCompiler.VMM_COMPILER_AUTO;
-                          case LEAN -> VmmCompiler.VMM_COMPILER_LEAN;
-                          case FAST -> VmmCompiler.VMM_COMPILER_FAST;
-                        }));
-    spec.setMemoryBacking(
-        switch (memoryBacking) {
-          case ANONYMOUS -> MemoryBacking.MEMORY_ANONYMOUS;
-          case SHARED -> MemoryBacking.MEMORY_SHARED;
-          case HUGE_PAGES -> MemoryBacking.MEMORY_HUGE_PAGES;
-        });
+            .setLifecycle(lifecycle.lifecycle())
+            .setVmm(vmm.vmm());
+    kernel.addTo(spec);
+    devices.addTo(spec, () -> !container.isGiven() && RootDisk.isNeeded(kernelName, api));
     if (container.isGiven()) {
       spec.setContainer(container.container(image(api), commandWords(), environment.variables()));
     }
-    if (cpuLimit != null || cpuWeight != 0) {
-      spec.setLimits(limits());
-    }
+    resources.addTo(spec);
     if (metadata.isGiven()) {
       spec.setMetadata(metadata.metadata(environment.in()));
-    }
-    if (vsock || vsockCid != null) {
-      spec.setVsock(Vsock.newBuilder().setCid(vsockCid == null ? 0 : vsockCid));
-    }
-    if (entropy) {
-      spec.setEntropy(Entropy.getDefaultInstance());
-    }
-    if (balloon != null) {
-      spec.setBalloon(balloon);
-    }
-    if (memoryHotplug != null) {
-      spec.setMemoryHotplug(memoryHotplug);
-    }
-    if (!consolePorts.isEmpty()) {
-      spec.setVirtioConsole(VirtioConsole.newBuilder().addAllPorts(consolePorts));
-    }
-    if (architecture != null) {
-      spec.setArchitecture(
-          switch (architecture) {
-            case X86_64 -> Architecture.X86_64;
-            case ARM64 -> Architecture.ARM64;
-          });
     }
     return spec.build();
   }
@@ -623,121 +256,9 @@ final class RunCommand implements Callable<Integer> {
     return container
         .archive()
         .map(file ->
-            new ImageOfRun(
-                    api, environment, placement.placement(), Optional.ofNullable(architecture))
+            new ImageOfRun(api, environment, placement.placement(), kernel.architecture())
                 .bring(file, dryRun))
         .orElseGet(container::image);
-  }
-
-  private Limits limits() {
-    Limits.Builder limits = Limits.newBuilder().setCpuWeight(cpuWeight);
-    if (cpuLimit != null) {
-      limits.setCpuMilli(milli(cpuLimit));
-    }
-    return limits.build();
-  }
-
-  /** One of 0 would mean none at all. */
-  private int milli(BigDecimal cpus) {
-    try {
-      int milli = cpus.movePointRight(3).intValueExact();
-      if (milli > 0) {
-        return milli;
-      }
-    } catch (ArithmeticException e) {
-      // Not whole, or out of range.
-    }
-    throw wrongWords("--cpu-limit is 0.01 to 64, in thousandths, not " + cpus);
-  }
-
-  private Lifecycle lifecycle() {
-    Lifecycle.Builder lifecycle =
-        Lifecycle.newBuilder()
-            .setRestartPolicy(
-                switch (restart) {
-                  case NEVER -> Lifecycle.RestartPolicy.NEVER;
-                  case ON_FAILURE -> Lifecycle.RestartPolicy.ON_FAILURE;
-                  case ALWAYS -> Lifecycle.RestartPolicy.ALWAYS;
-                });
-    if (onNodeLoss == NodeLoss.RESCHEDULE) {
-      lifecycle.setOnNodeLoss(Lifecycle.NodeLoss.NODE_LOSS_RESCHEDULE);
-    }
-    if (ttl != null) {
-      lifecycle.setTtl(Converters.proto(ttl));
-    }
-    if (maxRunTime != null) {
-      lifecycle.setMaxRunTime(Converters.proto(maxRunTime));
-    }
-    if (idleTimeout != null) {
-      lifecycle.setIdleTimeout(Converters.proto(idleTimeout));
-    }
-    return lifecycle.build();
-  }
-
-  private static List<Network> concat(List<Network> first, Optional<Network> last) {
-    return Stream.concat(first.stream(), last.stream()).toList();
-  }
-
-  /** The networks as given, numbered where they have no id. */
-  private List<Network> networks() {
-    List<Network> named = new ArrayList<>();
-    for (Network network : concat(networks, routed.network())) {
-      named.add(
-          network.getId().isEmpty()
-              ? network.toBuilder().setId("net" + named.size()).build()
-              : network);
-    }
-    return named;
-  }
-
-  /** The disks as given, numbered where they have no id; for a Linux image its root disk. */
-  private List<Disk> disks(Api api) {
-    if (disks.isEmpty() && !noDisk && isLinuxImage(api)) {
-      return List.of(Disk.newBuilder().setId("root").setSource("image:").build());
-    }
-    List<Disk> named = new ArrayList<>();
-    for (Disk disk : disks) {
-      named.add(
-          disk.getId().isEmpty() ? disk.toBuilder().setId("disk" + named.size()).build() : disk);
-    }
-    return named;
-  }
-
-  private String kernelName() {
-    if (kernel != null) {
-      return kernel;
-    }
-    return container.isGiven() ? "" : DEFAULT_IMAGE;
-  }
-
-  private boolean isLinuxImage(Api api) {
-    if (container.isGiven() || kernelName().contains("/")) {
-      return false;
-    }
-    List<NodeImage> images =
-        api.listNodes().stream()
-            .flatMap(node -> node.getStatus().getCapabilities().getImagesList().stream())
-            .toList();
-    if (images.isEmpty()) {
-      return isOurLinuxImage();
-    }
-    return LINUX_IMAGES.contains(kernelName())
-        || images.stream()
-            .filter(image -> image.getName().equals(kernelName()))
-            .map(NodeImage::getGuestKind)
-            .anyMatch("linux"::equals);
-  }
-
-  /** While no node has told of its images; after that, the server refuses those that none has. */
-  private boolean isOurLinuxImage() {
-    if (!LINUX_IMAGES.contains(kernelName()) && !kernelName().equals(BARE_METAL_IMAGE)) {
-      throw new CommandException(
-          ExitCode.REFUSED,
-          "no node has told of an image '%s', so nobody knows whether it needs a root disk"
-              .formatted(kernelName()),
-          "See vireo node list; or say it: --disk root=image: or --no-disk.");
-    }
-    return LINUX_IMAGES.contains(kernelName());
   }
 
   /** Made here and not by the server, so that Ctrl-C knows what to delete. */
