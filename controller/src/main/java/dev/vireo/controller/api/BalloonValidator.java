@@ -33,10 +33,7 @@ final class BalloonValidator {
   }
 
   private static boolean isValid(Duration interval) {
-    if (interval.getNanos() < 0
-        || interval.getNanos() >= 1_000_000_000
-        || interval.getSeconds() < 0
-        || interval.getSeconds() > MAX_INTERVAL_MILLIS / 1_000) {
+    if (!FieldRules.isDuration(interval, MAX_INTERVAL_MILLIS / 1_000)) {
       return false;
     }
     long millis = interval.getSeconds() * 1_000 + interval.getNanos() / 1_000_000;

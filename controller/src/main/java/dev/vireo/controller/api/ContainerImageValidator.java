@@ -19,13 +19,13 @@ final class ContainerImageValidator {
     switch (request.getRequestCase()) {
       case START -> {
         LoadContainerImageStart start = request.getStart();
-        AgentValidator.once(first, violations);
+        StreamRules.once(first, violations);
         name("start.image_name", start.getImageName(), violations);
         name("start.archive_image", start.getArchiveImage(), violations);
         violations.invalidIf(start.getSizeBytes() < 0, "start.size_bytes", "is 2^63 or more.");
       }
-      case DATA -> AgentValidator.data("data", request.getData(), first, violations);
-      case REQUEST_NOT_SET -> AgentValidator.notSet(first, "request", violations);
+      case DATA -> StreamRules.data("data", request.getData(), first, violations);
+      case REQUEST_NOT_SET -> StreamRules.notSet(first, "request", violations);
     }
     return violations;
   }
@@ -41,7 +41,7 @@ final class ContainerImageValidator {
 
   private static void name(String field, String name, Violations violations) {
     violations.invalidIf(
-        name.length() > MAX_NAME_CHARACTERS || name.indexOf('\0') >= 0,
+        name.length() > MAX_NAME_CHARACTERS || FieldRules.hasNul(name),
         field,
         "must have at most %d characters, and no NUL.",
         MAX_NAME_CHARACTERS);

@@ -3,7 +3,6 @@ package dev.vireo.controller.api;
 import dev.vireo.proto.v1.Container;
 import dev.vireo.proto.v1.ImagePull;
 import dev.vireo.proto.v1.MicroVmSpec;
-import java.nio.charset.StandardCharsets;
 import java.util.regex.Pattern;
 
 /**
@@ -22,7 +21,6 @@ final class ContainerValidator {
   private static final String FIELD = "spec.container.";
   private static final int MAX_IMAGE_BYTES = 512;
   private static final int MAX_USER_BYTES = 128;
-  private static final int MAX_PORT = 65_535;
 
   /** Linux, include/linux/threads.h: PID_MAX_LIMIT. */
   private static final int MAX_PIDS = 4 << 20;
@@ -78,13 +76,7 @@ final class ContainerValidator {
     if (!container.hasHttp()) {
       return;
     }
-    int port = container.getHttp().getPort();
-    violations.invalidIf(
-        port < 1 || port > MAX_PORT,
-        FIELD + "http.port",
-        "is %s; 1 to %d.",
-        Integer.toUnsignedString(port),
-        MAX_PORT);
+    FieldRules.port(FIELD + "http.port", container.getHttp().getPort(), violations);
     String path = container.getHttp().getReadinessPath();
     InvokeValidator.path(FIELD + "http.readiness_path", path, violations);
     violations.invalidIf(
@@ -101,12 +93,13 @@ final class ContainerValidator {
         FIELD + "working_directory",
         "must be an absolute path in the guest.");
     violations.invalidIf(
-        bytes(directory) > SpecValidator.MAX_PATH_BYTES || directory.indexOf('\0') >= 0,
+        FieldRules.bytes(directory) > SpecValidator.MAX_PATH_BYTES || FieldRules.hasNul(directory),
         FIELD + "working_directory",
         "has a NUL character, or more than %d bytes.",
         SpecValidator.MAX_PATH_BYTES);
     violations.invalidIf(
-        bytes(container.getUser()) > MAX_USER_BYTES || container.getUser().indexOf('\0') >= 0,
+        FieldRules.bytes(container.getUser()) > MAX_USER_BYTES
+            || FieldRules.hasNul(container.getUser()),
         FIELD + "user",
         "has a NUL character, or more than %d bytes.",
         MAX_USER_BYTES);
@@ -114,7 +107,7 @@ final class ContainerValidator {
         .getEnvironmentMap()
         .forEach((name, value) ->
             violations.invalidIf(
-                !ENVIRONMENT_NAME.matcher(name).matches() || value.indexOf('\0') >= 0,
+                !ENVIRONMENT_NAME.matcher(name).matches() || FieldRules.hasNul(value),
                 FIELD + "environment",
                 "has a name that is empty or has a \"=\", or something with a NUL character."));
     violations.invalidIf(
@@ -137,13 +130,13 @@ final class ContainerValidator {
   private int processBytes() {
     int bytes = 0;
     for (String argument : container.getEntrypointList()) {
-      bytes += bytes(argument) + 1;
+      bytes += FieldRules.bytes(argument) + 1;
     }
     for (String argument : container.getArgumentsList()) {
-      bytes += bytes(argument) + 1;
+      bytes += FieldRules.bytes(argument) + 1;
     }
     for (var variable : container.getEnvironmentMap().entrySet()) {
-      bytes += bytes(variable.getKey()) + bytes(variable.getValue()) + 2;
+      bytes += FieldRules.bytes(variable.getKey()) + FieldRules.bytes(variable.getValue()) + 2;
     }
     return bytes;
   }
@@ -176,14 +169,10 @@ final class ContainerValidator {
 
   private static boolean hasNul(Iterable<String> texts) {
     for (String text : texts) {
-      if (text.indexOf('\0') >= 0) {
+      if (FieldRules.hasNul(text)) {
         return true;
       }
     }
     return false;
-  }
-
-  private static int bytes(String text) {
-    return text.getBytes(StandardCharsets.UTF_8).length;
   }
 }

@@ -15,8 +15,6 @@ final class InvokeValidator {
   static final int MAX_HEAD_BYTES = 32 << 10;
   static final long MAX_TIMEOUT_SECONDS = 86_400;
 
-  private static final int MAX_PORT = 65_535;
-
   private static final Pattern TOKEN = Pattern.compile("[-!#$%&'*+.^_`|~0-9A-Za-z]{1,256}");
   private static final Pattern PATH = Pattern.compile("/[!-~]*");
   private static final Pattern VALUE = Pattern.compile("[\\t -~\\x80-\\xff]*");
@@ -28,12 +26,12 @@ final class InvokeValidator {
     Violations violations = new Violations();
     switch (request.getRequestCase()) {
       case START -> {
-        AgentValidator.once(first, violations);
+        StreamRules.once(first, violations);
         start(request.getStart(), violations);
       }
-      case BODY -> AgentValidator.data("body", request.getBody(), first, violations);
-      case END -> AgentValidator.afterStart("end", first, violations);
-      case REQUEST_NOT_SET -> AgentValidator.notSet(first, "request", violations);
+      case BODY -> StreamRules.data("body", request.getBody(), first, violations);
+      case END -> StreamRules.afterStart("end", first, violations);
+      case REQUEST_NOT_SET -> StreamRules.notSet(first, "request", violations);
     }
     return violations;
   }
@@ -45,19 +43,10 @@ final class InvokeValidator {
         "start.method",
         "must be an HTTP method, and not CONNECT.");
     path("start.path", start.getPath(), violations);
-    violations.invalidIf(
-        start.getPort() < 0 || start.getPort() > MAX_PORT,
-        "start.port",
-        "is %s; 1 to %d, or 0.",
-        Integer.toUnsignedString(start.getPort()),
-        MAX_PORT);
+    FieldRules.portOrNone("start.port", start.getPort(), violations);
     if (start.hasTimeout()) {
-      var timeout = start.getTimeout();
       violations.invalidIf(
-          timeout.getSeconds() < 0
-              || timeout.getNanos() < 0
-              || timeout.getSeconds() + timeout.getNanos() == 0
-              || timeout.getSeconds() > MAX_TIMEOUT_SECONDS,
+          !FieldRules.isPositiveDuration(start.getTimeout(), MAX_TIMEOUT_SECONDS),
           "start.timeout",
           "must be more than 0 and at most %d s.",
           MAX_TIMEOUT_SECONDS);

@@ -3,7 +3,6 @@ package dev.vireo.controller.api;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Metadata;
 import dev.vireo.proto.v1.MicroVmSpec;
-import java.nio.charset.StandardCharsets;
 import java.util.regex.Pattern;
 
 /** What a guest is to be told of itself: all of it is carried to its node, and kept in memory. */
@@ -48,7 +47,7 @@ final class MetadataValidator {
         MAX_ATTRIBUTES);
     int all = 0;
     for (var attribute : metadata.getAttributesMap().entrySet()) {
-      int bytes = attribute.getValue().getBytes(StandardCharsets.UTF_8).length;
+      int bytes = FieldRules.bytes(attribute.getValue());
       violations.invalidIf(
           !KEY.matcher(attribute.getKey()).matches(),
           field,

@@ -24,7 +24,6 @@ final class RoutedNetworkValidator {
   static final int MAX_PORT_RANGES = 16;
   static final int MAX_PUBLISHED_PORTS = 32;
 
-  private static final int MAX_PORT = 65_535;
   private static final int MAX_NAME_BYTES = 253;
   private static final String LOCAL = "127.0.0.1";
 
@@ -115,11 +114,12 @@ final class RoutedNetworkValidator {
       long first = Integer.toUnsignedLong(range.getFirst());
       long last = range.getLast() == 0 ? first : Integer.toUnsignedLong(range.getLast());
       violations.invalidIf(
-          first < 1 || first > last || last > MAX_PORT,
+          first < 1 || first > last || last > FieldRules.MAX_PORT,
           field + ".ports",
-          "has %d to %d; 1 to 65535, the lower one first.",
+          "has %d to %d; 1 to %d, the lower one first.",
           first,
-          last);
+          last,
+          FieldRules.MAX_PORT);
     }
   }
 
@@ -159,12 +159,8 @@ final class RoutedNetworkValidator {
   }
 
   private void validatePort(PublishedPort port, String field) {
-    long guest = Integer.toUnsignedLong(port.getPort());
-    violations.invalidIf(
-        guest < 1 || guest > MAX_PORT, field + ".port", "is %d; 1 to %d.", guest, MAX_PORT);
-    long node = Integer.toUnsignedLong(port.getNodePort());
-    violations.invalidIf(
-        node > MAX_PORT, field + ".node_port", "is %d; 1 to %d, or 0.", node, MAX_PORT);
+    FieldRules.port(field + ".port", port.getPort(), violations);
+    FieldRules.portOrNone(field + ".node_port", port.getNodePort(), violations);
     String address = port.getNodeAddress();
     violations.invalidIf(
         !address.isEmpty() && !ADDRESS.matcher(address).matches(),
@@ -172,9 +168,10 @@ final class RoutedNetworkValidator {
         "must be an IPv4 address of the node, or \"0.0.0.0\" for all of them.");
     validateProtocol(port.getProtocol(), field + ".protocol");
     boolean isUdp = port.getProtocol() == TransportProtocol.UDP;
-    String place = "%s %d".formatted(isUdp ? "udp" : "tcp", node);
+    String place =
+        "%s %d".formatted(isUdp ? "udp" : "tcp", Integer.toUnsignedLong(port.getNodePort()));
     violations.invalidIf(
-        node != 0 && !take(place, address.isEmpty() ? LOCAL : address),
+        port.getNodePort() != 0 && !take(place, address.isEmpty() ? LOCAL : address),
         field + ".node_port",
         "is that of another port at the same address.");
   }

@@ -18,7 +18,6 @@ import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.RegisterPageMode;
 import dev.vireo.proto.v1.VmmCompiler;
 import dev.vireo.proto.v1.Vsock;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -169,7 +168,7 @@ final class SpecValidator {
       violations.invalidIf(
           boot.getNoInitramfs(), "spec.boot.no_initramfs", "is set beside an initramfs.");
     }
-    int commandLineBytes = bytes(boot.getCommandLine());
+    int commandLineBytes = FieldRules.bytes(boot.getCommandLine());
     if (commandLineBytes > MAX_COMMAND_LINE_BYTES) {
       violations.add(
           "spec.boot.command_line",
@@ -298,7 +297,7 @@ final class SpecValidator {
         Long.toUnsignedString(max),
         MAX_CONSOLE_BYTES);
     violations.invalidIf(
-        bytes(console.getReadyMarker()) > MAX_READY_MARKER_BYTES,
+        FieldRules.bytes(console.getReadyMarker()) > MAX_READY_MARKER_BYTES,
         "spec.console.ready_marker",
         "is longer than %d bytes.",
         MAX_READY_MARKER_BYTES);
@@ -314,16 +313,15 @@ final class SpecValidator {
         "spec.lifecycle.on_node_loss",
         "is none of NODE_LOSS_FAIL, NODE_LOSS_RESCHEDULE.");
     if (lifecycle.hasTtl()) {
-      Duration ttl = lifecycle.getTtl();
       violations.invalidIf(
-          !isValid(ttl, MAX_TTL_SECONDS) || (ttl.getSeconds() == 0 && ttl.getNanos() == 0),
+          !FieldRules.isPositiveDuration(lifecycle.getTtl(), MAX_TTL_SECONDS),
           "spec.lifecycle.ttl",
           "must be more than 0 s and at most %d s.",
           MAX_TTL_SECONDS);
     }
     if (lifecycle.hasStopGrace()) {
       violations.invalidIf(
-          !isValid(lifecycle.getStopGrace(), MAX_STOP_GRACE_SECONDS),
+          !FieldRules.isDuration(lifecycle.getStopGrace(), MAX_STOP_GRACE_SECONDS),
           "spec.lifecycle.stop_grace",
           "must be 0 to %d s.",
           MAX_STOP_GRACE_SECONDS);
@@ -361,27 +359,16 @@ final class SpecValidator {
 
   private void validateTimeLimit(String field, Duration limit) {
     violations.invalidIf(
-        !isValid(limit, MAX_TTL_SECONDS) || limit.getSeconds() < 1,
+        !FieldRules.isDuration(limit, MAX_TTL_SECONDS) || limit.getSeconds() < 1,
         field,
         "must be 1 to %d s.",
         MAX_TTL_SECONDS);
   }
 
-  private static boolean isValid(Duration duration, long maxSeconds) {
-    return duration.getSeconds() >= 0
-        && duration.getNanos() >= 0
-        && duration.getNanos() < 1_000_000_000
-        && duration.getSeconds() <= maxSeconds;
-  }
-
   private void validatePath(String field, String path) {
     violations.invalidIf(!path.startsWith("/"), field, "must be an absolute path on the node.");
     violations.invalidIf(
-        bytes(path) > MAX_PATH_BYTES, field, "is longer than %d bytes.", MAX_PATH_BYTES);
-    violations.invalidIf(path.indexOf('\0') >= 0, field, "has a NUL character.");
-  }
-
-  private static int bytes(String text) {
-    return text.getBytes(StandardCharsets.UTF_8).length;
+        FieldRules.bytes(path) > MAX_PATH_BYTES, field, "is longer than %d bytes.", MAX_PATH_BYTES);
+    FieldRules.noNul(field, path, violations);
   }
 }

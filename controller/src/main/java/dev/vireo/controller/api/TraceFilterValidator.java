@@ -8,7 +8,6 @@ import java.util.regex.Pattern;
 final class TraceFilterValidator {
   private static final Pattern DEVICE = Pattern.compile("[-a-z0-9]{0,20}");
   private static final long MOST_SECONDS = 3600;
-  private static final int NANOS_PER_SECOND = 1_000_000_000;
 
   private TraceFilterValidator() {}
 
@@ -24,10 +23,7 @@ final class TraceFilterValidator {
   }
 
   private static boolean isUpToAnHour(Duration duration) {
-    return duration.getSeconds() >= 0
-        && duration.getNanos() >= 0
-        && duration.getNanos() < NANOS_PER_SECOND
-        && (duration.getSeconds() < MOST_SECONDS
-            || (duration.getSeconds() == MOST_SECONDS && duration.getNanos() == 0));
+    return FieldRules.isDuration(duration, MOST_SECONDS)
+        && (duration.getSeconds() < MOST_SECONDS || duration.getNanos() == 0);
   }
 }

@@ -150,6 +150,8 @@ final class InvokeTest extends ControllerTest {
         Arguments.of("start.port", start().setPort(65_536)),
         Arguments.of("start.timeout", start().setTimeout(Duration.getDefaultInstance())),
         Arguments.of("start.timeout", start().setTimeout(Duration.newBuilder().setSeconds(86_401))),
+        Arguments.of(
+            "start.timeout", start().setTimeout(Duration.newBuilder().setNanos(1_000_000_000))),
         Arguments.of("start.headers[0].name", start().addHeaders(header("", "x"))),
         Arguments.of("start.headers[0].name", start().addHeaders(header("a b", "x"))),
         Arguments.of("start.headers[0].value", start().addHeaders(header("a", "x\r\ny: z"))),
