@@ -10,8 +10,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A store that only the leader writes to: each commit demands that the leader's key is this term's,
@@ -48,9 +46,9 @@ final class FencedStore extends ForwardingStore {
   }
 
   private static Throwable told(Throwable error) {
-    @Nullable Throwable cause = error instanceof CompletionException ? error.getCause() : error;
+    Throwable cause = StoreException.causeOf(error);
     return cause instanceof Conflict conflict && conflict.keys().contains(LeaderElection.KEY)
         ? StoreException.notLeader()
-        : cause == null ? error : cause;
+        : cause;
   }
 }

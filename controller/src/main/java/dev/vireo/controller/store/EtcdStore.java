@@ -32,7 +32,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
@@ -151,14 +150,7 @@ public final class EtcdStore implements Store {
     CompletableFuture<Void> begun = new CompletableFuture<>();
     onThread(
         begun, () -> pass(claim().thenCompose(_ -> findOldest()).thenRun(this::follow), begun));
-    try {
-      begun.join();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof StoreException cause) {
-        throw cause;
-      }
-      throw e;
-    }
+    Store.await(begun);
     Future<?> _ =
         thread.scheduleWithFixedDelay(this::tick, TICK.toMillis(), TICK.toMillis(), MILLISECONDS);
   }
@@ -800,10 +792,7 @@ public final class EtcdStore implements Store {
           if (error == null) {
             to.complete(value);
           } else {
-            to.completeExceptionally(
-                error instanceof CompletionException && error.getCause() != null
-                    ? error.getCause()
-                    : error);
+            to.completeExceptionally(StoreException.causeOf(error));
           }
         });
   }

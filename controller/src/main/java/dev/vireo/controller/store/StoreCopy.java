@@ -7,8 +7,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.CompletionException;
-import java.util.function.Supplier;
 
 /**
  * Copies all of one store into another, which must be empty, and compares what is there then. The
@@ -116,23 +114,12 @@ public final class StoreCopy {
   }
 
   private void commit(List<Write> writes) {
-    await(() -> to.commit(List.copyOf(writes)).join());
+    Store.await(to.commit(List.copyOf(writes)));
   }
 
   private static List<Entry> list(Store store) {
-    return await(() -> store.list("").join()).entries().stream()
+    return Store.await(store.list("")).entries().stream()
         .filter(entry -> !entry.key().startsWith(ELECTION))
         .toList();
-  }
-
-  private static <T> T await(Supplier<T> answer) {
-    try {
-      return answer.get();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof StoreException cause) {
-        throw cause;
-      }
-      throw e;
-    }
   }
 }

@@ -4,6 +4,7 @@ import com.google.protobuf.ByteString;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletionException;
 import org.jspecify.annotations.Nullable;
 
 /** A commit or a watch that a store did not do. */
@@ -18,6 +19,13 @@ public abstract sealed class StoreException extends RuntimeException {
   @Override
   public String getMessage() {
     return message;
+  }
+
+  /** What a future has failed with, without what stages after it wrap that in. */
+  public static Throwable causeOf(Throwable error) {
+    return error instanceof CompletionException && error.getCause() != null
+        ? error.getCause()
+        : error;
   }
 
   /** For an image of the store that keeps less than the store. */

@@ -2,6 +2,7 @@ package dev.vireo.controller.tracing;
 
 import dev.vireo.controller.store.ForwardingStore;
 import dev.vireo.controller.store.Store;
+import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.store.Write;
 import io.opentelemetry.api.trace.Span;
 import io.opentelemetry.api.trace.SpanKind;
@@ -10,7 +11,6 @@ import io.opentelemetry.api.trace.Tracer;
 import io.opentelemetry.context.Context;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 
 /** A store whose commits are spans of what they are made for, until they are durable. */
 final class TracedStore extends ForwardingStore {
@@ -41,10 +41,7 @@ final class TracedStore extends ForwardingStore {
     return super.commit(writes)
         .whenComplete((_, error) -> {
           if (error != null) {
-            Throwable cause =
-                error instanceof CompletionException && error.getCause() != null
-                    ? error.getCause()
-                    : error;
+            Throwable cause = StoreException.causeOf(error);
             span.setAttribute(Attributes.ERROR_TYPE, cause.getClass().getSimpleName());
             span.setStatus(StatusCode.ERROR, String.valueOf(cause.getMessage()));
           }

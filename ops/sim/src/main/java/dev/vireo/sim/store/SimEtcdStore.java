@@ -20,7 +20,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
@@ -287,10 +286,7 @@ public final class SimEtcdStore implements Store {
           if (error == null) {
             to.complete(value);
           } else {
-            to.completeExceptionally(
-                error instanceof CompletionException && error.getCause() != null
-                    ? error.getCause()
-                    : error);
+            to.completeExceptionally(StoreException.causeOf(error));
           }
         });
   }
