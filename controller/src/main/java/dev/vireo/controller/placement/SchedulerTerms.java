@@ -2,6 +2,7 @@ package dev.vireo.controller.placement;
 
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.controller.node.StoredNode;
+import dev.vireo.proto.image.ImageNames;
 import dev.vireo.proto.v1.Announcement;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.Container;
@@ -50,9 +51,9 @@ public final class SchedulerTerms {
   }
 
   private static Request.ContainerImage containerImage(Container container) {
-    String name = ContainerImageNames.canonical(container.getImage());
+    String name = ImageNames.canonical(container.getImage());
     return new Request.ContainerImage(
-        name, ContainerImageNames.isId(name) || container.getPull() == ImagePull.IMAGE_PULL_NEVER);
+        name, ImageNames.isId(name) || container.getPull() == ImagePull.IMAGE_PULL_NEVER);
   }
 
   /** What requests may call a node's images: their names, and their ids. */

@@ -1,6 +1,7 @@
 package dev.vireo.cli;
 
 import com.google.protobuf.ByteString;
+import dev.vireo.proto.image.ImageNames;
 import dev.vireo.proto.v1.Architecture;
 import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.ContainerImageLoaded;
@@ -107,14 +108,14 @@ final class ImageLoads {
         ListContainerImagesRequest.newBuilder().setNode(node).build();
     return api.images().listContainerImages(request).getImagesList().stream()
         .filter(image -> archive.ids().containsValue(image.getId()))
-        .filter(image -> image.getNamesList().contains(ImageNames.full(name)))
+        .filter(image -> image.getNamesList().contains(ImageNames.inRegistry(name)))
         .findFirst();
   }
 
   private ContainerImageLoaded existing(ContainerImage image) {
     return ContainerImageLoaded.newBuilder()
         .setImage(image)
-        .setImageName(ImageNames.full(name))
+        .setImageName(ImageNames.inRegistry(name))
         .setExisted(true)
         .build();
   }

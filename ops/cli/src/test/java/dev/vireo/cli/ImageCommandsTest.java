@@ -186,6 +186,20 @@ final class ImageCommandsTest {
     assertTrue(cli.out().contains("was there"), cli.out());
   }
 
+  /** Whether one may be called like Vireo's own image, the node says. */
+  @Test
+  void theNameOfVireosOwnImageIsOneLikeOthersHere() throws Exception {
+    images.put("nodes/a", id(CONFIG), "docker.io/library/busybox:latest");
+    images.put("nodes/b", id(CONFIG), "busybox");
+    String file = tar("t.tar", saved("tool:1")).toString();
+
+    assertEquals(0, cli.run("image", "load", file, "--as", "busybox"), cli::err);
+
+    assertEquals(Set.of("nodes/b"), images.starts.keySet());
+    assertEquals("busybox", images.start("nodes/b").getImageName());
+    assertTrue(cli.out().contains("was there"), cli.out());
+  }
+
   @Test
   void whatFailsOnOneNodeIsSaidAndDoneOnTheOthers() throws Exception {
     images.failures.put("nodes/a", Errors.of(ErrorReason.NODE_DISK_FULL, "no room"));

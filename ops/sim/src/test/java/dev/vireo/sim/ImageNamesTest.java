@@ -2,14 +2,15 @@ package dev.vireo.sim;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.vireo.controller.placement.ContainerImageNames;
 import dev.vireo.images.ImageException;
 import dev.vireo.images.container.ImageName;
+import dev.vireo.proto.image.ImageNames;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Controller and node read a container image's name alike, which do not know each other. */
-class ContainerImageNamesTest {
+/** Controller, client and node read a container image's name alike, who do not know each other. */
+class ImageNamesTest {
   private static final String DIGEST =
       "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -40,8 +41,19 @@ class ContainerImageNamesTest {
         "ghcr.io/owner/name:tag" + DIGEST,
       })
   void whatIsLeftOutIsFilledInAlike(String text) throws ImageException {
-    String told = ImageName.parse(text).toString();
-    assertEquals(told, ContainerImageNames.canonical(text));
-    assertEquals(told, ContainerImageNames.canonical(told), "and stays as it is");
+    ImageName name = ImageName.parse(text);
+    String told = name.toString();
+    assertEquals(told, ImageNames.canonical(text));
+    assertEquals(told, ImageNames.canonical(told), "and stays as it is");
+    if (name instanceof ImageName.InRegistry) {
+      assertEquals(told, ImageNames.inRegistry(text));
+    }
+  }
+
+  /** An id is none to a node either, where only a name can be: as that of what is loaded. */
+  @Test
+  void whatIsLoadedByAnIdIsNamedLikeIt() throws ImageException {
+    String id = "sha256:0123";
+    assertEquals(ImageName.parse(id).toString(), ImageNames.inRegistry(id));
   }
 }

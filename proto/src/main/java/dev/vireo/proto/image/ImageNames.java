@@ -1,27 +1,32 @@
-package dev.vireo.controller.placement;
+package dev.vireo.proto.image;
 
 /**
  * Names of container images as nodes tell them: what is left out is filled in, as docker does it
  * (distribution/reference, "ParseDockerRef"). Whether a name is one at all, its node says.
  */
-public final class ContainerImageNames {
+public final class ImageNames {
   /** An image that nodes make themselves. */
   private static final String BUILT_IN = "busybox";
 
   private static final String DEFAULT_REGISTRY = "docker.io";
 
-  private ContainerImageNames() {}
+  private ImageNames() {}
 
   /** Whether it is an image's id, by which it is not to be got from anywhere. */
-  static boolean isId(String text) {
+  public static boolean isId(String text) {
     return text.startsWith("sha256:");
   }
 
   /** As nodes tell it; {@code x} is {@code docker.io/library/x:latest}. */
   public static String canonical(String text) {
-    if (text.equals(BUILT_IN) || isId(text)) {
-      return text;
-    }
+    return text.equals(BUILT_IN) || isId(text) ? text : inRegistry(text);
+  }
+
+  /**
+   * As nodes tell that of a registry's image, or of a loaded one: {@code busybox} is none of their
+   * own there but {@code docker.io/library/busybox:latest}, and nothing is an id.
+   */
+  public static String inRegistry(String text) {
     int at = text.indexOf('@');
     String digest = at < 0 ? "" : text.substring(at);
     String rest = at < 0 ? text : text.substring(0, at);
