@@ -108,7 +108,7 @@ public final class LocalVireo implements AutoCloseable {
 
   /** Starts the controllers, and etcd, unless they run, and waits until they answer. */
   public void startControlPlane(Ports ports, ControlPlane asked) {
-    Store store = requireSameStore(asked.store());
+    StoreChoice store = requireSameStore(asked.store());
     int count =
         asked.controllers().orElseGet(() -> store.kind() == StoreKind.ETCD ? lastControllers() : 1);
     requireStoreFor(store, count);
@@ -167,7 +167,7 @@ public final class LocalVireo implements AutoCloseable {
   /**
    * Returns what a controller must know of it. Of another's etcd, the environment says the rest.
    */
-  private List<String> reach(Store store, Optional<Integer> etcdMembers) {
+  private List<String> reach(StoreChoice store, Optional<Integer> etcdMembers) {
     return store.isOwnEtcd() ? etcd.start(etcdMembers) : List.of("-Dvireo.store=" + store.kind());
   }
 
@@ -181,7 +181,7 @@ public final class LocalVireo implements AutoCloseable {
         programs -> programs.controllerCommand(ports.grpc(), ports.http(), all));
   }
 
-  private static void requireStoreFor(Store store, int controllers) {
+  private static void requireStoreFor(StoreChoice store, int controllers) {
     if (store.kind() != StoreKind.ETCD && controllers > 1) {
       throw new CommandException(
           ExitCode.USAGE,
@@ -190,7 +190,7 @@ public final class LocalVireo implements AutoCloseable {
     }
   }
 
-  private static void requireOwnEtcd(Store store, Optional<Integer> etcdMembers) {
+  private static void requireOwnEtcd(StoreChoice store, Optional<Integer> etcdMembers) {
     if (etcdMembers.isPresent() && !store.isOwnEtcd()) {
       throw new CommandException(
           ExitCode.USAGE,
@@ -210,13 +210,13 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   /** Another store than the last time would be empty: that is never what was meant. */
-  private Store requireSameStore(Optional<StoreKind> asked) {
-    Optional<Store> last = lastStore();
-    Store store =
+  private StoreChoice requireSameStore(Optional<StoreKind> asked) {
+    Optional<StoreChoice> last = lastStore();
+    StoreChoice store =
         store(
             asked
                 .or(this::storeOfEnvironment)
-                .or(() -> last.map(Store::kind))
+                .or(() -> last.map(StoreChoice::kind))
                 .orElse(StoreKind.SQLITE));
     last.ifPresent(before -> requireSame(before, store));
     return store;
@@ -235,8 +235,8 @@ public final class LocalVireo implements AutoCloseable {
     return kind;
   }
 
-  private Store store(StoreKind kind) {
-    return new Store(kind, kind == StoreKind.ETCD ? etcdEndpoints() : "");
+  private StoreChoice store(StoreKind kind) {
+    return new StoreChoice(kind, kind == StoreKind.ETCD ? etcdEndpoints() : "");
   }
 
   /** Of an etcd of somebody else's. */
@@ -244,7 +244,7 @@ public final class LocalVireo implements AutoCloseable {
     return environment.variables().getOrDefault("VIREO_ETCD_ENDPOINTS", "").strip();
   }
 
-  private void requireSame(Store last, Store store) {
+  private void requireSame(StoreChoice last, StoreChoice store) {
     if (last.equals(store)) {
       return;
     }
@@ -254,7 +254,7 @@ public final class LocalVireo implements AutoCloseable {
         remedy(last, store) + "; or use another VIREO_STATE_DIR");
   }
 
-  private String remedy(Store last, Store store) {
+  private String remedy(StoreChoice last, StoreChoice store) {
     if (last.kind() != store.kind()) {
       return "Move it: vireo store migrate --from %s --to %s".formatted(last.kind(), store.kind());
     }
@@ -264,19 +264,19 @@ public final class LocalVireo implements AutoCloseable {
             .formatted(last.endpoints(), storeFile());
   }
 
-  private Optional<Store> lastStore() {
+  private Optional<StoreChoice> lastStore() {
     boolean inFile = Files.exists(state.resolve(CONTROLLER).resolve("vireo.db"));
     if (!Files.exists(storeFile())) {
       return inFile ? Optional.of(store(StoreKind.SQLITE)) : Optional.empty();
     }
-    Store last = Store.parse(SmallFile.read(storeFile()));
+    StoreChoice last = StoreChoice.parse(SmallFile.read(storeFile()));
     if (last.kind() == StoreKind.SQLITE && !inFile) {
       return Optional.empty(); // Written when it was not known what the environment had chosen.
     }
     if (last.isOwnEtcd() && !etcd.isKnown()) {
       // Of that time, too: another's etcd, and nobody has written down which.
       return Optional.of(
-          new Store(StoreKind.ETCD, etcdEndpoints().isEmpty() ? "…" : etcdEndpoints()));
+          new StoreChoice(StoreKind.ETCD, etcdEndpoints().isEmpty() ? "…" : etcdEndpoints()));
     }
     return Optional.of(last);
   }
@@ -299,7 +299,7 @@ public final class LocalVireo implements AutoCloseable {
     lastStore()
         .filter(last -> last.kind() == from)
         .ifPresent(last -> requireSame(last, store(from)));
-    Store inEtcd = store(StoreKind.ETCD);
+    StoreChoice inEtcd = store(StoreKind.ETCD);
     requireOwnEtcd(inEtcd, etcdMembers);
     List<String> settings = reach(inEtcd, etcdMembers);
     progress.step("copying from %s to %s".formatted(from, to));

@@ -8,11 +8,11 @@ import java.util.Locale;
  * @param endpoints of an etcd that is not this machine's own, as VIREO_ETCD_ENDPOINTS has them;
  *     else empty
  */
-record Store(StoreKind kind, String endpoints) {
+record StoreChoice(StoreKind kind, String endpoints) {
   /** As {@link #words} had it. */
-  static Store parse(String words) {
+  static StoreChoice parse(String words) {
     String[] parts = words.split(" ", 2);
-    return new Store(
+    return new StoreChoice(
         StoreKind.valueOf(parts[0].toUpperCase(Locale.ROOT)), parts.length == 1 ? "" : parts[1]);
   }
 
