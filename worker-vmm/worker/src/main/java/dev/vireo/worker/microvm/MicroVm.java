@@ -602,18 +602,7 @@ final class MicroVm {
 
   /** A first run under this attempt. */
   private void begin() {
-    MicroVmRecord.Builder first =
-        MicroVmRecord.newBuilder()
-            .setAssignment(wanted)
-            .setContinued(wasHereBefore())
-            .setVsockCid(record.get().getVsockCid());
-    if (record.get().hasProcess()) {
-      first.setProcess(record.get().getProcess()); // Its writable layer is one above that image.
-    }
-    if (record.get().hasNetwork()) {
-      first.setNetwork(record.get().getNetwork());
-    }
-    record.set(first);
+    record.set(anew());
     refusal = null;
     consoleMayGrow = true;
     LaunchTrace trace = node.tracer().follow(wanted, traceparent);
@@ -621,8 +610,21 @@ final class MicroVm {
     launch(trace);
   }
 
-  private boolean wasHereBefore() {
-    return record.get().hasAssignment();
+  /** The record of this attempt, with what those before it have left: the directory is theirs. */
+  private MicroVmRecord.Builder anew() {
+    MicroVmRecord before = record.get();
+    MicroVmRecord.Builder first =
+        MicroVmRecord.newBuilder()
+            .setAssignment(wanted)
+            .setContinued(before.hasAssignment())
+            .setVsockCid(before.getVsockCid());
+    if (before.hasProcess()) {
+      first.setProcess(before.getProcess()); // Its writable layer is one above that image.
+    }
+    if (before.hasNetwork()) {
+      first.setNetwork(before.getNetwork());
+    }
+    return first;
   }
 
   private void launch(LaunchTrace trace) {
@@ -826,11 +828,8 @@ final class MicroVm {
   }
 
   private void finishUnstarted() {
-    boolean before = wasHereBefore();
     record.set(
-        MicroVmRecord.newBuilder()
-            .setAssignment(wanted)
-            .setContinued(before)
+        anew()
             .setTermination(
                 terminations.of(
                     Termination.Cause.STOPPED_BY_REQUEST, "stopped before it was started")));

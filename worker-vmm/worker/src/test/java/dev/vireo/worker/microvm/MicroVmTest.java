@@ -218,6 +218,28 @@ class MicroVmTest {
     assertEquals(Cause.STOPPED_BY_REQUEST, last().getTermination().getCause());
   }
 
+  /** The second start is taken back before the first run has ended. */
+  @Test
+  void aContainerKeepsItsProcessAlsoIfAStartOfItIsTakenBack() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    MicroVmRecord first = record();
+    change(2, container().setDesiredState(DesiredState.DESIRED_STOPPED));
+    microVms.change(upsert(UID, 2, 3, container()));
+    MicroVmSpec.Builder stopped = container().setDesiredState(DesiredState.DESIRED_STOPPED);
+    microVms.change(upsert(UID, 2, 4, stopped));
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(2, last().getAttempt());
+
+    microVms.change(upsert(UID, 3, 5, container()));
+    assertEquals(2, launcher.launches, "its image is not asked for again");
+    start(launcher.vmm());
+    assertEquals(MicroVmState.RUNNING, last().getState());
+    assertEquals(first.getProcess(), launcher.supervised.getLast().process());
+    assertEquals(first.getVsockCid(), record().getVsockCid());
+  }
+
   @Test
   void aGuestThatGivesUpBeforeItsProcessHasEndedWasNotSetUp() throws Exception {
     FakeVmm vmm = runContainer(container());
@@ -252,6 +274,20 @@ class MicroVmTest {
     recover(new Found.Running(vmm, vmmRecord(), running()));
     assertEquals(2, launcher.supervised.size());
     assertEquals(launcher.supervised.get(0).process(), launcher.supervised.get(1).process());
+  }
+
+  /** The link was made, and its worker killed before the process was written down. */
+  @Test
+  void aLinkToAnImageThatNothingIsSaidOfIsReplaced() throws Exception {
+    MicroVmSpec.Builder stopped = container().setDesiredState(DesiredState.DESIRED_STOPPED);
+    microVms.change(upsert(UID, 1, 1, stopped));
+    microVms.change(upsert(UID, 2, 2, container()));
+    Files.writeString(state.microVm(UID).resolve("container-root"), "of an image before");
+    recover();
+    microVms.change(upsert(UID, 2, 2, container()));
+    start(obtainImage());
+    assertEquals(MicroVmState.RUNNING, last().getState());
+    assertEquals("squashfs", Files.readString(launcher.openedRoot.orElseThrow()));
   }
 
   @Test
@@ -303,6 +339,18 @@ class MicroVmTest {
     assertEquals("ROUTING_UNAVAILABLE", last().getReason());
     assertEquals(0, launcher.launches);
     assertNothingIsLeft();
+  }
+
+  @Test
+  void anAddressIsKeptAlsoByWhatIsStoppedBeforeItStartsAgain() {
+    end(running(routed()), EndCause.END_GUEST_POWER_OFF);
+    MicroVmSpec.Builder stopped = routed().setDesiredState(DesiredState.DESIRED_STOPPED);
+    microVms.change(upsert(UID, 2, 3, stopped));
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(List.of(FakeNetworks.GIVEN), last().getNetworksList());
+    networks.events.clear();
+    recover();
+    assertEquals(List.of("takeBack 10.213.0.2 false"), networks.events);
   }
 
   @Test
