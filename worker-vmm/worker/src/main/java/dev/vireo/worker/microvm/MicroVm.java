@@ -79,6 +79,7 @@ final class MicroVm {
 
   // Touched in the mailbox only.
   private final RecordFile record;
+  private final VmmRemains remains;
   private Phase phase = new Phase.Absent();
   private @Nullable RejectedException refusal;
 
@@ -112,6 +113,7 @@ final class MicroVm {
     this.terminations = new Terminations(node.time());
     this.reports = new ReportWriter(uid, vsock, consoles);
     this.record = new RecordFile(directory);
+    this.remains = new VmmRemains(record, node.time(), mailbox);
   }
 
   // ---- What comes from outside: each returns at once. ----
@@ -170,10 +172,13 @@ final class MicroVm {
   }
 
   /**
-   * A restarted worker found it ended; {@code termination} if the end is news. Done when that is
-   * known here.
+   * A restarted worker found it ended. Done when that is known here.
+   *
+   * @param termination if the end is news
+   * @param removeVmm what its VMM has left, which tells of the end, too
    */
-  CompletableFuture<Void> recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
+  CompletableFuture<Void> recoverEnded(
+      MicroVmRecord found, Optional<Termination> termination, Runnable removeVmm) {
     return inMailbox(() -> {
       takeBackEnded(found);
       if (found.hasProcessEnd() && !found.getFinished()) {
@@ -185,6 +190,7 @@ final class MicroVm {
       }
       phase = found.getFinished() ? new Phase.Finished() : new Phase.Lapsed();
       consoleMayGrow = !found.getFinished();
+      remains.remove(removeVmm);
       report();
     });
   }
@@ -484,7 +490,7 @@ final class MicroVm {
   private void removeVmm(Run run) {
     Vmm vmm = run.vmm;
     if (vmm != null) {
-      vmm.remove();
+      remains.remove(vmm::remove);
       node.tally().forget(vmm);
     }
   }
@@ -650,6 +656,7 @@ final class MicroVm {
     phase = new Phase.Launching(run);
     try {
       record.write();
+      remains.removeIfWritten();
       metadata.open(wanted, network());
       node.networks().connect(uid);
     } catch (IOException e) {
@@ -672,6 +679,7 @@ final class MicroVm {
     phase = new Phase.Launching(run);
     try {
       record.write();
+      remains.removeIfWritten();
     } catch (IOException e) {
       throw cannotWrite(e);
     }

@@ -758,6 +758,45 @@ class MicroVmTest {
     assertTrue(written.getFirst().getFinished());
   }
 
+  /** Its disk may be full; and its worker may be killed before there is room again. */
+  @Test
+  void whatAVmmLeavesStaysUntilItsEndIsWrittenDown() throws Exception {
+    FakeVmm vmm = running(spec());
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    time.pass(java.time.Duration.ofMinutes(1));
+    assertFalse(vmm.isRemoved());
+    Files.delete(inTheWay);
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertTrue(vmm.isRemoved());
+    assertEquals(Cause.GUEST_POWER_OFF, record().getTermination().getCause());
+    assertTrue(record().getFinished());
+  }
+
+  @Test
+  void whatAVmmLeavesGoesWithItsMicroVm() throws Exception {
+    FakeVmm vmm = running(spec());
+    Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    remove(false);
+    assertNothingIsLeft();
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertTrue(vmm.isRemoved());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void aStartThatIsWrittenDownOutdatesTheEndBefore() throws Exception {
+    FakeVmm vmm = running(policy(RestartPolicy.ALWAYS));
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    Files.delete(inTheWay);
+    launcher.beforeLaunch = () -> assertTrue(vmm.isRemoved(), "two would tell different ends");
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(2, launcher.launches);
+  }
+
   // ---- Steering. ----
 
   @Test
@@ -1390,6 +1429,31 @@ class MicroVmTest {
     assertEquals(2, launcher.launches);
     start(launcher.vmm());
     assertEquals(1, last().getRestarts());
+  }
+
+  @Test
+  void whatEndedMeanwhileIsToldByItsVmmUntilItIsWrittenDown() throws Exception {
+    running(spec());
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    List<String> removed = new ArrayList<>();
+    VmmStatus lastWords =
+        VmmStatus.newBuilder()
+            .setState(VmmState.VMM_ENDED)
+            .setEndCause(EndCause.END_GUEST_POWER_OFF)
+            .build();
+    Found gone =
+        new Found.Gone(vmmRecord(), "it is gone", Optional.of(lastWords), () -> removed.add(UID));
+    recover(gone);
+    assertEquals(Cause.GUEST_POWER_OFF, last().getTermination().getCause());
+    assertEquals(List.of(), removed);
+    Files.delete(inTheWay);
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(List.of(UID), removed);
+    assertEquals(Cause.GUEST_POWER_OFF, record().getTermination().getCause());
+
+    removed.clear();
+    recover(gone);
+    assertEquals(List.of(UID), removed, "what is written down already");
   }
 
   @Test
