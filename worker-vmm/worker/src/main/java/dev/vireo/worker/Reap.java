@@ -30,6 +30,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Function;
 
 /**
  * Ends every VMM of a node whose worker does not run, identified as a restarted worker would, and
@@ -90,7 +91,7 @@ final class Reap {
         LOG.log(Level.INFO, "ending microVM {0}, {1}", uid, running.vmm());
         if (!writeEnd(
             uid,
-            terminations.of(Termination.Cause.STOPPED_BY_REQUEST, "stopped with its node"))) {
+            _ -> terminations.of(Termination.Cause.STOPPED_BY_REQUEST, "stopped with its node"))) {
           stop(running);
           return 1;
         }
@@ -98,7 +99,7 @@ final class Reap {
       }
       case Found.Idle idle -> idle.vmm().discard();
       case Found.Gone gone -> {
-        if (!writeEnd(gone.record().getMicrovmUid(), terminations.of(gone))) {
+        if (!writeEnd(gone.record().getMicrovmUid(), record -> terminations.of(record, gone))) {
           return 1;
         }
         gone.remove().run();
@@ -108,7 +109,7 @@ final class Reap {
   }
 
   /** False if that is to be tried again. */
-  private boolean writeEnd(String uid, Termination termination) {
+  private boolean writeEnd(String uid, Function<MicroVmRecord, Termination> end) {
     Path file = state.microVm(uid).resolve("record");
     if (!Files.exists(file)) {
       return true;
@@ -117,7 +118,7 @@ final class Reap {
       MicroVmRecord record = MicroVmRecord.parseFrom(Files.readAllBytes(file));
       if (!record.getFinished()) {
         AtomicFile.write(
-            file, record.toBuilder().setTermination(termination).build().toByteArray());
+            file, record.toBuilder().setTermination(end.apply(record)).build().toByteArray());
       }
       return true;
     } catch (InvalidProtocolBufferException e) {

@@ -247,7 +247,7 @@ public final class MicroVms {
       }
       case Found.Gone gone ->
           microVm.recoverEnded(
-              record.get(), Optional.of(terminations.of(gone)), gone.remove());
+              record.get(), Optional.of(terminations.of(record.get(), gone)), gone.remove());
       case Found.Idle idle -> throw new IllegalStateException("idle VMMs have no microVM");
       case null ->
           wasStarted(record.get())
