@@ -20,6 +20,7 @@ import dev.vireo.worker.node.NodeFacts;
 import dev.vireo.worker.node.ProcFiles;
 import dev.vireo.worker.session.ControllerChannel;
 import dev.vireo.worker.state.StateDirectory;
+import dev.vireo.worker.time.SystemTime;
 import dev.vireo.worker.tracing.LaunchTracer;
 import dev.vireo.worker.vmm.VmmProgram;
 import java.io.IOException;
@@ -136,7 +137,8 @@ public final class Main {
             facts,
             new BootPlanner(
                 Path.of("/dev/kvm"), options.images(), facts.machine(), facts.capacity()),
-            new NodeContainerImages(imageCache, Architecture.ofHost(), pull),
+            // Of a daemon thread, which ends with this process.
+            new NodeContainerImages(imageCache, Architecture.ofHost(), pull, new SystemTime()),
             new NodeImages(imageCache, Architecture.ofHost(), pull),
             routed.<Networks>map(networks -> networks).orElseGet(() -> Networks.none(NO_NFT)),
             program,

@@ -1,16 +1,25 @@
 package dev.vireo.worker;
 
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.vmm.v1.StopRequest;
+import dev.vireo.proto.vmm.v1.VmmRequest;
+import dev.vireo.proto.vmm.v1.VmmState;
+import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.worker.v1.MicroVmRecord;
 import dev.vireo.worker.cgroup.VmmGroups;
 import dev.vireo.worker.microvm.Terminations;
 import dev.vireo.worker.state.AtomicFile;
 import dev.vireo.worker.state.StateDirectory;
 import dev.vireo.worker.time.SystemTime;
+import dev.vireo.worker.vmm.Vmm;
 import dev.vireo.worker.vmm.VmmAdoption;
 import dev.vireo.worker.vmm.VmmAdoption.Found;
+import dev.vireo.worker.vmm.VmmExit;
 import dev.vireo.worker.vmm.VmmHost;
+import dev.vireo.worker.vmm.VmmListener;
 import dev.vireo.worker.vmm.VmmProgram;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -18,7 +27,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Function;
 
 /**
  * Ends every VMM of a node whose worker does not run, identified as a restarted worker would, and
@@ -77,15 +89,17 @@ final class Reap {
       case Found.Running running -> {
         String uid = running.record().getMicrovmUid();
         LOG.log(Level.INFO, "ending microVM {0}, {1}", uid, running.vmm());
-        var _ =
-            writeEnd(
-                uid,
-                terminations.of(Termination.Cause.STOPPED_BY_REQUEST, "stopped with its node"));
+        if (!writeEnd(
+            uid,
+            _ -> terminations.of(Termination.Cause.STOPPED_BY_REQUEST, "stopped with its node"))) {
+          stop(running);
+          return 1;
+        }
         running.vmm().discard();
       }
       case Found.Idle idle -> idle.vmm().discard();
       case Found.Gone gone -> {
-        if (!writeEnd(gone.record().getMicrovmUid(), terminations.of(gone))) {
+        if (!writeEnd(gone.record().getMicrovmUid(), record -> terminations.of(record, gone))) {
           return 1;
         }
         gone.remove().run();
@@ -95,7 +109,7 @@ final class Reap {
   }
 
   /** False if that is to be tried again. */
-  private boolean writeEnd(String uid, Termination termination) {
+  private boolean writeEnd(String uid, Function<MicroVmRecord, Termination> end) {
     Path file = state.microVm(uid).resolve("record");
     if (!Files.exists(file)) {
       return true;
@@ -104,7 +118,7 @@ final class Reap {
       MicroVmRecord record = MicroVmRecord.parseFrom(Files.readAllBytes(file));
       if (!record.getFinished()) {
         AtomicFile.write(
-            file, record.toBuilder().setTermination(termination).build().toByteArray());
+            file, record.toBuilder().setTermination(end.apply(record)).build().toByteArray());
       }
       return true;
     } catch (InvalidProtocolBufferException e) {
@@ -114,6 +128,32 @@ final class Reap {
       LOG.log(Level.ERROR, "cannot write down how {0} ended: {1}", uid, e);
       return false;
     }
+  }
+
+  /** Its exit record tells then what could not be written down here. */
+  private static void stop(Found.Running running) {
+    CompletableFuture<Void> ended = new CompletableFuture<>();
+    Vmm vmm = running.vmm();
+    vmm.listen(
+        new VmmListener() {
+          @Override
+          public void onStatus(VmmStatus status) {
+            if (status.getState() == VmmState.VMM_ENDED) {
+              ended.complete(null);
+            }
+          }
+
+          @Override
+          public void onExit(VmmExit exit) {
+            ended.complete(null);
+          }
+        });
+    if (running.status().getState() != VmmState.VMM_ENDED) {
+      var _ =
+          vmm.request(VmmRequest.newBuilder().setStop(StopRequest.getDefaultInstance()), List.of());
+      ended.completeOnTimeout(null, END_WITHIN.toMillis(), MILLISECONDS).join();
+    }
+    vmm.kill();
   }
 
   private boolean awaitNone(int kept) {

@@ -320,6 +320,38 @@ class WorkerTest {
     assertEquals(Cause.GUEST_POWER_OFF, report().getTermination().getCause());
   }
 
+  @Test
+  void anEndThatAWorkerCannotWriteDownIsLeftForTheNextOne() throws Exception {
+    endUnheard(RestartPolicy.ON_FAILURE);
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    startWorker();
+    awaitState(MicroVmState.STOPPED);
+    stopWorker();
+    Files.delete(inTheWay);
+    startWorker();
+    await().until(() -> helloCount() == 3 && controller.lastReport(UID).isPresent());
+    awaitState(MicroVmState.STOPPED);
+    assertEquals(Cause.GUEST_POWER_OFF, report().getTermination().getCause());
+    assertEquals(0, report().getRestarts());
+    assertEquals("unheard\n", log());
+  }
+
+  @Test
+  void whatIsReapedAndCannotBeWrittenDownIsStoppedAllTheSame() throws Exception {
+    controller.assign(assignment("", RestartPolicy.ON_FAILURE));
+    awaitState(MicroVmState.RUNNING);
+    long pid = vmmPid();
+    stopWorker();
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    reap();
+    await().until(() -> hasEnded(pid));
+    Files.delete(inTheWay);
+    startWorker();
+    awaitState(MicroVmState.STOPPED);
+    assertEquals(Cause.STOPPED_BY_REQUEST, report().getTermination().getCause());
+    assertEquals(0, report().getRestarts());
+  }
+
   /** Its guest powers itself off while no worker is there. */
   private void endUnheard(RestartPolicy policy) throws Exception {
     controller.assign(assignment("unheard", policy));

@@ -88,8 +88,8 @@ public final class ControlServer {
         long receivedNanos = System.nanoTime();
         try (Descriptors descriptors = new Descriptors(message.descriptors())) {
           VmmRequest request = VmmRequest.parseFrom(message.bytes());
-          VmmResponse response = answer(request, descriptors, receivedNanos);
-          send(connection, VmmMessage.newBuilder().setResponse(response).build());
+          VmmResponse.Builder response = answer(request, descriptors, receivedNanos);
+          respond(connection, response);
           if (request.hasRelease() && response.getErrorReason().isEmpty()) {
             over();
             return;
@@ -103,7 +103,9 @@ public final class ControlServer {
     }
   }
 
-  private VmmResponse answer(VmmRequest request, Descriptors descriptors, long receivedNanos) {
+  /** All but the status. */
+  private VmmResponse.Builder answer(
+      VmmRequest request, Descriptors descriptors, long receivedNanos) {
     VmmResponse.Builder response = VmmResponse.newBuilder().setId(request.getId());
     try {
       switch (request.getRequestCase()) {
@@ -130,7 +132,7 @@ public final class ControlServer {
       Log.bug("a request failed", e);
       refuse(response, ErrorReason.INTERNAL, "", e.toString());
     }
-    return response.setStatus(microVm.status()).build();
+    return response;
   }
 
   private static void refuse(
@@ -145,6 +147,14 @@ public final class ControlServer {
     VmmState state = microVm.state();
     if (state != VmmState.VMM_ENDED && state != VmmState.VMM_IDLE) {
       throw new RequestException(ErrorReason.STATE_CONFLICT, "", "the microVM is " + state.name());
+    }
+  }
+
+  /** With the status of this moment: that of an event before it is an older one. */
+  private void respond(MessageSocket connection, VmmResponse.Builder response) {
+    synchronized (telling) {
+      response.setStatus(microVm.status());
+      send(connection, VmmMessage.newBuilder().setResponse(response).build());
     }
   }
 

@@ -9,6 +9,7 @@ import dev.vireo.images.container.ImageName;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.ImagePull;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.time.Time;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.Optional;
@@ -32,11 +33,12 @@ public final class NodeContainerImages implements ContainerImages {
   /**
    * @param cache that the program fills
    * @param architecture of this node's guests
+   * @param time stays the caller's
    */
   public NodeContainerImages(
-      ContainerImageCache cache, Architecture architecture, PullProgram program) {
+      ContainerImageCache cache, Architecture architecture, PullProgram program, Time time) {
     this.cache = cache;
-    this.pulls = new SharedPulls(program, architecture, MOST_PULLS_AT_ONCE);
+    this.pulls = new SharedPulls(program, architecture, MOST_PULLS_AT_ONCE, time);
   }
 
   @Override

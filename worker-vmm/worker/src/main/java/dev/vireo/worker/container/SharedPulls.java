@@ -1,10 +1,16 @@
 package dev.vireo.worker.container;
 
 import dev.vireo.images.Architecture;
+import dev.vireo.images.ImageException;
 import dev.vireo.images.container.ImageName;
 import dev.vireo.worker.container.PullProgram.Outcome;
+import dev.vireo.worker.time.Time;
+import dev.vireo.worker.time.Time.Alarm;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -12,23 +18,37 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Pulls that several may wait for: one {@link PullProgram} for all who want an image of a name, and
- * so many programs at a time, since each has a heap of its own. The others wait for their turn.
+ * so many programs at a time, since each has a heap of its own. The others wait for their turn,
+ * which comes though a registry sends as slowly as it likes: a long turn ends when others wait.
  * Thread-safe.
  */
 final class SharedPulls {
+  /** Of a pull while others wait. */
+  static final Duration LONGEST_TURN = Duration.ofMinutes(15);
+
+  private static final System.Logger LOG = System.getLogger("container");
+  private static final Outcome TURN_OVER =
+      new Outcome.Refused(
+          ImageException.Reason.REGISTRY_UNAVAILABLE,
+          "its pull took more than %d minutes and was ended, since others waited for their turn"
+              .formatted(LONGEST_TURN.toMinutes()));
+
   private final PullProgram program;
   private final Architecture architecture;
   private final int mostAtOnce;
+  private final Time time;
 
   /** Those that go on and those that wait, in the order of their turns. */
   private final Map<ImageName, Shared> byName = new LinkedHashMap<>();
 
+  /** With those that were stopped and have not ended yet. */
   private int running;
 
-  SharedPulls(PullProgram program, Architecture architecture, int mostAtOnce) {
+  SharedPulls(PullProgram program, Architecture architecture, int mostAtOnce, Time time) {
     this.program = program;
     this.architecture = architecture;
     this.mostAtOnce = mostAtOnce;
+    this.time = time;
   }
 
   /** One who waits for a pull. */
@@ -45,6 +65,10 @@ final class SharedPulls {
     Shared shared = byName.computeIfAbsent(name, _ -> new Shared(name, reference));
     shared.waiters++;
     startThoseWhoseTurnItIs();
+    endLongTurns();
+    if (!shared.hasBegun()) {
+      LOG.log(Level.INFO, "{0} waits for its turn to be pulled", reference);
+    }
     return shared;
   }
 
@@ -52,9 +76,7 @@ final class SharedPulls {
     shared.waiters--;
     if (shared.waiters == 0) {
       byName.remove(shared.name, shared);
-      if (shared.pull != null) {
-        shared.pull.stop();
-      }
+      shared.stop();
     }
   }
 
@@ -65,13 +87,35 @@ final class SharedPulls {
   }
 
   private Optional<Shared> next() {
-    return byName.values().stream().filter(shared -> shared.pull == null).findFirst();
+    return byName.values().stream().filter(shared -> !shared.hasBegun()).findFirst();
+  }
+
+  /** As many as others wait for, the oldest first. */
+  private synchronized void endLongTurns() {
+    List<Shared> going = byName.values().stream().filter(Shared::hasBegun).toList();
+    int ending = running - going.size();
+    int waiting = byName.size() - going.size();
+    for (Shared shared : going) {
+      if (ending < waiting && time.nanos() - shared.beganNanos >= LONGEST_TURN.toNanos()) {
+        endTurn(shared);
+        ending++;
+      }
+    }
+  }
+
+  private void endTurn(Shared shared) {
+    LOG.log(Level.WARNING, "the pull of {0} is ended: others wait", shared.reference);
+    byName.remove(shared.name, shared);
+    shared.turnIsOver = true;
+    shared.stop();
   }
 
   private void start(Shared next) {
     try {
       PullProgram.Pull pull = program.start(next.reference, architecture);
       next.pull = pull;
+      next.beganNanos = time.nanos();
+      next.longTurn = time.after(LONGEST_TURN, this::endLongTurns);
       running++;
       var _ = pull.end().thenAcceptAsync(outcome -> ended(next, outcome));
     } catch (IOException e) {
@@ -84,9 +128,11 @@ final class SharedPulls {
     synchronized (this) {
       running--;
       byName.remove(shared.name, shared);
+      shared.longTurn.cancel();
       startThoseWhoseTurnItIs();
     }
-    shared.end.complete(outcome);
+    boolean cutShort = shared.turnIsOver && outcome instanceof Outcome.Broken;
+    shared.end.complete(cutShort ? TURN_OVER : outcome);
   }
 
   /** A pull, and who waits for it. */
@@ -96,10 +142,23 @@ final class SharedPulls {
     private final CompletableFuture<Outcome> end = new CompletableFuture<>();
     private int waiters;
     private PullProgram.@Nullable Pull pull;
+    private long beganNanos;
+    private Alarm longTurn = () -> {};
+    private volatile boolean turnIsOver;
 
     Shared(ImageName name, String reference) {
       this.name = name;
       this.reference = reference;
+    }
+
+    private boolean hasBegun() {
+      return pull != null;
+    }
+
+    private void stop() {
+      if (pull != null) {
+        pull.stop();
+      }
     }
 
     @Override

@@ -31,9 +31,14 @@ final class ContainerRoot {
     return link;
   }
 
-  /** On another file system only the image's path can be kept, and the image held in its cache. */
+  /**
+   * On another file system only the image's path can be kept, and the image held in its cache. A
+   * link that is there has nothing above it: its worker was killed before it was written down.
+   */
   void keep(ContainerImage image) throws IOException {
     Path root = image.root();
+    letGo();
+    Files.deleteIfExists(link);
     try {
       Files.createLink(link, root);
     } catch (FileSystemException e) {

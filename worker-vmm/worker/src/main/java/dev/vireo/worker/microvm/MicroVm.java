@@ -79,6 +79,7 @@ final class MicroVm {
 
   // Touched in the mailbox only.
   private final RecordFile record;
+  private final VmmRemains remains;
   private Phase phase = new Phase.Absent();
   private @Nullable RejectedException refusal;
 
@@ -112,6 +113,7 @@ final class MicroVm {
     this.terminations = new Terminations(node.time());
     this.reports = new ReportWriter(uid, vsock, consoles);
     this.record = new RecordFile(directory);
+    this.remains = new VmmRemains(record, node.time(), mailbox);
   }
 
   // ---- What comes from outside: each returns at once. ----
@@ -170,10 +172,13 @@ final class MicroVm {
   }
 
   /**
-   * A restarted worker found it ended; {@code termination} if the end is news. Done when that is
-   * known here.
+   * A restarted worker found it ended. Done when that is known here.
+   *
+   * @param termination if the end is news
+   * @param removeVmm what its VMM has left, which tells of the end, too
    */
-  CompletableFuture<Void> recoverEnded(MicroVmRecord found, Optional<Termination> termination) {
+  CompletableFuture<Void> recoverEnded(
+      MicroVmRecord found, Optional<Termination> termination, Runnable removeVmm) {
     return inMailbox(() -> {
       takeBackEnded(found);
       if (found.hasProcessEnd() && !found.getFinished()) {
@@ -185,6 +190,7 @@ final class MicroVm {
       }
       phase = found.getFinished() ? new Phase.Finished() : new Phase.Lapsed();
       consoleMayGrow = !found.getFinished();
+      remains.remove(removeVmm);
       report();
     });
   }
@@ -484,7 +490,7 @@ final class MicroVm {
   private void removeVmm(Run run) {
     Vmm vmm = run.vmm;
     if (vmm != null) {
-      vmm.remove();
+      remains.remove(vmm::remove);
       node.tally().forget(vmm);
     }
   }
@@ -602,18 +608,7 @@ final class MicroVm {
 
   /** A first run under this attempt. */
   private void begin() {
-    MicroVmRecord.Builder first =
-        MicroVmRecord.newBuilder()
-            .setAssignment(wanted)
-            .setContinued(wasHereBefore())
-            .setVsockCid(record.get().getVsockCid());
-    if (record.get().hasProcess()) {
-      first.setProcess(record.get().getProcess()); // Its writable layer is one above that image.
-    }
-    if (record.get().hasNetwork()) {
-      first.setNetwork(record.get().getNetwork());
-    }
-    record.set(first);
+    record.set(anew());
     refusal = null;
     consoleMayGrow = true;
     LaunchTrace trace = node.tracer().follow(wanted, traceparent);
@@ -621,8 +616,21 @@ final class MicroVm {
     launch(trace);
   }
 
-  private boolean wasHereBefore() {
-    return record.get().hasAssignment();
+  /** The record of this attempt, with what those before it have left: the directory is theirs. */
+  private MicroVmRecord.Builder anew() {
+    MicroVmRecord before = record.get();
+    MicroVmRecord.Builder first =
+        MicroVmRecord.newBuilder()
+            .setAssignment(wanted)
+            .setContinued(before.hasAssignment())
+            .setVsockCid(before.getVsockCid());
+    if (before.hasProcess()) {
+      first.setProcess(before.getProcess()); // Its writable layer is one above that image.
+    }
+    if (before.hasNetwork()) {
+      first.setNetwork(before.getNetwork());
+    }
+    return first;
   }
 
   private void launch(LaunchTrace trace) {
@@ -648,6 +656,7 @@ final class MicroVm {
     phase = new Phase.Launching(run);
     try {
       record.write();
+      remains.removeIfWritten();
       metadata.open(wanted, network());
       node.networks().connect(uid);
     } catch (IOException e) {
@@ -670,6 +679,7 @@ final class MicroVm {
     phase = new Phase.Launching(run);
     try {
       record.write();
+      remains.removeIfWritten();
     } catch (IOException e) {
       throw cannotWrite(e);
     }
@@ -826,11 +836,8 @@ final class MicroVm {
   }
 
   private void finishUnstarted() {
-    boolean before = wasHereBefore();
     record.set(
-        MicroVmRecord.newBuilder()
-            .setAssignment(wanted)
-            .setContinued(before)
+        anew()
             .setTermination(
                 terminations.of(
                     Termination.Cause.STOPPED_BY_REQUEST, "stopped before it was started")));

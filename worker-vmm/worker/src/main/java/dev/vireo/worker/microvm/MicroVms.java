@@ -222,7 +222,7 @@ public final class MicroVms {
     CompletableFuture.allOf(recovered).join();
     for (Found one : found) {
       switch (one) {
-        case Found.Gone gone -> gone.remove().run();
+        case Found.Gone gone -> removeUnlessTaken(gone, byMicroVm);
         case Found.Running running -> endUnlessTaken(running);
         case Found.Idle idle -> {
           // The pool has it.
@@ -246,7 +246,8 @@ public final class MicroVms {
         yield microVm.recoverRunning(record.get(), vmm, status);
       }
       case Found.Gone gone ->
-          microVm.recoverEnded(record.get(), Optional.of(terminations.of(gone)));
+          microVm.recoverEnded(
+              record.get(), Optional.of(terminations.of(record.get(), gone)), gone.remove());
       case Found.Idle idle -> throw new IllegalStateException("idle VMMs have no microVM");
       case null ->
           wasStarted(record.get())
@@ -254,7 +255,8 @@ public final class MicroVms {
                   record.get(),
                   record.get().hasTermination()
                       ? Optional.empty()
-                      : Optional.of(lost("its VMM is gone")))
+                      : Optional.of(lost("its VMM is gone")),
+                  () -> {})
               : microVm.recoverUnstarted(record.get());
     };
   }
@@ -266,6 +268,14 @@ public final class MicroVms {
 
   private static boolean wasStarted(MicroVmRecord record) {
     return record.hasStartTime() || record.hasTermination();
+  }
+
+  /** Its microVM removes it when the end is written down. */
+  private void removeUnlessTaken(Found.Gone gone, Map<String, Found> byMicroVm) {
+    String uid = gone.record().getMicrovmUid();
+    if (!byUid.containsKey(uid) || !gone.equals(byMicroVm.get(uid))) {
+      gone.remove().run();
+    }
   }
 
   private void endUnlessTaken(Found.Running running) {

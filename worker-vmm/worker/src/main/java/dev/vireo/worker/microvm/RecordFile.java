@@ -18,6 +18,7 @@ final class RecordFile {
   private final Path directory;
   private final Path file;
   private MicroVmRecord record = MicroVmRecord.getDefaultInstance();
+  private boolean written = true;
 
   RecordFile(Path directory) {
     this.directory = directory;
@@ -47,8 +48,14 @@ final class RecordFile {
     set(changed.build());
   }
 
+  /** Whether the last that was to be written down was; what has no directory has no successor. */
+  boolean isWritten() {
+    return written;
+  }
+
   /** Writes down what is in memory; makes the directory if there is none. */
   void write() throws IOException {
+    written = false;
     if (Files.isDirectory(directory)) {
       AtomicFile.write(file, record.toByteArray());
     } else {
@@ -56,15 +63,18 @@ final class RecordFile {
       Files.createDirectory(directory);
       Files.write(file, record.toByteArray());
     }
+    written = true;
   }
 
   /** As far as it can: if not, a successor knows less, and what runs goes on. */
   void save(MicroVmRecord.Builder changed) {
     set(changed);
+    written = false;
     try {
       if (Files.isDirectory(directory)) {
         AtomicFile.write(file, record.toByteArray());
       }
+      written = true;
     } catch (IOException e) {
       LOG.log(
           Level.WARNING,

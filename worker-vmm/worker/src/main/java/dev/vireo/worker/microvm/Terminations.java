@@ -45,15 +45,8 @@ public final class Terminations {
       return of(Cause.SETUP_FAILED, run.refusal.sentence());
     }
     VmmStatus last = exit.lastWords().orElse(run.status);
-    if (last.getEndCause() == EndCause.END_GUEST_POWER_OFF && record.hasProcess()) {
-      return of(
-          Cause.SETUP_FAILED,
-          "the guest powered itself off before its process had %s; its console says why: vireo logs"
-                  .formatted(run.processStarted ? "ended" : "started")
-              + " --console");
-    }
     if (last.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED) {
-      return of(causeOf(last.getEndCause()), last.getEndMessage());
+      return of(record, last, run.processStarted ? "ended" : "started");
     }
     return of(
         run.stopRequested ? Cause.STOPPED_BY_REQUEST : Cause.VMM_LOST,
@@ -61,11 +54,26 @@ public final class Terminations {
   }
 
   /** Of a run whose VMM's process was found gone: by its last words, if it has left any. */
-  public Termination of(Found.Gone gone) {
+  public Termination of(MicroVmRecord record, Found.Gone gone) {
     return gone.lastWords()
         .filter(last -> last.getEndCause() != EndCause.END_CAUSE_UNSPECIFIED)
-        .map(last -> of(causeOf(last.getEndCause()), last.getEndMessage()))
+        .map(last -> of(record, last, "ended"))
         .orElseGet(() -> of(Cause.VMM_LOST, gone.how()));
+  }
+
+  /**
+   * By a VMM's last words.
+   *
+   * @param missed what a container's process had not done yet
+   */
+  private Termination of(MicroVmRecord record, VmmStatus last, String missed) {
+    return last.getEndCause() == EndCause.END_GUEST_POWER_OFF && record.hasProcess()
+        ? of(
+            Cause.SETUP_FAILED,
+            "the guest powered itself off before its process had %s; its console says why: vireo logs"
+                    .formatted(missed)
+                + " --console")
+        : of(causeOf(last.getEndCause()), last.getEndMessage());
   }
 
   private static Cause causeOf(EndCause cause) {

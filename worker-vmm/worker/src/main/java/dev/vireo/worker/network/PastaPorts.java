@@ -1,16 +1,19 @@
 package dev.vireo.worker.network;
 
 import static dev.vireo.proto.errors.ErrorReason.ROUTING_UNAVAILABLE;
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
 import dev.vireo.proto.v1.PublishedPort;
 import dev.vireo.proto.v1.TransportProtocol;
 import dev.vireo.worker.boot.RejectedException;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
 import java.nio.channels.ServerSocketChannel;
+import java.util.concurrent.CountDownLatch;
 
 /**
  * Ports of a node whose network namespace pasta(1) connects to the machine's: it looks every second
@@ -23,6 +26,8 @@ import java.nio.channels.ServerSocketChannel;
 final class PastaPorts implements PortSockets {
   private static final InetAddress LOOPBACK =
       Ipv4Network.inet(Ipv4Network.parse(NodePorts.LOOPBACK_ADDRESS).address());
+
+  private static final long TRY_AGAIN_MILLIS = 100;
 
   private final int lowest;
 
@@ -39,17 +44,26 @@ final class PastaPorts implements PortSockets {
     check(port, at, field);
     ServerSocketChannel channel =
         PortSockets.bind(ServerSocketChannel.open(StandardProtocolFamily.INET), at);
+    return new Held(PortSockets.portOf(channel), hangUpAt(channel));
+  }
+
+  /** Hangs up on whoever connects, until that is closed. */
+  static Closeable hangUpAt(ServerSocketChannel channel) throws IOException {
+    CountDownLatch closed = new CountDownLatch(1);
     Thread hangingUp =
         Thread.ofPlatform()
             .daemon()
             .name("port-" + PortSockets.portOf(channel))
-            .start(() -> hangUp(channel));
-    return new Held(PortSockets.portOf(channel), () -> close(channel, hangingUp));
+            .start(() -> hangUp(channel, closed));
+    return () -> {
+      channel.close();
+      closed.countDown();
+      await(hangingUp);
+    };
   }
 
   /** The kernel listens for as long as a thread is in accept(2), though the channel is closed. */
-  private static void close(ServerSocketChannel channel, Thread hangingUp) throws IOException {
-    channel.close();
+  private static void await(Thread hangingUp) throws IOException {
     try {
       hangingUp.join();
     } catch (InterruptedException e) {
@@ -81,13 +95,22 @@ final class PastaPorts implements PortSockets {
     }
   }
 
-  private static void hangUp(ServerSocketChannel channel) {
-    try {
-      while (true) {
+  private static void hangUp(ServerSocketChannel channel, CountDownLatch closed) {
+    while (channel.isOpen()) {
+      try {
         channel.accept().close();
+      } catch (IOException e) {
+        pause(closed);
       }
-    } catch (IOException e) {
-      // It is closed.
+    }
+  }
+
+  /** What is short, descriptors mostly, may be there again then. Ends with the channel. */
+  private static void pause(CountDownLatch closed) {
+    try {
+      var _ = closed.await(TRY_AGAIN_MILLIS, MILLISECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt(); // Which closes the channel.
     }
   }
 }

@@ -96,14 +96,14 @@ public final class VmmPool implements AutoCloseable {
       refused = closed || (waiter == null && idle.size() >= target);
       if (waiter == null && !refused) {
         idle.add(vmm);
+        // Before it can be taken: its taker's listener comes after this one.
+        vmm.listen(new WhileIdle(vmm));
       }
     }
     if (refused) {
       vmm.discard();
     } else if (waiter != null) {
       waiter.complete(vmm);
-    } else {
-      vmm.listen(new WhileIdle(vmm));
     }
   }
 

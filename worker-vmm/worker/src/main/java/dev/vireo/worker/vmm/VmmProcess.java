@@ -9,6 +9,7 @@ import dev.vireo.linux.ProcessHandleFd;
 import dev.vireo.proto.vmm.v1.VmmMessage;
 import dev.vireo.proto.vmm.v1.VmmRequest;
 import dev.vireo.proto.vmm.v1.VmmResponse;
+import dev.vireo.proto.vmm.v1.VmmState;
 import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.proto.vmm.v1.VsockDial;
 import dev.vireo.worker.cgroup.Limits;
@@ -233,9 +234,21 @@ final class VmmProcess implements Vmm {
 
   /** Who asked knows by the answer what an event before it said. */
   private synchronized void outdate(VmmResponse response) {
-    if (response.hasStatus()) {
+    if (response.hasStatus()
+        && unheardStatus != null
+        && !isOlder(response.getStatus(), unheardStatus)) {
       unheardStatus = null;
     }
+  }
+
+  /**
+   * Whether an answer was made before the event that came first, as a VMM of an earlier build may
+   * do. What is never taken back tells.
+   */
+  private static boolean isOlder(VmmStatus answer, VmmStatus event) {
+    boolean ended =
+        event.getState() == VmmState.VMM_ENDED && answer.getState() != VmmState.VMM_ENDED;
+    return ended || (event.getConsoleReady() && !answer.getConsoleReady());
   }
 
   private synchronized @Nullable VmmListener listenerOr(Runnable ifNobodyListens) {

@@ -2,6 +2,7 @@ package dev.vireo.worker.container;
 
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -14,6 +15,7 @@ import dev.vireo.images.container.ImageName;
 import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.ImagePull;
 import dev.vireo.worker.boot.RejectedException;
+import dev.vireo.worker.time.ManualTime;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -31,6 +33,7 @@ class NodeContainerImagesTest {
   private static final ImageId ID = new ImageId("b".repeat(64));
 
   @TempDir private Path directory;
+  private final ManualTime time = new ManualTime();
 
   private ContainerImageCache cache() {
     return ContainerImageCache.of(directory.resolve("cache"));
@@ -41,7 +44,8 @@ class NodeContainerImagesTest {
     return new NodeContainerImages(
         cache(),
         Architecture.X86_64,
-        new PullProgram(List.of("/bin/sh", "-c", script, "sh"), directory.resolve("cache")));
+        new PullProgram(List.of("/bin/sh", "-c", script, "sh"), directory.resolve("cache")),
+        time);
   }
 
   private void putImage(String name) throws Exception {
@@ -214,12 +218,56 @@ class NodeContainerImagesTest {
   }
 
   @Test
+  void aPullThatTakesLongIsEndedWhenAnotherWaits() throws Exception {
+    NodeContainerImages images = pulledBy(startedAndSlow());
+    putImage("other");
+    CompletableFuture<ContainerImage> one = images.obtain("one", ImagePull.IMAGE_PULL_IF_MISSING);
+    await().until(() -> starts().equals(List.of("one")));
+    time.pass(Duration.ofSeconds(1));
+    CompletableFuture<ContainerImage> two = images.obtain("two", ImagePull.IMAGE_PULL_IF_MISSING);
+    CompletableFuture<ContainerImage> three =
+        images.obtain("three", ImagePull.IMAGE_PULL_IF_MISSING);
+    await().until(() -> starts().size() == 2);
+    time.pass(SharedPulls.LONGEST_TURN.minusSeconds(2));
+    assertFalse(one.isDone());
+
+    time.pass(Duration.ofSeconds(1));
+    RejectedException refused = refusal(one);
+    assertEquals(ErrorReason.CONTAINER_IMAGE_UNAVAILABLE, refused.reason());
+    assertTrue(refused.sentence().contains("others waited"), refused.sentence());
+    await().until(() -> starts().equals(List.of("one", "two", "three")));
+    time.pass(SharedPulls.LONGEST_TURN);
+    Files.createFile(directory.resolve("go"));
+    assertEquals(ID, get(two).id(), "nobody waited any more");
+    assertEquals(ID, get(three).id());
+    assertEquals(0, time.alarms());
+  }
+
+  @Test
+  void whoComesToPullsThatTakeLongEndsOneOfThem() throws Exception {
+    NodeContainerImages images = pulledBy(startedAndSlow());
+    putImage("other");
+    CompletableFuture<ContainerImage> one = images.obtain("one", ImagePull.IMAGE_PULL_IF_MISSING);
+    CompletableFuture<ContainerImage> two = images.obtain("two", ImagePull.IMAGE_PULL_IF_MISSING);
+    await().until(() -> starts().size() == 2);
+    time.pass(SharedPulls.LONGEST_TURN.multipliedBy(2));
+    CompletableFuture<ContainerImage> three =
+        images.obtain("three", ImagePull.IMAGE_PULL_IF_MISSING);
+    assertEquals(ErrorReason.CONTAINER_IMAGE_UNAVAILABLE, refusal(one).reason());
+    await().until(() -> starts().size() == 3);
+    Files.createFile(directory.resolve("go"));
+    assertEquals(ID, get(two).id());
+    assertEquals(ID, get(three).id());
+  }
+
+  @Test
   void aPullThatCannotBeStartedIsRefusedAndHoldsUpNoOther() {
     NodeContainerImages images =
         new NodeContainerImages(
             cache(),
             Architecture.X86_64,
-            new PullProgram(List.of("/no/such/program"), directory.resolve("cache")));
+            new PullProgram(List.of("/no/such/program"), directory.resolve("cache")),
+            time);
     for (int i = 0; i < 4; i++) {
       RejectedException refused = refusal(images.obtain("x", ImagePull.IMAGE_PULL_IF_MISSING));
       assertEquals(ErrorReason.CONTAINER_IMAGE_UNAVAILABLE, refused.reason());
@@ -242,6 +290,22 @@ class NodeContainerImagesTest {
     while [ -d running ] && ! [ -e go ]; do sleep 0.05; done
     sleep 0.1
     rm running/$$
+    echo '{"image": "%s"}'
+    """
+        .formatted(directory, ID);
+  }
+
+  /** Notes its start, and that it goes on, until it may end. */
+  private String startedAndSlow() throws Exception {
+    Files.createFile(directory.resolve("starts"));
+    return """
+    cd %s
+    trap 'exit 1' TERM
+    echo "$3" >> starts
+    while [ -e starts ] && ! [ -e go ]; do
+      echo '{"phase": "fetch", "doneBytes": 1}'
+      sleep 0.05
+    done
     echo '{"image": "%s"}'
     """
         .formatted(directory, ID);

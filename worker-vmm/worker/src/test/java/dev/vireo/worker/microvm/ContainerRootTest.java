@@ -84,6 +84,20 @@ class ContainerRootTest {
     assertEquals(List.of(image), cache.prune(Long.MAX_VALUE).removed());
   }
 
+  /** A worker that was killed before it could write down that there is one. */
+  @Test
+  void oneThatIsThereAlreadyIsReplacedAndHeldOnce() throws Exception {
+    ContainerRoot before = new ContainerRoot(directory);
+    before.keep(image);
+    before.letGo();
+    ContainerRoot root = new ContainerRoot(directory);
+    root.takeBack();
+    root.keep(image);
+    assertEquals(List.of(), cache.prune(Long.MAX_VALUE).removed());
+    root.letGo();
+    assertEquals(List.of(image), cache.prune(Long.MAX_VALUE).removed());
+  }
+
   @Test
   void oneThatIsGoneAlreadyIsNotHeld() throws Exception {
     ContainerRoot before = new ContainerRoot(directory);

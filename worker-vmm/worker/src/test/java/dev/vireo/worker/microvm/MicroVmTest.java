@@ -218,6 +218,28 @@ class MicroVmTest {
     assertEquals(Cause.STOPPED_BY_REQUEST, last().getTermination().getCause());
   }
 
+  /** The second start is taken back before the first run has ended. */
+  @Test
+  void aContainerKeepsItsProcessAlsoIfAStartOfItIsTakenBack() throws Exception {
+    FakeVmm vmm = runContainer(container());
+    MicroVmRecord first = record();
+    change(2, container().setDesiredState(DesiredState.DESIRED_STOPPED));
+    microVms.change(upsert(UID, 2, 3, container()));
+    MicroVmSpec.Builder stopped = container().setDesiredState(DesiredState.DESIRED_STOPPED);
+    microVms.change(upsert(UID, 2, 4, stopped));
+    launcher.supervised.getLast().drained().complete(null);
+    end(vmm, EndCause.END_STOPPED_BY_REQUEST);
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(2, last().getAttempt());
+
+    microVms.change(upsert(UID, 3, 5, container()));
+    assertEquals(2, launcher.launches, "its image is not asked for again");
+    start(launcher.vmm());
+    assertEquals(MicroVmState.RUNNING, last().getState());
+    assertEquals(first.getProcess(), launcher.supervised.getLast().process());
+    assertEquals(first.getVsockCid(), record().getVsockCid());
+  }
+
   @Test
   void aGuestThatGivesUpBeforeItsProcessHasEndedWasNotSetUp() throws Exception {
     FakeVmm vmm = runContainer(container());
@@ -252,6 +274,20 @@ class MicroVmTest {
     recover(new Found.Running(vmm, vmmRecord(), running()));
     assertEquals(2, launcher.supervised.size());
     assertEquals(launcher.supervised.get(0).process(), launcher.supervised.get(1).process());
+  }
+
+  /** The link was made, and its worker killed before the process was written down. */
+  @Test
+  void aLinkToAnImageThatNothingIsSaidOfIsReplaced() throws Exception {
+    MicroVmSpec.Builder stopped = container().setDesiredState(DesiredState.DESIRED_STOPPED);
+    microVms.change(upsert(UID, 1, 1, stopped));
+    microVms.change(upsert(UID, 2, 2, container()));
+    Files.writeString(state.microVm(UID).resolve("container-root"), "of an image before");
+    recover();
+    microVms.change(upsert(UID, 2, 2, container()));
+    start(obtainImage());
+    assertEquals(MicroVmState.RUNNING, last().getState());
+    assertEquals("squashfs", Files.readString(launcher.openedRoot.orElseThrow()));
   }
 
   @Test
@@ -303,6 +339,18 @@ class MicroVmTest {
     assertEquals("ROUTING_UNAVAILABLE", last().getReason());
     assertEquals(0, launcher.launches);
     assertNothingIsLeft();
+  }
+
+  @Test
+  void anAddressIsKeptAlsoByWhatIsStoppedBeforeItStartsAgain() {
+    end(running(routed()), EndCause.END_GUEST_POWER_OFF);
+    MicroVmSpec.Builder stopped = routed().setDesiredState(DesiredState.DESIRED_STOPPED);
+    microVms.change(upsert(UID, 2, 3, stopped));
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    assertEquals(List.of(FakeNetworks.GIVEN), last().getNetworksList());
+    networks.events.clear();
+    recover();
+    assertEquals(List.of("takeBack 10.213.0.2 false"), networks.events);
   }
 
   @Test
@@ -708,6 +756,45 @@ class MicroVmTest {
     end(vmm, EndCause.END_GUEST_POWER_OFF);
     assertEquals(Cause.GUEST_POWER_OFF, written.getFirst().getTermination().getCause());
     assertTrue(written.getFirst().getFinished());
+  }
+
+  /** Its disk may be full; and its worker may be killed before there is room again. */
+  @Test
+  void whatAVmmLeavesStaysUntilItsEndIsWrittenDown() throws Exception {
+    FakeVmm vmm = running(spec());
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    assertEquals(MicroVmState.STOPPED, last().getState());
+    time.pass(java.time.Duration.ofMinutes(1));
+    assertFalse(vmm.isRemoved());
+    Files.delete(inTheWay);
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertTrue(vmm.isRemoved());
+    assertEquals(Cause.GUEST_POWER_OFF, record().getTermination().getCause());
+    assertTrue(record().getFinished());
+  }
+
+  @Test
+  void whatAVmmLeavesGoesWithItsMicroVm() throws Exception {
+    FakeVmm vmm = running(spec());
+    Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    remove(false);
+    assertNothingIsLeft();
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertTrue(vmm.isRemoved());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void aStartThatIsWrittenDownOutdatesTheEndBefore() throws Exception {
+    FakeVmm vmm = running(policy(RestartPolicy.ALWAYS));
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    end(vmm, EndCause.END_GUEST_POWER_OFF);
+    Files.delete(inTheWay);
+    launcher.beforeLaunch = () -> assertTrue(vmm.isRemoved(), "two would tell different ends");
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(2, launcher.launches);
   }
 
   // ---- Steering. ----
@@ -1342,6 +1429,31 @@ class MicroVmTest {
     assertEquals(2, launcher.launches);
     start(launcher.vmm());
     assertEquals(1, last().getRestarts());
+  }
+
+  @Test
+  void whatEndedMeanwhileIsToldByItsVmmUntilItIsWrittenDown() throws Exception {
+    running(spec());
+    Path inTheWay = Files.createDirectory(state.microVm(UID).resolve("record.new"));
+    List<String> removed = new ArrayList<>();
+    VmmStatus lastWords =
+        VmmStatus.newBuilder()
+            .setState(VmmState.VMM_ENDED)
+            .setEndCause(EndCause.END_GUEST_POWER_OFF)
+            .build();
+    Found gone =
+        new Found.Gone(vmmRecord(), "it is gone", Optional.of(lastWords), () -> removed.add(UID));
+    recover(gone);
+    assertEquals(Cause.GUEST_POWER_OFF, last().getTermination().getCause());
+    assertEquals(List.of(), removed);
+    Files.delete(inTheWay);
+    time.pass(java.time.Duration.ofSeconds(1));
+    assertEquals(List.of(UID), removed);
+    assertEquals(Cause.GUEST_POWER_OFF, record().getTermination().getCause());
+
+    removed.clear();
+    recover(gone);
+    assertEquals(List.of(UID), removed, "what is written down already");
   }
 
   @Test

@@ -30,6 +30,7 @@ public final class FakeVmm implements Vmm {
   private boolean killed;
   private boolean removed;
   private Runnable whenRemoved = () -> {};
+  private Runnable beforeListener = () -> {};
   private boolean dead;
   private String assignedTo = "";
   private int lastDescriptors;
@@ -46,6 +47,9 @@ public final class FakeVmm implements Vmm {
 
   @Override
   public void listen(VmmListener next) {
+    Runnable before = beforeListener;
+    beforeListener = () -> {};
+    before.run();
     listener = next;
   }
 
@@ -83,6 +87,11 @@ public final class FakeVmm implements Vmm {
   /** Has this run when what it leaves on disk is removed. */
   public void whenRemoved(Runnable task) {
     whenRemoved = task;
+  }
+
+  /** Has this run when it gets its next listener, just before it has it. */
+  public void beforeListener(Runnable task) {
+    beforeListener = task;
   }
 
   /** All that it was asked, in order. */

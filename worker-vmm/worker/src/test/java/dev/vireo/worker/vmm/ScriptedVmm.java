@@ -23,7 +23,8 @@ import java.util.Map;
 /**
  * A process that speaks {@code vireo.vmm.v1} on descriptor 3 and has no guest: it prints the
  * command line to the console and then does what that says ({@code poweroff}, {@code refuse},
- * {@code hang}, {@code crash}, {@code unheard}: once its worker has gone; or runs on).
+ * {@code hang}, {@code crash}, {@code unheard}: once its worker has gone, {@code overtaken}: while
+ * it answers how it is; or runs on).
  */
 public final class ScriptedVmm {
   /** An argument of the fast kind alone. */
@@ -109,8 +110,14 @@ public final class ScriptedVmm {
         respond(worker, response);
         Runtime.getRuntime().halt(0);
       }
-      case STATUS,
-          PAUSE,
+      case STATUS -> {
+        response.setStatus(status);
+        if (script.contains("overtaken")) {
+          end(worker, EndCause.END_GUEST_POWER_OFF);
+        }
+        send(worker, response);
+      }
+      case PAUSE,
           RESUME,
           INSPECT,
           RESIZE_MEMORY,
@@ -177,7 +184,10 @@ public final class ScriptedVmm {
   }
 
   private void respond(MessageSocket worker, VmmResponse.Builder response) {
-    worker.send(
-        VmmMessage.newBuilder().setResponse(response.setStatus(status)).build().toByteArray());
+    send(worker, response.setStatus(status));
+  }
+
+  private static void send(MessageSocket worker, VmmResponse.Builder response) {
+    worker.send(VmmMessage.newBuilder().setResponse(response).build().toByteArray());
   }
 }

@@ -243,6 +243,19 @@ class VmmHostTest {
     assertEquals(VmmState.VMM_ENDED, events.statuses.getFirst().getState());
   }
 
+  /** The answer was made before the event, and sent after it. */
+  @Test
+  void anEndIsHeardThoughAnOlderAnswerCameAfterIt() throws Exception {
+    create(spawn(), "overtaken");
+    nextWorker();
+    Found.Running found = assertInstanceOf(Found.Running.class, onlyFound());
+    assertEquals(VmmState.VMM_RUNNING, found.status().getState());
+    Events events = new Events();
+    found.vmm().listen(events);
+    assertEquals(
+        List.of(VmmState.VMM_ENDED), events.statuses.stream().map(VmmStatus::getState).toList());
+  }
+
   /** Its worker was killed between its record and its group. */
   @Test
   void anIdleVmmWithoutAControlGroupHasOneAgain() throws Exception {

@@ -1,14 +1,20 @@
 package dev.vireo.worker.vmm;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.vireo.proto.vmm.v1.VmmStatus;
 import dev.vireo.worker.time.ManualTime;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** A pool of two, at most two starting at once, on time that the test moves. */
@@ -96,6 +102,37 @@ class VmmPoolTest {
     FakeVmm taken = (FakeVmm) pool.take().join();
     taken.dies();
     assertFalse(taken.isRemoved());
+  }
+
+  @Test
+  void oneThatIsTakenWhileItIsPutThereTellsItsTakerOfItsEnd() throws Exception {
+    FakeVmm vmm = new FakeVmm();
+    AtomicReference<@Nullable VmmExit> heard = new AtomicReference<>();
+    Thread taker =
+        Thread.ofPlatform().unstarted(() -> pool.take().join().listen(new Ends(heard::set)));
+    vmm.beforeListener(() -> {
+      taker.start();
+      // It has taken it and listens, or waits until it may.
+      await().until(() -> !taker.isAlive() || taker.getState() == Thread.State.BLOCKED);
+    });
+    pool.add(vmm);
+    taker.join();
+    vmm.dies();
+    assertNotNull(heard.get());
+    assertFalse(vmm.isRemoved());
+  }
+
+  /** Hears of an end alone. */
+  private record Ends(Consumer<VmmExit> heard) implements VmmListener {
+    @Override
+    public void onStatus(VmmStatus status) {
+      // Not of interest.
+    }
+
+    @Override
+    public void onExit(VmmExit exit) {
+      heard.accept(exit);
+    }
   }
 
   @Test
