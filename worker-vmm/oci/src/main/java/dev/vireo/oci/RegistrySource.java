@@ -52,7 +52,6 @@ import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.LongConsumer;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -64,8 +63,6 @@ final class RegistrySource implements ImageSource {
   static final Duration STALLED = Duration.ofSeconds(30);
 
   private static final String DOCKER_HUB = "registry-1.docker.io";
-  private static final Pattern LOOPBACK =
-      Pattern.compile("(localhost|127(\\.\\d{1,3}){3}|\\[::1\\])(:\\d+)?");
   private static final int DOWNLOADS_AT_ONCE = 3;
   private static final int MOST_ATTEMPTS = 3;
   private static final int CONNECT_MILLIS = 10_000;
@@ -98,7 +95,7 @@ final class RegistrySource implements ImageSource {
     this.stalled = stalled;
     this.sleeper = sleeper;
     watch = new StallWatch(stalled, System::nanoTime, this::hangUp);
-    http = new PatientHttpClient(LOOPBACK.matcher(name.registry()).matches(), this::sleep);
+    http = new PatientHttpClient(PatientHttpClient.isLoopback(name.registry()), this::sleep);
     host = name.registry().equals(ImageName.DEFAULT_REGISTRY) ? DOCKER_HUB : name.registry();
     RegistryClient.Factory factory =
         RegistryClient.factory(EventHandlers.NONE, host, name.repository(), http)
@@ -184,7 +181,7 @@ final class RegistrySource implements ImageSource {
     if (!direct) {
       return;
     }
-    int usualPort = LOOPBACK.matcher(host).matches() ? 80 : 443;
+    int usualPort = PatientHttpClient.isLoopback(host) ? 80 : 443;
     int port = address.getPort() < 0 ? usualPort : address.getPort();
     try (Socket socket = new Socket()) {
       socket.connect(

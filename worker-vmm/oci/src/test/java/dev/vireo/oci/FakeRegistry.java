@@ -44,6 +44,7 @@ final class FakeRegistry implements AutoCloseable {
   private final List<String> requests = new CopyOnWriteArrayList<>();
   private final Login login;
 
+  private volatile Optional<String> tokens = Optional.empty();
   private volatile boolean redirecting;
   private volatile int sentOfBlobs = Integer.MAX_VALUE;
   private volatile boolean stalling;
@@ -71,6 +72,16 @@ final class FakeRegistry implements AutoCloseable {
     blobs.putAll(content);
     // A manifest's digest is a reference to it too.
     manifests.putAll(content);
+  }
+
+  /** Tokens are to be had there. */
+  void tokensFrom(String url) {
+    tokens = Optional.of(url);
+  }
+
+  /** The same server, as no host that is known to be this machine: an IPv4-mapped address. */
+  String addressAsAnotherHost() {
+    return "[::ffff:127.0.0.1]:" + server.getAddress().getPort();
   }
 
   /** Blobs are elsewhere, where credentials must not go. */
@@ -136,7 +147,8 @@ final class FakeRegistry implements AutoCloseable {
   private String challenge() {
     return login == Login.BASIC
         ? "Basic realm=\"registry\""
-        : "Bearer realm=\"http://%s/token\",service=\"registry\"".formatted(address());
+        : "Bearer realm=\"%s\",service=\"registry\""
+            .formatted(tokens.orElse("http://%s/token".formatted(address())));
   }
 
   private boolean isLoggedIn(HttpExchange exchange) {

@@ -2,6 +2,7 @@ package dev.vireo.oci;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -338,6 +339,22 @@ class RegistrySourceTest {
           Reason.REGISTRY_DENIED,
           "the registry REGISTRY refuses REGISTRY/a/b:x: there is no such image, or docker login is"
               + " needed");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"https", "http"})
+  void credentialsGoToNoOtherHostInTheClear(String scheme) throws Exception {
+    // What is no TLS server says nothing to who wants TLS.
+    stalled = Duration.ofSeconds(2);
+    try (FakeRegistry registry = new FakeRegistry(Login.TOKEN_FOR_USER)) {
+      registry.put("x", image.manifest(), image.blobs());
+      registry.tokensFrom("%s://%s/token".formatted(scheme, registry.addressAsAnotherHost()));
+      logIn(registry);
+
+      assertEquals(Reason.REGISTRY_UNAVAILABLE, refusal(registry, ":x").reason());
+
+      assertFalse(registry.requests().contains("/token"), () -> registry.requests().toString());
     }
   }
 
