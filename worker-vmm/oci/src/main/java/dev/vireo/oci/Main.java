@@ -117,6 +117,7 @@ public final class Main {
               inRegistry,
               Credentials.of(System.getenv(), Path.of(System.getProperty("user.home", "/"))),
               RegistrySource.STALLED,
+              System::nanoTime,
               Thread::sleep);
     };
   }

@@ -52,6 +52,7 @@ import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.LongConsumer;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -76,6 +77,7 @@ final class RegistrySource implements ImageSource {
   private final StallWatch watch;
   private final PatientHttpClient.Sleeper sleeper;
   private final Duration stalled;
+  private final LongSupplier nanoTime;
   private final String host;
 
   /** A blob has failed, and what still comes is not wanted. */
@@ -89,12 +91,14 @@ final class RegistrySource implements ImageSource {
       ImageName.InRegistry name,
       Credentials credentials,
       Duration stalled,
+      LongSupplier nanoTime,
       PatientHttpClient.Sleeper sleeper)
       throws IOException {
     this.name = name;
     this.stalled = stalled;
+    this.nanoTime = nanoTime;
     this.sleeper = sleeper;
-    watch = new StallWatch(stalled, System::nanoTime, this::hangUp);
+    watch = new StallWatch(stalled, nanoTime, this::hangUp);
     http = new PatientHttpClient(PatientHttpClient.isLoopback(name.registry()), this::sleep);
     host = name.registry().equals(ImageName.DEFAULT_REGISTRY) ? DOCKER_HUB : name.registry();
     RegistryClient.Factory factory =
@@ -364,6 +368,7 @@ final class RegistrySource implements ImageSource {
             || explained.reason() != REGISTRY_UNAVAILABLE
             || e.getCause() instanceof RegistryException
             || e instanceof ResponseException
+            || output.isTooSlow()
             || watch.hasStalled()
             || ending) {
           throw explained;
@@ -384,6 +389,8 @@ final class RegistrySource implements ImageSource {
     private final String what;
     private final DiskFloor floor;
     private final LongConsumer advance;
+    private final LeastRate rate = new LeastRate(nanoTime);
+    private boolean tooSlow;
     private long count;
     private Optional<IOException> failure = Optional.empty();
 
@@ -409,6 +416,12 @@ final class RegistrySource implements ImageSource {
         throw new IOException(
             blob.mismatch(what, "is longer than its %d bytes".formatted(blob.size())));
       }
+      if (!rate.come(length)) {
+        tooSlow = true;
+        // What is closed otherwise is read to its end before.
+        hangUp();
+        throw new IOException(tooSlow());
+      }
       try {
         floor.advance(length);
         out.write(bytes, offset, length);
@@ -419,16 +432,29 @@ final class RegistrySource implements ImageSource {
         throw e;
       }
       advance.accept(length);
+      rate.await();
     }
 
     long count() {
       return count;
     }
 
+    boolean isTooSlow() {
+      return tooSlow;
+    }
+
     /** Why the bytes could not be put where they are to go. */
     Optional<IOException> failure() {
       return failure;
     }
+  }
+
+  private ImageException tooSlow() {
+    return new ImageException(
+        REGISTRY_UNAVAILABLE,
+        "the registry %s is too slow: for a minute a blob came with less than %d bytes per second; try"
+                .formatted(name.registry(), LeastRate.BYTES_PER_SECOND)
+            + " again later");
   }
 
   /** What went wrong, in words of ours. */

@@ -32,6 +32,12 @@ final class FakeRegistry implements AutoCloseable {
     BASIC
   }
 
+  /** Waits until a byte is to be sent. */
+  @FunctionalInterface
+  interface Trickle {
+    void await() throws InterruptedException;
+  }
+
   static final String USER =
       "Basic " + Base64.getEncoder().encodeToString("user:secret".getBytes(UTF_8));
   private static final String TOKEN = "Bearer a-token";
@@ -49,6 +55,7 @@ final class FakeRegistry implements AutoCloseable {
   private volatile int sentOfBlobs = Integer.MAX_VALUE;
   private volatile boolean stalling;
   private volatile boolean stallingManifests;
+  private volatile Optional<Trickle> trickle = Optional.empty();
   private volatile Optional<String> stallingBlob = Optional.empty();
   private volatile Optional<String> retryAfter = Optional.empty();
   private final AtomicInteger busy = new AtomicInteger();
@@ -103,6 +110,11 @@ final class FakeRegistry implements AutoCloseable {
   /** So many connections for blobs end too early. */
   void breakBlobs(int times) {
     broken.set(times);
+  }
+
+  /** Blobs come byte by byte. */
+  void trickleBlobs(Trickle next) {
+    trickle = Optional.of(next);
   }
 
   void stallManifests() {
@@ -211,10 +223,26 @@ final class FakeRegistry implements AutoCloseable {
     int sent = breaks || stalls ? blob.length / 2 : Math.min(sentOfBlobs, blob.length);
     exchange.sendResponseHeaders(200, blob.length);
     OutputStream out = exchange.getResponseBody();
+    if (trickle.isPresent()) {
+      trickle(trickle.get(), out, blob);
+      return;
+    }
     out.write(blob, 0, sent);
     out.flush();
     if (stalls || (sent < blob.length && stalling)) {
       await();
+    }
+  }
+
+  private static void trickle(Trickle next, OutputStream out, byte[] blob) throws IOException {
+    try {
+      for (byte one : blob) {
+        next.await();
+        out.write(one);
+        out.flush();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -160,6 +160,26 @@ class PullTest {
   }
 
   @Test
+  void layersThatTogetherAreLargerThanImagesAreAreRefused() throws Exception {
+    long size = 60L << 30;
+    // Hidden by the topmost: what the root has of them does not matter.
+    TestImage image =
+        TestImage.of(
+            new Tar().sparse("h", size),
+            new Tar().sparse("h", size),
+            new Tar().sparse("h", size),
+            new Tar().whiteout("h"));
+
+    ImageException refusal = assertThrows(ImageException.class, () -> pull(image, "cache"));
+
+    assertEquals(Reason.LAYER_INVALID, refusal.reason());
+    assertEquals(
+        "the first 3 layers are larger than 137438953472 bytes, which is what an image may have",
+        refusal.getMessage());
+    assertNothingIsLeft();
+  }
+
+  @Test
   void namesAreBytes() throws Exception {
     String latin = new String(new byte[] {'c', (byte) 0xe9}, ISO_8859_1);
     String utf8 = new String("é".repeat(120).getBytes(UTF_8), ISO_8859_1);
@@ -300,19 +320,22 @@ class PullTest {
             "one bit of a layer",
             TestImage.of(new Tar().file("f", "content")).spoil(0, PullTest::flip),
             Reason.DIGEST_MISMATCH,
-            "layer 1 should be DIGEST, but has the digest DIGEST: it was damaged on its way; pull again, or ask who made it"),
+            "layer 1 should be DIGEST, but has the digest DIGEST: it was damaged on its way; pull"
+                + " again, or ask who made it"),
         Arguments.of(
             "truncated layer",
             TestImage.of(new Tar().file("f", "content"))
                 .spoil(0, content -> Arrays.copyOf(content, 50)),
             Reason.DIGEST_MISMATCH,
-            "layer 1 should be DIGEST, but has 50 of its 96 bytes: it was damaged on its way; pull again, or ask who made it"),
+            "layer 1 should be DIGEST, but has 50 of its 96 bytes: it was damaged on its way; pull"
+                + " again, or ask who made it"),
         Arguments.of(
             "layer with more behind it",
             TestImage.of(new Tar().file("f", "content"))
                 .spoil(0, content -> Arrays.copyOf(content, content.length + 1)),
             Reason.DIGEST_MISMATCH,
-            "layer 1 should be DIGEST, but is longer than its 96 bytes: it was damaged on its way; pull again, or ask who made it"),
+            "layer 1 should be DIGEST, but is longer than its 96 bytes: it was damaged on its way;"
+                + " pull again, or ask who made it"),
         Arguments.of(
             "no tar",
             TestImage.of(content -> "<html>".repeat(200).getBytes(UTF_8), new Tar()),
@@ -323,7 +346,8 @@ class PullTest {
             TestImage.of(
                 content -> Tar.gzip(new Tar().file("other", "").bytes()), new Tar().file("f", "")),
             Reason.DIGEST_MISMATCH,
-            "layer 1's tar should be DIGEST, as the image's configuration says, but has the digest DIGEST"),
+            "layer 1's tar should be DIGEST, as the image's configuration says, but has the digest"
+                + " DIGEST"),
         Arguments.of(
             "gzip that ends too early",
             TestImage.of(
@@ -335,7 +359,8 @@ class PullTest {
             TestImage.of(
                 content -> flip(Tar.zstd(content)), new Tar().file("f", "content".repeat(9999))),
             Reason.LAYER_INVALID,
-            "layer 1 cannot be read: not zstd: Bad checksum. Expected: bf79a436, actual: 6db0aa25: offset=123"),
+            "layer 1 cannot be read: not zstd: Bad checksum. Expected: bf79a436, actual: 6db0aa25:"
+                + " offset=123"),
         Arguments.of(
             "tar that ends in a file",
             TestImage.of(
@@ -370,7 +395,8 @@ class PullTest {
             "another architecture",
             TestImage.of(TestImage.config("arm64", Map.of()), Tar::gzip, new Tar()),
             Reason.ARCHITECTURE_MISSING,
-            "the image is for linux/arm64, not for linux/amd64; ask for --arch arm64, or for another image"));
+            "the image is for linux/arm64, not for linux/amd64; ask for --arch arm64, or for"
+                + " another image"));
   }
 
   private static Arguments bad(String name, Tar layer, String complaint) {

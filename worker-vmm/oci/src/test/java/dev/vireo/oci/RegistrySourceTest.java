@@ -21,6 +21,10 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
+import java.util.function.LongSupplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -215,6 +219,35 @@ class RegistrySourceTest {
         registry.breakBlobs(1);
         assertEquals(image.id(), pull(source, found).id().toString());
       }
+    }
+  }
+
+  @Test
+  void aRegistryThatTricklesIsGivenUp() throws Exception {
+    TestImage one = TestImage.of(new Tar().file("a", "content"));
+    AtomicLong now = new AtomicLong();
+    Semaphore next = new Semaphore(1);
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE);
+        RegistrySource source = source(registry, "", now::get, waits::add)) {
+      registry.put("latest", one.manifest(), one.blobs());
+      SourceImage found = source.resolve(Architecture.X86_64);
+      registry.trickleBlobs(() -> {
+        next.acquire();
+        now.addAndGet(Duration.ofSeconds(15).toNanos());
+      });
+
+      ImageException refusal =
+          assertThrows(
+              ImageException.class,
+              () -> new Pull(cache(), advanced(bytes -> next.release())).run(source, found));
+
+      assertEquals(
+          "the registry %s is too slow: for a minute a blob came with less than 4096 bytes per second; try again later"
+              .formatted(registry.address()),
+          refusal.getMessage());
+      assertEquals(Reason.REGISTRY_UNAVAILABLE, refusal.reason());
+      String blob = "/v2/a/b/blobs/" + TestImage.digest(one.layer(0));
+      assertEquals(1, registry.requests().stream().filter(blob::equals).count());
     }
   }
 
@@ -448,17 +481,38 @@ class RegistrySourceTest {
   }
 
   private ContainerImage pull(ImageSource source, SourceImage found) throws Exception {
-    return new Pull(ContainerImageCache.of(directory.resolve("cache")), PullProgress.NONE)
-        .run(source, found);
+    return new Pull(cache(), PullProgress.NONE).run(source, found);
+  }
+
+  private ContainerImageCache cache() {
+    return ContainerImageCache.of(directory.resolve("cache"));
+  }
+
+  private static PullProgress advanced(LongConsumer advance) {
+    return new PullProgress() {
+      @Override
+      public void begin(Phase phase, long totalBytes) {}
+
+      @Override
+      public void advance(long bytes) {
+        advance.accept(bytes);
+      }
+    };
   }
 
   private RegistrySource source(
       FakeRegistry registry, String rest, PatientHttpClient.Sleeper sleeper) throws Exception {
+    return source(registry, rest, System::nanoTime, sleeper);
+  }
+
+  private RegistrySource source(
+      FakeRegistry registry, String rest, LongSupplier nanoTime, PatientHttpClient.Sleeper sleeper)
+      throws Exception {
     if (!(ImageName.parse(registry.address() + "/a/b" + rest)
         instanceof ImageName.InRegistry name)) {
       throw new IllegalArgumentException(rest);
     }
     Credentials credentials = new Credentials(List.of(directory.resolve("config.json")));
-    return new RegistrySource(name, credentials, stalled, sleeper);
+    return new RegistrySource(name, credentials, stalled, nanoTime, sleeper);
   }
 }
