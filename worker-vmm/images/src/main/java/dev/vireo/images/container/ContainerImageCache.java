@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -125,6 +126,9 @@ public final class ContainerImageCache {
   private final FreeSpace freeSpace;
   private final InstantSource clock;
 
+  /** When those were written that {@link #held} has read. */
+  private final Map<ImageId, FileTime> readable = new ConcurrentHashMap<>();
+
   /**
    * A cache in a directory, which is made when something is put there.
    *
@@ -207,14 +211,14 @@ public final class ContainerImageCache {
   }
 
   /**
-   * The image: as it is here, otherwise made now. Of several processes that want it at once, one
-   * makes it and the others wait.
+   * The image: as it is here, otherwise made now; so is one that is broken, unless a microVM has
+   * its root. Of several processes that want it at once, one makes it and the others wait.
    */
   public ContainerImage obtain(ImageId id, Maker maker) throws IOException, ImageException {
     Files.createDirectories(directory);
-    if (!Files.isDirectory(path(id))) {
+    if (isToBeMade(id)) {
       try (ImageLocks.Lease _ = locks().alone(id)) {
-        if (!Files.isDirectory(path(id))) {
+        if (isToBeMade(id)) {
           make(id, maker);
         }
       } catch (InterruptedException e) {
@@ -224,6 +228,20 @@ public final class ContainerImageCache {
       }
     }
     return find(id).orElseThrow(() -> unknown(id.toString()));
+  }
+
+  private boolean isToBeMade(ImageId id) throws IOException {
+    return isBroken(id) && !isLinked(id);
+  }
+
+  /** Whether it is not here whole; not if another time may tell. */
+  private boolean isBroken(ImageId id) {
+    try {
+      var _ = ContainerImage.read(id, path(id));
+      return false;
+    } catch (ImageException e) {
+      return !(e.getCause() instanceof IOException);
+    }
   }
 
   private void make(ImageId id, Maker maker) throws IOException, ImageException {
@@ -236,8 +254,10 @@ public final class ContainerImageCache {
       ContainerImage.Settings settings = maker.makeIn(building);
       settings.write(building);
       flush(building);
+      Path broken = moveAway(id);
       Files.move(building, path(id), StandardCopyOption.ATOMIC_MOVE);
       force(directory);
+      FileTrees.delete(broken);
     } finally {
       FileTrees.delete(building);
       forget(removal);
@@ -337,8 +357,9 @@ public final class ContainerImageCache {
   }
 
   /**
-   * All images, those that were used last at the end. Reads none and locks none, so it is quick;
-   * one that goes meanwhile may be among them.
+   * All images but those that cannot be read, those that were used last at the end. Locks none, and
+   * reads each but once until it changes, so it is quick; one that goes meanwhile may be among
+   * them.
    */
   public List<Held> held() throws IOException, ImageException {
     Map<ImageId, List<ImageName>> names = new HashMap<>();
@@ -346,20 +367,31 @@ public final class ContainerImageCache {
       names.computeIfAbsent(named.image(), _ -> new ArrayList<>()).add(named.name());
     }
     List<Held> held = new ArrayList<>();
-    for (ImageId id : ids()) {
+    List<ImageId> ids = ids();
+    readable.keySet().retainAll(ids);
+    for (ImageId id : ids) {
       try {
+        requireReadable(id);
         held.add(
             new Held(
                 id,
                 names.getOrDefault(id, List.of()),
                 Files.size(root(id)),
                 Files.getLastModifiedTime(path(id)).toInstant()));
-      } catch (NoSuchFileException e) {
-        // It goes just now.
+      } catch (ImageException | NoSuchFileException e) {
+        // It is broken, cannot be read now, or goes just now.
       }
     }
     held.sort(Comparator.comparing(Held::lastUse));
     return held;
+  }
+
+  private void requireReadable(ImageId id) throws IOException, ImageException {
+    FileTime written = ContainerImage.lastWritten(path(id));
+    if (!written.equals(readable.get(id))) {
+      var _ = ContainerImage.read(id, path(id));
+      readable.put(id, written);
+    }
   }
 
   private boolean isInUse(ImageId id) throws IOException {
@@ -421,11 +453,7 @@ public final class ContainerImageCache {
       if (isLinked(id)) {
         return false;
       }
-      Path removed = unfinished(id, "removed");
-      FileTrees.delete(removed);
-      if (Files.isDirectory(path(id))) {
-        Files.move(path(id), removed, StandardCopyOption.ATOMIC_MOVE);
-      }
+      Path removed = moveAway(id);
       for (Named named : names()) {
         if (named.image().equals(id)) {
           Files.deleteIfExists(nameFile(named.name()));
@@ -434,6 +462,16 @@ public final class ContainerImageCache {
       FileTrees.delete(removed);
       return true;
     }
+  }
+
+  /** Where the image's directory is now, if it was there: to be deleted. */
+  private Path moveAway(ImageId id) throws IOException {
+    Path removed = unfinished(id, "removed");
+    FileTrees.delete(removed);
+    if (Files.isDirectory(path(id))) {
+      Files.move(path(id), removed, StandardCopyOption.ATOMIC_MOVE);
+    }
+    return removed;
   }
 
   /**
@@ -496,12 +534,8 @@ public final class ContainerImageCache {
 
   private void removeBroken() throws IOException {
     for (ImageId id : ids()) {
-      try {
-        var _ = ContainerImage.read(id, path(id));
-      } catch (ImageException e) {
-        if (!(e.getCause() instanceof IOException)) {
-          var _ = tryRemove(id);
-        }
+      if (isBroken(id)) {
+        var _ = tryRemove(id);
       }
     }
   }

@@ -275,6 +275,48 @@ class ContainerImageCacheTest {
   }
 
   @Test
+  void anImageThatIsBrokenIsNotHeldAndIsMadeAgain() throws Exception {
+    ContainerImageCache cache = cache();
+    ContainerImage image = obtain(1);
+    cache.name(ImageName.parse("a"), id(1));
+    assertEquals(1, cache.held().size());
+    Path properties = directory.resolve("sha256-" + id(1).hex() + "/image.properties");
+    Files.writeString(properties, "");
+    Files.setLastModifiedTime(properties, FileTime.from(now));
+
+    assertEquals(List.of(), cache.held());
+
+    assertEquals(image, obtain(1));
+    assertEquals(2, made.get());
+    assertEquals(List.of(ImageName.parse("a")), cache.held().getFirst().names());
+    assertEquals(List.of(".lock", "names", "sha256-" + id(1).hex()), files());
+  }
+
+  @Test
+  void aBrokenImageThatCannotBeMadeAgainStaysAsItIs() throws Exception {
+    Path root = obtain(1).root();
+    cache().name(ImageName.parse("a"), id(1));
+    Files.writeString(root.resolveSibling("image.properties"), "");
+    assertThrows(
+        IOException.class,
+        () ->
+            cache()
+                .obtain(
+                    id(1),
+                    _ -> {
+                      throw new IOException("the registry is away");
+                    }));
+    assertEquals(1, cache().names().size());
+
+    Path link = Files.createLink(directory.resolve("container-root"), root);
+    assertEquals(
+        Reason.IMAGE_INVALID, assertThrows(ImageException.class, () -> obtain(1)).reason());
+
+    Files.delete(link);
+    assertEquals(id(1), obtain(1).id());
+  }
+
+  @Test
   void anImageThatCannotBeReadJustNowIsNotListedAndStays() throws Exception {
     obtain(1);
     Path properties = directory.resolve("sha256-" + id(1).hex() + "/image.properties");
