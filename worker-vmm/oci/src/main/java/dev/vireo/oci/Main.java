@@ -89,8 +89,10 @@ public final class Main {
     try (ImageSource source = source(arguments)) {
       SourceImage found = source.resolve(arguments.architecture());
       name = arguments.name().or(found::name).orElseThrow(() -> unnamed(arguments.source()));
-      image = new Pull(arguments.cache(), progress).run(source, found);
-      arguments.cache().name(name, image.id());
+      try (ContainerImageCache.Use use = new Pull(arguments.cache(), progress).run(source, found)) {
+        image = use.image();
+        arguments.cache().name(name, image.id());
+      }
     } finally {
       if (arguments.progress() == ProgressForm.AUTO) {
         bar.end();

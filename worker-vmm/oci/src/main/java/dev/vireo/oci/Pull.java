@@ -33,11 +33,14 @@ final class Pull {
   /**
    * Brings an image that was resolved; one that is here already is not brought again. What killed
    * pulls have left is removed first.
+   *
+   * @return the image, which stays until that is closed, also without a name
    */
-  ContainerImage run(ImageSource source, SourceImage image) throws IOException, ImageException {
+  ContainerImageCache.Use run(ImageSource source, SourceImage image)
+      throws IOException, ImageException {
     try {
       cache.sweep();
-      return cache.obtain(image.config().id(), directory -> make(source, image, directory));
+      return cache.obtainInUse(image.config().id(), directory -> make(source, image, directory));
     } catch (IOException e) {
       if (isDiskFull(e)) {
         throw new ImageException(

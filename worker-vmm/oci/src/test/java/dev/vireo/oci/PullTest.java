@@ -435,8 +435,10 @@ class PullTest {
 
   private ContainerImage pull(TestImage image, ContainerImageCache cache) throws Exception {
     Path layout = TestImage.writeDirectory(directory.resolve("layout"), image.layout(Map.of()));
-    try (ImageSource source = new LayoutSource(FileSet.ofDirectory(layout), Optional.empty())) {
-      return new Pull(cache, PullProgress.NONE).run(source, source.resolve(Architecture.X86_64));
+    try (ImageSource source = new LayoutSource(FileSet.ofDirectory(layout), Optional.empty());
+        ContainerImageCache.Use use =
+            new Pull(cache, PullProgress.NONE).run(source, source.resolve(Architecture.X86_64))) {
+      return use.image();
     }
   }
 }

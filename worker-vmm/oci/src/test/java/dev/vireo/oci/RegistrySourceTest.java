@@ -481,7 +481,9 @@ class RegistrySourceTest {
   }
 
   private ContainerImage pull(ImageSource source, SourceImage found) throws Exception {
-    return new Pull(cache(), PullProgress.NONE).run(source, found);
+    try (ContainerImageCache.Use use = new Pull(cache(), PullProgress.NONE).run(source, found)) {
+      return use.image();
+    }
   }
 
   private ContainerImageCache cache() {

@@ -215,6 +215,11 @@ public final class ContainerImageCache {
    * its root. Of several processes that want it at once, one makes it and the others wait.
    */
   public ContainerImage obtain(ImageId id, Maker maker) throws IOException, ImageException {
+    makeUnlessHere(id, maker);
+    return find(id).orElseThrow(() -> unknown(id.toString()));
+  }
+
+  private void makeUnlessHere(ImageId id, Maker maker) throws IOException, ImageException {
     Files.createDirectories(directory);
     if (isToBeMade(id)) {
       try (ImageLocks.Lease _ = locks().alone(id)) {
@@ -227,7 +232,21 @@ public final class ContainerImageCache {
             IMAGE_IN_USE, "interrupted while another process made %s".formatted(id), e);
       }
     }
-    return find(id).orElseThrow(() -> unknown(id.toString()));
+  }
+
+  /** The same, and keeps it from being removed: it has no name yet. */
+  public Use obtainInUse(ImageId id, Maker maker) throws IOException, ImageException {
+    while (true) {
+      makeUnlessHere(id, maker);
+      try {
+        return use(id);
+      } catch (ImageException e) {
+        if (e.reason() != IMAGE_UNKNOWN) {
+          throw e;
+        }
+        // It was removed in between.
+      }
+    }
   }
 
   private boolean isToBeMade(ImageId id) throws IOException {
@@ -426,7 +445,7 @@ public final class ContainerImageCache {
   public boolean remove(ImageName name) throws IOException, ImageException {
     ImageId id = read(nameFile(name)).orElseThrow(() -> unknown(name.toString())).image();
     Files.deleteIfExists(nameFile(name));
-    return names().stream().noneMatch(named -> named.image().equals(id)) && tryRemove(id);
+    return tryRemoveUnnamed(id);
   }
 
   /**
@@ -445,12 +464,27 @@ public final class ContainerImageCache {
   }
 
   private boolean tryRemove(ImageId id) throws IOException {
+    return tryRemove(id, () -> true);
+  }
+
+  /** Names are looked for when nobody can have the image any more, and so give it one. */
+  private boolean tryRemoveUnnamed(ImageId id) throws IOException {
+    return tryRemove(id, () -> names().stream().noneMatch(named -> named.image().equals(id)));
+  }
+
+  /** Asked when the image is locked. */
+  @FunctionalInterface
+  private interface Condition {
+    boolean holds() throws IOException;
+  }
+
+  private boolean tryRemove(ImageId id, Condition condition) throws IOException {
     Optional<ImageLocks.Lease> lease = locks().tryAlone(id);
     if (lease.isEmpty()) {
       return false;
     }
     try (ImageLocks.Lease _ = lease.get()) {
-      if (isLinked(id)) {
+      if (isLinked(id) || !condition.holds()) {
         return false;
       }
       Path removed = moveAway(id);
@@ -482,7 +516,7 @@ public final class ContainerImageCache {
     for (Path path : entries(directory.resolve("names"))) {
       boolean isTemporary = String.valueOf(path.getFileName()).startsWith(".");
       if (isTemporary
-          ? Files.getLastModifiedTime(path).toInstant().isBefore(clock.instant().minus(LONG_AGO))
+          ? isLeft(path)
           : read(path).map(named -> !Files.isDirectory(path(named.image()))).orElse(true)) {
         Files.deleteIfExists(path);
       }
@@ -497,6 +531,17 @@ public final class ContainerImageCache {
           }
         }
       }
+    }
+  }
+
+  private boolean isLeft(Path written) throws IOException {
+    try {
+      return Files.getLastModifiedTime(written)
+          .toInstant()
+          .isBefore(clock.instant().minus(LONG_AGO));
+    } catch (NoSuchFileException e) {
+      // It is a name by now.
+      return false;
     }
   }
 
@@ -517,7 +562,7 @@ public final class ContainerImageCache {
     names().forEach(name -> named.add(name.image()));
     List<Listed> images = list();
     for (Listed listed : images) {
-      if (!named.contains(listed.image().id()) && tryRemove(listed.image().id())) {
+      if (!named.contains(listed.image().id()) && tryRemoveUnnamed(listed.image().id())) {
         removed.add(listed.image());
       }
     }
@@ -535,7 +580,8 @@ public final class ContainerImageCache {
   private void removeBroken() throws IOException {
     for (ImageId id : ids()) {
       if (isBroken(id)) {
-        var _ = tryRemove(id);
+        // Another may have removed it, and made it again.
+        var _ = tryRemove(id, () -> isBroken(id));
       }
     }
   }
