@@ -391,6 +391,18 @@ class PullTest {
                 TestImage.config("amd64", Map.of("Cmd", List.of("a\0b"))), Tar::gzip, new Tar()),
             Reason.MANIFEST_INVALID,
             "the image's configuration: Cmd has what is no text: \"a\\u0000b\""),
+        badText(
+            "half of a character in a command",
+            Map.of("Cmd", List.of("a\ud800")),
+            "Cmd has what is no text: \"a\ud800\""),
+        badText(
+            "half of a character in a variable",
+            Map.of("Env", List.of("A=\udc00")),
+            "Env has what is no text: \"A=\udc00\""),
+        badText(
+            "a NUL in a port",
+            Map.of("ExposedPorts", Map.of("80\0", Map.of())),
+            "config.ExposedPorts has what is no text: \"80\\u0000\""),
         Arguments.of(
             "another architecture",
             TestImage.of(TestImage.config("arm64", Map.of()), Tar::gzip, new Tar()),
@@ -401,6 +413,14 @@ class PullTest {
 
   private static Arguments bad(String name, Tar layer, String complaint) {
     return Arguments.of(name, TestImage.of(layer), Reason.LAYER_INVALID, "layer 1: " + complaint);
+  }
+
+  private static Arguments badText(String name, Map<String, Object> settings, String complaint) {
+    return Arguments.of(
+        name,
+        TestImage.of(TestImage.config("amd64", settings), Tar::gzip, new Tar()),
+        Reason.MANIFEST_INVALID,
+        "the image's configuration: " + complaint);
   }
 
   private static Arguments badRoot(String name, Tar layer, String complaint) {
