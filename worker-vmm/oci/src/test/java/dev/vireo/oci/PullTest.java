@@ -30,6 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** From layers to a squashfs in the cache, read back; and what no pull leaves anything of. */
 class PullTest {
@@ -142,7 +143,7 @@ class PullTest {
     Files.createDirectories(directory.resolve("cache"));
     TestImage image =
         TestImage.of(UnaryOperator.identity(), new Tar().file("f", "x".repeat(9 << 20)));
-    List<Long> free = new ArrayList<>(List.of(1L << 30, 100L << 20));
+    List<Long> free = new ArrayList<>(List.of(1L << 30, 101L << 20));
     ContainerImageCache cache =
         new ContainerImageCache(
             directory.resolve("cache"),
@@ -156,6 +157,31 @@ class PullTest {
         "the disk of the image cache has 100 MiB left, and 128 MiB are to stay free; vireo image"
             + " prune --keep-free makes room",
         refusal.getMessage());
+    assertNothingIsLeft();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void whatIsNoContentIsLeftRoomForToo(boolean links) throws Exception {
+    Files.createDirectories(directory.resolve("cache"));
+    Tar tar = new Tar();
+    for (int i = 0; i < 5000; i++) {
+      if (links) {
+        for (int j = 0; j < 5; j++) {
+          tar.symbolicLink("d" + i % 50 + "/" + "l".repeat(90) + i + j, "t".repeat(90));
+        }
+      } else {
+        tar.records(Tar.record("SCHILY.xattr.user.a", new byte[900])).directory("d" + i, 0755);
+      }
+    }
+    ContainerImageCache cache =
+        new ContainerImageCache(
+            directory.resolve("cache"), () -> 130L << 20, InstantSource.system());
+
+    ImageException refusal =
+        assertThrows(ImageException.class, () -> pull(TestImage.of(tar), cache));
+
+    assertEquals(Reason.DISK_FULL, refusal.reason());
     assertNothingIsLeft();
   }
 
