@@ -410,7 +410,6 @@ final class RegistrySource implements ImageSource {
 
     @Override
     public void write(byte[] bytes, int offset, int length) throws IOException {
-      watch.alive();
       count += length;
       if (count > blob.size()) {
         throw new IOException(
@@ -422,6 +421,17 @@ final class RegistrySource implements ImageSource {
         hangUp();
         throw new IOException(tooSlow());
       }
+      // A disk or a terminal may take its time: the registry is not waited for meanwhile.
+      watch.end();
+      try {
+        keep(bytes, offset, length);
+      } finally {
+        watch.begin();
+      }
+      rate.await();
+    }
+
+    private void keep(byte[] bytes, int offset, int length) throws IOException {
       try {
         floor.advance(length);
         out.write(bytes, offset, length);
@@ -432,7 +442,6 @@ final class RegistrySource implements ImageSource {
         throw e;
       }
       advance.accept(length);
-      rate.await();
     }
 
     long count() {

@@ -22,6 +22,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import java.util.function.LongSupplier;
@@ -219,6 +220,31 @@ class RegistrySourceTest {
         registry.breakBlobs(1);
         assertEquals(image.id(), pull(source, found).id().toString());
       }
+    }
+  }
+
+  @Test
+  void aTerminalThatIsHeldIsNoStall() throws Exception {
+    stalled = Duration.ofSeconds(1);
+    TestImage large =
+        TestImage.of(UnaryOperator.identity(), new Tar().file("f", "x".repeat(20 << 20)));
+    TestClock clock = new TestClock();
+    AtomicBoolean held = new AtomicBoolean();
+    PullProgress terminal =
+        advanced(bytes -> {
+          if (!held.getAndSet(true)) {
+            clock.pass(Duration.ofMinutes(1));
+          }
+        });
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE);
+        RegistrySource source = source(registry, "", clock::nanoTime, waits::add)) {
+      registry.put("latest", large.manifest(), large.blobs());
+      SourceImage found = source.resolve(Architecture.X86_64);
+
+      try (ContainerImageCache.Use use = new Pull(cache(), terminal).run(source, found)) {
+        assertEquals(large.id(), use.image().id().toString());
+      }
+      assertTrue(held.get());
     }
   }
 
@@ -488,6 +514,31 @@ class RegistrySourceTest {
 
   private ContainerImageCache cache() {
     return ContainerImageCache.of(directory.resolve("cache"));
+  }
+
+  /** Passes when a test says so. */
+  private static final class TestClock {
+    private long now;
+    private long looks;
+
+    synchronized long nanoTime() {
+      looks++;
+      notifyAll();
+      return now;
+    }
+
+    /** Returns when the stall watch, which looks again and again, has seen it and done its part. */
+    synchronized void pass(Duration duration) {
+      now += duration.toNanos();
+      long second = looks + 2;
+      try {
+        while (looks < second) {
+          wait();
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
   }
 
   private static PullProgress advanced(LongConsumer advance) {
