@@ -119,9 +119,9 @@ final class LayoutSource implements ImageSource {
   }
 
   /** An annotation may hold a tag alone, which names nothing elsewhere. */
-  private static Optional<ImageName> nameOf(String annotation) throws ImageException {
+  private static Optional<ImageName> nameOf(String annotation) {
     return annotation.contains("/") || annotation.contains(":")
-        ? Optional.of(Sources.nameIn(annotation))
+        ? Sources.nameIn(annotation)
         : Optional.empty();
   }
 

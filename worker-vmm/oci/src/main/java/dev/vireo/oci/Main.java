@@ -133,7 +133,8 @@ public final class Main {
   private static ImageException unnamed(String source) {
     return new ImageException(
         ImageException.Reason.NAME_INVALID,
-        "%s does not say what its image is called: give it a name by --as NAME".formatted(source));
+        "%s gives its image no name that it can have here: give it one by --as NAME"
+            .formatted(source));
   }
 
   private static Map<String, Object> description(ImageName name, ContainerImage image) {
