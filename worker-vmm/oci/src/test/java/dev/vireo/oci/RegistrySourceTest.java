@@ -210,13 +210,14 @@ class RegistrySourceTest {
   @Test
   void whatIsWaitedForOnThisSideIsNoStall() throws Exception {
     stalled = Duration.ofSeconds(1);
+    TestClock clock = new TestClock();
     try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
       registry.put("latest", image.manifest(), image.blobs());
       registry.beBusy(1, "3");
 
-      try (RegistrySource source = source(registry, "", Thread::sleep)) {
+      try (RegistrySource source = source(registry, "", clock::nanoTime, clock::pass)) {
         SourceImage found = source.resolve(Architecture.X86_64);
-        Thread.sleep(2 * stalled.toMillis());
+        clock.pass(stalled.multipliedBy(2));
         registry.breakBlobs(1);
         assertEquals(image.id(), pull(source, found).id().toString());
       }
