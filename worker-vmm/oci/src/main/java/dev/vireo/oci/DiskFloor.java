@@ -19,6 +19,7 @@ final class DiskFloor {
 
   private final FreeSpace freeSpace;
   private final AtomicLong written = new AtomicLong();
+  private final AtomicLong reserved = new AtomicLong();
 
   DiskFloor(FreeSpace freeSpace) {
     this.freeSpace = freeSpace;
@@ -42,12 +43,22 @@ final class DiskFloor {
   }
 
   /**
+   * So many bytes more will be written at the end, when nobody looks. Quick.
+   *
+   * @throws ImageException DISK_FULL
+   */
+  void reserve(long bytes) throws IOException, ImageException {
+    reserved.addAndGet(bytes);
+    advance(bytes);
+  }
+
+  /**
    * Looks now.
    *
    * @throws ImageException DISK_FULL
    */
   void require() throws IOException, ImageException {
-    long free = freeSpace.bytes();
+    long free = freeSpace.bytes() - reserved.get();
     if (free < FLOOR_MIB * MIB) {
       throw new ImageException(
           DISK_FULL,

@@ -49,9 +49,7 @@ final class DockerArchiveSource implements ImageSource {
     List<String> tags = texts(image.path("RepoTags"));
     Optional<String> tag = wanted.or(() -> tags.stream().findFirst());
     return new SourceImage(
-        config,
-        layers(config, texts(image.path("Layers"))),
-        tag.isEmpty() ? Optional.empty() : Optional.of(Sources.nameIn(tag.get())));
+        config, layers(config, texts(image.path("Layers"))), tag.flatMap(Sources::nameIn));
   }
 
   private JsonNode choose(JsonNode images) throws ImageException {

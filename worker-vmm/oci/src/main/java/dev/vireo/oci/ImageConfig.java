@@ -2,8 +2,10 @@ package dev.vireo.oci;
 
 import static dev.vireo.images.ImageException.Reason.ARCHITECTURE_MISSING;
 import static dev.vireo.images.ImageException.Reason.MANIFEST_INVALID;
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 import dev.vireo.images.Architecture;
 import dev.vireo.images.ImageException;
 import dev.vireo.images.container.ContainerImage;
@@ -95,7 +97,8 @@ record ImageConfig(ImageId id, ContainerImage.Settings settings, List<String> di
     }
     List<String> exposed = new ArrayList<>();
     for (String port : (Iterable<String>) ports::fieldNames) {
-      exposed.add(port.contains("/") ? port : port + "/tcp");
+      String text = checked(TextNode.valueOf(port), "config.ExposedPorts");
+      exposed.add(text.contains("/") ? text : text + "/tcp");
     }
     return exposed.stream().sorted().toList();
   }
@@ -143,12 +146,19 @@ record ImageConfig(ImageId id, ContainerImage.Settings settings, List<String> di
     return texts;
   }
 
-  /** What a guest's init is handed ends at a NUL. */
   private static String checked(JsonNode node, String field) throws ImageException {
-    if (!node.isTextual() || node.textValue().indexOf('\0') >= 0) {
+    if (!node.isTextual() || !isText(node.textValue())) {
       throw invalid(field, "has what is no text: " + node);
     }
     return node.textValue();
+  }
+
+  /**
+   * What a guest's init is handed ends at a NUL; and JSON can have half of a character, which
+   * cannot be written.
+   */
+  private static boolean isText(String text) {
+    return text.indexOf('\0') < 0 && UTF_8.newEncoder().canEncode(text);
   }
 
   private static boolean isAbsent(JsonNode node) {

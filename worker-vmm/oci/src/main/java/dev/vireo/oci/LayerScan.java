@@ -58,20 +58,21 @@ final class LayerScan {
   /**
    * Reads the layer.
    *
+   * @return how many bytes its tar has
    * @throws ImageException DIGEST_MISMATCH, LAYER_INVALID, or what the visitor throws
    * @throws OutputException of the visitor's
    */
-  void read(Visitor visitor) throws IOException, ImageException {
+  long read(Visitor visitor) throws IOException, ImageException {
     try (DigestedStream blob =
         new DigestedStream(
             layer.blob().open(),
             layer.descriptor().map(Descriptor::size).orElse(MOST_BYTES),
             advance)) {
-      read(blob, visitor);
+      return read(blob, visitor);
     }
   }
 
-  private void read(DigestedStream blob, Visitor visitor) throws IOException, ImageException {
+  private long read(DigestedStream blob, Visitor visitor) throws IOException, ImageException {
     try {
       DigestedStream tar = new DigestedStream(Compression.undo(blob), MOST_BYTES, bytes -> {});
       visitAll(tar, visitor);
@@ -79,6 +80,7 @@ final class LayerScan {
       blob.drain();
       verifyBlob(blob);
       verifyTar(tar);
+      return tar.count();
     } catch (OutputException e) {
       throw e;
     } catch (IOException e) {

@@ -76,34 +76,52 @@ final class LayoutSource implements ImageSource {
 
   /** Those of the entries that are for one image. */
   private Manifest.Index named(Manifest.Index index) throws ImageException {
-    List<String> names =
-        index.entries().stream()
-            .map(Manifest.Entry::name)
-            .filter(Predicate.not(String::isEmpty))
-            .distinct()
-            .toList();
     if (wanted.isEmpty()) {
-      if (names.size() > 1) {
-        throw new ImageException(
-            IMAGE_UNKNOWN,
-            "there are several images: append one of %s"
-                .formatted(names.stream().map(name -> ":" + name).collect(joining(" "))));
-      }
+      requireOneName(index.entries());
       return index;
     }
-    List<Manifest.Entry> matching =
-        index.entries().stream().filter(entry -> entry.names().contains(wanted.get())).toList();
+    List<Manifest.Entry> matching = matching(index, entry -> entry.name().equals(wanted.get()));
+    if (matching.isEmpty()) {
+      matching = matching(index, entry -> entry.names().contains(wanted.get()));
+      // A tag alone may be that of several images.
+      requireOneName(matching);
+    }
     if (matching.isEmpty()) {
       throw new ImageException(
-          IMAGE_UNKNOWN, "there is no image %s; there are: %s".formatted(wanted.get(), names));
+          IMAGE_UNKNOWN,
+          "there is no image %s; there are: %s".formatted(wanted.get(), names(index.entries())));
     }
     return new Manifest.Index(matching);
   }
 
+  private static List<Manifest.Entry> matching(
+      Manifest.Index index, Predicate<Manifest.Entry> wanted) {
+    return index.entries().stream().filter(wanted).toList();
+  }
+
+  private static List<String> names(List<Manifest.Entry> entries) {
+    return entries.stream()
+        .map(Manifest.Entry::name)
+        .filter(Predicate.not(String::isEmpty))
+        .distinct()
+        .toList();
+  }
+
+  /** Entries of one name are one image, for several platforms. */
+  private static void requireOneName(List<Manifest.Entry> entries) throws ImageException {
+    List<String> names = names(entries);
+    if (names.size() > 1) {
+      throw new ImageException(
+          IMAGE_UNKNOWN,
+          "there are several images: append one of %s"
+              .formatted(names.stream().map(name -> ":" + name).collect(joining(" "))));
+    }
+  }
+
   /** An annotation may hold a tag alone, which names nothing elsewhere. */
-  private static Optional<ImageName> nameOf(String annotation) throws ImageException {
+  private static Optional<ImageName> nameOf(String annotation) {
     return annotation.contains("/") || annotation.contains(":")
-        ? Optional.of(Sources.nameIn(annotation))
+        ? Sources.nameIn(annotation)
         : Optional.empty();
   }
 

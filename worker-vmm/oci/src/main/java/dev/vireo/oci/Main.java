@@ -89,8 +89,10 @@ public final class Main {
     try (ImageSource source = source(arguments)) {
       SourceImage found = source.resolve(arguments.architecture());
       name = arguments.name().or(found::name).orElseThrow(() -> unnamed(arguments.source()));
-      image = new Pull(arguments.cache(), progress).run(source, found);
-      arguments.cache().name(name, image.id());
+      try (ContainerImageCache.Use use = new Pull(arguments.cache(), progress).run(source, found)) {
+        image = use.image();
+        arguments.cache().name(name, image.id());
+      }
     } finally {
       if (arguments.progress() == ProgressForm.AUTO) {
         bar.end();
@@ -117,6 +119,7 @@ public final class Main {
               inRegistry,
               Credentials.of(System.getenv(), Path.of(System.getProperty("user.home", "/"))),
               RegistrySource.STALLED,
+              System::nanoTime,
               Thread::sleep);
     };
   }
@@ -130,7 +133,8 @@ public final class Main {
   private static ImageException unnamed(String source) {
     return new ImageException(
         ImageException.Reason.NAME_INVALID,
-        "%s does not say what its image is called: give it a name by --as NAME".formatted(source));
+        "%s gives its image no name that it can have here: give it one by --as NAME"
+            .formatted(source));
   }
 
   private static Map<String, Object> description(ImageName name, ContainerImage image) {

@@ -9,6 +9,7 @@ import java.io.InterruptedIOException;
 import java.net.URI;
 import java.net.URL;
 import java.time.Duration;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * says (RFC 9110, "Retry-After").
  */
 final class PatientHttpClient extends FailoverHttpClient {
+  private static final Pattern LOOPBACK =
+      Pattern.compile("(localhost|127(\\.\\d{1,3}){3}|\\[::1\\])(:\\d+)?");
   private static final int MOST_ATTEMPTS = 5;
   private static final int TOO_MANY_REQUESTS = 429;
   private static final int BAD_GATEWAY = 502;
@@ -34,8 +37,11 @@ final class PatientHttpClient extends FailoverHttpClient {
   private final boolean plain;
   private final Sleeper sleeper;
 
+  /** For any other host: a registry of this machine may send us to one. */
+  private final FailoverHttpClient withTls = new FailoverHttpClient(false, false, event -> {});
+
   /**
-   * @param plain whether HTTP without TLS is spoken
+   * @param plain whether HTTP without TLS is spoken with this machine
    */
   PatientHttpClient(boolean plain, Sleeper sleeper) {
     super(plain, plain, event -> {});
@@ -43,11 +49,19 @@ final class PatientHttpClient extends FailoverHttpClient {
     this.sleeper = sleeper;
   }
 
+  /** Whether a host, with or without a port, is this machine. */
+  static boolean isLoopback(String host) {
+    return LOOPBACK.matcher(host).matches();
+  }
+
   @Override
   public Response call(String method, URL url, Request request) throws IOException {
     for (int attempt = 1; ; attempt++) {
       try {
-        return super.call(method, plain ? withoutTls(url) : url, request);
+        // The URL's own host: where a registry has its tokens from may be anywhere.
+        return plain && isLoopback(url.getHost())
+            ? super.call(method, withoutTls(url), request)
+            : withTls.call(method, url, request);
       } catch (ResponseException e) {
         if (attempt == MOST_ATTEMPTS || !isBusy(e.getStatusCode())) {
           throw e;
@@ -78,6 +92,15 @@ final class PatientHttpClient extends FailoverHttpClient {
     return retryAfter != null && retryAfter.matches("\\d{1,6}")
         ? Duration.ofSeconds(Long.parseLong(retryAfter))
         : Duration.ofMillis(250L << attempt);
+  }
+
+  @Override
+  public void shutDown() throws IOException {
+    try {
+      super.shutDown();
+    } finally {
+      withTls.shutDown();
+    }
   }
 
   private void sleep(Duration wait) throws InterruptedIOException {

@@ -1,6 +1,7 @@
 package dev.vireo.oci;
 
 import static dev.vireo.images.ImageException.Reason.DISK_FULL;
+import static dev.vireo.images.ImageException.Reason.LAYER_INVALID;
 
 import dev.vireo.images.FileTrees;
 import dev.vireo.images.ImageException;
@@ -16,6 +17,11 @@ import java.util.Optional;
 
 /** Brings an image from its source into a node's cache. */
 final class Pull {
+  /**
+   * Of all layers, not compressed: a few bytes of each may stand for as much as a layer may have.
+   */
+  private static final long MOST_BYTES = 2 * LayerScan.MOST_BYTES;
+
   private final ContainerImageCache cache;
   private final PullProgress progress;
 
@@ -27,11 +33,14 @@ final class Pull {
   /**
    * Brings an image that was resolved; one that is here already is not brought again. What killed
    * pulls have left is removed first.
+   *
+   * @return the image, which stays until that is closed, also without a name
    */
-  ContainerImage run(ImageSource source, SourceImage image) throws IOException, ImageException {
+  ContainerImageCache.Use run(ImageSource source, SourceImage image)
+      throws IOException, ImageException {
     try {
       cache.sweep();
-      return cache.obtain(image.config().id(), directory -> make(source, image, directory));
+      return cache.obtainInUse(image.config().id(), directory -> make(source, image, directory));
     } catch (IOException e) {
       if (isDiskFull(e)) {
         throw new ImageException(
@@ -70,10 +79,20 @@ final class Pull {
   private RootTree read(List<Layer> layers) throws IOException, ImageException {
     progress.begin(Phase.READ, totalBytes(layers));
     RootTree tree = new RootTree();
+    long bytes = 0;
     for (int i = 0; i < layers.size(); i++) {
       List<LayerEntry> entries = new ArrayList<>();
-      new LayerScan(layers.get(i), i + 1, progress::advance)
-          .read((position, entry, content) -> entries.add(entry));
+      long tarBytes =
+          new LayerScan(layers.get(i), i + 1, progress::advance)
+              .read((position, entry, content) -> entries.add(entry));
+      // Of sparse files the tar has less.
+      bytes += Math.max(tarBytes, entries.stream().mapToLong(LayerEntry::size).sum());
+      if (bytes > MOST_BYTES) {
+        throw new ImageException(
+            LAYER_INVALID,
+            "the first %d layers are larger than %d bytes, which is what an image may have"
+                .formatted(i + 1, MOST_BYTES));
+      }
       tree.apply(entries);
     }
     return tree;

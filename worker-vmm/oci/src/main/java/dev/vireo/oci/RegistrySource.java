@@ -52,7 +52,7 @@ import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.LongConsumer;
-import java.util.regex.Pattern;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -64,8 +64,6 @@ final class RegistrySource implements ImageSource {
   static final Duration STALLED = Duration.ofSeconds(30);
 
   private static final String DOCKER_HUB = "registry-1.docker.io";
-  private static final Pattern LOOPBACK =
-      Pattern.compile("(localhost|127(\\.\\d{1,3}){3}|\\[::1\\])(:\\d+)?");
   private static final int DOWNLOADS_AT_ONCE = 3;
   private static final int MOST_ATTEMPTS = 3;
   private static final int CONNECT_MILLIS = 10_000;
@@ -79,6 +77,7 @@ final class RegistrySource implements ImageSource {
   private final StallWatch watch;
   private final PatientHttpClient.Sleeper sleeper;
   private final Duration stalled;
+  private final LongSupplier nanoTime;
   private final String host;
 
   /** A blob has failed, and what still comes is not wanted. */
@@ -92,13 +91,15 @@ final class RegistrySource implements ImageSource {
       ImageName.InRegistry name,
       Credentials credentials,
       Duration stalled,
+      LongSupplier nanoTime,
       PatientHttpClient.Sleeper sleeper)
       throws IOException {
     this.name = name;
     this.stalled = stalled;
+    this.nanoTime = nanoTime;
     this.sleeper = sleeper;
-    watch = new StallWatch(stalled, System::nanoTime, this::hangUp);
-    http = new PatientHttpClient(LOOPBACK.matcher(name.registry()).matches(), this::sleep);
+    watch = new StallWatch(stalled, nanoTime, this::hangUp);
+    http = new PatientHttpClient(PatientHttpClient.isLoopback(name.registry()), this::sleep);
     host = name.registry().equals(ImageName.DEFAULT_REGISTRY) ? DOCKER_HUB : name.registry();
     RegistryClient.Factory factory =
         RegistryClient.factory(EventHandlers.NONE, host, name.repository(), http)
@@ -184,7 +185,7 @@ final class RegistrySource implements ImageSource {
     if (!direct) {
       return;
     }
-    int usualPort = LOOPBACK.matcher(host).matches() ? 80 : 443;
+    int usualPort = PatientHttpClient.isLoopback(host) ? 80 : 443;
     int port = address.getPort() < 0 ? usualPort : address.getPort();
     try (Socket socket = new Socket()) {
       socket.connect(
@@ -367,6 +368,7 @@ final class RegistrySource implements ImageSource {
             || explained.reason() != REGISTRY_UNAVAILABLE
             || e.getCause() instanceof RegistryException
             || e instanceof ResponseException
+            || output.isTooSlow()
             || watch.hasStalled()
             || ending) {
           throw explained;
@@ -387,6 +389,8 @@ final class RegistrySource implements ImageSource {
     private final String what;
     private final DiskFloor floor;
     private final LongConsumer advance;
+    private final LeastRate rate = new LeastRate(nanoTime);
+    private boolean tooSlow;
     private long count;
     private Optional<IOException> failure = Optional.empty();
 
@@ -406,12 +410,28 @@ final class RegistrySource implements ImageSource {
 
     @Override
     public void write(byte[] bytes, int offset, int length) throws IOException {
-      watch.alive();
       count += length;
       if (count > blob.size()) {
         throw new IOException(
             blob.mismatch(what, "is longer than its %d bytes".formatted(blob.size())));
       }
+      if (!rate.come(length)) {
+        tooSlow = true;
+        // What is closed otherwise is read to its end before.
+        hangUp();
+        throw new IOException(tooSlow());
+      }
+      // A disk or a terminal may take its time: the registry is not waited for meanwhile.
+      watch.end();
+      try {
+        keep(bytes, offset, length);
+      } finally {
+        watch.begin();
+      }
+      rate.await();
+    }
+
+    private void keep(byte[] bytes, int offset, int length) throws IOException {
       try {
         floor.advance(length);
         out.write(bytes, offset, length);
@@ -428,10 +448,22 @@ final class RegistrySource implements ImageSource {
       return count;
     }
 
+    boolean isTooSlow() {
+      return tooSlow;
+    }
+
     /** Why the bytes could not be put where they are to go. */
     Optional<IOException> failure() {
       return failure;
     }
+  }
+
+  private ImageException tooSlow() {
+    return new ImageException(
+        REGISTRY_UNAVAILABLE,
+        "the registry %s is too slow: for a minute a blob came with less than %d bytes per second; try"
+                .formatted(name.registry(), LeastRate.BYTES_PER_SECOND)
+            + " again later");
   }
 
   /** What went wrong, in words of ours. */

@@ -49,7 +49,7 @@ final class RootWriter implements Closeable {
   }
 
   /** Writes all but files, and notes what is needed of the layers, from the lowest. */
-  void begin(RootTree tree, int layers) throws IOException {
+  void begin(RootTree tree, int layers) throws IOException, ImageException {
     for (int i = 0; i < layers; i++) {
       files.add(new TreeMap<>());
     }
@@ -135,10 +135,12 @@ final class RootWriter implements Closeable {
     return header;
   }
 
-  private void put(TarArchiveEntry header, Attributes attributes) throws IOException {
+  private void put(TarArchiveEntry header, Attributes attributes)
+      throws IOException, ImageException {
+    Map<String, byte[]> extended = new TreeMap<>(attributes.extended());
+    extended.keySet().removeIf(name -> !EXTENDED.matcher(name).matches());
+    floor.reserve(tableBytes(header, extended));
     try {
-      Map<String, byte[]> extended = new TreeMap<>(attributes.extended());
-      extended.keySet().removeIf(name -> !EXTENDED.matcher(name).matches());
       if (!extended.isEmpty()) {
         putExtended(extended);
       }
@@ -150,6 +152,23 @@ final class RootWriter implements Closeable {
     } catch (IOException e) {
       throw new LayerScan.OutputException(e);
     }
+  }
+
+  /**
+   * What squashfs has of an entry in its tables, which are written when all contents are.
+   * Attributes of several files may be there once.
+   */
+  private static long tableBytes(TarArchiveEntry header, Map<String, byte[]> extended) {
+    String path = header.getName();
+    // A directory's has a slash at its end.
+    long name = path.length() - 1L - path.lastIndexOf('/', path.length() - 2);
+    long link = header.isSymbolicLink() ? header.getLinkName().length() : 0;
+    long attributes = 0;
+    for (Map.Entry<String, byte[]> attribute : extended.entrySet()) {
+      attributes += attribute.getKey().length();
+      attributes += attribute.getValue().length;
+    }
+    return name + link + attributes;
   }
 
   /** As a PAX header of our own: the library writes texts only. */

@@ -2,7 +2,6 @@ package dev.vireo.oci;
 
 import static dev.vireo.images.ImageException.Reason.IMAGE_UNKNOWN;
 import static dev.vireo.images.ImageException.Reason.MANIFEST_INVALID;
-import static dev.vireo.images.ImageException.Reason.NAME_INVALID;
 
 import dev.vireo.images.ImageException;
 import dev.vireo.images.container.ImageName;
@@ -77,24 +76,17 @@ final class Sources {
     files.close();
     throw new ImageException(
         MANIFEST_INVALID,
-        "the archive is no image: it has neither the manifest.json of docker save nor the index.json"
-            + " of an OCI layout");
+        "the archive is no image: it has neither the manifest.json of docker save nor the"
+            + " index.json of an OCI layout");
   }
 
-  /**
-   * The name that an archive gives its image.
-   *
-   * @throws ImageException NAME_INVALID, also for the name of Vireo's own image
-   */
-  static ImageName nameIn(String text) throws ImageException {
-    ImageName name = ImageName.parse(text);
-    if (name instanceof ImageName.BuiltIn) {
-      throw new ImageException(
-          NAME_INVALID,
-          "the archive calls its image %1$s, which is the name of Vireo's own; save it as %1$s:TAG"
-              .formatted(name));
+  /** The name that an archive gives its image; none if it is none here, or that of Vireo's own. */
+  static Optional<ImageName> nameIn(String text) {
+    try {
+      return Optional.of(ImageName.parse(text)).filter(ImageName.InRegistry.class::isInstance);
+    } catch (ImageException e) {
+      return Optional.empty();
     }
-    return name;
   }
 
   private static FileSet tar(Path file) throws ImageException {

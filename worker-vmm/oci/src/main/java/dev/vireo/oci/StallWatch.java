@@ -34,20 +34,15 @@ final class StallWatch implements AutoCloseable {
     var _ = timer.scheduleWithFixedDelay(this::look, period, period, TimeUnit.MILLISECONDS);
   }
 
-  /** Something is asked for; what comes is waited for until {@link #end}. */
+  /** Something is asked for, or more of it; what comes is waited for until {@link #end}. */
   void begin() {
-    alive();
+    alive = nanoTime.getAsLong();
     requests.incrementAndGet();
   }
 
-  /** The answer is whole, or no longer waited for. */
+  /** The answer is whole, or not waited for just now. */
   void end() {
     requests.decrementAndGet();
-  }
-
-  /** Something has come. */
-  void alive() {
-    alive = nanoTime.getAsLong();
   }
 
   /** Whether it was ended. */
@@ -56,7 +51,8 @@ final class StallWatch implements AutoCloseable {
   }
 
   private void look() {
-    if (requests.get() > 0 && nanoTime.getAsLong() - alive > limit.toNanos()) {
+    long now = nanoTime.getAsLong();
+    if (requests.get() > 0 && now - alive > limit.toNanos()) {
       stalled = true;
       // Again and again: what waits may open another connection.
       ending.run();

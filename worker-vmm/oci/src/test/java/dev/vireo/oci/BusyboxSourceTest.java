@@ -66,8 +66,11 @@ class BusyboxSourceTest {
 
   private ContainerImage pull(String cache, DebianPackage busybox) throws Exception {
     BusyboxSource source = new BusyboxSource(architecture -> busybox);
-    return new Pull(ContainerImageCache.of(directory.resolve(cache)), PullProgress.NONE)
-        .run(source, source.resolve(Architecture.ARM64));
+    try (ContainerImageCache.Use use =
+        new Pull(ContainerImageCache.of(directory.resolve(cache)), PullProgress.NONE)
+            .run(source, source.resolve(Architecture.ARM64))) {
+      return use.image();
+    }
   }
 
   private DebianPackage deb(String program) throws Exception {

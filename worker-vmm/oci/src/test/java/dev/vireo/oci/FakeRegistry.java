@@ -32,6 +32,12 @@ final class FakeRegistry implements AutoCloseable {
     BASIC
   }
 
+  /** Waits until a byte is to be sent. */
+  @FunctionalInterface
+  interface Trickle {
+    void await() throws InterruptedException;
+  }
+
   static final String USER =
       "Basic " + Base64.getEncoder().encodeToString("user:secret".getBytes(UTF_8));
   private static final String TOKEN = "Bearer a-token";
@@ -44,10 +50,12 @@ final class FakeRegistry implements AutoCloseable {
   private final List<String> requests = new CopyOnWriteArrayList<>();
   private final Login login;
 
+  private volatile Optional<String> tokens = Optional.empty();
   private volatile boolean redirecting;
   private volatile int sentOfBlobs = Integer.MAX_VALUE;
   private volatile boolean stalling;
   private volatile boolean stallingManifests;
+  private volatile Optional<Trickle> trickle = Optional.empty();
   private volatile Optional<String> stallingBlob = Optional.empty();
   private volatile Optional<String> retryAfter = Optional.empty();
   private final AtomicInteger busy = new AtomicInteger();
@@ -73,6 +81,16 @@ final class FakeRegistry implements AutoCloseable {
     manifests.putAll(content);
   }
 
+  /** Tokens are to be had there. */
+  void tokensFrom(String url) {
+    tokens = Optional.of(url);
+  }
+
+  /** The same server, as no host that is known to be this machine: an IPv4-mapped address. */
+  String addressAsAnotherHost() {
+    return "[::ffff:127.0.0.1]:" + server.getAddress().getPort();
+  }
+
   /** Blobs are elsewhere, where credentials must not go. */
   void redirectBlobs() {
     redirecting = true;
@@ -92,6 +110,11 @@ final class FakeRegistry implements AutoCloseable {
   /** So many connections for blobs end too early. */
   void breakBlobs(int times) {
     broken.set(times);
+  }
+
+  /** Blobs come byte by byte. */
+  void trickleBlobs(Trickle next) {
+    trickle = Optional.of(next);
   }
 
   void stallManifests() {
@@ -136,7 +159,8 @@ final class FakeRegistry implements AutoCloseable {
   private String challenge() {
     return login == Login.BASIC
         ? "Basic realm=\"registry\""
-        : "Bearer realm=\"http://%s/token\",service=\"registry\"".formatted(address());
+        : "Bearer realm=\"%s\",service=\"registry\""
+            .formatted(tokens.orElse("http://%s/token".formatted(address())));
   }
 
   private boolean isLoggedIn(HttpExchange exchange) {
@@ -199,10 +223,26 @@ final class FakeRegistry implements AutoCloseable {
     int sent = breaks || stalls ? blob.length / 2 : Math.min(sentOfBlobs, blob.length);
     exchange.sendResponseHeaders(200, blob.length);
     OutputStream out = exchange.getResponseBody();
+    if (trickle.isPresent()) {
+      trickle(trickle.get(), out, blob);
+      return;
+    }
     out.write(blob, 0, sent);
     out.flush();
     if (stalls || (sent < blob.length && stalling)) {
       await();
+    }
+  }
+
+  private static void trickle(Trickle next, OutputStream out, byte[] blob) throws IOException {
+    try {
+      for (byte one : blob) {
+        next.await();
+        out.write(one);
+        out.flush();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The command line: what it prints, and what it ends with. */
 class MainTest {
@@ -68,8 +69,22 @@ class MainTest {
 
     assertTrue(
         err.toString(UTF_8)
-            .endsWith("does not say what its image is called: give it a name by --as NAME\n"),
+            .endsWith("gives its image no name that it can have here: give it one by --as NAME\n"),
         () -> err.toString(UTF_8));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"busybox", "No:Name"})
+  void aNameThatCannotBeHadIsGivenByTheCaller(String tag) throws Exception {
+    Path saved = TestImage.writeTar(directory.resolve("saved.tar"), image.dockerArchive(tag));
+
+    assertEquals(1, pullFrom("docker-archive:" + saved));
+    assertEquals(
+        "error: docker-archive:%s gives its image no name that it can have here: give it one by --as NAME\n"
+            .formatted(saved),
+        err.toString(UTF_8));
+    assertEquals(0, pullFrom("docker-archive:" + saved, "--as", "x:1"));
+    assertEquals(image.id() + "\n", out.toString(UTF_8));
   }
 
   @Test
@@ -110,11 +125,15 @@ class MainTest {
 
   private int pull(String... more) throws Exception {
     TestImage.writeDirectory(directory.resolve("layout"), image.layout(Map.of()));
+    return pullFrom("oci:" + directory.resolve("layout"), more);
+  }
+
+  private int pullFrom(String source, String... more) {
     List<String> words =
         new ArrayList<>(
             List.of(
                 "pull",
-                "oci:" + directory.resolve("layout"),
+                source,
                 "--arch",
                 "x86_64",
                 "--container-dir",

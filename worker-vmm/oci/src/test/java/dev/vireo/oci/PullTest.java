@@ -30,6 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** From layers to a squashfs in the cache, read back; and what no pull leaves anything of. */
 class PullTest {
@@ -142,7 +143,7 @@ class PullTest {
     Files.createDirectories(directory.resolve("cache"));
     TestImage image =
         TestImage.of(UnaryOperator.identity(), new Tar().file("f", "x".repeat(9 << 20)));
-    List<Long> free = new ArrayList<>(List.of(1L << 30, 100L << 20));
+    List<Long> free = new ArrayList<>(List.of(1L << 30, 101L << 20));
     ContainerImageCache cache =
         new ContainerImageCache(
             directory.resolve("cache"),
@@ -155,6 +156,51 @@ class PullTest {
     assertEquals(
         "the disk of the image cache has 100 MiB left, and 128 MiB are to stay free; vireo image"
             + " prune --keep-free makes room",
+        refusal.getMessage());
+    assertNothingIsLeft();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void whatIsNoContentIsLeftRoomForToo(boolean links) throws Exception {
+    Files.createDirectories(directory.resolve("cache"));
+    Tar tar = new Tar();
+    for (int i = 0; i < 5000; i++) {
+      if (links) {
+        for (int j = 0; j < 5; j++) {
+          tar.symbolicLink("d" + i % 50 + "/" + "l".repeat(90) + i + j, "t".repeat(90));
+        }
+      } else {
+        tar.records(Tar.record("SCHILY.xattr.user.a", new byte[900])).directory("d" + i, 0755);
+      }
+    }
+    ContainerImageCache cache =
+        new ContainerImageCache(
+            directory.resolve("cache"), () -> 130L << 20, InstantSource.system());
+
+    ImageException refusal =
+        assertThrows(ImageException.class, () -> pull(TestImage.of(tar), cache));
+
+    assertEquals(Reason.DISK_FULL, refusal.reason());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void layersThatTogetherAreLargerThanImagesAreAreRefused() throws Exception {
+    long size = 60L << 30;
+    // Hidden by the topmost: what the root has of them does not matter.
+    TestImage image =
+        TestImage.of(
+            new Tar().sparse("h", size),
+            new Tar().sparse("h", size),
+            new Tar().sparse("h", size),
+            new Tar().whiteout("h"));
+
+    ImageException refusal = assertThrows(ImageException.class, () -> pull(image, "cache"));
+
+    assertEquals(Reason.LAYER_INVALID, refusal.reason());
+    assertEquals(
+        "the first 3 layers are larger than 137438953472 bytes, which is what an image may have",
         refusal.getMessage());
     assertNothingIsLeft();
   }
@@ -300,19 +346,22 @@ class PullTest {
             "one bit of a layer",
             TestImage.of(new Tar().file("f", "content")).spoil(0, PullTest::flip),
             Reason.DIGEST_MISMATCH,
-            "layer 1 should be DIGEST, but has the digest DIGEST: it was damaged on its way; pull again, or ask who made it"),
+            "layer 1 should be DIGEST, but has the digest DIGEST: it was damaged on its way; pull"
+                + " again, or ask who made it"),
         Arguments.of(
             "truncated layer",
             TestImage.of(new Tar().file("f", "content"))
                 .spoil(0, content -> Arrays.copyOf(content, 50)),
             Reason.DIGEST_MISMATCH,
-            "layer 1 should be DIGEST, but has 50 of its 96 bytes: it was damaged on its way; pull again, or ask who made it"),
+            "layer 1 should be DIGEST, but has 50 of its 96 bytes: it was damaged on its way; pull"
+                + " again, or ask who made it"),
         Arguments.of(
             "layer with more behind it",
             TestImage.of(new Tar().file("f", "content"))
                 .spoil(0, content -> Arrays.copyOf(content, content.length + 1)),
             Reason.DIGEST_MISMATCH,
-            "layer 1 should be DIGEST, but is longer than its 96 bytes: it was damaged on its way; pull again, or ask who made it"),
+            "layer 1 should be DIGEST, but is longer than its 96 bytes: it was damaged on its way;"
+                + " pull again, or ask who made it"),
         Arguments.of(
             "no tar",
             TestImage.of(content -> "<html>".repeat(200).getBytes(UTF_8), new Tar()),
@@ -323,7 +372,8 @@ class PullTest {
             TestImage.of(
                 content -> Tar.gzip(new Tar().file("other", "").bytes()), new Tar().file("f", "")),
             Reason.DIGEST_MISMATCH,
-            "layer 1's tar should be DIGEST, as the image's configuration says, but has the digest DIGEST"),
+            "layer 1's tar should be DIGEST, as the image's configuration says, but has the digest"
+                + " DIGEST"),
         Arguments.of(
             "gzip that ends too early",
             TestImage.of(
@@ -335,7 +385,8 @@ class PullTest {
             TestImage.of(
                 content -> flip(Tar.zstd(content)), new Tar().file("f", "content".repeat(9999))),
             Reason.LAYER_INVALID,
-            "layer 1 cannot be read: not zstd: Bad checksum. Expected: bf79a436, actual: 6db0aa25: offset=123"),
+            "layer 1 cannot be read: not zstd: Bad checksum. Expected: bf79a436, actual: 6db0aa25:"
+                + " offset=123"),
         Arguments.of(
             "tar that ends in a file",
             TestImage.of(
@@ -366,15 +417,36 @@ class PullTest {
                 TestImage.config("amd64", Map.of("Cmd", List.of("a\0b"))), Tar::gzip, new Tar()),
             Reason.MANIFEST_INVALID,
             "the image's configuration: Cmd has what is no text: \"a\\u0000b\""),
+        badText(
+            "half of a character in a command",
+            Map.of("Cmd", List.of("a\ud800")),
+            "Cmd has what is no text: \"a\ud800\""),
+        badText(
+            "half of a character in a variable",
+            Map.of("Env", List.of("A=\udc00")),
+            "Env has what is no text: \"A=\udc00\""),
+        badText(
+            "a NUL in a port",
+            Map.of("ExposedPorts", Map.of("80\0", Map.of())),
+            "config.ExposedPorts has what is no text: \"80\\u0000\""),
         Arguments.of(
             "another architecture",
             TestImage.of(TestImage.config("arm64", Map.of()), Tar::gzip, new Tar()),
             Reason.ARCHITECTURE_MISSING,
-            "the image is for linux/arm64, not for linux/amd64; ask for --arch arm64, or for another image"));
+            "the image is for linux/arm64, not for linux/amd64; ask for --arch arm64, or for"
+                + " another image"));
   }
 
   private static Arguments bad(String name, Tar layer, String complaint) {
     return Arguments.of(name, TestImage.of(layer), Reason.LAYER_INVALID, "layer 1: " + complaint);
+  }
+
+  private static Arguments badText(String name, Map<String, Object> settings, String complaint) {
+    return Arguments.of(
+        name,
+        TestImage.of(TestImage.config("amd64", settings), Tar::gzip, new Tar()),
+        Reason.MANIFEST_INVALID,
+        "the image's configuration: " + complaint);
   }
 
   private static Arguments badRoot(String name, Tar layer, String complaint) {
@@ -409,8 +481,10 @@ class PullTest {
 
   private ContainerImage pull(TestImage image, ContainerImageCache cache) throws Exception {
     Path layout = TestImage.writeDirectory(directory.resolve("layout"), image.layout(Map.of()));
-    try (ImageSource source = new LayoutSource(FileSet.ofDirectory(layout), Optional.empty())) {
-      return new Pull(cache, PullProgress.NONE).run(source, source.resolve(Architecture.X86_64));
+    try (ImageSource source = new LayoutSource(FileSet.ofDirectory(layout), Optional.empty());
+        ContainerImageCache.Use use =
+            new Pull(cache, PullProgress.NONE).run(source, source.resolve(Architecture.X86_64))) {
+      return use.image();
     }
   }
 }

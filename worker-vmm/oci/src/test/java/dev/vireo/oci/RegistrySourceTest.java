@@ -2,6 +2,7 @@ package dev.vireo.oci;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -20,6 +21,11 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
+import java.util.function.LongSupplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -204,16 +210,71 @@ class RegistrySourceTest {
   @Test
   void whatIsWaitedForOnThisSideIsNoStall() throws Exception {
     stalled = Duration.ofSeconds(1);
+    TestClock clock = new TestClock();
     try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
       registry.put("latest", image.manifest(), image.blobs());
       registry.beBusy(1, "3");
 
-      try (RegistrySource source = source(registry, "", Thread::sleep)) {
+      try (RegistrySource source = source(registry, "", clock::nanoTime, clock::pass)) {
         SourceImage found = source.resolve(Architecture.X86_64);
-        Thread.sleep(2 * stalled.toMillis());
+        clock.pass(stalled.multipliedBy(2));
         registry.breakBlobs(1);
         assertEquals(image.id(), pull(source, found).id().toString());
       }
+    }
+  }
+
+  @Test
+  void aTerminalThatIsHeldIsNoStall() throws Exception {
+    stalled = Duration.ofSeconds(1);
+    TestImage large =
+        TestImage.of(UnaryOperator.identity(), new Tar().file("f", "x".repeat(20 << 20)));
+    TestClock clock = new TestClock();
+    AtomicBoolean held = new AtomicBoolean();
+    PullProgress terminal =
+        advanced(bytes -> {
+          if (!held.getAndSet(true)) {
+            clock.pass(Duration.ofMinutes(1));
+          }
+        });
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE);
+        RegistrySource source = source(registry, "", clock::nanoTime, waits::add)) {
+      registry.put("latest", large.manifest(), large.blobs());
+      SourceImage found = source.resolve(Architecture.X86_64);
+
+      try (ContainerImageCache.Use use = new Pull(cache(), terminal).run(source, found)) {
+        assertEquals(large.id(), use.image().id().toString());
+      }
+      assertTrue(held.get());
+    }
+  }
+
+  @Test
+  void aRegistryThatTricklesIsGivenUp() throws Exception {
+    TestImage one = TestImage.of(new Tar().file("a", "content"));
+    AtomicLong now = new AtomicLong();
+    Semaphore next = new Semaphore(1);
+    try (FakeRegistry registry = new FakeRegistry(Login.NONE);
+        RegistrySource source = source(registry, "", now::get, waits::add)) {
+      registry.put("latest", one.manifest(), one.blobs());
+      SourceImage found = source.resolve(Architecture.X86_64);
+      registry.trickleBlobs(() -> {
+        next.acquire();
+        now.addAndGet(Duration.ofSeconds(15).toNanos());
+      });
+
+      ImageException refusal =
+          assertThrows(
+              ImageException.class,
+              () -> new Pull(cache(), advanced(bytes -> next.release())).run(source, found));
+
+      assertEquals(
+          "the registry %s is too slow: for a minute a blob came with less than 4096 bytes per second; try again later"
+              .formatted(registry.address()),
+          refusal.getMessage());
+      assertEquals(Reason.REGISTRY_UNAVAILABLE, refusal.reason());
+      String blob = "/v2/a/b/blobs/" + TestImage.digest(one.layer(0));
+      assertEquals(1, registry.requests().stream().filter(blob::equals).count());
     }
   }
 
@@ -341,6 +402,22 @@ class RegistrySourceTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"https", "http"})
+  void credentialsGoToNoOtherHostInTheClear(String scheme) throws Exception {
+    // What is no TLS server says nothing to who wants TLS.
+    stalled = Duration.ofSeconds(2);
+    try (FakeRegistry registry = new FakeRegistry(Login.TOKEN_FOR_USER)) {
+      registry.put("x", image.manifest(), image.blobs());
+      registry.tokensFrom("%s://%s/token".formatted(scheme, registry.addressAsAnotherHost()));
+      logIn(registry);
+
+      assertEquals(Reason.REGISTRY_UNAVAILABLE, refusal(registry, ":x").reason());
+
+      assertFalse(registry.requests().contains("/token"), () -> registry.requests().toString());
+    }
+  }
+
   @Test
   void whatIsNoManifestIsRefused() throws Exception {
     try (FakeRegistry registry = new FakeRegistry(Login.NONE)) {
@@ -431,17 +508,65 @@ class RegistrySourceTest {
   }
 
   private ContainerImage pull(ImageSource source, SourceImage found) throws Exception {
-    return new Pull(ContainerImageCache.of(directory.resolve("cache")), PullProgress.NONE)
-        .run(source, found);
+    try (ContainerImageCache.Use use = new Pull(cache(), PullProgress.NONE).run(source, found)) {
+      return use.image();
+    }
+  }
+
+  private ContainerImageCache cache() {
+    return ContainerImageCache.of(directory.resolve("cache"));
+  }
+
+  /** Passes when a test says so. */
+  private static final class TestClock {
+    private long now;
+    private long looks;
+
+    synchronized long nanoTime() {
+      looks++;
+      notifyAll();
+      return now;
+    }
+
+    /** Returns when the stall watch, which looks again and again, has seen it and done its part. */
+    synchronized void pass(Duration duration) {
+      now += duration.toNanos();
+      long second = looks + 2;
+      try {
+        while (looks < second) {
+          wait();
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private static PullProgress advanced(LongConsumer advance) {
+    return new PullProgress() {
+      @Override
+      public void begin(Phase phase, long totalBytes) {}
+
+      @Override
+      public void advance(long bytes) {
+        advance.accept(bytes);
+      }
+    };
   }
 
   private RegistrySource source(
       FakeRegistry registry, String rest, PatientHttpClient.Sleeper sleeper) throws Exception {
+    return source(registry, rest, System::nanoTime, sleeper);
+  }
+
+  private RegistrySource source(
+      FakeRegistry registry, String rest, LongSupplier nanoTime, PatientHttpClient.Sleeper sleeper)
+      throws Exception {
     if (!(ImageName.parse(registry.address() + "/a/b" + rest)
         instanceof ImageName.InRegistry name)) {
       throw new IllegalArgumentException(rest);
     }
     Credentials credentials = new Credentials(List.of(directory.resolve("config.json")));
-    return new RegistrySource(name, credentials, stalled, sleeper);
+    return new RegistrySource(name, credentials, stalled, nanoTime, sleeper);
   }
 }

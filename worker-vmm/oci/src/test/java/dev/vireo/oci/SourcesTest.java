@@ -62,14 +62,10 @@ class SourcesTest {
     TestImage.writeDirectory(
         directory.resolve("layout"), image.layout(Map.of("io.containerd.image.name", "busybox")));
 
-    for (String source : List.of("docker-archive:saved.tar", "docker-archive:saved.tar:busybox")) {
-      assertRefused(
-          source,
-          Reason.NAME_INVALID,
-          "the archive calls its image busybox, which is the name of Vireo's own; save it as"
-              + " busybox:TAG");
+    for (String source :
+        List.of("docker-archive:saved.tar", "docker-archive:saved.tar:busybox", "oci:layout")) {
+      assertEquals(Optional.empty(), resolve(source).name());
     }
-    assertEquals(Optional.empty(), resolve("oci:layout").name());
   }
 
   @Test
@@ -92,6 +88,31 @@ class SourcesTest {
         "oci:layout:other",
         Reason.IMAGE_UNKNOWN,
         "there is no image other; there are: [docker.io/library/x:latest]");
+  }
+
+  @Test
+  void aTagThatSeveralImagesHaveNamesNoneOfThem() throws Exception {
+    TestImage other =
+        TestImage.of(TestImage.config("arm64", Map.of()), Tar::gzip, new Tar().file("arm", ""));
+    image.blobs().putAll(other.blobs());
+    Map<String, Object> a = named(entry(image, "amd64"), "docker.io/library/a:latest", "latest");
+    Map<String, Object> b = named(entry(other, "arm64"), "docker.io/library/b:latest", "latest");
+    TestImage.writeDirectory(directory.resolve("two"), image.layout(List.of(a, b)));
+    Map<String, Object> c = entry(image, "amd64");
+    c.put("annotations", Map.of("org.opencontainers.image.ref.name", "latest"));
+    TestImage.writeDirectory(directory.resolve("three"), image.layout(List.of(b, c)));
+
+    ImageException refusal =
+        assertThrows(ImageException.class, () -> resolve("oci:two:latest", Architecture.ARM64));
+    assertEquals(
+        "there are several images: append one of :docker.io/library/a:latest"
+            + " :docker.io/library/b:latest",
+        refusal.getMessage());
+    assertEquals(
+        other.id(),
+        resolve("oci:two:docker.io/library/b:latest", Architecture.ARM64).config().id().toString());
+    assertEquals(image.id(), resolve("oci:three:latest").config().id().toString());
+    assertThrows(ImageException.class, () -> resolve("oci:three:latest", Architecture.ARM64));
   }
 
   @Test
@@ -230,6 +251,13 @@ class SourcesTest {
     Map<String, Object> entry = TestImage.descriptor(image.manifest(), TestImage.MANIFEST_TYPE);
     String os = architecture.equals("unknown") ? "unknown" : "linux";
     entry.put("platform", Map.of("os", os, "architecture", architecture));
+    return entry;
+  }
+
+  private static Map<String, Object> named(Map<String, Object> entry, String name, String tag) {
+    entry.put(
+        "annotations",
+        Map.of("io.containerd.image.name", name, "org.opencontainers.image.ref.name", tag));
     return entry;
   }
 

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
@@ -38,7 +39,7 @@ final class TestImage {
     whole.put(
         "rootfs",
         Map.of("type", "layers", "diff_ids", tars.stream().map(TestImage::digest).toList()));
-    this.config = Json.write(whole).getBytes(UTF_8);
+    this.config = withEscapes(Json.write(whole)).getBytes(UTF_8);
     List<Object> descriptors = new ArrayList<>();
     layers.forEach(
         layer -> descriptors.add(descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip")));
@@ -57,6 +58,13 @@ final class TestImage {
     layers.forEach(layer -> blobs.put(digest(layer), layer));
     blobs.put(digest(this.config), this.config);
     blobs.put(digest(manifest), manifest);
+  }
+
+  /** Halves of characters, which have no bytes, as JSON may have them. */
+  private static String withEscapes(String json) {
+    return Pattern.compile("\\p{Cs}")
+        .matcher(json)
+        .replaceAll(half -> "\\\\u%04x".formatted((int) half.group().charAt(0)));
   }
 
   /** For amd64, its layers by gzip, from the lowest. */

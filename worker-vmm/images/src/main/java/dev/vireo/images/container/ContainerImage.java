@@ -11,6 +11,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -124,6 +125,11 @@ public record ContainerImage(ImageId id, Path root, long rootBytes, Settings set
         throw new ImageException(IMAGE_INVALID, "created is no time: " + text, e);
       }
     }
+  }
+
+  /** When what is read of an image's directory was written. */
+  static FileTime lastWritten(Path directory) throws IOException {
+    return Files.getLastModifiedTime(directory.resolve(PROPERTIES_FILE));
   }
 
   /**

@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -125,6 +126,9 @@ public final class ContainerImageCache {
   private final FreeSpace freeSpace;
   private final InstantSource clock;
 
+  /** When those were written that {@link #held} has read. */
+  private final Map<ImageId, FileTime> readable = new ConcurrentHashMap<>();
+
   /**
    * A cache in a directory, which is made when something is put there.
    *
@@ -207,14 +211,19 @@ public final class ContainerImageCache {
   }
 
   /**
-   * The image: as it is here, otherwise made now. Of several processes that want it at once, one
-   * makes it and the others wait.
+   * The image: as it is here, otherwise made now; so is one that is broken, unless a microVM has
+   * its root. Of several processes that want it at once, one makes it and the others wait.
    */
   public ContainerImage obtain(ImageId id, Maker maker) throws IOException, ImageException {
+    makeUnlessHere(id, maker);
+    return find(id).orElseThrow(() -> unknown(id.toString()));
+  }
+
+  private void makeUnlessHere(ImageId id, Maker maker) throws IOException, ImageException {
     Files.createDirectories(directory);
-    if (!Files.isDirectory(path(id))) {
+    if (isToBeMade(id)) {
       try (ImageLocks.Lease _ = locks().alone(id)) {
-        if (!Files.isDirectory(path(id))) {
+        if (isToBeMade(id)) {
           make(id, maker);
         }
       } catch (InterruptedException e) {
@@ -223,7 +232,35 @@ public final class ContainerImageCache {
             IMAGE_IN_USE, "interrupted while another process made %s".formatted(id), e);
       }
     }
-    return find(id).orElseThrow(() -> unknown(id.toString()));
+  }
+
+  /** The same, and keeps it from being removed: it has no name yet. */
+  public Use obtainInUse(ImageId id, Maker maker) throws IOException, ImageException {
+    while (true) {
+      makeUnlessHere(id, maker);
+      try {
+        return use(id);
+      } catch (ImageException e) {
+        if (e.reason() != IMAGE_UNKNOWN) {
+          throw e;
+        }
+        // It was removed in between.
+      }
+    }
+  }
+
+  private boolean isToBeMade(ImageId id) throws IOException {
+    return isBroken(id) && !isLinked(id);
+  }
+
+  /** Whether it is not here whole; not if another time may tell. */
+  private boolean isBroken(ImageId id) {
+    try {
+      var _ = ContainerImage.read(id, path(id));
+      return false;
+    } catch (ImageException e) {
+      return !(e.getCause() instanceof IOException);
+    }
   }
 
   private void make(ImageId id, Maker maker) throws IOException, ImageException {
@@ -236,8 +273,10 @@ public final class ContainerImageCache {
       ContainerImage.Settings settings = maker.makeIn(building);
       settings.write(building);
       flush(building);
+      Path broken = moveAway(id);
       Files.move(building, path(id), StandardCopyOption.ATOMIC_MOVE);
       force(directory);
+      FileTrees.delete(broken);
     } finally {
       FileTrees.delete(building);
       forget(removal);
@@ -337,8 +376,9 @@ public final class ContainerImageCache {
   }
 
   /**
-   * All images, those that were used last at the end. Reads none and locks none, so it is quick;
-   * one that goes meanwhile may be among them.
+   * All images but those that cannot be read, those that were used last at the end. Locks none, and
+   * reads each but once until it changes, so it is quick; one that goes meanwhile may be among
+   * them.
    */
   public List<Held> held() throws IOException, ImageException {
     Map<ImageId, List<ImageName>> names = new HashMap<>();
@@ -346,20 +386,31 @@ public final class ContainerImageCache {
       names.computeIfAbsent(named.image(), _ -> new ArrayList<>()).add(named.name());
     }
     List<Held> held = new ArrayList<>();
-    for (ImageId id : ids()) {
+    List<ImageId> ids = ids();
+    readable.keySet().retainAll(ids);
+    for (ImageId id : ids) {
       try {
+        requireReadable(id);
         held.add(
             new Held(
                 id,
                 names.getOrDefault(id, List.of()),
                 Files.size(root(id)),
                 Files.getLastModifiedTime(path(id)).toInstant()));
-      } catch (NoSuchFileException e) {
-        // It goes just now.
+      } catch (ImageException | NoSuchFileException e) {
+        // It is broken, cannot be read now, or goes just now.
       }
     }
     held.sort(Comparator.comparing(Held::lastUse));
     return held;
+  }
+
+  private void requireReadable(ImageId id) throws IOException, ImageException {
+    FileTime written = ContainerImage.lastWritten(path(id));
+    if (!written.equals(readable.get(id))) {
+      var _ = ContainerImage.read(id, path(id));
+      readable.put(id, written);
+    }
   }
 
   private boolean isInUse(ImageId id) throws IOException {
@@ -394,7 +445,7 @@ public final class ContainerImageCache {
   public boolean remove(ImageName name) throws IOException, ImageException {
     ImageId id = read(nameFile(name)).orElseThrow(() -> unknown(name.toString())).image();
     Files.deleteIfExists(nameFile(name));
-    return names().stream().noneMatch(named -> named.image().equals(id)) && tryRemove(id);
+    return tryRemoveUnnamed(id);
   }
 
   /**
@@ -413,19 +464,30 @@ public final class ContainerImageCache {
   }
 
   private boolean tryRemove(ImageId id) throws IOException {
+    return tryRemove(id, () -> true);
+  }
+
+  /** Names are looked for when nobody can have the image any more, and so give it one. */
+  private boolean tryRemoveUnnamed(ImageId id) throws IOException {
+    return tryRemove(id, () -> names().stream().noneMatch(named -> named.image().equals(id)));
+  }
+
+  /** Asked when the image is locked. */
+  @FunctionalInterface
+  private interface Condition {
+    boolean holds() throws IOException;
+  }
+
+  private boolean tryRemove(ImageId id, Condition condition) throws IOException {
     Optional<ImageLocks.Lease> lease = locks().tryAlone(id);
     if (lease.isEmpty()) {
       return false;
     }
     try (ImageLocks.Lease _ = lease.get()) {
-      if (isLinked(id)) {
+      if (isLinked(id) || !condition.holds()) {
         return false;
       }
-      Path removed = unfinished(id, "removed");
-      FileTrees.delete(removed);
-      if (Files.isDirectory(path(id))) {
-        Files.move(path(id), removed, StandardCopyOption.ATOMIC_MOVE);
-      }
+      Path removed = moveAway(id);
       for (Named named : names()) {
         if (named.image().equals(id)) {
           Files.deleteIfExists(nameFile(named.name()));
@@ -436,6 +498,16 @@ public final class ContainerImageCache {
     }
   }
 
+  /** Where the image's directory is now, if it was there: to be deleted. */
+  private Path moveAway(ImageId id) throws IOException {
+    Path removed = unfinished(id, "removed");
+    FileTrees.delete(removed);
+    if (Files.isDirectory(path(id))) {
+      Files.move(path(id), removed, StandardCopyOption.ATOMIC_MOVE);
+    }
+    return removed;
+  }
+
   /**
    * Removes what killed processes have left, and names that say nothing. What others are just
    * making stays.
@@ -444,7 +516,7 @@ public final class ContainerImageCache {
     for (Path path : entries(directory.resolve("names"))) {
       boolean isTemporary = String.valueOf(path.getFileName()).startsWith(".");
       if (isTemporary
-          ? Files.getLastModifiedTime(path).toInstant().isBefore(clock.instant().minus(LONG_AGO))
+          ? isLeft(path)
           : read(path).map(named -> !Files.isDirectory(path(named.image()))).orElse(true)) {
         Files.deleteIfExists(path);
       }
@@ -459,6 +531,17 @@ public final class ContainerImageCache {
           }
         }
       }
+    }
+  }
+
+  private boolean isLeft(Path written) throws IOException {
+    try {
+      return Files.getLastModifiedTime(written)
+          .toInstant()
+          .isBefore(clock.instant().minus(LONG_AGO));
+    } catch (NoSuchFileException e) {
+      // It is a name by now.
+      return false;
     }
   }
 
@@ -479,7 +562,7 @@ public final class ContainerImageCache {
     names().forEach(name -> named.add(name.image()));
     List<Listed> images = list();
     for (Listed listed : images) {
-      if (!named.contains(listed.image().id()) && tryRemove(listed.image().id())) {
+      if (!named.contains(listed.image().id()) && tryRemoveUnnamed(listed.image().id())) {
         removed.add(listed.image());
       }
     }
@@ -496,12 +579,9 @@ public final class ContainerImageCache {
 
   private void removeBroken() throws IOException {
     for (ImageId id : ids()) {
-      try {
-        var _ = ContainerImage.read(id, path(id));
-      } catch (ImageException e) {
-        if (!(e.getCause() instanceof IOException)) {
-          var _ = tryRemove(id);
-        }
+      if (isBroken(id)) {
+        // Another may have removed it, and made it again.
+        var _ = tryRemove(id, () -> isBroken(id));
       }
     }
   }

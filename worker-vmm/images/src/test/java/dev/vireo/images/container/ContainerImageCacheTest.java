@@ -18,8 +18,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -226,6 +228,84 @@ class ContainerImageCacheTest {
   }
 
   @Test
+  void anImageStaysUntilItHasItsName() throws Exception {
+    try (ContainerImageCache.Use use = cache().obtainInUse(id(1), maker())) {
+      assertEquals(List.of(), cache().prune(Long.MAX_VALUE).removed());
+      cache().name(ImageName.parse("a"), use.image().id());
+    }
+
+    assertEquals(List.of(), cache().prune(0).removed());
+  }
+
+  @Test
+  void anImageThatIsNamedAfterPruneHasBegunStays() throws Exception {
+    int images = 40;
+    ContainerImageCache cache = new ContainerImageCache(directory, () -> Long.MAX_VALUE, () -> now);
+    for (int number = 1; number <= images; number++) {
+      obtain(number);
+    }
+    Path first = directory.resolve("sha256-" + id(1).hex());
+    List<ImageName> named = new ArrayList<>();
+    try (ExecutorService threads = Executors.newSingleThreadExecutor()) {
+      Future<ContainerImageCache.Pruned> pruning = threads.submit(() -> cache.prune(0));
+      while (Files.exists(first) && !pruning.isDone()) {
+        Thread.onSpinWait();
+      }
+      for (int number = images;
+          !pruning.isDone() && Files.exists(directory.resolve("sha256-" + id(number).hex()));
+          number--) {
+        ImageName name = ImageName.parse("a" + number);
+        if (useAndName(number, name)) {
+          named.add(name);
+        }
+      }
+      assertTrue(pruning.get().removed().size() <= images - named.size());
+    }
+
+    for (ImageName name : named) {
+      assertTrue(cache().find(name).isPresent(), name::toString);
+    }
+  }
+
+  private boolean useAndName(int number, ImageName name) throws Exception {
+    try (ContainerImageCache.Use use = cache().use(id(number))) {
+      cache().name(name, use.image().id());
+      return true;
+    } catch (ImageException e) {
+      assertEquals(Reason.IMAGE_UNKNOWN, e.reason(), "prune was faster");
+      return false;
+    }
+  }
+
+  @Test
+  void anImageThatIsNamedMeanwhileIsNotPruned() throws Exception {
+    ContainerImageCache cache = new ContainerImageCache(directory, () -> Long.MAX_VALUE, () -> now);
+    AtomicBoolean ended = new AtomicBoolean();
+    try (ExecutorService threads = Executors.newSingleThreadExecutor()) {
+      Future<Boolean> pruning =
+          threads.submit(() -> {
+            while (!ended.get()) {
+              var _ = cache.prune(0);
+            }
+            return true;
+          });
+      try {
+        for (int round = 0; round < 50 && !pruning.isDone(); round++) {
+          ImageName name = ImageName.parse("a" + round);
+          try (ContainerImageCache.Use use = cache.obtainInUse(id(1), maker())) {
+            cache.name(name, use.image().id());
+          }
+          assertTrue(cache.find(name).isPresent(), name::toString);
+          cache.remove(name);
+        }
+      } finally {
+        ended.set(true);
+      }
+      assertTrue(pruning.get());
+    }
+  }
+
+  @Test
   void aNameWithoutItsImageIsRemoved() throws Exception {
     cache().name(ImageName.parse("a"), id(1));
     Path half = Files.writeString(directory.resolve("names/.1.tmp"), "half");
@@ -272,6 +352,48 @@ class ContainerImageCacheTest {
     assertEquals(List.of(), cache().prune(0).removed());
     assertEquals(Optional.empty(), cache().find(ImageName.parse("a")));
     assertTrue(cache().find(ImageName.parse("b")).isPresent());
+  }
+
+  @Test
+  void anImageThatIsBrokenIsNotHeldAndIsMadeAgain() throws Exception {
+    ContainerImageCache cache = cache();
+    ContainerImage image = obtain(1);
+    cache.name(ImageName.parse("a"), id(1));
+    assertEquals(1, cache.held().size());
+    Path properties = directory.resolve("sha256-" + id(1).hex() + "/image.properties");
+    Files.writeString(properties, "");
+    Files.setLastModifiedTime(properties, FileTime.from(now));
+
+    assertEquals(List.of(), cache.held());
+
+    assertEquals(image, obtain(1));
+    assertEquals(2, made.get());
+    assertEquals(List.of(ImageName.parse("a")), cache.held().getFirst().names());
+    assertEquals(List.of(".lock", "names", "sha256-" + id(1).hex()), files());
+  }
+
+  @Test
+  void aBrokenImageThatCannotBeMadeAgainStaysAsItIs() throws Exception {
+    Path root = obtain(1).root();
+    cache().name(ImageName.parse("a"), id(1));
+    Files.writeString(root.resolveSibling("image.properties"), "");
+    assertThrows(
+        IOException.class,
+        () ->
+            cache()
+                .obtain(
+                    id(1),
+                    _ -> {
+                      throw new IOException("the registry is away");
+                    }));
+    assertEquals(1, cache().names().size());
+
+    Path link = Files.createLink(directory.resolve("container-root"), root);
+    assertEquals(
+        Reason.IMAGE_INVALID, assertThrows(ImageException.class, () -> obtain(1)).reason());
+
+    Files.delete(link);
+    assertEquals(id(1), obtain(1).id());
   }
 
   @Test
@@ -324,14 +446,15 @@ class ContainerImageCacheTest {
   }
 
   private ContainerImage obtain(int number) throws IOException, ImageException {
-    return cache()
-        .obtain(
-            id(number),
-            building -> {
-              made.incrementAndGet();
-              Files.write(building.resolve(ContainerImage.ROOT_FILE), new byte[ROOT_BYTES]);
-              return settings();
-            });
+    return cache().obtain(id(number), maker());
+  }
+
+  private ContainerImageCache.Maker maker() {
+    return building -> {
+      made.incrementAndGet();
+      Files.write(building.resolve(ContainerImage.ROOT_FILE), new byte[ROOT_BYTES]);
+      return settings();
+    };
   }
 
   private List<String> files() throws IOException {
@@ -353,7 +476,8 @@ class ContainerImageCacheTest {
         Optional.of(Instant.EPOCH));
   }
 
+  /** Each with a lock of its own, which is of its first digits. */
   private static ImageId id(int number) {
-    return new ImageId("%064x".formatted(number));
+    return new ImageId("%08x%056x".formatted(number, 0));
   }
 }

@@ -44,12 +44,13 @@ public final class NodeContainerImages implements ContainerImages {
   @Override
   public CompletableFuture<ContainerImage> obtain(String reference, ImagePull pull) {
     try {
-      Optional<ContainerImage> here = find(reference);
+      boolean mayPull = pull != ImagePull.IMAGE_PULL_NEVER && !isId(reference);
+      Optional<ContainerImage> here = find(reference, mayPull);
       if (here.isPresent() && (pull != ImagePull.IMAGE_PULL_ALWAYS || isId(reference))) {
         touch(here.get());
         return CompletableFuture.completedFuture(here.get());
       }
-      if (pull == ImagePull.IMAGE_PULL_NEVER || isId(reference)) {
+      if (!mayPull) {
         return CompletableFuture.failedFuture(missing(reference));
       }
       return pull(reference);
@@ -69,12 +70,17 @@ public final class NodeContainerImages implements ContainerImages {
         "this node does not have \"%s\"".formatted(reference));
   }
 
-  private Optional<ContainerImage> find(String reference) throws RejectedException {
+  /** Of one that is broken a pull makes another. */
+  private Optional<ContainerImage> find(String reference, boolean mayPull)
+      throws RejectedException {
     try {
       return isId(reference)
           ? cache.find(ImageId.parse(reference))
           : cache.find(ImageName.parse(reference));
     } catch (ImageException e) {
+      if (mayPull && e.reason() == ImageException.Reason.IMAGE_INVALID) {
+        return Optional.empty();
+      }
       throw rejected(reference, e.reason(), String.valueOf(e.getMessage()));
     } catch (IOException e) {
       throw new RejectedException(

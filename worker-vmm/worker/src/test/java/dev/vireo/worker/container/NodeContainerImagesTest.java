@@ -114,6 +114,25 @@ class NodeContainerImagesTest {
   }
 
   @Test
+  void whatIsBrokenHereIsPulledAgain() throws Exception {
+    putImage("tool");
+    Path properties = directory.resolve("cache/sha256-" + ID.hex() + "/image.properties");
+    Path whole = Files.copy(properties, directory.resolve("whole"));
+    NodeContainerImages images =
+        pulledBy("cp %s %s; echo '{\"image\": \"%s\"}'".formatted(whole, properties, ID));
+    for (ImagePull pull : List.of(ImagePull.IMAGE_PULL_ALWAYS, ImagePull.IMAGE_PULL_IF_MISSING)) {
+      Files.writeString(properties, "");
+      assertEquals(
+          ErrorReason.CONTAINER_IMAGE_INVALID,
+          refusal(images.obtain("tool", ImagePull.IMAGE_PULL_NEVER)).reason());
+      assertEquals(
+          ErrorReason.CONTAINER_IMAGE_INVALID,
+          refusal(images.obtain(ID.toString(), pull)).reason());
+      assertEquals(ID, get(images.obtain("tool", pull)).id());
+    }
+  }
+
+  @Test
   void whatTheProgramSaysIsTheReason() {
     NodeContainerImages images =
         pulledBy(
