@@ -9,6 +9,7 @@ import static org.awaitility.Awaitility.await;
 import com.google.protobuf.ByteString;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
+import dev.vireo.linux.StreamSocket;
 import dev.vireo.linux.UnixListener;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
@@ -159,6 +160,11 @@ final class VsockGuest implements AutoCloseable {
   private final List<AutoCloseable> owned = new ArrayList<>();
 
   VsockGuest(Path directory) {
+    this(directory, new StreamSocket());
+  }
+
+  /** Whose device uses {@code sockets}. */
+  VsockGuest(Path directory, StreamSocket sockets) {
     path = directory.resolve("vsock");
     socket = UnixListener.bind(path.toString(), 4096);
     socket.fd().setNonBlocking();
@@ -171,7 +177,8 @@ final class VsockGuest implements AutoCloseable {
               dials.add(new Dial(key, port));
               onDial.run();
               return workerIsThere;
-            });
+            },
+            sockets);
     for (int i = 0; i < 3; i++) {
       notifiers.add(EventFd.blocking());
     }
