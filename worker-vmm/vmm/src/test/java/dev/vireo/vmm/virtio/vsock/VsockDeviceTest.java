@@ -389,7 +389,7 @@ class VsockDeviceTest {
         assertReset(i, HOST_PORT);
       }
       assertTrue(guest.dials.isEmpty());
-      assertEquals(0, guest.connections());
+      guest.awaitNoConnections();
     }
 
     @Test
@@ -397,7 +397,7 @@ class VsockDeviceTest {
       for (int i = 0; i < ConnectionTable.MOST; i++) {
         guest.send(Packet.of(OP_REQUEST, i, HOST_PORT));
       }
-      assertEquals(ConnectionTable.MOST, guest.connections());
+      guest.awaitConnections(ConnectionTable.MOST);
       assertFalse(guest.hasPacket());
       guest.send(Packet.of(OP_REQUEST, 10_000, HOST_PORT));
       assertReset(10_000, HOST_PORT);

@@ -328,10 +328,15 @@ final class VsockGuest implements AutoCloseable {
   }
 
   void awaitNoConnections() {
-    await("no connections")
+    awaitConnections(0);
+  }
+
+  /** The device counts them at the end of a turn, after it has returned buffers. */
+  void awaitConnections(int count) {
+    await(count + " connections")
         .pollDelay(Duration.ZERO)
         .pollInterval(ofMillis(1))
-        .until(() -> connections() == 0);
+        .until(() -> connections() == count);
   }
 
   <T extends AutoCloseable> T own(T resource) {
