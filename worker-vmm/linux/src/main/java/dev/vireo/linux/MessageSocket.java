@@ -198,7 +198,7 @@ public final class MessageSocket implements AutoCloseable {
         byte[] bytes = new byte[length];
         MemorySegment.copy(body, 0, MemorySegment.ofArray(bytes), 0, length);
         return new Message(bytes, descriptors);
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         for (Fd descriptor : descriptors) {
           descriptor.close();
         }

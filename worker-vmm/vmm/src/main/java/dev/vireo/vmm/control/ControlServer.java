@@ -100,6 +100,11 @@ public final class ControlServer {
       Log.line("the worker does not speak our language: " + e.getMessage());
     } catch (LinuxException e) {
       Log.line("lost the worker: " + e.getMessage());
+    } catch (RuntimeException | Error e) {
+      // There was no memory for a message, most likely. Nobody knows how much of it was read, so
+      // the
+      // worker has to connect anew; without this thread nobody could stop the guest.
+      Log.bug("gave the worker up", e);
     }
   }
 

@@ -636,7 +636,7 @@ final class MicroVm implements Machine.Listener, ConsoleFile.Listener, Dialer {
     if (current != null) {
       try {
         current.close();
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) { // Its end is told and written down all the same.
         Log.bug("cannot free the machine", e);
       }
     }

@@ -15,7 +15,8 @@ public final class IoVector {
 
   private final GuestMemory memory;
   private final MemorySegment entries;
-  private final int capacity;
+  private int start;
+  private int limit;
   private int first;
   private int end;
   private long bytes;
@@ -26,26 +27,67 @@ public final class IoVector {
    * @param capacity ranges it can hold, at most 1,024 (IOV_MAX)
    */
   public IoVector(GuestMemory memory, int capacity) {
-    this(memory, capacity, Arena.ofAuto());
+    this(memory, Arena.ofAuto().allocate(capacity * ENTRY_BYTES, 8));
   }
 
   /**
-   * The same with its array in {@code arena}. For where there may be many: those of an automatic
-   * arena count as direct buffers, of which a JVM has few.
+   * One that goes from place to place in an array that others keep: many vectors, of which it is
+   * one at a time. All of the array until {@link #begin} or {@link #resume}.
+   *
+   * @param entries aligned to 8 bytes, and there for as long as this is used
    */
-  public IoVector(GuestMemory memory, int capacity, Arena arena) {
+  public IoVector(GuestMemory memory, MemorySegment entries) {
     this.memory = memory;
-    this.capacity = capacity;
-    this.entries = arena.allocate(capacity * ENTRY_BYTES, 8);
+    this.entries = entries;
+    this.limit = (int) (entries.byteSize() / ENTRY_BYTES);
   }
 
   /** Forgets all ranges. */
   public void clear() {
-    first = 0;
-    end = 0;
+    first = start;
+    end = start;
     bytes = 0;
     addressBits = 0;
     lengthBits = 0;
+  }
+
+  /** Bytes of an array for so many ranges. */
+  public static long arrayBytes(int ranges) {
+    return ranges * ENTRY_BYTES;
+  }
+
+  /**
+   * Is another vector from now on, without ranges. What was here stays in the array.
+   *
+   * @param place in ranges from the array's begin
+   * @param capacity ranges it can hold
+   */
+  public void begin(int place, int capacity) {
+    start = place;
+    limit = place + capacity;
+    clear();
+  }
+
+  /**
+   * Is a vector again that it has been before, and that nobody has written over since.
+   *
+   * @param place its {@link #place}
+   * @param count its {@link #count}
+   */
+  public void resume(int place, int count) {
+    begin(place, count);
+    end = limit;
+    for (int i = first; i < end; i++) {
+      addressBits |= entries.get(ValueLayout.JAVA_LONG, i * ENTRY_BYTES);
+      long length = entries.get(ValueLayout.JAVA_LONG, i * ENTRY_BYTES + 8);
+      lengthBits |= length;
+      bytes += length;
+    }
+  }
+
+  /** Where in the array the first range is. */
+  public int place() {
+    return first;
   }
 
   /**
@@ -69,7 +111,7 @@ public final class IoVector {
   }
 
   private void append(long hostAddress, long length) {
-    if (end == capacity) {
+    if (end == limit) {
       makeRoom();
     }
     long entry = end * ENTRY_BYTES;
@@ -83,12 +125,13 @@ public final class IoVector {
 
   /** Moves the ranges to where those that left have been. */
   private void makeRoom() {
-    if (first == 0) {
-      throw new IndexOutOfBoundsException("vector of " + capacity + " is full");
+    if (first == start) {
+      throw new IndexOutOfBoundsException("vector of " + (limit - start) + " is full");
     }
-    MemorySegment.copy(entries, first * ENTRY_BYTES, entries, 0, count() * ENTRY_BYTES);
-    end -= first;
-    first = 0;
+    MemorySegment.copy(
+        entries, first * ENTRY_BYTES, entries, start * ENTRY_BYTES, count() * ENTRY_BYTES);
+    end = start + count();
+    first = start;
   }
 
   /** Takes the last range off again. */
@@ -142,7 +185,7 @@ public final class IoVector {
 
   /** How many ranges can be added. */
   public int room() {
-    return capacity - count();
+    return limit - start - count();
   }
 
   /** How many ranges. */

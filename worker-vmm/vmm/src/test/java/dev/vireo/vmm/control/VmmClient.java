@@ -101,9 +101,10 @@ final class VmmClient implements AutoCloseable {
         : spawn(Path.of(home), home + "/runtime/bin/java", List.of("@vmm.args"));
   }
 
-  /** From the classes of this build, with this JVM. */
-  private static VmmClient spawnFromClassPath() throws IOException {
-    List<String> arguments =
+  /** From the classes of this build, with this JVM and {@code more} arguments of its. */
+  static VmmClient spawnFromClassPath(String... more) throws IOException {
+    List<String> arguments = new ArrayList<>(List.of(more));
+    arguments.addAll(
         List.of(
             "-cp",
             System.getProperty("java.class.path"),
@@ -112,7 +113,7 @@ final class VmmClient implements AutoCloseable {
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
             "-Xrs",
-            "dev.vireo.vmm.Main");
+            "dev.vireo.vmm.Main"));
     return spawn(Path.of("/"), System.getProperty("java.home") + "/bin/java", arguments);
   }
 
@@ -285,6 +286,22 @@ final class VmmClient implements AutoCloseable {
   /** A whole message that is no request. */
   void sendGarbage() {
     socket().send(new byte[] {(byte) 0xff, (byte) 0xff, (byte) 0xff});
+  }
+
+  /** A request that nobody makes, as long as a message may be. */
+  void sendLargest() {
+    CreateRequest name =
+        CreateRequest.newBuilder()
+            .setMicrovmName("x".repeat(MessageSocket.MAX_MESSAGE_BYTES - 16))
+            .build();
+    socket().send(VmmRequest.newBuilder().setCreate(name).build().toByteArray());
+  }
+
+  /** Waits for the VMM to close the connection. */
+  void awaitDisconnection() {
+    if (socket().receive() != null) {
+      throw new IllegalStateException("a message; the VMM's log: " + log());
+    }
   }
 
   /** Waits for an event, or takes the last one, whose status is as wanted. */

@@ -2,6 +2,7 @@ package dev.vireo.vmm.memory;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.vmm.memory.GuestMemory.Region;
 import java.lang.foreign.Arena;
@@ -63,5 +64,39 @@ class IoVectorTest {
     assertEquals(10, vector.bytes());
     vector.removeLast();
     assertThrows(IndexOutOfBoundsException.class, vector::removeLast);
+  }
+
+  @Test
+  void isManyInOneArrayEachInItsTurn() {
+    vector.begin(2, 2);
+    vector.add(0x2000, 20);
+    vector.add(0x3000, 30);
+    assertThrows(IndexOutOfBoundsException.class, () -> vector.add(0, 1), "no room");
+    vector.skip(25);
+    int place = vector.place();
+    assertEquals(3, place);
+    vector.begin(0, 2);
+    assertEquals(0, vector.count());
+    assertEquals(2, vector.room());
+    vector.add(0x1000, 10);
+    assertEquals(10, vector.bytes());
+    vector.resume(place, 1);
+    assertEquals(25, vector.bytes());
+    assertEquals(1, vector.count());
+    assertEquals(25, vector.lengthBits());
+    assertEntry(0, ram.address() + 0x3005, 25);
+    vector.resume(0, 1);
+    assertEntry(0, ram.address() + 0x1000, 10);
+  }
+
+  @Test
+  void makesRoomWhereItIs() {
+    vector.begin(1, 2);
+    for (int i = 0; i < 10; i++) {
+      vector.add(0x10L * i, 1);
+      vector.skip(i == 0 ? 0 : 1);
+      assertEntry(0, ram.address() + 0x10L * i, 1);
+      assertTrue(vector.place() >= 1);
+    }
   }
 }

@@ -183,12 +183,12 @@ final class RingQueue implements QueueServer {
       this.signals = activation.signals();
       this.chain = new DescriptorChain(memory, slots);
       this.requests = new BlockRequests(disk, activation.features(), this);
-      this.transfers = new RingTransfers(disk.file(), ring, memory, slots);
       this.heads = new int[slots];
       this.statusAddresses = new long[slots];
       this.dataRoom = new long[slots];
       this.bytes = new long[slots];
       this.reads = new boolean[slots];
+      this.transfers = new RingTransfers(disk.file(), ring, memory, slots); // Last: it is closed.
     }
 
     /** Takes all that is new, unless it is to stop, and tells of all that is done. */
@@ -216,7 +216,10 @@ final class RingQueue implements QueueServer {
           }
         }
         tell();
-      } while (!stopping && !waitsForTime && queue.enableNotifications());
+      } while (!stopping
+          && !waitsForTime
+          && transfers.mayBegin() // If not, the next result has us look again.
+          && queue.enableNotifications());
     }
 
     /** Shows the driver what was answered. */
@@ -226,7 +229,7 @@ final class RingQueue implements QueueServer {
     }
 
     private boolean mayGoOn() {
-      if (stopping || waitsForTime) {
+      if (stopping || waitsForTime || !transfers.mayBegin()) {
         return false;
       }
       long nanos = requests.waitNanos();
@@ -292,7 +295,8 @@ final class RingQueue implements QueueServer {
         return RawFile.OK;
       }
       int slot = next(request, length, true);
-      request.gatherWritable(0, length, transfers.emptyVector(slot, request.count()));
+      int buffers = request.count() - request.readableCount();
+      request.gatherWritable(0, length, transfers.emptyVector(slot, buffers));
       transfers.read(slot, offset);
       return PENDING;
     }
@@ -304,7 +308,8 @@ final class RingQueue implements QueueServer {
         return RawFile.OK;
       }
       int slot = next(request, length, false);
-      request.gatherReadable(from, length, transfers.emptyVector(slot, request.count()));
+      int buffers = request.readableCount();
+      request.gatherReadable(from, length, transfers.emptyVector(slot, buffers));
       transfers.write(slot, offset, durable);
       return PENDING;
     }

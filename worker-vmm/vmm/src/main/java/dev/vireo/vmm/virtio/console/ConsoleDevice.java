@@ -272,19 +272,39 @@ public final class ConsoleDevice implements VirtioDevice {
       return serve(current);
     }
     for (Port port : ports) {
-      port.attend(ranges);
+      attend(port, ranges);
     }
     return false;
   }
 
-  /** Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. */
   private boolean serve(ConsoleService current) {
     try {
       return current.serve();
     } catch (RuntimeException | Error e) {
-      service = null;
-      current.needsReset(e);
+      failed(e);
       return false;
+    }
+  }
+
+  private void attend(Port port, IoVector ranges) {
+    try {
+      port.attend(ranges);
+    } catch (RuntimeException | Error e) {
+      failed(e);
+    }
+  }
+
+  /**
+   * Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. Without a driver
+   * it is counted.
+   */
+  private void failed(Throwable cause) {
+    ConsoleService current = service;
+    if (current == null) {
+      counters.increment(ConsoleEvent.ERRORS_SOCKET);
+    } else {
+      service = null;
+      current.needsReset(cause);
     }
   }
 
@@ -359,7 +379,16 @@ public final class ConsoleDevice implements VirtioDevice {
       }
     }
 
+    /** Each by itself: of a client that outlives a reset nobody would tell again. */
     private void note(int key, int readiness) {
+      try {
+        tell(key, readiness);
+      } catch (RuntimeException | Error e) {
+        failed(e);
+      }
+    }
+
+    private void tell(int key, int readiness) {
       if (key >= CLIENTS) {
         ports[key & PORT_MASK].host().ready(readiness);
       } else if (key >= LISTENERS) {

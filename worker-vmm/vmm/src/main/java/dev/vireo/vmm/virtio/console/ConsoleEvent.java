@@ -20,7 +20,7 @@ enum ConsoleEvent {
   RATE_LIMITED,
   /** The driver could not set the device or a port up, it says. */
   DRIVER_FAILURES,
-  /** A client could not be accepted or watched: too many files are open, most likely. */
+  /** A client could not be accepted, watched or served: too many files are open, most likely. */
   ERRORS_SOCKET,
   /** A buffer was empty, outside memory, or out of order. */
   ERRORS_DESCRIPTORS,

@@ -46,6 +46,7 @@ public final class VsockDevice implements VirtioDevice {
   private final long guestCid;
   private final Fd listener;
   private final Dialer dialer;
+  private final StreamSocket sockets;
   private final EnumCounters<VsockEvent> counters = new EnumCounters<>(VsockEvent.class);
   private final ServingLock serving = new ServingLock();
   private final Questions questions = new Questions();
@@ -60,10 +61,15 @@ public final class VsockDevice implements VirtioDevice {
    * @param dialer for where the guest connects to
    */
   public VsockDevice(String id, long guestCid, Fd listener, Dialer dialer) {
+    this(id, guestCid, listener, dialer, new StreamSocket());
+  }
+
+  VsockDevice(String id, long guestCid, Fd listener, Dialer dialer, StreamSocket sockets) {
     this.id = id;
     this.guestCid = guestCid;
     this.listener = listener;
     this.dialer = dialer;
+    this.sockets = sockets;
   }
 
   @Override
@@ -124,7 +130,7 @@ public final class VsockDevice implements VirtioDevice {
               dialer,
               questions,
               loop.poller,
-              loop.sockets,
+              sockets,
               counters,
               activation,
               queues,
@@ -192,16 +198,14 @@ public final class VsockDevice implements VirtioDevice {
     }
   }
 
-  /** Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. */
-  private boolean serve(VsockService current) {
+  private void failed(VsockService current, Throwable cause) {
+    service = null;
     try {
-      return current.serve();
-    } catch (RuntimeException | Error e) {
-      service = null;
       current.close();
-      current.needsReset(e);
-      return false;
+    } catch (RuntimeException | Error e) {
+      cause.addSuppressed(e);
     }
+    current.needsReset(cause);
   }
 
   /** How many there are now is no counter: it goes down too. */
@@ -232,7 +236,6 @@ public final class VsockDevice implements VirtioDevice {
     private static final int NEWS = Poller.READABLE | Poller.EDGE_TRIGGERED;
 
     private final Poller poller = new Poller(MAX_EVENTS);
-    private final StreamSocket sockets = new StreamSocket();
     private final Thread thread;
     private volatile boolean closed;
 
@@ -256,12 +259,23 @@ public final class VsockDevice implements VirtioDevice {
           return;
         }
         try (ServingLock _ = serving.take()) {
-          VsockService current = service;
-          for (int i = 0; i < ready; i++) {
-            note(poller.key(i), poller.readiness(i), current);
-          }
-          more = current != null && serve(current);
+          more = turn(ready, service);
         }
+      }
+    }
+
+    /** Whatever goes wrong ends in DEVICE_NEEDS_RESET, not in the end of the thread. */
+    private boolean turn(int ready, @Nullable VsockService current) {
+      try {
+        for (int i = 0; i < ready; i++) {
+          note(poller.key(i), poller.readiness(i), current);
+        }
+        return current != null && current.serve();
+      } catch (RuntimeException | Error e) {
+        if (current != null) {
+          failed(current, e);
+        }
+        return false;
       }
     }
 

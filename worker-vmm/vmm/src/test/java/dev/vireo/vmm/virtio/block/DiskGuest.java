@@ -1,10 +1,12 @@
 package dev.vireo.vmm.virtio.block;
 
+import static dev.vireo.vmm.virtio.queue.GuestRing.INDIRECT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.NEXT;
 import static dev.vireo.vmm.virtio.queue.GuestRing.RAM_END;
 import static dev.vireo.vmm.virtio.queue.GuestRing.WRITE;
 import static java.time.Duration.ofMillis;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.vireo.catalog.MmioPlan;
@@ -39,7 +41,7 @@ final class DiskGuest implements AutoCloseable {
   static final int UNSUPPORTED = 2;
   static final int NOT_WRITTEN = 0xaa;
 
-  private static final int RING_SIZE = 128;
+  static final int RING_SIZE = 128;
   private static final long RING_BYTES = 0x8000;
   private static final long SLOTS = 0x4_0000;
   private static final long SLOT_BYTES = 0x1000;
@@ -47,6 +49,11 @@ final class DiskGuest implements AutoCloseable {
   static final int MAX_DATA = (int) SLOT_BYTES - DATA;
   private static final int STATUS = 0x10;
   private static final int BUFFERS = 3;
+
+  /** Behind the rings of as many queues as there may be, in place of slots. */
+  private static final long SHARED = 0x9_0000;
+
+  private static final long SHARED_BYTES = 0x1000;
 
   final MmioTransport transport;
   final GuestDriver driver;
@@ -149,6 +156,43 @@ final class DiskGuest implements AutoCloseable {
   void submitReadWithStatusInPluggable() {
     memory.write(slot(0, 0), new byte[DATA]); // type IN, sector 0
     submit(0, 0, 0, 512, PLUGGABLE + BLOCK_BYTES);
+  }
+
+  /**
+   * Offers as many reads of the first sector as the ring has room for, each by an indirect table of
+   * so many buffers: a header, the sector in pieces, and a status. A queue's requests share them.
+   */
+  void submitIndirectReads(int queue, int buffers) {
+    long header = SHARED + queue * SHARED_BYTES;
+    long data = header + 0x20;
+    long table = data + 512;
+    int pieces = buffers - 2;
+    memory.write(header, new byte[0x20]); // type IN, sector 0
+    GuestRing ring = rings.get(queue);
+    ring.descriptor(table, 0, header, 16, NEXT, 1);
+    for (int i = 0; i < pieces; i++) {
+      int length = i < pieces - 1 ? 4 : 512 - 4 * i;
+      ring.descriptor(table, 1 + i, data + 4L * i, length, NEXT | WRITE, 2 + i);
+    }
+    ring.descriptor(table, 1 + pieces, header + STATUS, 1, WRITE, 0);
+    for (int head = 0; head < RING_SIZE; head++) {
+      ring.descriptor(head, table, 16L * buffers, INDIRECT, 0).offer(head);
+    }
+    notifiers.get(queue).signal();
+  }
+
+  /** Waits for all of them, and checks that they did what they should. */
+  void awaitIndirectReads(int queue, byte[] sector) {
+    GuestRing ring = rings.get(queue);
+    for (int i = 0; i < RING_SIZE; i++) {
+      if (!ring.hasUsed()) {
+        await().pollDelay(Duration.ZERO).pollInterval(ofMillis(1)).until(ring::hasUsed);
+      }
+      assertEquals(513, ring.takeUsed().written());
+    }
+    byte[] bytes = new byte[512];
+    memory.read(SHARED + queue * SHARED_BYTES + 0x20, bytes);
+    assertArrayEquals(sector, bytes);
   }
 
   private void submit(int queue, int slot, int readable, int writable, long status) {

@@ -13,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.kenai.jffi.LastError;
+import com.sun.management.ThreadMXBean;
 import dev.vireo.catalog.BackEnd;
 import dev.vireo.linux.Errno;
 import dev.vireo.linux.Fd;
@@ -372,6 +373,45 @@ class RingQueueTest {
       write(host, SLOTS * 512);
       assertTrue(taken < SLOTS * 1024, taken + " bytes");
     }
+  }
+
+  /** All queues at once. A guest chooses how long its chains are; the VMM has 8 MiB of heap. */
+  @Test
+  void longerAndLongerChainsTakeNoHeap() {
+    Fd fd = Fd.open(path.toString(), Fd.O_RDWR);
+    RawFile file = new RawFile(fd, null, DiskGeometry.ofFile(BYTES)); // No fake, which takes some.
+    int queues = BlockDevice.MAX_QUEUES;
+    try (DiskGuest guest =
+        guest(
+            file, new Settings(false, queues, RateLimiter.UNLIMITED, Engine.IO_URING, log::add))) {
+      long before = 0;
+      int rounds = 0;
+      for (int buffers = 3; buffers <= DiskGuest.RING_SIZE; buffers = 2 * buffers - 1) {
+        for (int queue = 0; queue < queues; queue++) {
+          guest.submitIndirectReads(queue, buffers);
+        }
+        for (int queue = 0; queue < queues; queue++) {
+          guest.awaitIndirectReads(queue, sector(0));
+        }
+        if (rounds++ == 0) {
+          before = bytesAllocatedByTheDisk();
+        }
+      }
+      long perRequest =
+          (bytesAllocatedByTheDisk() - before) / ((rounds - 1L) * queues * DiskGuest.RING_SIZE);
+      assertTrue(perRequest < 8, perRequest + " bytes a request, in " + rounds + " rounds");
+    }
+  }
+
+  private static long bytesAllocatedByTheDisk() {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long sum = 0;
+    for (Thread thread : Thread.getAllStackTraces().keySet()) {
+      if (thread.getName().startsWith("blk disk0")) {
+        sum += threads.getThreadAllocatedBytes(thread.threadId());
+      }
+    }
+    return sum;
   }
 
   private static long directBytes() {

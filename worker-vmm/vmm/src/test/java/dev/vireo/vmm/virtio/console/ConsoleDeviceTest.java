@@ -44,6 +44,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
@@ -765,6 +766,54 @@ class ConsoleDeviceTest {
       guest.offer(tx(HVC0), ascii("unheard"));
       assertWorks();
       assertFalse(guest.ring(tx(HVC0)).hasUsed());
+    }
+  }
+
+  /** As when there is no more memory. */
+  @Nested
+  class AnError {
+    /** The device's clock fails once, when it is asked for the {@code call}th time from now on. */
+    private void failAt(int call) {
+      AtomicInteger left = new AtomicInteger(call);
+      guest.clock =
+          () -> {
+            if (left.decrementAndGet() == 0) {
+              throw new InternalError("as a test wants");
+            }
+            return System.nanoTime();
+          };
+    }
+
+    /** The time of it is noted before the queues are served. */
+    @Test
+    void atTheEndOfAClientNeedsAResetWhichBringsTheDeviceBack() throws IOException {
+      guest.open();
+      SocketChannel client = connected(PIPE, PIPE_NAME);
+      failAt(1);
+      client.close();
+      assertNeedsReset();
+      assertEquals(1, guest.count("illegal.device_failure"));
+      guest.driver.reset();
+      guest.open();
+      assertWorks();
+    }
+
+    @Test
+    void withoutADriverIsCountedAndClientsAreServed() throws IOException {
+      makeWith(Rules.USUAL.patience(Duration.ZERO));
+      guest.open();
+      guest.driver.reset();
+      SocketChannel first = guest.connect(PIPE_NAME);
+      guest.awaitCount("clients", 1);
+      failAt(2); // Not at the end, but when another waits for the place.
+      write(first, ascii("never taken"));
+      first.close();
+      guest.connect(PIPE_NAME);
+      guest.awaitCount("errors_socket", 1);
+      guest.connect("hvc1");
+      guest.awaitCount("clients", 3);
+      assertEquals(1, guest.count("clients_cut_off"));
+      guest.open();
     }
   }
 

@@ -26,6 +26,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.function.LongSupplier;
 
 /**
  * A guest with a console device of two consoles and a pipe, message by message, and the host's side
@@ -103,6 +104,9 @@ final class ConsoleGuest implements AutoCloseable {
   final MmioTransport transport;
   final GuestDriver driver;
 
+  /** The device's. */
+  volatile LongSupplier clock = System::nanoTime;
+
   private final Path directory;
   private final EventFd interrupt = EventFd.nonBlocking();
   private final List<EventFd> notifiers = new ArrayList<>();
@@ -124,7 +128,7 @@ final class ConsoleGuest implements AutoCloseable {
                 setup("org.example.pipe", false, ConsoleSize.UNKNOWN)),
             rules.toGuest(),
             rules.toHost(),
-            System::nanoTime,
+            () -> clock.getAsLong(),
             rules.patience().toNanos());
     for (int i = 0; i < QUEUES; i++) {
       notifiers.add(EventFd.blocking());

@@ -24,6 +24,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.vireo.linux.Fd;
 import dev.vireo.linux.MessageSocket;
+import dev.vireo.linux.StreamSocket;
+import dev.vireo.vmm.backend.FakeLibc;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.queue.GuestRing;
@@ -42,6 +44,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Nested;
@@ -58,6 +61,7 @@ class VsockDeviceTest {
   private static final int HOST_PORT = 1024;
   private static final int CAPACITY = SendBuffer.CAPACITY;
   private static final int BUFFERS_POSTED = 64;
+  private static final int MSG_PEEK = 2;
 
   @TempDir private Path directory;
 
@@ -385,7 +389,7 @@ class VsockDeviceTest {
         assertReset(i, HOST_PORT);
       }
       assertTrue(guest.dials.isEmpty());
-      assertEquals(0, guest.connections());
+      guest.awaitNoConnections();
     }
 
     @Test
@@ -393,7 +397,7 @@ class VsockDeviceTest {
       for (int i = 0; i < ConnectionTable.MOST; i++) {
         guest.send(Packet.of(OP_REQUEST, i, HOST_PORT));
       }
-      assertEquals(ConnectionTable.MOST, guest.connections());
+      guest.awaitConnections(ConnectionTable.MOST);
       assertFalse(guest.hasPacket());
       guest.send(Packet.of(OP_REQUEST, 10_000, HOST_PORT));
       assertReset(10_000, HOST_PORT);
@@ -1113,6 +1117,32 @@ class VsockDeviceTest {
       await().until(() -> DeviceStatus.has(guest.driver.status(), DeviceStatus.NEEDS_RESET));
       assertTrue(atEnd(stream.host));
       assertEquals(1, guest.count("illegal.ring"));
+      guest.start(BUFFERS_POSTED);
+      assertWorks();
+    }
+
+    /** As when there is no more memory. It is found out before the queues are served. */
+    @Test
+    void anErrorAtNewsOfAConnectionNeedsAResetWhichBringsItBack() throws IOException {
+      AtomicBoolean failing = new AtomicBoolean();
+      FakeLibc libc =
+          new FakeLibc((function, arguments) -> {
+            if (function.equals("recvmsg")
+                && ((int) arguments[2] & MSG_PEEK) != 0
+                && failing.getAndSet(false)) {
+              throw new InternalError("as a test wants");
+            }
+            return null;
+          });
+      guest.close();
+      Path other = Files.createDirectory(directory.resolve("other"));
+      guest = new VsockGuest(other, new StreamSocket(libc.libc())).start(BUFFERS_POSTED);
+      assertWorks();
+      failing.set(true);
+      write(guest.hostConnects(), "CONNECT 5000\n");
+      await().until(() -> DeviceStatus.has(guest.driver.status(), DeviceStatus.NEEDS_RESET));
+      assertEquals(1, guest.count("illegal.device_failure"));
+      guest.awaitNoConnections();
       guest.start(BUFFERS_POSTED);
       assertWorks();
     }

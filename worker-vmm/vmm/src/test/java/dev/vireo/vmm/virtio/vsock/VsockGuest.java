@@ -9,6 +9,7 @@ import static org.awaitility.Awaitility.await;
 import com.google.protobuf.ByteString;
 import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
+import dev.vireo.linux.StreamSocket;
 import dev.vireo.linux.UnixListener;
 import dev.vireo.vmm.memory.GuestMemory;
 import dev.vireo.vmm.virtio.mmio.GuestDriver;
@@ -159,6 +160,11 @@ final class VsockGuest implements AutoCloseable {
   private final List<AutoCloseable> owned = new ArrayList<>();
 
   VsockGuest(Path directory) {
+    this(directory, new StreamSocket());
+  }
+
+  /** Whose device uses {@code sockets}. */
+  VsockGuest(Path directory, StreamSocket sockets) {
     path = directory.resolve("vsock");
     socket = UnixListener.bind(path.toString(), 4096);
     socket.fd().setNonBlocking();
@@ -171,7 +177,8 @@ final class VsockGuest implements AutoCloseable {
               dials.add(new Dial(key, port));
               onDial.run();
               return workerIsThere;
-            });
+            },
+            sockets);
     for (int i = 0; i < 3; i++) {
       notifiers.add(EventFd.blocking());
     }
@@ -321,10 +328,15 @@ final class VsockGuest implements AutoCloseable {
   }
 
   void awaitNoConnections() {
-    await("no connections")
+    awaitConnections(0);
+  }
+
+  /** The device counts them at the end of a turn, after it has returned buffers. */
+  void awaitConnections(int count) {
+    await(count + " connections")
         .pollDelay(Duration.ZERO)
         .pollInterval(ofMillis(1))
-        .until(() -> connections() == 0);
+        .until(() -> connections() == count);
   }
 
   <T extends AutoCloseable> T own(T resource) {
