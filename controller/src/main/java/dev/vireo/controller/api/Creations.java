@@ -350,10 +350,7 @@ final class Creations {
     } catch (StatusRuntimeException e) {
       Optional<ErrorReason> reason = Errors.reasonOf(e);
       if (reason.filter(r -> r.code() == ErrorReason.Code.INVALID_ARGUMENT).isPresent()) {
-        microVms
-            .findByUid(created.uid())
-            .filter(microVm -> isUnused(microVm.microVm()))
-            .ifPresent(microVm -> takeBack(microVm.uid(), requestId(request)));
+        takeBack(created.uid(), requestId(request));
       } else if (reason.filter(ErrorReason.MICROVM_NOT_FOUND::equals).isPresent()
           && isTakenBack(request, created.uid())) {
         return Optional.empty();
@@ -363,8 +360,9 @@ final class Creations {
   }
 
   /** Whether it has never run, and nobody has asked anything of it since it was created. */
-  private static boolean isUnused(MicroVm microVm) {
-    return microVm.getMeta().getGeneration() == 1 && !microVm.getStatus().hasStartTime();
+  private static boolean isUnused(StoredMicroVm microVm) {
+    return microVm.microVm().getMeta().getGeneration() == 1
+        && !Lifecycle.mayHaveRun(microVm.record());
   }
 
   /** Of a microVM that is gone: whether the request that made it may be made again. */
@@ -377,13 +375,17 @@ final class Creations {
   }
 
   private void takeBack(String uid, String requestId) {
-    microVms.takeBack(
-        uid,
-        requestId,
-        microVm ->
-            Lifecycle.nodeId(microVm.microVm()).isEmpty()
-                ? new Verdict.Remove()
-                : new Verdict.Put(Lifecycle.deleting(microVm.record(), true, time.now())));
+    microVms.takeBack(uid, requestId, this::takenBack);
+  }
+
+  /** Looks at each that it is shown: it may be started while it is to be taken back. */
+  private Verdict takenBack(StoredMicroVm microVm) {
+    if (!isUnused(microVm)) {
+      return new Verdict.Keep();
+    }
+    return Lifecycle.nodeId(microVm.microVm()).isEmpty()
+        ? new Verdict.Remove()
+        : new Verdict.Put(Lifecycle.deleting(microVm.record(), true, time.now()));
   }
 
   private static StatusRuntimeException alreadyExists(MicroVmName name) {
