@@ -16,11 +16,13 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Condition;
 import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.Drain;
 import dev.vireo.proto.v1.ExplainPlacementRequest;
 import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.GetNodeRequest;
 import dev.vireo.proto.v1.LabelExpression;
 import dev.vireo.proto.v1.LabelExpression.Operator;
+import dev.vireo.proto.v1.Lifecycle.NodeLoss;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
@@ -39,6 +41,7 @@ import dev.vireo.proto.worker.v1.Heartbeat;
 import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.WorkerMessage;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -335,6 +338,49 @@ final class PlacementTest extends ControllerTest {
     assertEquals(second.getUid(), b.nextAssignment().getUid());
   }
 
+  @Test
+  void oneThatHasLostItsNodeDoesNotWaitForOneThatHasNeverHadAny() {
+    FakeWorker a = controller.join("a");
+    controller.join("b");
+    create(oneOfTwo("g1"));
+    create(oneOfTwo("g2"));
+    Assignment displaced = a.nextAssignment();
+    create(sized("g3", 64, p -> gangOfTwo(p.putNodeSelector("zone", "none"))));
+    update("a", NodeSpec.newBuilder().setDrain(Drain.getDefaultInstance()), "spec.drain");
+    assertTrue(a.next().getDesiredChange().hasRemove());
+    a.report(FakeWorker.about(displaced, Outcome.REMOVED));
+    awaitState(id(displaced), MicroVmState.PENDING);
+
+    FakeWorker c = controller.join("c");
+
+    assertEquals(displaced.getUid(), c.nextAssignment().getUid());
+    assertEquals(MicroVmState.PENDING, state("g3"));
+  }
+
+  @Test
+  void ofTwoThatHaveLostTheirNodesTheOneRunsForWhichThereIsRoom() {
+    FakeWorker a = controller.join("a");
+    FakeWorker b = controller.join("b");
+    create(oneOfTwo("g1"));
+    create(oneOfTwo("g2"));
+    for (FakeWorker worker : List.of(a, b)) {
+      Assignment displaced = worker.nextAssignment();
+      String node = worker == a ? "a" : "b";
+      update(node, NodeSpec.newBuilder().setDrain(Drain.getDefaultInstance()), "spec.drain");
+      assertTrue(worker.next().getDesiredChange().hasRemove());
+      worker.report(FakeWorker.about(displaced, Outcome.REMOVED));
+      awaitState(id(displaced), MicroVmState.PENDING);
+    }
+
+    controller.join("c");
+
+    await().until(() -> List.of(nodeOf("g1"), nodeOf("g2")).contains("nodes/c"));
+    controller.time.advance(Duration.ofSeconds(5)); // When it is told why.
+    String waits = nodeOf("g1").isEmpty() ? "g1" : "g2";
+    await().until(() -> scheduled(waits).getReason().equals("Unschedulable"));
+    assertTrue(scheduled(waits).getMessage().startsWith("0 of 3 nodes: "));
+  }
+
   private static String id(Assignment assignment) {
     return assignment.getName().substring(assignment.getName().lastIndexOf('/') + 1);
   }
@@ -372,6 +418,21 @@ final class PlacementTest extends ControllerTest {
 
   private static void gangOfThree(Placement.Builder placement) {
     placement.getGangBuilder().setName("g").setSize(3);
+  }
+
+  private static void gangOfTwo(Placement.Builder placement) {
+    placement.getGangBuilder().setName("g").setSize(2);
+  }
+
+  /** Of more than half of what a node has; goes elsewhere if it loses its own. */
+  private static CreateMicroVmRequest oneOfTwo(String id) {
+    CreateMicroVmRequest.Builder request = sized(id, 3_000, PlacementTest::gangOfTwo).toBuilder();
+    request
+        .getMicrovmBuilder()
+        .getSpecBuilder()
+        .getLifecycleBuilder()
+        .setOnNodeLoss(NodeLoss.NODE_LOSS_RESCHEDULE);
+    return request.build();
   }
 
   private ExplainPlacementResponse explain(String id) {
