@@ -116,8 +116,9 @@ final class Creations {
     CreateMicroVmRequest request = defaultKernel.complete(asked);
     Violations unfit = new Violations();
     fleet.validate(request.getMicrovm().getSpec(), unfit);
+    validateGang(request, unfit);
     if (!unfit.isEmpty()) {
-      // The nodes may have changed since this very request was answered.
+      // The nodes, or its gang, may have changed since this very request was answered.
       Optional<MicroVm> earlier = earlierRequest(request).flatMap(r -> repeat(request, digest, r));
       return earlier.orElseThrow(unfit::toException);
     }
@@ -186,25 +187,52 @@ final class Creations {
             + " file, a disk or an image.",
         bytes,
         MAX_BYTES);
-    if (microVm.getSpec().getPlacement().hasGang()) {
-      validateGangSize(bytes, microVm.getSpec().getPlacement().getGang(), violations);
-    }
   }
 
-  /** All of a gang have their nodes by one commit. */
-  private static void validateGangSize(int bytes, Gang gang, Violations violations) {
-    long size = Integer.toUnsignedLong(gang.getSize());
+  /**
+   * Those of a gang that have waited for the others have their nodes by one commit. What they grow
+   * by until then, and what comes in the same moment, is found then.
+   */
+  private void validateGang(CreateMicroVmRequest request, Violations violations) {
+    if (!request.getMicrovm().getSpec().getPlacement().hasGang()) {
+      return;
+    }
+    Gang gang = request.getMicrovm().getSpec().getPlacement().getGang();
+    String others = request.getParent() + "/microvms/";
+    long bytes =
+        placedBytes(request.getMicrovm())
+            + microVms.all().stream()
+                .map(StoredMicroVm::microVm)
+                .filter(other -> waitsFor(gang, other))
+                .filter(other -> other.getMeta().getName().startsWith(others))
+                .filter(other -> !other.getMeta().getName().equals(others + request.getMicrovmId()))
+                .mapToLong(Creations::placedBytes)
+                .sum();
     violations.invalidIf(
-        size <= PlacementValidator.MAX_GANG_SIZE
-            && size * (bytes + STATUS_BYTES) > Store.MAX_COMMIT_BYTES,
+        bytes > Store.MAX_COMMIT_BYTES,
         "spec.placement.gang.size",
-        "is %d, and %d microVMs of %d bytes are more than can be placed together, which is %d bytes"
-            + " with %d of status each. Make the gang or its microVMs smaller.",
-        size,
-        size,
+        "is more than can be placed together: with this one the microVMs of %s that are there have"
+            + " %d bytes, %d of status each among them; at most %d. Make the gang or its microVMs"
+            + " smaller.",
+        gang.getName(),
         bytes,
-        Store.MAX_COMMIT_BYTES,
-        STATUS_BYTES);
+        STATUS_BYTES,
+        Store.MAX_COMMIT_BYTES);
+  }
+
+  private static boolean waitsFor(Gang gang, MicroVm microVm) {
+    return microVm.getSpec().getPlacement().getGang().getName().equals(gang.getName())
+        && Lifecycle.wantsPlacement(microVm)
+        && microVm.getStatus().getAttempt() == 0;
+  }
+
+  /** Of what a client sends, and its status until it is placed. */
+  private static long placedBytes(MicroVm microVm) {
+    MicroVm.Builder sent = MicroVm.newBuilder().setSpec(microVm.getSpec());
+    sent.getMetaBuilder()
+        .putAllLabels(microVm.getMeta().getLabelsMap())
+        .putAllAnnotations(microVm.getMeta().getAnnotationsMap());
+    return sent.build().getSerializedSize() + STATUS_BYTES;
   }
 
   private static int annotationBytes(Map<String, String> annotations) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import com.google.protobuf.FieldMask;
 import dev.vireo.controller.lifecycle.ConditionType;
 import dev.vireo.controller.lifecycle.Conditions;
@@ -36,6 +37,7 @@ import dev.vireo.proto.v1.TaintEffect;
 import dev.vireo.proto.v1.Toleration;
 import dev.vireo.proto.v1.TopologySpread;
 import dev.vireo.proto.v1.UpdateNodeRequest;
+import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.Heartbeat;
 import dev.vireo.proto.worker.v1.Hello;
@@ -309,14 +311,38 @@ final class PlacementTest extends ControllerTest {
   }
 
   @Test
-  void aGangThatIsLargerThanACommitIsRefused() {
-    CreateMicroVmRequest.Builder large =
-        sized("g1", 64, p -> p.getGangBuilder().setName("g").setSize(5)).toBuilder();
-    large.getMicrovmBuilder().getMetaBuilder().putAnnotations("k", "x".repeat(260_000));
+  void aGangThatIsLargerThanACommitIsRefusedToTheMemberThatMakesItSo() {
+    for (String id : List.of("g1", "g2", "g3", "g4")) {
+      create(oneOfFive(id, 260_000));
+    }
 
-    var refused = assertRefused(ErrorReason.FIELD_INVALID, () -> create(large.build()));
-
+    var refused = assertRefused(ErrorReason.FIELD_INVALID, () -> create(oneOfFive("g5", 260_000)));
     assertTrue(SpecValidatorTest.fields(refused).containsKey("spec.placement.gang.size"));
+    assertRefused(ErrorReason.MICROVM_ALREADY_EXISTS, () -> create(oneOfFive("g4", 260_000)));
+    create(oneOfFive("g4", 260_000).toBuilder().setParent("projects/other").build());
+
+    create(oneOfFive("g5", 1_000));
+    controller.join("a");
+    await().until(() -> nodeOf("g5").equals("nodes/a"));
+    create(oneOfFive("g6", 260_000));
+  }
+
+  @Test
+  void aGangIsAsLargeAsItsMembersAreNotAsIfAllWereAsItsLargest() {
+    for (int i = 0; i < 16; i++) {
+      CreateMicroVmRequest.Builder member =
+          sized("g" + i, 64, p -> p.getGangBuilder().setName("g").setSize(16)).toBuilder();
+      member
+          .getMicrovmBuilder()
+          .getSpecBuilder()
+          .setVsock(Vsock.getDefaultInstance())
+          .getMetadataBuilder()
+          .setUserData(ByteString.copyFrom(new byte[i == 0 ? 64 << 10 : 0]));
+      create(member.build());
+    }
+    controller.join("a");
+
+    await().until(() -> nodeOf("g0").equals("nodes/a") && nodeOf("g15").equals("nodes/a"));
   }
 
   @Test
@@ -422,6 +448,13 @@ final class PlacementTest extends ControllerTest {
 
   private static void gangOfTwo(Placement.Builder placement) {
     placement.getGangBuilder().setName("g").setSize(2);
+  }
+
+  private static CreateMicroVmRequest oneOfFive(String id, int annotationBytes) {
+    CreateMicroVmRequest.Builder request =
+        sized(id, 64, p -> p.getGangBuilder().setName("g").setSize(5)).toBuilder();
+    request.getMicrovmBuilder().getMetaBuilder().putAnnotations("k", "x".repeat(annotationBytes));
+    return request.build();
   }
 
   /** Of more than half of what a node has; goes elsewhere if it loses its own. */
