@@ -17,11 +17,13 @@ import dev.vireo.controller.testing.TestController;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.FenceNodeRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.NodeStatus;
+import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.scheduler.Decision;
 import dev.vireo.scheduler.Profile;
@@ -164,8 +166,7 @@ class PlacementAgainTest {
   /** Such as an earlier release let in. */
   @Test
   void oneWhoseRecordIsTooLargeToChangeHoldsUpNobody() {
-    String key = "microvms/test/large";
-    sqlite.commit(List.of(new Write.Put(key, Write.ABSENT, fullRecord(key).toByteString()))).join();
+    putTooLarge();
     try (SqliteStore store = sqlite;
         TestController controller = new TestController(store)) {
       create(controller, "first");
@@ -173,6 +174,46 @@ class PlacementAgainTest {
 
       Awaitility.await().until(() -> nodeOf(controller, "first").equals("nodes/a"));
     }
+  }
+
+  @Test
+  void oneWhoseRecordIsTooLargeToChangeHoldsUpNoneThatIsLostWithItsNode() {
+    putTooLarge();
+    try (SqliteStore store = sqlite;
+        TestController controller = new TestController(store)) {
+      controller.join("elsewhere");
+      create(controller, "first");
+      controller.time.advance(TestController.LEASE.plusMillis(1));
+
+      var _ =
+          controller
+              .nodeClient()
+              .fenceNode(FenceNodeRequest.newBuilder().setName("nodes/elsewhere").build());
+
+      Awaitility.await().until(() -> !controller.nodes.isFenced("elsewhere"));
+      assertEquals(MicroVmState.FAILED, get(controller, "first").getStatus().getState());
+    }
+  }
+
+  @Test
+  void oneWhoseRecordIsTooLargeToChangeKeepsNoWorkerFromTakingOver() {
+    putTooLarge();
+    try (SqliteStore store = sqlite;
+        TestController controller = new TestController(store)) {
+      controller.join("elsewhere");
+      create(controller, "first");
+      controller.time.advance(TestController.LEASE.plusMillis(1));
+
+      controller.join(FakeWorker.hello("elsewhere").setNodeUid("other"));
+
+      assertEquals(MicroVmState.FAILED, get(controller, "first").getStatus().getState());
+      assertEquals(Health.READY, controller.nodes.health("elsewhere"));
+    }
+  }
+
+  private void putTooLarge() {
+    String key = "microvms/test/large";
+    sqlite.commit(List.of(new Write.Put(key, Write.ABSENT, fullRecord(key).toByteString()))).join();
   }
 
   /** Of one that has a node, and whose time has come; as much as a commit takes. */
