@@ -59,7 +59,7 @@ final class GangsTest extends ControllerTest {
             "",
             RequestRecord.getDefaultInstance());
     await().until(() -> exists("vm4"));
-    controller.reconciler.close();
+    controller.stopReconciler();
     controller.join("a");
 
     placeAll(List.copyOf(controller.microVms.all()));

@@ -31,7 +31,6 @@ import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.time.Clock;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
@@ -108,7 +107,7 @@ class PlacementAgainTest {
       MicroVm first = get(controller, "first");
       MicroVm second = get(controller, "second");
       Placer placer = placer(controller);
-      controller.reconciler.close();
+      controller.stopReconciler();
       controller.join("a");
       assertInstanceOf(Decision.Placed.class, placer.place(first, Set.of()));
 
@@ -130,14 +129,13 @@ class PlacementAgainTest {
       Placer placer = placer(controller);
       delete(controller, "first");
       a.report(FakeWorker.removed(first.getMeta().getUid()));
-      Awaitility.await()
-          .until(() -> controller.microVms.findByUid(first.getMeta().getUid()).isEmpty());
+      // The books follow the image.
+      Awaitility.await().until(() -> viewOf(controller, placer).getAllocated().getMemoryMib() == 0);
 
       var _ = placer.explain(first, Set.of());
 
-      NodeStatus status = placer.view(controller.nodes.find("a").orElseThrow()).getStatus();
-      assertEquals(0, status.getMicrovmCount());
-      assertEquals(0, status.getAllocated().getMemoryMib());
+      assertEquals(0, viewOf(controller, placer).getMicrovmCount());
+      assertEquals(0, viewOf(controller, placer).getAllocated().getMemoryMib());
     }
   }
 
@@ -147,8 +145,7 @@ class PlacementAgainTest {
         TestController controller = new TestController(store)) {
       controller.join("a");
       create(controller, "victim");
-      controller.reconciler.close();
-      Awaitility.await().pollDelay(Duration.ofMillis(200)).until(() -> true); // Its last round.
+      controller.stopReconciler();
       CreateMicroVmRequest.Builder important = large("important").toBuilder();
       important.getMicrovmBuilder().getSpecBuilder().getPlacementBuilder().setPriority(10);
       var _ = controller.client().createMicroVm(important.build());
@@ -272,6 +269,10 @@ class PlacementAgainTest {
 
   private static String nodeOf(TestController controller, String id) {
     return get(controller, id).getStatus().getNode();
+  }
+
+  private static NodeStatus viewOf(TestController controller, Placer placer) {
+    return placer.view(controller.nodes.find("a").orElseThrow()).getStatus();
   }
 
   /** Another than the controller's, with books of its own. */
