@@ -27,7 +27,7 @@ final class Surroundings {
     Refusal refusal();
 
     /** Domains are shut that have more than so many. Where there is no domain, nothing is. */
-    record Shut(Tally there, int most, Refusal refusal) implements Bar {
+    record Shut(Tally there, long most, Refusal refusal) implements Bar {
       @Override
       public String topology() {
         return there.topology();
@@ -39,7 +39,7 @@ final class Surroundings {
 
     default boolean bars(@Nullable String domain) {
       return switch (this) {
-        case Shut(Tally there, int most, Refusal _) -> domain != null && there.in(domain) > most;
+        case Shut(Tally there, long most, Refusal _) -> domain != null && there.in(domain) > most;
         case Open(String _, Set<String> domains, Refusal _) ->
             domain == null || !domains.contains(domain);
       };
@@ -91,7 +91,7 @@ final class Surroundings {
 
   private static Bar spread(
       PeerRule.Spread rule, Tally there, Request request, Collection<Cell> suitable) {
-    int more = rule.maxSkew() - (rule.peers().matches(request.peer()) ? 1 : 0);
+    long more = (long) rule.maxSkew() - (rule.peers().matches(request.peer()) ? 1 : 0);
     Refusal refusal = new Refusal.TooCrowded(rule.topology(), rule.maxSkew());
     if (rule.topology().equals(PeerRule.NODE)) {
       return new Bar.Shut(there, there.fewest(suitable) + more, refusal);

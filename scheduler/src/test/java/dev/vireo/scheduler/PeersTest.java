@@ -122,6 +122,17 @@ final class PeersTest {
   }
 
   @Test
+  void aSpreadThatMayBeAsUnevenAsCanBeSaidShutsNothing() {
+    for (String id : List.of("a1", "a2", "b1")) {
+      cluster.reserve("first on " + id, id, new Resources(1000, 64), peer("web"));
+      cluster.reserve("second on " + id, id, new Resources(1000, 64), peer("web"));
+    }
+
+    assertEquals("a1", run(web(new Spread(WEB, PeerRule.NODE, Integer.MAX_VALUE))));
+    assertEquals("a2", run(web(new Spread(WEB, "zone", Integer.MAX_VALUE))));
+  }
+
+  @Test
   void whatHasGoneIsNobodysNeighbour() {
     cluster.reserve("web", "a1", new Resources(1000, 64), web(new Apart(WEB, "zone")));
     cluster.release("web");

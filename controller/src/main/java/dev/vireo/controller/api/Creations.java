@@ -116,8 +116,9 @@ final class Creations {
     CreateMicroVmRequest request = defaultKernel.complete(asked);
     Violations unfit = new Violations();
     fleet.validate(request.getMicrovm().getSpec(), unfit);
+    validateGang(request, unfit);
     if (!unfit.isEmpty()) {
-      // The nodes may have changed since this very request was answered.
+      // The nodes, or its gang, may have changed since this very request was answered.
       Optional<MicroVm> earlier = earlierRequest(request).flatMap(r -> repeat(request, digest, r));
       return earlier.orElseThrow(unfit::toException);
     }
@@ -186,25 +187,52 @@ final class Creations {
             + " file, a disk or an image.",
         bytes,
         MAX_BYTES);
-    if (microVm.getSpec().getPlacement().hasGang()) {
-      validateGangSize(bytes, microVm.getSpec().getPlacement().getGang(), violations);
-    }
   }
 
-  /** All of a gang have their nodes by one commit. */
-  private static void validateGangSize(int bytes, Gang gang, Violations violations) {
-    long size = Integer.toUnsignedLong(gang.getSize());
+  /**
+   * Those of a gang that have waited for the others have their nodes by one commit. What they grow
+   * by until then, and what comes in the same moment, is found then.
+   */
+  private void validateGang(CreateMicroVmRequest request, Violations violations) {
+    if (!request.getMicrovm().getSpec().getPlacement().hasGang()) {
+      return;
+    }
+    Gang gang = request.getMicrovm().getSpec().getPlacement().getGang();
+    String others = request.getParent() + "/microvms/";
+    long bytes =
+        placedBytes(request.getMicrovm())
+            + microVms.all().stream()
+                .map(StoredMicroVm::microVm)
+                .filter(other -> waitsFor(gang, other))
+                .filter(other -> other.getMeta().getName().startsWith(others))
+                .filter(other -> !other.getMeta().getName().equals(others + request.getMicrovmId()))
+                .mapToLong(Creations::placedBytes)
+                .sum();
     violations.invalidIf(
-        size <= PlacementValidator.MAX_GANG_SIZE
-            && size * (bytes + STATUS_BYTES) > Store.MAX_COMMIT_BYTES,
+        bytes > Store.MAX_COMMIT_BYTES,
         "spec.placement.gang.size",
-        "is %d, and %d microVMs of %d bytes are more than can be placed together, which is %d bytes"
-            + " with %d of status each. Make the gang or its microVMs smaller.",
-        size,
-        size,
+        "is more than can be placed together: with this one the microVMs of %s that are there have"
+            + " %d bytes, %d of status each among them; at most %d. Make the gang or its microVMs"
+            + " smaller.",
+        gang.getName(),
         bytes,
-        Store.MAX_COMMIT_BYTES,
-        STATUS_BYTES);
+        STATUS_BYTES,
+        Store.MAX_COMMIT_BYTES);
+  }
+
+  private static boolean waitsFor(Gang gang, MicroVm microVm) {
+    return microVm.getSpec().getPlacement().getGang().getName().equals(gang.getName())
+        && Lifecycle.wantsPlacement(microVm)
+        && microVm.getStatus().getAttempt() == 0;
+  }
+
+  /** Of what a client sends, and its status until it is placed. */
+  private static long placedBytes(MicroVm microVm) {
+    MicroVm.Builder sent = MicroVm.newBuilder().setSpec(microVm.getSpec());
+    sent.getMetaBuilder()
+        .putAllLabels(microVm.getMeta().getLabelsMap())
+        .putAllAnnotations(microVm.getMeta().getAnnotationsMap());
+    return sent.build().getSerializedSize() + STATUS_BYTES;
   }
 
   private static int annotationBytes(Map<String, String> annotations) {
@@ -350,10 +378,7 @@ final class Creations {
     } catch (StatusRuntimeException e) {
       Optional<ErrorReason> reason = Errors.reasonOf(e);
       if (reason.filter(r -> r.code() == ErrorReason.Code.INVALID_ARGUMENT).isPresent()) {
-        microVms
-            .findByUid(created.uid())
-            .filter(microVm -> isUnused(microVm.microVm()))
-            .ifPresent(microVm -> takeBack(microVm.uid(), requestId(request)));
+        takeBack(created.uid(), requestId(request));
       } else if (reason.filter(ErrorReason.MICROVM_NOT_FOUND::equals).isPresent()
           && isTakenBack(request, created.uid())) {
         return Optional.empty();
@@ -363,8 +388,9 @@ final class Creations {
   }
 
   /** Whether it has never run, and nobody has asked anything of it since it was created. */
-  private static boolean isUnused(MicroVm microVm) {
-    return microVm.getMeta().getGeneration() == 1 && !microVm.getStatus().hasStartTime();
+  private static boolean isUnused(StoredMicroVm microVm) {
+    return microVm.microVm().getMeta().getGeneration() == 1
+        && !Lifecycle.mayHaveRun(microVm.record());
   }
 
   /** Of a microVM that is gone: whether the request that made it may be made again. */
@@ -377,13 +403,17 @@ final class Creations {
   }
 
   private void takeBack(String uid, String requestId) {
-    microVms.takeBack(
-        uid,
-        requestId,
-        microVm ->
-            Lifecycle.nodeId(microVm.microVm()).isEmpty()
-                ? new Verdict.Remove()
-                : new Verdict.Put(Lifecycle.deleting(microVm.record(), true, time.now())));
+    microVms.takeBack(uid, requestId, this::takenBack);
+  }
+
+  /** Looks at each that it is shown: it may be started while it is to be taken back. */
+  private Verdict takenBack(StoredMicroVm microVm) {
+    if (!isUnused(microVm)) {
+      return new Verdict.Keep();
+    }
+    return Lifecycle.nodeId(microVm.microVm()).isEmpty()
+        ? new Verdict.Remove()
+        : new Verdict.Put(Lifecycle.deleting(microVm.record(), true, time.now()));
   }
 
   private static StatusRuntimeException alreadyExists(MicroVmName name) {

@@ -172,7 +172,12 @@ public final class Lifecycle {
       Conditions.set(microVm, type, Status.FALSE, ConditionReason.NOT_RUNNING.apiName(), "", time);
     }
     Conditions.set(microVm, SCHEDULED, Status.FALSE, reason, why, time);
-    return finish(record.toBuilder(), microVm, MicroVmState.PENDING, now);
+    return finish(record.toBuilder().setMayHaveRun(true), microVm, MicroVmState.PENDING, now);
+  }
+
+  /** Whether a guest may have run, in this attempt or an earlier one. */
+  public static boolean mayHaveRun(MicroVmRecord record) {
+    return record.getMayHaveRun() || record.getMicrovm().getStatus().hasStartTime();
   }
 
   private static MicroVm.Builder withoutNode(MicroVm before) {

@@ -98,6 +98,9 @@ public final class MicroVms implements AutoCloseable {
 
     record Remove() implements Verdict {}
 
+    /** Leave it as it is, and what would be written beside it, too. */
+    record Keep() implements Verdict {}
+
     /** Remove it, and remember that its node may still have it. */
     record Bury(TombstoneRecord tombstone) implements Verdict {}
   }
@@ -386,7 +389,7 @@ public final class MicroVms implements AutoCloseable {
 
   /**
    * The same, for a microVM whose create was answered with an error after all: its request is
-   * forgotten in the same commit, so that it can be made again.
+   * forgotten in the same commit, so that it can be made again; not with {@link Verdict.Keep}.
    *
    * @param requestId may be empty
    */
@@ -465,6 +468,7 @@ public final class MicroVms implements AutoCloseable {
         var _ = commit(List.of(before.uid()), writes);
         yield before;
       }
+      case Verdict.Keep() -> before;
       case Verdict.Bury(TombstoneRecord tombstone) -> {
         writes.add(new Write.Delete(before.key(), before.version()));
         writes.add(Tombstones.write(tombstone));

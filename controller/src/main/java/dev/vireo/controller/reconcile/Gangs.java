@@ -24,8 +24,8 @@ import org.jboss.logging.Logger;
 /**
  * Places gangs: all microVMs of one in the same moment, by one commit, or none of them.
  *
- * <p>One whose node has refused it after that, or was lost, does not wait for its gang again: that
- * was there, and some of it may have ended since.
+ * <p>One whose node has refused it after that, or was lost, does not wait for its gang again, or
+ * for any other of it: that was there, and some of it may have ended since.
  */
 final class Gangs {
   private static final Logger LOG = Logger.getLogger(Gangs.class);
@@ -99,22 +99,21 @@ final class Gangs {
       long there,
       Function<String, Set<String>> avoid,
       boolean explain) {
+    members.stream()
+        .filter(Gangs::wasPlaced)
+        .forEach(again -> placeWhole(key, List.of(again), avoid, explain));
+    List<StoredMicroVm> first = members.stream().filter(member -> !wasPlaced(member)).toList();
+    if (first.isEmpty()) {
+      return;
+    }
     int size =
         members.stream().mapToInt(member -> gang(member.microVm()).getSize()).max().orElse(0);
     if (there >= size) {
-      placeWhole(key, members, avoid, explain);
+      placeWhole(key, first, avoid, explain);
       return;
     }
-    List<StoredMicroVm> again = members.stream().filter(Gangs::wasPlaced).toList();
-    if (!again.isEmpty()) {
-      placeWhole(key, again, avoid, explain);
-    }
     List<String> waiting =
-        members.stream()
-            .filter(member -> !wasPlaced(member))
-            .map(StoredMicroVm::uid)
-            .filter(uid -> !microVms.isInDoubt(uid))
-            .toList();
+        first.stream().map(StoredMicroVm::uid).filter(uid -> !microVms.isInDoubt(uid)).toList();
     explainApart(
         key, explain, waiting, "gang %s has %d of %d microVMs".formatted(key.name, there, size));
   }
@@ -138,8 +137,10 @@ final class Gangs {
             explain(
                 explain,
                 uids,
-                "no room for all of gang %s; once those before it have theirs, for %s: %s"
-                    .formatted(key.name, name(uid), explanation.summary()));
+                wasPlaced(members.getFirst())
+                    ? explanation.summary()
+                    : "no room for all of gang %s; once those before it have theirs, for %s: %s"
+                        .formatted(key.name, name(uid), explanation.summary()));
       }
     } catch (StoreException.TooLarge e) {
       LOG.warnf("cannot place gang=%s project=%s: %s", key.name, key.project, e.getMessage());
@@ -192,9 +193,15 @@ final class Gangs {
               member ->
                   new MicroVms.Verdict.Put(
                       Lifecycle.wantsPlacement(member.microVm())
-                          ? Lifecycle.waitingForGang(member.record(), why, time.now())
+                          ? explained(member, why)
                           : member.record())));
     }
+  }
+
+  private MicroVmRecord explained(StoredMicroVm member, String why) {
+    return wasPlaced(member)
+        ? Lifecycle.unplaceable(member.record(), why, time.now())
+        : Lifecycle.waitingForGang(member.record(), why, time.now());
   }
 
   private String name(String uid) {

@@ -226,7 +226,10 @@ public final class Reports {
             .build());
   }
 
-  /** The node is lost for good, and what it ran with it. */
+  /**
+   * The node is lost for good, and what it ran with it, but for those whose record no store takes:
+   * they stay where they are.
+   */
   void lostWithNode(String nodeId, NodeLoss loss) {
     for (TombstoneRecord tombstone : tombstones.all()) {
       if (tombstone.getNodeId().equals(nodeId)) {
@@ -234,11 +237,15 @@ public final class Reports {
       }
     }
     for (StoredMicroVm lost : microVms.on(nodeId)) {
-      microVms.update(lost.uid(), microVm -> lostWithNode(nodeId, microVm, loss));
-      pending.settle(lost.uid());
-      // Should the node be there after all.
-      toSession(nodeId, session -> session.remove(lost.uid()));
+      Reconciler.apart(lost.uid(), () -> lostWithNode(nodeId, lost.uid(), loss));
     }
+  }
+
+  private void lostWithNode(String nodeId, String uid, NodeLoss loss) {
+    microVms.update(uid, microVm -> lostWithNode(nodeId, microVm, loss));
+    pending.settle(uid);
+    // Should the node be there after all.
+    toSession(nodeId, session -> session.remove(uid));
   }
 
   private Verdict lostWithNode(String nodeId, StoredMicroVm microVm, NodeLoss loss) {

@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import com.google.protobuf.FieldMask;
 import dev.vireo.controller.lifecycle.ConditionType;
 import dev.vireo.controller.lifecycle.Conditions;
 import dev.vireo.controller.testing.ControllerTest;
@@ -24,11 +25,15 @@ import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.CreateMicroVmRequest.Wait;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
 import dev.vireo.proto.v1.DesiredState;
+import dev.vireo.proto.v1.Drain;
+import dev.vireo.proto.v1.Lifecycle.NodeLoss;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmState;
+import dev.vireo.proto.v1.Node;
 import dev.vireo.proto.v1.NodeImage;
 import dev.vireo.proto.v1.SteerMicroVmRequest;
 import dev.vireo.proto.v1.Termination;
+import dev.vireo.proto.v1.UpdateNodeRequest;
 import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.Hello;
@@ -535,6 +540,33 @@ final class CreateTest extends ControllerTest {
   }
 
   @Test
+  void aRetryDoesNotTakeBackWhatHasRunOnANodeThatItHasLeft() {
+    FakeWorker a = controller.join("a");
+    CreateMicroVmRequest request =
+        withRequestId(
+            probe(
+                "vm",
+                spec -> {
+                  spec.getLifecycleBuilder().setOnNodeLoss(NodeLoss.NODE_LOSS_RESCHEDULE);
+                  return spec;
+                }));
+    Assignment first = running(a, request);
+    FakeWorker b = controller.join("b");
+    drain("a");
+    assertTrue(a.next().getDesiredChange().hasRemove());
+    a.report(FakeWorker.about(first, Outcome.REMOVED));
+    reject(b, ErrorReason.DISK_NOT_FOUND, "disks[0].source");
+    awaitState("vm", MicroVmState.FAILED);
+
+    StatusRuntimeException refused = refusal(createAsync(request, Wait.WAIT_RUNNING));
+
+    assertEquals(
+        Map.of("spec.disks[0].source", "DISK_NOT_FOUND"), SpecValidatorTest.fields(refused));
+    assertEquals(MicroVmState.FAILED, state("vm"));
+    assertEquals(first.getUid(), create(request).getMeta().getUid());
+  }
+
+  @Test
   void aSpecThatASecondNodeRefusesLeavesNothingEither() {
     FakeWorker first = controller.join("a");
     CompletableFuture<MicroVm> created = createAsync(probe("vm"), Wait.WAIT_RUNNING);
@@ -632,6 +664,20 @@ final class CreateTest extends ControllerTest {
 
   private static dev.vireo.proto.v1.GetNodeRequest node(String id) {
     return dev.vireo.proto.v1.GetNodeRequest.newBuilder().setName("nodes/" + id).build();
+  }
+
+  private void drain(String id) {
+    Node.Builder node = Node.newBuilder();
+    node.getMetaBuilder().setName("nodes/" + id);
+    node.getSpecBuilder().setDrain(Drain.getDefaultInstance());
+    var _ =
+        controller
+            .nodeClient()
+            .updateNode(
+                UpdateNodeRequest.newBuilder()
+                    .setNode(node)
+                    .setUpdateMask(FieldMask.newBuilder().addPaths("spec.drain"))
+                    .build());
   }
 
   private static CreateMicroVmRequest withRequestId(CreateMicroVmRequest request) {

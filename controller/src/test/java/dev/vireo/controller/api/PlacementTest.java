@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
 import com.google.protobuf.FieldMask;
 import dev.vireo.controller.lifecycle.ConditionType;
 import dev.vireo.controller.lifecycle.Conditions;
@@ -16,11 +17,13 @@ import dev.vireo.proto.errors.ErrorReason;
 import dev.vireo.proto.v1.Condition;
 import dev.vireo.proto.v1.ContainerImage;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
+import dev.vireo.proto.v1.Drain;
 import dev.vireo.proto.v1.ExplainPlacementRequest;
 import dev.vireo.proto.v1.ExplainPlacementResponse;
 import dev.vireo.proto.v1.GetNodeRequest;
 import dev.vireo.proto.v1.LabelExpression;
 import dev.vireo.proto.v1.LabelExpression.Operator;
+import dev.vireo.proto.v1.Lifecycle.NodeLoss;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.Node;
@@ -34,11 +37,13 @@ import dev.vireo.proto.v1.TaintEffect;
 import dev.vireo.proto.v1.Toleration;
 import dev.vireo.proto.v1.TopologySpread;
 import dev.vireo.proto.v1.UpdateNodeRequest;
+import dev.vireo.proto.v1.Vsock;
 import dev.vireo.proto.worker.v1.Assignment;
 import dev.vireo.proto.worker.v1.Heartbeat;
 import dev.vireo.proto.worker.v1.Hello;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.proto.worker.v1.WorkerMessage;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -306,14 +311,38 @@ final class PlacementTest extends ControllerTest {
   }
 
   @Test
-  void aGangThatIsLargerThanACommitIsRefused() {
-    CreateMicroVmRequest.Builder large =
-        sized("g1", 64, p -> p.getGangBuilder().setName("g").setSize(5)).toBuilder();
-    large.getMicrovmBuilder().getMetaBuilder().putAnnotations("k", "x".repeat(260_000));
+  void aGangThatIsLargerThanACommitIsRefusedToTheMemberThatMakesItSo() {
+    for (String id : List.of("g1", "g2", "g3", "g4")) {
+      create(oneOfFive(id, 260_000));
+    }
 
-    var refused = assertRefused(ErrorReason.FIELD_INVALID, () -> create(large.build()));
-
+    var refused = assertRefused(ErrorReason.FIELD_INVALID, () -> create(oneOfFive("g5", 260_000)));
     assertTrue(SpecValidatorTest.fields(refused).containsKey("spec.placement.gang.size"));
+    assertRefused(ErrorReason.MICROVM_ALREADY_EXISTS, () -> create(oneOfFive("g4", 260_000)));
+    create(oneOfFive("g4", 260_000).toBuilder().setParent("projects/other").build());
+
+    create(oneOfFive("g5", 1_000));
+    controller.join("a");
+    await().until(() -> nodeOf("g5").equals("nodes/a"));
+    create(oneOfFive("g6", 260_000));
+  }
+
+  @Test
+  void aGangIsAsLargeAsItsMembersAreNotAsIfAllWereAsItsLargest() {
+    for (int i = 0; i < 16; i++) {
+      CreateMicroVmRequest.Builder member =
+          sized("g" + i, 64, p -> p.getGangBuilder().setName("g").setSize(16)).toBuilder();
+      member
+          .getMicrovmBuilder()
+          .getSpecBuilder()
+          .setVsock(Vsock.getDefaultInstance())
+          .getMetadataBuilder()
+          .setUserData(ByteString.copyFrom(new byte[i == 0 ? 64 << 10 : 0]));
+      create(member.build());
+    }
+    controller.join("a");
+
+    await().until(() -> nodeOf("g0").equals("nodes/a") && nodeOf("g15").equals("nodes/a"));
   }
 
   @Test
@@ -333,6 +362,49 @@ final class PlacementTest extends ControllerTest {
             .setReason(ErrorReason.NODE_RESOURCES_EXHAUSTED.name()));
 
     assertEquals(second.getUid(), b.nextAssignment().getUid());
+  }
+
+  @Test
+  void oneThatHasLostItsNodeDoesNotWaitForOneThatHasNeverHadAny() {
+    FakeWorker a = controller.join("a");
+    controller.join("b");
+    create(oneOfTwo("g1"));
+    create(oneOfTwo("g2"));
+    Assignment displaced = a.nextAssignment();
+    create(sized("g3", 64, p -> gangOfTwo(p.putNodeSelector("zone", "none"))));
+    update("a", NodeSpec.newBuilder().setDrain(Drain.getDefaultInstance()), "spec.drain");
+    assertTrue(a.next().getDesiredChange().hasRemove());
+    a.report(FakeWorker.about(displaced, Outcome.REMOVED));
+    awaitState(id(displaced), MicroVmState.PENDING);
+
+    FakeWorker c = controller.join("c");
+
+    assertEquals(displaced.getUid(), c.nextAssignment().getUid());
+    assertEquals(MicroVmState.PENDING, state("g3"));
+  }
+
+  @Test
+  void ofTwoThatHaveLostTheirNodesTheOneRunsForWhichThereIsRoom() {
+    FakeWorker a = controller.join("a");
+    FakeWorker b = controller.join("b");
+    create(oneOfTwo("g1"));
+    create(oneOfTwo("g2"));
+    for (FakeWorker worker : List.of(a, b)) {
+      Assignment displaced = worker.nextAssignment();
+      String node = worker == a ? "a" : "b";
+      update(node, NodeSpec.newBuilder().setDrain(Drain.getDefaultInstance()), "spec.drain");
+      assertTrue(worker.next().getDesiredChange().hasRemove());
+      worker.report(FakeWorker.about(displaced, Outcome.REMOVED));
+      awaitState(id(displaced), MicroVmState.PENDING);
+    }
+
+    controller.join("c");
+
+    await().until(() -> List.of(nodeOf("g1"), nodeOf("g2")).contains("nodes/c"));
+    controller.time.advance(Duration.ofSeconds(5)); // When it is told why.
+    String waits = nodeOf("g1").isEmpty() ? "g1" : "g2";
+    await().until(() -> scheduled(waits).getReason().equals("Unschedulable"));
+    assertTrue(scheduled(waits).getMessage().startsWith("0 of 3 nodes: "));
   }
 
   private static String id(Assignment assignment) {
@@ -372,6 +444,28 @@ final class PlacementTest extends ControllerTest {
 
   private static void gangOfThree(Placement.Builder placement) {
     placement.getGangBuilder().setName("g").setSize(3);
+  }
+
+  private static void gangOfTwo(Placement.Builder placement) {
+    placement.getGangBuilder().setName("g").setSize(2);
+  }
+
+  private static CreateMicroVmRequest oneOfFive(String id, int annotationBytes) {
+    CreateMicroVmRequest.Builder request =
+        sized(id, 64, p -> p.getGangBuilder().setName("g").setSize(5)).toBuilder();
+    request.getMicrovmBuilder().getMetaBuilder().putAnnotations("k", "x".repeat(annotationBytes));
+    return request.build();
+  }
+
+  /** Of more than half of what a node has; goes elsewhere if it loses its own. */
+  private static CreateMicroVmRequest oneOfTwo(String id) {
+    CreateMicroVmRequest.Builder request = sized(id, 3_000, PlacementTest::gangOfTwo).toBuilder();
+    request
+        .getMicrovmBuilder()
+        .getSpecBuilder()
+        .getLifecycleBuilder()
+        .setOnNodeLoss(NodeLoss.NODE_LOSS_RESCHEDULE);
+    return request.build();
   }
 
   private ExplainPlacementResponse explain(String id) {

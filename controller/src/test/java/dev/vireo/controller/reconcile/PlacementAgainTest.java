@@ -17,11 +17,13 @@ import dev.vireo.controller.testing.TestController;
 import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
+import dev.vireo.proto.v1.FenceNodeRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
 import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.NodeStatus;
+import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.scheduler.Decision;
 import dev.vireo.scheduler.Profile;
@@ -29,7 +31,6 @@ import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.time.Clock;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
@@ -106,7 +107,7 @@ class PlacementAgainTest {
       MicroVm first = get(controller, "first");
       MicroVm second = get(controller, "second");
       Placer placer = placer(controller);
-      controller.reconciler.close();
+      controller.stopReconciler();
       controller.join("a");
       assertInstanceOf(Decision.Placed.class, placer.place(first, Set.of()));
 
@@ -128,14 +129,13 @@ class PlacementAgainTest {
       Placer placer = placer(controller);
       delete(controller, "first");
       a.report(FakeWorker.removed(first.getMeta().getUid()));
-      Awaitility.await()
-          .until(() -> controller.microVms.findByUid(first.getMeta().getUid()).isEmpty());
+      // The books follow the image.
+      Awaitility.await().until(() -> viewOf(controller, placer).getAllocated().getMemoryMib() == 0);
 
       var _ = placer.explain(first, Set.of());
 
-      NodeStatus status = placer.view(controller.nodes.find("a").orElseThrow()).getStatus();
-      assertEquals(0, status.getMicrovmCount());
-      assertEquals(0, status.getAllocated().getMemoryMib());
+      assertEquals(0, viewOf(controller, placer).getMicrovmCount());
+      assertEquals(0, viewOf(controller, placer).getAllocated().getMemoryMib());
     }
   }
 
@@ -145,8 +145,7 @@ class PlacementAgainTest {
         TestController controller = new TestController(store)) {
       controller.join("a");
       create(controller, "victim");
-      controller.reconciler.close();
-      Awaitility.await().pollDelay(Duration.ofMillis(200)).until(() -> true); // Its last round.
+      controller.stopReconciler();
       CreateMicroVmRequest.Builder important = large("important").toBuilder();
       important.getMicrovmBuilder().getSpecBuilder().getPlacementBuilder().setPriority(10);
       var _ = controller.client().createMicroVm(important.build());
@@ -164,8 +163,7 @@ class PlacementAgainTest {
   /** Such as an earlier release let in. */
   @Test
   void oneWhoseRecordIsTooLargeToChangeHoldsUpNobody() {
-    String key = "microvms/test/large";
-    sqlite.commit(List.of(new Write.Put(key, Write.ABSENT, fullRecord(key).toByteString()))).join();
+    putTooLarge();
     try (SqliteStore store = sqlite;
         TestController controller = new TestController(store)) {
       create(controller, "first");
@@ -173,6 +171,46 @@ class PlacementAgainTest {
 
       Awaitility.await().until(() -> nodeOf(controller, "first").equals("nodes/a"));
     }
+  }
+
+  @Test
+  void oneWhoseRecordIsTooLargeToChangeHoldsUpNoneThatIsLostWithItsNode() {
+    putTooLarge();
+    try (SqliteStore store = sqlite;
+        TestController controller = new TestController(store)) {
+      controller.join("elsewhere");
+      create(controller, "first");
+      controller.time.advance(TestController.LEASE.plusMillis(1));
+
+      var _ =
+          controller
+              .nodeClient()
+              .fenceNode(FenceNodeRequest.newBuilder().setName("nodes/elsewhere").build());
+
+      Awaitility.await().until(() -> !controller.nodes.isFenced("elsewhere"));
+      assertEquals(MicroVmState.FAILED, get(controller, "first").getStatus().getState());
+    }
+  }
+
+  @Test
+  void oneWhoseRecordIsTooLargeToChangeKeepsNoWorkerFromTakingOver() {
+    putTooLarge();
+    try (SqliteStore store = sqlite;
+        TestController controller = new TestController(store)) {
+      controller.join("elsewhere");
+      create(controller, "first");
+      controller.time.advance(TestController.LEASE.plusMillis(1));
+
+      controller.join(FakeWorker.hello("elsewhere").setNodeUid("other"));
+
+      assertEquals(MicroVmState.FAILED, get(controller, "first").getStatus().getState());
+      assertEquals(Health.READY, controller.nodes.health("elsewhere"));
+    }
+  }
+
+  private void putTooLarge() {
+    String key = "microvms/test/large";
+    sqlite.commit(List.of(new Write.Put(key, Write.ABSENT, fullRecord(key).toByteString()))).join();
   }
 
   /** Of one that has a node, and whose time has come; as much as a commit takes. */
@@ -231,6 +269,10 @@ class PlacementAgainTest {
 
   private static String nodeOf(TestController controller, String id) {
     return get(controller, id).getStatus().getNode();
+  }
+
+  private static NodeStatus viewOf(TestController controller, Placer placer) {
+    return placer.view(controller.nodes.find("a").orElseThrow()).getStatus();
   }
 
   /** Another than the controller's, with books of its own. */

@@ -5,10 +5,12 @@ import dev.vireo.controller.store.Store;
 import dev.vireo.controller.store.Write;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Predicate;
 
 /** A store that can be made to leave a commit undone for as long as the test likes. */
 public final class HeldStore extends ForwardingStore {
   private boolean holding;
+  private Predicate<List<Write>> toHold = _ -> true;
   private CompletableFuture<Void> held = CompletableFuture.completedFuture(null);
 
   public HeldStore(Store store) {
@@ -16,8 +18,14 @@ public final class HeldStore extends ForwardingStore {
   }
 
   /** The next commit waits for {@link #release}. */
-  public synchronized void holdNext() {
+  public void holdNext() {
+    holdNext(_ -> true);
+  }
+
+  /** The next commit of such writes waits for {@link #release}. */
+  public synchronized void holdNext(Predicate<List<Write>> which) {
     holding = true;
+    toHold = which;
     held = new CompletableFuture<>();
   }
 
@@ -32,7 +40,7 @@ public final class HeldStore extends ForwardingStore {
 
   @Override
   public synchronized CompletableFuture<Long> commit(List<Write> writes) {
-    if (!holding) {
+    if (!holding || !toHold.test(writes)) {
       return super.commit(writes);
     }
     holding = false;

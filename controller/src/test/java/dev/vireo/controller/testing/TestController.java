@@ -231,17 +231,22 @@ public final class TestController implements AutoCloseable {
     return PARENT + "/microvms/" + id;
   }
 
-  @Override
-  public void close() {
-    channel.shutdownNow();
-    server.shutdownNow();
-    leaderChannels.close();
+  /** From now on it goes round only when the test does: its last round is over on return. */
+  public void stopReconciler() {
     reconciler.close();
     try {
       reconcilerThread.join();
     } catch (InterruptedException e) {
       throw new AssertionError(e);
     }
+  }
+
+  @Override
+  public void close() {
+    channel.shutdownNow();
+    server.shutdownNow();
+    leaderChannels.close();
+    stopReconciler();
     microVms.close();
     tombstones.close();
     nodes.close();

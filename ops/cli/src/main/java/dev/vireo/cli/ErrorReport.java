@@ -41,7 +41,9 @@ final class ErrorReport {
     Status status = error.getStatus();
     List<BadRequest.FieldViolation> violations = violations(error);
     if (violations.size() > 1) {
-      say("error: %d fields are wrong".formatted(violations.size()));
+      // Of many only the first are told.
+      int wrong = Errors.violationsOf(error).orElse(violations.size());
+      say("error: %d fields are wrong".formatted(wrong));
       for (BadRequest.FieldViolation violation : violations) {
         say(
             "  %s: %s (%s)"

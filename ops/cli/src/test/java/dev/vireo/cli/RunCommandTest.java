@@ -41,6 +41,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -503,6 +504,28 @@ class RunCommandTest {
           spec.vcpus: must be 1 to 64, is 0. Use a value in the range that the violation's description gives. (FIELD_INVALID)
           spec.disks[0].source: no /srv/x. Give the absolute path of a raw file or block device that the worker may open. (DISK_NOT_FOUND)
         """,
+        cli.err());
+  }
+
+  @Test
+  void saysHowManyFieldsAreWrongThoughNotAllAreTold() {
+    controller.failures.add(
+        Errors.badRequest(
+            IntStream.range(0, 64)
+                .mapToObj(i ->
+                    new Errors.FieldViolation(
+                        "spec.disks[%d].source".formatted(i),
+                        ErrorReason.DISK_NOT_FOUND,
+                        "no /srv/x."))
+                .toList()));
+
+    assertEquals(ExitCode.REFUSED, cli.run("run", "--kernel", "/k"));
+
+    List<String> lines = cli.err().lines().toList();
+    assertEquals("error: 64 fields are wrong", lines.getFirst());
+    int told = lines.size() - 2;
+    assertTrue(
+        lines.getLast().contains(": is one of %d more that are wrong.".formatted(64 - told)),
         cli.err());
   }
 

@@ -121,7 +121,7 @@ final class Convergence {
 
   private void checkWaiting(MicroVm microVm, List<MicroVmRecord> records) {
     String uid = microVm.getMeta().getUid();
-    if (!microVm.getSpec().getPlacement().hasGang()) {
+    if (!microVm.getSpec().getPlacement().hasGang() || GangRules.wasPlaced(microVm)) {
       require(
           !fitsSomewhere(microVm.getSpec().getMemoryMib(), records),
           () -> "%s waits for a node, and there is room".formatted(uid));

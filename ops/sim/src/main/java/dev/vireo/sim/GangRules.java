@@ -24,9 +24,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a commit must keep to that gives a node to any member of a gang (microvm.proto): the gang is
- * whole, and of those that have waited all have one now. What happens to a member before and after
- * that is its own affair: one that was refused, lost or preempted is placed again without those
- * that have their nodes still, have ended or are gone.
+ * whole, and of those that have waited for their first all have one now. What happens to a member
+ * before and after that is its own affair: one that was refused, lost or preempted is placed again
+ * without those that have their nodes still, have ended or are gone.
  *
  * <p>A gang's name is never used for another one here.
  */
@@ -120,7 +120,7 @@ final class GangRules {
                 .formatted(gang.getName(), there, gang.getSize()));
     List<String> forgotten =
         members.values().stream()
-            .filter(member -> name(member).equals(gang.getName()))
+            .filter(member -> name(member).equals(gang.getName()) && !wasPlaced(member))
             .map(GangRules::uid)
             .filter(uid -> waitsSince.getOrDefault(uid, Long.MAX_VALUE) < longAgo)
             .toList();
@@ -135,6 +135,11 @@ final class GangRules {
             .filter(microVm -> name(microVm).equals(gang.getName()) && isThere(microVm))
             .count()
         >= gang.getSize();
+  }
+
+  /** It is placed again by itself, and waits for none of the others. */
+  static boolean wasPlaced(MicroVm member) {
+    return member.getStatus().getAttempt() > 0;
   }
 
   private static String uid(MicroVm microVm) {

@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * Makes and reads the {@code google.rpc.Status} that every refused call carries: {@code ErrorInfo}
@@ -25,8 +26,11 @@ public final class Errors {
    */
   private static final int MAX_TEXT_BYTES = 512;
 
-  /** Of a status' violations, but for the last. */
+  /** Of a status' violations, but for the last, which may be one that is told in full. */
   private static final int MAX_VIOLATIONS_BYTES = 2 << 10;
+
+  /** Of an {@code ErrorInfo}'s metadata: how many fields are wrong, told one by one or not. */
+  private static final String VIOLATIONS = "violations";
 
   private static final String CUT = "...";
 
@@ -83,8 +87,8 @@ public final class Errors {
   }
 
   /**
-   * INVALID_ARGUMENT with all violations at once, or as many as a client takes and how many there
-   * are beside; the reason is the first one's.
+   * INVALID_ARGUMENT with all violations at once, or as many as a client takes, and how many there
+   * are ({@link #violationsOf}); the reason is the first one's.
    */
   public static StatusRuntimeException badRequest(List<FieldViolation> violations) {
     FieldViolation first = violations.getFirst();
@@ -97,7 +101,15 @@ public final class Errors {
         Status.newBuilder()
             .setCode(ErrorReason.Code.INVALID_ARGUMENT.number())
             .setMessage(message)
-            .addDetails(Any.pack(errorInfo(first.reason(), Map.of("field", first.field()))))
+            .addDetails(
+                Any.pack(
+                    errorInfo(
+                        first.reason(),
+                        Map.of(
+                            "field",
+                            first.field(),
+                            VIOLATIONS,
+                            Integer.toString(violations.size())))))
             .addDetails(Any.pack(details))
             .build());
   }
@@ -108,8 +120,9 @@ public final class Errors {
     for (int i = 0; i < violations.size(); i++) {
       BadRequest.FieldViolation next = fieldViolation(violations.get(i));
       bytes += next.getSerializedSize();
-      if (i > 0 && bytes > MAX_VIOLATIONS_BYTES) {
-        String rest = "is one of %d more that are wrong.".formatted(violations.size() - i);
+      int left = violations.size() - i;
+      if (i > 0 && left > 1 && bytes > MAX_VIOLATIONS_BYTES) {
+        String rest = "is one of %d more that are wrong.".formatted(left);
         return details.addFieldViolations(next.toBuilder().setDescription(rest)).build();
       }
       details.addFieldViolations(next);
@@ -194,6 +207,16 @@ public final class Errors {
       }
     }
     return Map.of();
+  }
+
+  /** How many fields are wrong, by an error that a server sent; empty if it does not say so. */
+  public static OptionalInt violationsOf(Throwable error) {
+    String count = metadataOf(error).getOrDefault(VIOLATIONS, "");
+    try {
+      return count.isEmpty() ? OptionalInt.empty() : OptionalInt.of(Integer.parseInt(count));
+    } catch (NumberFormatException e) {
+      return OptionalInt.empty();
+    }
   }
 
   /** After how long a server that sent this error wants to be asked again, if it said so. */
