@@ -56,6 +56,7 @@ public final class LocalVireo implements AutoCloseable {
   private final Daemons daemons;
   private final LocalEtcd etcd;
   private final LocalNetwork network;
+  private final Duration startTimeout;
 
   /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
   public record Ports(int grpc, int http) {
@@ -82,6 +83,19 @@ public final class LocalVireo implements AutoCloseable {
    * @param sourceTree where the daemons' programs have been built
    */
   public LocalVireo(Environment environment, Path state, Path sourceTree, Progress progress) {
+    this(environment, state, sourceTree, progress, Daemons.START_TIMEOUT);
+  }
+
+  /**
+   * @param startTimeout of a controller, and of the worker
+   */
+  LocalVireo(
+      Environment environment,
+      Path state,
+      Path sourceTree,
+      Progress progress,
+      Duration startTimeout) {
+    this.startTimeout = startTimeout;
     this.environment = environment;
     this.state = state;
     this.progress = progress;
@@ -142,7 +156,7 @@ public final class LocalVireo implements AutoCloseable {
     for (int number : missing) {
       daemons.awaitReady(
           controller(number),
-          Daemons.START_TIMEOUT,
+          startTimeout,
           () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
     }
     SmallFile.write(storeFile(), store.words());
@@ -372,7 +386,7 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private void awaitWorker(Daemon worker) {
-    daemons.awaitReady(worker, Daemons.START_TIMEOUT, () -> isReady(LOCAL_NODE));
+    daemons.awaitReady(worker, startTimeout, () -> isReady(LOCAL_NODE));
   }
 
   /**

@@ -27,6 +27,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -260,6 +261,36 @@ class LocalVireoTest {
   }
 
   @Test
+  void aWorkerOfBeforeThatIsNotReadyGoesOn() throws IOException {
+    pretendToRun("controller");
+    pretendToRun("worker");
+    ProcessHandle worker = new Daemon(state.resolve("daemons"), "worker").process().orElseThrow();
+    try (LocalVireo vireo = vireo(Map.of(), Duration.ZERO)) {
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.startWorker(0, NetworkKind.HOST, Optional.empty()));
+
+      assertEquals(ExitCode.TIMED_OUT, error.exitCode());
+      assertTrue(error.problem().contains("goes on"), error.problem());
+      assertTrue(worker.isAlive());
+    }
+  }
+
+  @Test
+  void aDaemonOfOursThatIsNotReadyIsStopped() {
+    try (Daemons daemons = new Daemons(state, sourceTree, state, new Progress(output))) {
+      daemons.launch(daemons.get("slow"), _ -> List.of("sleep", "1000"));
+      ProcessHandle slow = daemons.get("slow").process().orElseThrow();
+      assertThrows(
+          CommandException.class,
+          () -> daemons.awaitReady(daemons.get("slow"), Duration.ZERO, () -> false));
+
+      assertFalse(slow.isAlive());
+    }
+  }
+
+  @Test
   void anEtcdKeepsItsMembers() throws IOException {
     try (LocalVireo vireo = vireo()) {
       Files.writeString(state.resolve("daemons/etcd-members"), "1 2\n3 4\n5 6");
@@ -445,6 +476,10 @@ class LocalVireoTest {
   }
 
   private LocalVireo vireo(Map<String, String> variables) {
+    return vireo(variables, Daemons.START_TIMEOUT);
+  }
+
+  private LocalVireo vireo(Map<String, String> variables, Duration startTimeout) {
     Map<String, String> all = new HashMap<>(variables);
     all.put("HOME", state.toString());
     Environment environment =
@@ -455,6 +490,6 @@ class LocalVireoTest {
             Clock.systemUTC(),
             all,
             address -> InProcessChannelBuilder.forName(state.toString()).build());
-    return new LocalVireo(environment, state, sourceTree, new Progress(output));
+    return new LocalVireo(environment, state, sourceTree, new Progress(output), startTimeout);
   }
 }
