@@ -250,12 +250,19 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private Store store(StoreKind kind) {
-    return new Store(kind, kind == StoreKind.ETCD ? etcdEndpoints() : "");
+    return kind == StoreKind.ETCD
+        ? new Store(kind, etcdEndpoints(), etcdPrefix())
+        : new Store(kind, "", "");
   }
 
   /** Of an etcd of somebody else's. */
   private String etcdEndpoints() {
     return environment.variables().getOrDefault("VIREO_ETCD_ENDPOINTS", "").strip();
+  }
+
+  /** Of an etcd of our own, too. */
+  private String etcdPrefix() {
+    return environment.variables().getOrDefault("VIREO_ETCD_PREFIX", "");
   }
 
   private void requireSame(Store last, Store store) {
@@ -271,6 +278,12 @@ public final class LocalVireo implements AutoCloseable {
   private String remedy(Store last, Store store) {
     if (last.kind() != store.kind()) {
       return "Move it: vireo store migrate --from %s --to %s".formatted(last.kind(), store.kind());
+    }
+    if (last.endpoints().equals(store.endpoints())) {
+      return last.prefix().isEmpty()
+          ? "Unset VIREO_ETCD_PREFIX, or, if it was used before, make it the second line of "
+              + storeFile()
+          : "Name the same one: VIREO_ETCD_PREFIX=" + last.prefix();
     }
     return last.isOwnEtcd()
         ? "Unset VIREO_ETCD_ENDPOINTS"
@@ -290,7 +303,8 @@ public final class LocalVireo implements AutoCloseable {
     if (last.isOwnEtcd() && !etcd.isKnown()) {
       // Of that time, too: another's etcd, and nobody has written down which.
       return Optional.of(
-          new Store(StoreKind.ETCD, etcdEndpoints().isEmpty() ? "…" : etcdEndpoints()));
+          new Store(
+              StoreKind.ETCD, etcdEndpoints().isEmpty() ? "…" : etcdEndpoints(), etcdPrefix()));
     }
     return Optional.of(last);
   }

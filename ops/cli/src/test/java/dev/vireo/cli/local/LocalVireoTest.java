@@ -161,6 +161,56 @@ class LocalVireoTest {
   }
 
   @Test
+  void theEnvironmentsPrefixIsRememberedToo() throws IOException {
+    buildPrograms();
+    Map<String, String> mine =
+        Map.of(
+            "VIREO_STORE",
+            "etcd",
+            "VIREO_ETCD_ENDPOINTS",
+            THEIRS,
+            "VIREO_ETCD_PREFIX",
+            "/mine/");
+    try (LocalVireo vireo = vireo(mine)) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS))) {
+      assertRemedy(
+          () -> vireo.startControlPlane(freePorts(), AS_BEFORE), "VIREO_ETCD_PREFIX=/mine/");
+      assertRemedy(
+          () -> vireo.migrateStore(StoreKind.ETCD, StoreKind.SQLITE, Optional.empty()),
+          "VIREO_ETCD_PREFIX=/mine/");
+    }
+    try (LocalVireo vireo = vireo(mine)) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+  }
+
+  @Test
+  void aFileOfBeforeIsAboutTheUsualPrefix() throws IOException {
+    buildPrograms();
+    Map<String, String> mine =
+        Map.of("VIREO_ETCD_ENDPOINTS", THEIRS, "VIREO_ETCD_PREFIX", "/mine/");
+    try (LocalVireo vireo = vireo(mine)) {
+      Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS);
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "second line");
+
+      Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS + "\n/mine/\n");
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+    Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS);
+    Map<String, String> usual =
+        Map.of("VIREO_ETCD_ENDPOINTS", THEIRS, "VIREO_ETCD_PREFIX", "/vireo/");
+    try (LocalVireo vireo = vireo(usual)) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+  }
+
+  @Test
   void anotherStoreThanThatOfTheEnvironmentMayBeAskedFor() throws IOException {
     buildPrograms();
     Map<String, String> etcd = Map.of("VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", THEIRS);
