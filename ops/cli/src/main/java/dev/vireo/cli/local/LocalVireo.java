@@ -324,9 +324,7 @@ public final class LocalVireo implements AutoCloseable {
       throw new CommandException(
           ExitCode.REFUSED, "the controller is up, and its store in use", "Stop it: vireo down");
     }
-    lastStore()
-        .filter(last -> last.kind() == from)
-        .ifPresent(last -> requireSame(last, store(from)));
+    lastStore().ifPresent(last -> requireSame(last, store(from)));
     Store inEtcd = store(StoreKind.ETCD);
     requireOwnEtcd(inEtcd, etcdMembers);
     List<String> settings = reach(inEtcd, etcdMembers);

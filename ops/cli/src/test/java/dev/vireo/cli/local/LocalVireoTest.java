@@ -235,6 +235,24 @@ class LocalVireoTest {
   }
 
   @Test
+  void whatWasLeftBehindByAMoveIsNotMovedAgain() throws IOException {
+    buildPrograms();
+    try (LocalVireo vireo = vireo()) {
+      Files.createDirectories(state.resolve("controller"));
+      Files.writeString(state.resolve("controller/vireo.db"), "old");
+      Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS);
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.migrateStore(StoreKind.SQLITE, StoreKind.ETCD, Optional.empty()));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+      assertTrue(error.problem().contains("is in the etcd at " + THEIRS), error.problem());
+      assertFalse(Files.exists(state.resolve("daemons/etcd-members")), "an etcd of our own");
+    }
+  }
+
+  @Test
   void anOwnEtcdIsNotTakenForAnother() throws IOException {
     try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS))) {
       Files.writeString(state.resolve("daemons/store"), "etcd");
