@@ -150,16 +150,37 @@ public final class LocalVireo implements AutoCloseable {
         IntStream.rangeClosed(1, count)
             .mapToObj(number -> Integer.toString(ports.of(number).grpc()))
             .collect(Collectors.joining(",")));
-    for (int number : missing) {
-      launchController(number, ports.of(number), settings);
-    }
-    for (int number : missing) {
-      daemons.awaitReady(
-          controller(number),
-          startTimeout,
-          () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
-    }
+    launchControllers(missing, ports, settings, store);
+  }
+
+  /**
+   * Writes the store down, too, before anything can be kept there. A start that has come to nothing
+   * has chosen nothing: the next one may be with another store.
+   */
+  private void launchControllers(
+      List<Integer> missing, Ports ports, List<String> settings, Store store) {
+    Optional<String> before =
+        Files.exists(storeFile()) ? Optional.of(SmallFile.read(storeFile())) : Optional.empty();
     SmallFile.write(storeFile(), store.words());
+    boolean answered = false;
+    try {
+      for (int number : missing) {
+        launchController(number, ports.of(number), settings);
+      }
+      for (int number : missing) {
+        daemons.awaitReady(
+            controller(number),
+            startTimeout,
+            () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
+        answered = true;
+      }
+    } catch (RuntimeException e) {
+      if (!answered && !isControllerUp()) {
+        before.ifPresentOrElse(
+            words -> SmallFile.write(storeFile(), words), () -> SmallFile.delete(storeFile()));
+      }
+      throw e;
+    }
   }
 
   /** Whether something runs that knows the controllers by their ports. */

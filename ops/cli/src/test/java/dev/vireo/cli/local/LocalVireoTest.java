@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.cli.CommandException;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
+import dev.vireo.cli.ServerAddress;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.NodeServiceGrpc;
@@ -29,9 +30,11 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.spi.ToolProvider;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -58,6 +61,9 @@ class LocalVireoTest {
 
   /** Answers for any controller. */
   private @Nullable Server controller;
+
+  /** Ports of controllers that do not answer. */
+  private final Set<Integer> silent = new HashSet<>();
 
   @AfterEach
   void stop() {
@@ -165,12 +171,7 @@ class LocalVireoTest {
     buildPrograms();
     Map<String, String> mine =
         Map.of(
-            "VIREO_STORE",
-            "etcd",
-            "VIREO_ETCD_ENDPOINTS",
-            THEIRS,
-            "VIREO_ETCD_PREFIX",
-            "/mine/");
+            "VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", THEIRS, "VIREO_ETCD_PREFIX", "/mine/");
     try (LocalVireo vireo = vireo(mine)) {
       vireo.startControlPlane(freePorts(), AS_BEFORE);
       vireo.down();
@@ -207,6 +208,45 @@ class LocalVireoTest {
     try (LocalVireo vireo = vireo(usual)) {
       vireo.startControlPlane(freePorts(), AS_BEFORE);
       vireo.down();
+    }
+  }
+
+  @Test
+  void theStoreIsRememberedWhenOneOfItsControllersIsOfUse() throws IOException {
+    buildPrograms();
+    LocalVireo.Ports ports = freePortsOfTwo();
+    silent.add(ports.grpc() + 2);
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS), Duration.ZERO)) {
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.startControlPlane(ports, asked(StoreKind.ETCD, 2)));
+
+      assertEquals(ExitCode.TIMED_OUT, error.exitCode());
+      assertTrue(new Daemon(state.resolve("daemons"), "controller").isRunning());
+      assertEquals("etcd " + THEIRS, Files.readString(state.resolve("daemons/store")));
+      vireo.down();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "etcd http://before:2379"})
+  void aStartThatFailsWhollyHasChosenNoStore(String before) throws IOException {
+    buildPrograms();
+    Path file = state.resolve("daemons/store");
+    LocalVireo.Ports ports = freePorts();
+    silent.add(ports.grpc());
+    Map<String, String> etcd =
+        before.isEmpty()
+            ? Map.of("VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", "http://typo:2379")
+            : Map.of("VIREO_ETCD_ENDPOINTS", "http://before:2379");
+    try (LocalVireo vireo = vireo(etcd, Duration.ZERO)) {
+      if (!before.isEmpty()) {
+        Files.writeString(file, before);
+      }
+      assertThrows(CommandException.class, () -> vireo.startControlPlane(ports, AS_BEFORE));
+
+      assertEquals(before, Files.exists(file) ? Files.readString(file) : "");
     }
   }
 
@@ -463,6 +503,23 @@ class LocalVireoTest {
     return new LocalVireo.Ports(freePort(), freePort());
   }
 
+  /** The second controller's are 2 above the first one's. */
+  private static LocalVireo.Ports freePortsOfTwo() {
+    LocalVireo.Ports ports = freePorts();
+    while (!isFree(ports.grpc() + 2) || !isFree(ports.http() + 2)) {
+      ports = freePorts();
+    }
+    return ports;
+  }
+
+  private static boolean isFree(int port) {
+    try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+      return socket.isBound();
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
   private static int freePort() {
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       return socket.getLocalPort();
@@ -539,6 +596,10 @@ class LocalVireoTest {
     assertEquals(0, result);
   }
 
+  private boolean isSilent(ServerAddress address) {
+    return silent.stream().anyMatch(port -> address.toString().endsWith(":" + port));
+  }
+
   private LocalVireo vireo() {
     return vireo(Map.of());
   }
@@ -557,7 +618,9 @@ class LocalVireoTest {
             false,
             Clock.systemUTC(),
             all,
-            address -> InProcessChannelBuilder.forName(state.toString()).build());
+            address ->
+                InProcessChannelBuilder.forName(isSilent(address) ? "nobody" : state.toString())
+                    .build());
     return new LocalVireo(environment, state, sourceTree, new Progress(output), startTimeout);
   }
 }
