@@ -45,7 +45,7 @@ public final class AttachedRun {
   private volatile @Nullable ProcessAttachment attachment;
 
   /**
-   * @param patience with the request, which may be one that waits
+   * @param patience with what the request waits for, if it does
    * @param remove it, whatever happens
    * @param input of its container's process is ours, and its terminal, if it has one
    */
@@ -72,11 +72,14 @@ public final class AttachedRun {
    */
   int run() {
     try (Cleanup cleanup = new Cleanup()) {
-      ListenableFuture<MicroVm> creation = api.microVmFutures(patience).createMicroVm(request);
+      // One that waits may fail when the microVM is there: its answer would not say whose it is.
+      ListenableFuture<MicroVm> creation =
+          api.microVmFutures(Api.CALL_TIMEOUT)
+              .createMicroVm(request.toBuilder().clearWait().build());
       if (remove) {
         cleanup.add(() -> undo(creation));
       }
-      MicroVm created = answer(creation);
+      MicroVm created = awaited(answer(creation));
       if (input) {
         connectInput(cleanup);
       }
@@ -87,6 +90,13 @@ public final class AttachedRun {
       }
       return container ? containerExitCode(end) : exitCode(end);
     }
+  }
+
+  /** The same request once more: it makes no other, and waits for what it is asked to. */
+  private MicroVm awaited(MicroVm created) {
+    return request.getWait() == CreateMicroVmRequest.Wait.WAIT_UNSPECIFIED
+        ? created
+        : answer(api.microVmFutures(patience).createMicroVm(request));
   }
 
   /** Its output comes by its log, which outlasts a worker and is there when it has ended. */

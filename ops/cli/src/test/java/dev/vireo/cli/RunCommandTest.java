@@ -413,10 +413,26 @@ class RunCommandTest {
     cli.run("run job --rm --wait ready --timeout 5m".split(" "));
     cli.run("run job --rm --timeout 5m".split(" "));
 
-    long waiting = controller.createDeadlines.getFirst().timeRemaining(TimeUnit.SECONDS);
-    assertTrue(waiting > 240 && waiting <= 300, () -> waiting + " s");
-    long plain = controller.createDeadlines.getLast().timeRemaining(TimeUnit.SECONDS);
-    assertTrue(plain <= 15, () -> plain + " s");
+    List<Long> seconds =
+        controller.createDeadlines.stream()
+            .map(deadline -> deadline.timeRemaining(TimeUnit.SECONDS))
+            .toList();
+    assertEquals(3, seconds.size());
+    assertTrue(seconds.get(0) <= 15, seconds::toString);
+    assertTrue(seconds.get(1) > 240 && seconds.get(1) <= 300, seconds::toString);
+    assertTrue(seconds.get(2) <= 15, seconds::toString);
+  }
+
+  @Test
+  void whatWasCreatedIsDeletedWhenItDoesNotGetAsFarAsIsWaitedFor() {
+    controller.waitsFail(
+        Errors.of(ErrorReason.STATE_CONFLICT, "job ended before it was there: GUEST_POWER_OFF"));
+
+    assertEquals(ExitCode.REFUSED, cli.run("run", "job", "--rm", "--wait", "ready"));
+
+    assertTrue(cli.err().contains("ended before it was there"), cli.err());
+    assertEquals(1, controller.deletes.size());
+    assertFalse(controller.exists(JOB));
   }
 
   @Test
