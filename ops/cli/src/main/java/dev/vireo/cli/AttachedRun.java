@@ -72,24 +72,32 @@ public final class AttachedRun {
    */
   int run() {
     try (Cleanup cleanup = new Cleanup()) {
-      // One that waits may fail when the microVM is there: its answer would not say whose it is.
-      ListenableFuture<MicroVm> creation =
-          api.microVmFutures(Api.CALL_TIMEOUT)
-              .createMicroVm(request.toBuilder().clearWait().build());
-      if (remove) {
-        cleanup.add(() -> undo(creation));
-      }
-      MicroVm created = awaited(answer(creation));
-      if (input) {
-        connectInput(cleanup);
-      }
-      MicroVm end = attend(created);
-      if (isLeft()) {
-        environment.err().println("vireo: left; see vireo attach " + Api.id(name));
-        return ExitCode.OK;
-      }
-      return container ? containerExitCode(end) : exitCode(end);
+      return run(cleanup);
     }
+  }
+
+  /**
+   * The same.
+   *
+   * @param cleanup that the caller closes
+   */
+  int run(Cleanup cleanup) {
+    // One that waits may fail when the microVM is there: its answer would not say whose it is.
+    ListenableFuture<MicroVm> creation =
+        api.microVmFutures(Api.CALL_TIMEOUT).createMicroVm(request.toBuilder().clearWait().build());
+    if (remove) {
+      cleanup.add(() -> undo(creation));
+    }
+    MicroVm created = awaited(answer(creation));
+    if (input) {
+      connectInput(cleanup);
+    }
+    MicroVm end = attend(created);
+    if (isLeft()) {
+      environment.err().println("vireo: left; see vireo attach " + Api.id(name));
+      return ExitCode.OK;
+    }
+    return container ? containerExitCode(end) : exitCode(end);
   }
 
   /** The same request once more: it makes no other, and waits for what it is asked to. */
@@ -252,7 +260,7 @@ public final class AttachedRun {
     }
   }
 
-  /** Runs also while the create call is still under way: then that is awaited first. */
+  /** Runs also while the create call is still under way: then that, which is short, comes first. */
   private void undo(ListenableFuture<MicroVm> creation) throws InterruptedException {
     if (isLeft()) {
       return;

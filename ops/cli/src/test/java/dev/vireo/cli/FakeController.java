@@ -82,6 +82,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
@@ -96,7 +97,7 @@ final class FakeController implements AutoCloseable {
   final String serverName = InProcessServerBuilder.generateName();
 
   /** Every create, as it came. */
-  final List<CreateMicroVmRequest> creates = new ArrayList<>();
+  final List<CreateMicroVmRequest> creates = new CopyOnWriteArrayList<>();
 
   /** Until when each of them was awaited. */
   final List<Deadline> createDeadlines = new ArrayList<>();
@@ -150,6 +151,7 @@ final class FakeController implements AutoCloseable {
   private boolean traceGoesOn;
   private Consumer<String> afterCreate = name -> {};
   private @Nullable RuntimeException failureOfWaits;
+  private boolean waitsNeverEnd;
   private Runnable afterNodeRead = () -> {};
   private long version;
   private int pageSize = Integer.MAX_VALUE;
@@ -196,6 +198,12 @@ final class FakeController implements AutoCloseable {
   /** Creates that wait end with this, when the microVM is there. */
   FakeController waitsFail(RuntimeException failure) {
     failureOfWaits = failure;
+    return this;
+  }
+
+  /** Creates that wait are not answered. */
+  FakeController waitsNeverEnd() {
+    waitsNeverEnd = true;
     return this;
   }
 
@@ -396,6 +404,18 @@ final class FakeController implements AutoCloseable {
     }
   }
 
+  /** Where an answer goes that does not arrive. */
+  private static final class NoObserver<T> implements StreamObserver<T> {
+    @Override
+    public void onNext(T answer) {}
+
+    @Override
+    public void onError(Throwable error) {}
+
+    @Override
+    public void onCompleted() {}
+  }
+
   private final class MicroVms extends MicroVmServiceGrpc.MicroVmServiceImplBase {
     @Override
     public void createMicroVm(CreateMicroVmRequest request, StreamObserver<MicroVm> observer) {
@@ -403,7 +423,7 @@ final class FakeController implements AutoCloseable {
       boolean waits = request.getWait() != CreateMicroVmRequest.Wait.WAIT_UNSPECIFIED;
       boolean isNew = !isMade(request);
       answer(
-          observer,
+          waits && waitsNeverEnd ? new NoObserver<>() : observer,
           () -> {
             creates.add(request);
             createDeadlines.add(Objects.requireNonNull(Context.current().getDeadline()));

@@ -1,7 +1,9 @@
 package dev.vireo.cli;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
@@ -34,6 +36,8 @@ import dev.vireo.proto.v1.ResourceMeta;
 import dev.vireo.proto.v1.StreamLogsResponse.Stream;
 import dev.vireo.proto.v1.TokenBucket;
 import dev.vireo.proto.v1.VmmCompiler;
+import io.grpc.StatusRuntimeException;
+import io.grpc.inprocess.InProcessChannelBuilder;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -433,6 +437,36 @@ class RunCommandTest {
     assertTrue(cli.err().contains("ended before it was there"), cli.err());
     assertEquals(1, controller.deletes.size());
     assertFalse(controller.exists(JOB));
+  }
+
+  @Test
+  void ctrlCDoesNotWaitForWhatTheCreateWaitsFor() {
+    controller.waitsNeverEnd();
+    CreateMicroVmRequest request =
+        CreateMicroVmRequest.newBuilder()
+            .setParent("projects/default")
+            .setMicrovmId("job")
+            .setRequestId("of-this-run")
+            .setWait(CreateMicroVmRequest.Wait.WAIT_READY)
+            .build();
+    try (Cleanup cleanup = new Cleanup();
+        Api api =
+            new Api(
+                ServerAddress.LOOPBACK,
+                "default",
+                InProcessChannelBuilder.forName(controller.serverName).build())) {
+      AttachedRun run =
+          new AttachedRun(
+              api, cli.environment(), request, java.time.Duration.ofMinutes(5), true, false);
+      Thread.ofVirtual()
+          .start(() -> assertThrows(StatusRuntimeException.class, () -> run.run(cleanup)));
+      await().until(() -> controller.creates.contains(request));
+
+      Thread signal = Thread.ofVirtual().start(cleanup::interrupt);
+
+      await().until(() -> !signal.isAlive());
+      assertEquals(1, controller.deletes.size());
+    }
   }
 
   @Test
