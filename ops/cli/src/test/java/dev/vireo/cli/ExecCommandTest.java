@@ -171,6 +171,19 @@ final class ExecCommandTest {
     assertEquals("ab", cli.out());
   }
 
+  @Test
+  void eachOutputIsMadeHarmlessIfItIsATerminal() {
+    String hostile = "a\u001b]0;title\u0007b";
+
+    cli.onTerminal(false, true).run("exec", "web-1", "--", "say-twice", hostile);
+    assertEquals(hostile, cli.out());
+    assertEquals("ab", cli.err());
+
+    cli.onTerminal(true, false).run("exec", "web-1", "--", "say-twice", hostile);
+    assertEquals("ab", cli.out());
+    assertEquals(hostile, cli.err());
+  }
+
   /** A terminal that writes down what is done to it. */
   private static final class RecordingTerminal implements Terminal {
     final List<String> told = new ArrayList<>();

@@ -514,6 +514,19 @@ class RunCommandTest {
   }
 
   @Test
+  void aContainersErrorsAreMadeHarmlessForATerminalWhenItsOutputIsPiped() {
+    cli.run("run", "job", "--image", "busybox");
+    String hostile = "a\u001b]0;title\u0007b\n";
+    controller.output(JOB, Stream.STDOUT, hostile);
+    controller.output(JOB, Stream.STDERR, hostile);
+
+    cli.onTerminal(false, true).run("logs", "job");
+
+    assertEquals(hostile, cli.out());
+    assertEquals("ab\n", cli.err());
+  }
+
+  @Test
   void endsWhenSomebodyElseDeletesIt() {
     controller.afterCreate(name -> {
       controller.state(name, MicroVmState.RUNNING);
