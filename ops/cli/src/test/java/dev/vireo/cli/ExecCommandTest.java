@@ -244,9 +244,11 @@ final class ExecCommandTest {
     await().until(() -> controller.guest.cancelled.contains("exec"));
   }
 
-  private static boolean signal(Channel guest) {
+  /** After these, each of which waits until it is taken. */
+  private static boolean signal(Channel guest, ExecRequest... before) {
     try (DuplexCall<ExecRequest, ExecResponse> call =
         new DuplexCall<>(responses -> MicroVmServiceGrpc.newStub(guest).exec(responses))) {
+      List.of(before).forEach(call::send);
       return RemoteCommand.input(call).signal(15);
     }
   }
@@ -269,8 +271,9 @@ final class ExecCommandTest {
     ManagedChannel toGuest = InProcessChannelBuilder.forName(controller.serverName).build();
     try {
       assertFalse(signal(toDeaf));
-      assertTrue(signal(toGuest));
-      assertEquals(15, controller.guest.execs.getFirst().getSignal());
+      ExecStart waits = ExecStart.newBuilder().addArguments("wait").build();
+      assertTrue(signal(toGuest, ExecRequest.newBuilder().setStart(waits).build()));
+      assertEquals(15, controller.guest.execs.getLast().getSignal());
     } finally {
       toDeaf.shutdownNow();
       toGuest.shutdownNow();
