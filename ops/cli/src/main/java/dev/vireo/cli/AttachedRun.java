@@ -45,7 +45,7 @@ public final class AttachedRun {
   private volatile @Nullable ProcessAttachment attachment;
 
   /**
-   * @param patience with the request, which may be one that waits
+   * @param patience with what the request waits for, if it does
    * @param remove it, whatever happens
    * @param input of its container's process is ours, and its terminal, if it has one
    */
@@ -72,21 +72,39 @@ public final class AttachedRun {
    */
   int run() {
     try (Cleanup cleanup = new Cleanup()) {
-      ListenableFuture<MicroVm> creation = api.microVmFutures(patience).createMicroVm(request);
-      if (remove) {
-        cleanup.add(() -> undo(creation));
-      }
-      MicroVm created = answer(creation);
-      if (input) {
-        connectInput(cleanup);
-      }
-      MicroVm end = attend(created);
-      if (isLeft()) {
-        environment.err().println("vireo: left; see vireo attach " + Api.id(name));
-        return ExitCode.OK;
-      }
-      return container ? containerExitCode(end) : exitCode(end);
+      return run(cleanup);
     }
+  }
+
+  /**
+   * The same.
+   *
+   * @param cleanup that the caller closes
+   */
+  int run(Cleanup cleanup) {
+    // One that waits may fail when the microVM is there: its answer would not say whose it is.
+    ListenableFuture<MicroVm> creation =
+        api.microVmFutures(Api.CALL_TIMEOUT).createMicroVm(request.toBuilder().clearWait().build());
+    if (remove) {
+      cleanup.add(() -> undo(creation));
+    }
+    MicroVm created = awaited(answer(creation));
+    if (input) {
+      connectInput(cleanup);
+    }
+    MicroVm end = attend(created);
+    if (isLeft()) {
+      environment.err().println("vireo: left; see vireo attach " + Api.id(name));
+      return ExitCode.OK;
+    }
+    return container ? containerExitCode(end) : exitCode(end);
+  }
+
+  /** The same request once more: it makes no other, and waits for what it is asked to. */
+  private MicroVm awaited(MicroVm created) {
+    return request.getWait() == CreateMicroVmRequest.Wait.WAIT_UNSPECIFIED
+        ? created
+        : answer(api.microVmFutures(patience).createMicroVm(request));
   }
 
   /** Its output comes by its log, which outlasts a worker and is there when it has ended. */
@@ -242,7 +260,7 @@ public final class AttachedRun {
     }
   }
 
-  /** Runs also while the create call is still under way: then that is awaited first. */
+  /** Runs also while the create call is still under way: then that, which is short, comes first. */
   private void undo(ListenableFuture<MicroVm> creation) throws InterruptedException {
     if (isLeft()) {
       return;

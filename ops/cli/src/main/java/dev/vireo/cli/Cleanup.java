@@ -44,7 +44,8 @@ public final class Cleanup implements AutoCloseable {
     return interrupted;
   }
 
-  private synchronized void interrupt() {
+  /** What a signal does. */
+  synchronized void interrupt() {
     interrupted = true;
     runAll();
   }

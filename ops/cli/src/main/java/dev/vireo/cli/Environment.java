@@ -20,18 +20,24 @@ import java.util.stream.Stream;
  * @param in read by commands in guests alone
  * @param tty where {@code in} comes from
  * @param terminal whether {@code out} is one, so that a guest's bytes must be made harmless
+ * @param errTerminal whether {@code err} is one; it often is when the other is a pipe
  */
 public record Environment(
     PrintStream out,
     PrintStream err,
     boolean terminal,
+    boolean errTerminal,
     Clock clock,
     Map<String, String> variables,
     Function<ServerAddress, ManagedChannel> connector,
     InputStream in,
     Terminal tty) {
 
-  /** One without any input. */
+  /**
+   * One without any input.
+   *
+   * @param terminal whether both outputs are one
+   */
   public Environment(
       PrintStream out,
       PrintStream err,
@@ -42,6 +48,7 @@ public record Environment(
     this(
         out,
         err,
+        terminal,
         terminal,
         clock,
         variables,

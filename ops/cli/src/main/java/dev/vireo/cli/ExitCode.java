@@ -56,6 +56,7 @@ public final class ExitCode {
     "6:not reached in time",
     "7:the server or the node cannot be reached",
     "130:interrupted",
+    "141:nobody reads the output any more",
   };
 
   private ExitCode() {}

@@ -31,8 +31,8 @@ import org.jspecify.annotations.Nullable;
  * One channel to several controllers, any of which answers: when one cannot be reached, or there is
  * no leader just now, a call of one answer is made again, at the next, until its deadline. All of
  * the API's can be: a create has a request id, the others say what shall be, and a delete that may
- * have been done finds nothing left. A stream is not made again here, but the next one goes to the
- * next controller.
+ * have been done finds nothing left. A stream is made again only while it has found no connection;
+ * of one that breaks later, whoever makes the next one gets the next controller.
  */
 final class FailoverChannel extends ManagedChannel {
   private static final Duration PAUSE = Duration.ofMillis(300);

@@ -34,7 +34,7 @@ final class Invocation {
   Invocation(Api api, Environment environment, boolean include, boolean fail) {
     this.api = api;
     this.environment = environment;
-    this.out = LocalStreams.sink(environment.out(), environment.terminal());
+    this.out = LocalStreams.out(environment, false);
     this.include = include;
     this.fail = fail;
   }

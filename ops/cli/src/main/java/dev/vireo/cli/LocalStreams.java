@@ -103,11 +103,20 @@ final class LocalStreams {
   }
 
   /**
-   * Where what it writes goes: unchanged, or made harmless.
+   * Where what it writes to its standard output goes: unchanged, or made harmless for our terminal.
    *
-   * @param filtered for the terminal that {@code to} is
+   * @param raw unchanged there, too
    */
-  static Consumer<ByteString> sink(PrintStream to, boolean filtered) {
+  static Consumer<ByteString> out(Environment environment, boolean raw) {
+    return sink(environment.out(), environment.terminal() && !raw);
+  }
+
+  /** The same for its standard error. */
+  static Consumer<ByteString> err(Environment environment, boolean raw) {
+    return sink(environment.err(), environment.errTerminal() && !raw);
+  }
+
+  private static Consumer<ByteString> sink(PrintStream to, boolean filtered) {
     if (filtered) {
       return new TerminalFilter(to);
     }

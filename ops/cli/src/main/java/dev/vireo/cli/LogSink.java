@@ -30,10 +30,9 @@ final class LogSink implements Consumer<StreamLogsResponse> {
    * @param timestamps before each line, of output that has them
    */
   LogSink(Environment environment, boolean raw, boolean timestamps) {
-    boolean harmless = environment.terminal() && !raw;
     this.environment = environment;
-    this.out = LocalStreams.sink(environment.out(), harmless);
-    this.err = LocalStreams.sink(environment.err(), harmless);
+    this.out = LocalStreams.out(environment, raw);
+    this.err = LocalStreams.err(environment, raw);
     this.timestamps = timestamps;
   }
 

@@ -37,6 +37,7 @@ public final class Main implements Runnable {
             stream(FileDescriptor.out),
             stream(FileDescriptor.err),
             Boolean.getBoolean("vireo.terminal"),
+            Boolean.getBoolean("vireo.stderr.terminal"),
             Clock.systemUTC(),
             System.getenv(),
             Channels::open,

@@ -64,9 +64,8 @@ final class ProcessAttachment implements ProcessInput, AutoCloseable {
    * @throws io.grpc.StatusRuntimeException if neither is the case
    */
   OptionalInt follow() {
-    boolean filtered = environment.terminal() && !terminal;
-    Consumer<ByteString> out = LocalStreams.sink(environment.out(), filtered);
-    Consumer<ByteString> err = LocalStreams.sink(environment.err(), filtered);
+    Consumer<ByteString> out = LocalStreams.out(environment, terminal);
+    Consumer<ByteString> err = LocalStreams.err(environment, terminal);
     try {
       for (Optional<AttachResponse> next = call.next(); next.isPresent(); next = call.next()) {
         AttachResponse response = next.get();

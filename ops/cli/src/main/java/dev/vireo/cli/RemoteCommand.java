@@ -65,9 +65,8 @@ final class RemoteCommand {
   }
 
   private int passOutput(DuplexCall<ExecRequest, ExecResponse> call, ExecStart start) {
-    boolean filtered = environment.terminal() && !start.hasTerminal();
-    Consumer<ByteString> out = LocalStreams.sink(environment.out(), filtered);
-    Consumer<ByteString> err = LocalStreams.sink(environment.err(), filtered);
+    Consumer<ByteString> out = LocalStreams.out(environment, start.hasTerminal());
+    Consumer<ByteString> err = LocalStreams.err(environment, start.hasTerminal());
     for (Optional<ExecResponse> next = call.next(); next.isPresent(); next = call.next()) {
       ExecResponse response = next.get();
       switch (response.getResponseCase()) {

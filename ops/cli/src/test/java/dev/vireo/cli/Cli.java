@@ -19,7 +19,8 @@ final class Cli {
   private final ByteArrayOutputStream err = new ByteArrayOutputStream();
   private final FakeController controller;
   private final Map<String, String> variables = new HashMap<>(Map.of("HOME", "/nowhere"));
-  private boolean terminal;
+  private boolean outTerminal;
+  private boolean errTerminal;
   private boolean unread;
   private InputStream in = InputStream.nullInputStream();
   private Terminal tty = Terminal.NONE;
@@ -29,7 +30,13 @@ final class Cli {
   }
 
   Cli onTerminal() {
-    terminal = true;
+    return onTerminal(true, true);
+  }
+
+  /** Which of standard output and standard error is one. */
+  Cli onTerminal(boolean out, boolean err) {
+    outTerminal = out;
+    errTerminal = err;
     return this;
   }
 
@@ -84,7 +91,8 @@ final class Cli {
     return new Environment(
         unread ? closedPipe() : new PrintStream(out, true, StandardCharsets.UTF_8),
         new PrintStream(err, true, StandardCharsets.UTF_8),
-        terminal,
+        outTerminal,
+        errTerminal,
         Clock.fixed(FakeController.NOW, ZoneOffset.UTC),
         variables,
         address -> InProcessChannelBuilder.forName(controller.serverName).directExecutor().build(),

@@ -171,6 +171,19 @@ final class ExecCommandTest {
     assertEquals("ab", cli.out());
   }
 
+  @Test
+  void eachOutputIsMadeHarmlessIfItIsATerminal() {
+    String hostile = "a\u001b]0;title\u0007b";
+
+    cli.onTerminal(false, true).run("exec", "web-1", "--", "say-twice", hostile);
+    assertEquals(hostile, cli.out());
+    assertEquals("ab", cli.err());
+
+    cli.onTerminal(true, false).run("exec", "web-1", "--", "say-twice", hostile);
+    assertEquals("ab", cli.out());
+    assertEquals(hostile, cli.err());
+  }
+
   /** A terminal that writes down what is done to it. */
   private static final class RecordingTerminal implements Terminal {
     final List<String> told = new ArrayList<>();
@@ -231,9 +244,11 @@ final class ExecCommandTest {
     await().until(() -> controller.guest.cancelled.contains("exec"));
   }
 
-  private static boolean signal(Channel guest) {
+  /** After these, each of which waits until it is taken. */
+  private static boolean signal(Channel guest, ExecRequest... before) {
     try (DuplexCall<ExecRequest, ExecResponse> call =
         new DuplexCall<>(responses -> MicroVmServiceGrpc.newStub(guest).exec(responses))) {
+      List.of(before).forEach(call::send);
       return RemoteCommand.input(call).signal(15);
     }
   }
@@ -256,8 +271,9 @@ final class ExecCommandTest {
     ManagedChannel toGuest = InProcessChannelBuilder.forName(controller.serverName).build();
     try {
       assertFalse(signal(toDeaf));
-      assertTrue(signal(toGuest));
-      assertEquals(15, controller.guest.execs.getFirst().getSignal());
+      ExecStart waits = ExecStart.newBuilder().addArguments("wait").build();
+      assertTrue(signal(toGuest, ExecRequest.newBuilder().setStart(waits).build()));
+      assertEquals(15, controller.guest.execs.getLast().getSignal());
     } finally {
       toDeaf.shutdownNow();
       toGuest.shutdownNow();

@@ -77,10 +77,12 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
@@ -95,7 +97,7 @@ final class FakeController implements AutoCloseable {
   final String serverName = InProcessServerBuilder.generateName();
 
   /** Every create, as it came. */
-  final List<CreateMicroVmRequest> creates = new ArrayList<>();
+  final List<CreateMicroVmRequest> creates = new CopyOnWriteArrayList<>();
 
   /** Until when each of them was awaited. */
   final List<Deadline> createDeadlines = new ArrayList<>();
@@ -129,6 +131,9 @@ final class FakeController implements AutoCloseable {
   /** What the next calls end with, one each, before anything else happens. */
   final Deque<RuntimeException> failures = new ArrayDeque<>();
 
+  /** What each request has made, by its ID. */
+  private final Map<String, MicroVm> made = new HashMap<>();
+
   private final Map<String, MicroVm> microVms = new LinkedHashMap<>();
   private final Map<String, ByteString> consoles = new LinkedHashMap<>();
   private final Map<String, List<StreamLogsResponse>> outputs = new LinkedHashMap<>();
@@ -145,6 +150,8 @@ final class FakeController implements AutoCloseable {
           .build();
   private boolean traceGoesOn;
   private Consumer<String> afterCreate = name -> {};
+  private @Nullable RuntimeException failureOfWaits;
+  private boolean waitsNeverEnd;
   private Runnable afterNodeRead = () -> {};
   private long version;
   private int pageSize = Integer.MAX_VALUE;
@@ -185,6 +192,18 @@ final class FakeController implements AutoCloseable {
   /** What happens to a microVM, by its name, as soon as it has been created. */
   FakeController afterCreate(Consumer<String> story) {
     afterCreate = story;
+    return this;
+  }
+
+  /** Creates that wait end with this, when the microVM is there. */
+  FakeController waitsFail(RuntimeException failure) {
+    failureOfWaits = failure;
+    return this;
+  }
+
+  /** Creates that wait are not answered. */
+  FakeController waitsNeverEnd() {
+    waitsNeverEnd = true;
     return this;
   }
 
@@ -346,6 +365,14 @@ final class FakeController implements AutoCloseable {
     }
   }
 
+  private synchronized boolean isMade(CreateMicroVmRequest request) {
+    return made.containsKey(request.getRequestId());
+  }
+
+  private MicroVm madeBy(CreateMicroVmRequest request) {
+    return Objects.requireNonNull(made.get(request.getRequestId()));
+  }
+
   private MicroVm find(String name) {
     @Nullable MicroVm found = microVms.get(name);
     if (found == null) {
@@ -377,26 +404,50 @@ final class FakeController implements AutoCloseable {
     }
   }
 
+  /** Where an answer goes that does not arrive. */
+  private static final class NoObserver<T> implements StreamObserver<T> {
+    @Override
+    public void onNext(T answer) {}
+
+    @Override
+    public void onError(Throwable error) {}
+
+    @Override
+    public void onCompleted() {}
+  }
+
   private final class MicroVms extends MicroVmServiceGrpc.MicroVmServiceImplBase {
     @Override
     public void createMicroVm(CreateMicroVmRequest request, StreamObserver<MicroVm> observer) {
       String name = request.getParent() + "/microvms/" + request.getMicrovmId();
+      boolean waits = request.getWait() != CreateMicroVmRequest.Wait.WAIT_UNSPECIFIED;
+      boolean isNew = !isMade(request);
       answer(
-          observer,
+          waits && waitsNeverEnd ? new NoObserver<>() : observer,
           () -> {
             creates.add(request);
             createDeadlines.add(Objects.requireNonNull(Context.current().getDeadline()));
-            if (microVms.containsKey(name)) {
-              throw Errors.of(ErrorReason.MICROVM_ALREADY_EXISTS, name + " exists");
+            MicroVm answer = isNew ? make(request, name) : madeBy(request);
+            if (waits && failureOfWaits != null) {
+              throw failureOfWaits;
             }
-            MicroVm.Builder vm = request.getMicrovm().toBuilder();
-            vm.getMetaBuilder().setName(name);
-            vm.getStatusBuilder().setState(MicroVmState.PENDING);
-            return put(vm.build());
+            return microVms.getOrDefault(name, answer);
           });
-      if (exists(name)) {
+      if (isNew && exists(name)) {
         afterCreate.accept(name);
       }
+    }
+
+    private MicroVm make(CreateMicroVmRequest request, String name) {
+      if (microVms.containsKey(name)) {
+        throw Errors.of(ErrorReason.MICROVM_ALREADY_EXISTS, name + " exists");
+      }
+      MicroVm.Builder vm = request.getMicrovm().toBuilder();
+      vm.getMetaBuilder().setName(name);
+      vm.getStatusBuilder().setState(MicroVmState.PENDING);
+      MicroVm stored = put(vm.build());
+      made.put(request.getRequestId(), stored);
+      return stored;
     }
 
     @Override

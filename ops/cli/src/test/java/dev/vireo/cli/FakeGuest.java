@@ -98,6 +98,12 @@ final class FakeGuest {
             ExecResponse.newBuilder().setStderr(ByteString.copyFromUtf8("complaint")).build());
         exit(client, 0);
       }
+      case "say-twice" -> {
+        ByteString bytes = start.getArgumentsBytes(1);
+        client.onNext(stdout(bytes));
+        client.onNext(ExecResponse.newBuilder().setStderr(bytes).build());
+        exit(client, 0);
+      }
       case "vanish" -> client.onCompleted();
       case "flood" -> client.onNext(stdout(ByteString.copyFromUtf8("flood")));
       default -> {} // It waits for its input, or a signal.

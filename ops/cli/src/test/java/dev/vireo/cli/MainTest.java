@@ -141,7 +141,7 @@ class MainTest {
         Exit codes:
         """,
         cli.out().lines().limit(11).collect(joining("\n", "", "\n")));
-    assertTrue(cli.out().endsWith("  130   interrupted\n"), cli.out());
+    assertTrue(cli.out().endsWith("  141   nobody reads the output any more\n"), cli.out());
   }
 
   @Test

@@ -37,6 +37,7 @@ final class Vireo {
                 new PrintStream(out, true, StandardCharsets.UTF_8),
                 new PrintStream(err, true, StandardCharsets.UTF_8),
                 false,
+                false,
                 Clock.systemUTC(),
                 Map.of("VIREO_SERVER", cluster.address()),
                 _ -> NettyChannelBuilder.forTarget(cluster.address()).usePlaintext().build(),

@@ -125,7 +125,10 @@ final class Daemons implements AutoCloseable {
     return Map.of("VIREO_STATE_DIR", state.toString(), "VIREO_CACHE_DIR", cache.toString());
   }
 
-  /** Waits until one that was started is of use; stops it if that takes too long. */
+  /**
+   * Waits until one is of use. If that takes too long, it is stopped, unless another command has
+   * started it: that one has work, and what it waits for may be somebody else.
+   */
   void awaitReady(Daemon daemon, Duration timeout, BooleanSupplier ready) {
     long end = System.nanoTime() + timeout.toNanos();
     while (!ready.getAsBoolean()) {
@@ -133,13 +136,20 @@ final class Daemons implements AutoCloseable {
         throw failedStart(daemon, ExitCode.FAILED, "ended while it started");
       }
       if (System.nanoTime() - end > 0) {
+        String what = "was not ready after " + timeout.toSeconds() + " s";
+        if (!isStartedHere(daemon)) {
+          throw failedStart(daemon, ExitCode.TIMED_OUT, what + ", and goes on");
+        }
         daemon.stop(STOP_GRACE);
-        throw failedStart(
-            daemon, ExitCode.TIMED_OUT, "was not ready after " + timeout.toSeconds() + " s");
+        throw failedStart(daemon, ExitCode.TIMED_OUT, what);
       }
       progress.still(daemon::lastLine);
       LockSupport.parkNanos(POLL.toNanos());
     }
+  }
+
+  private synchronized boolean isStartedHere(Daemon daemon) {
+    return started.stream().anyMatch(each -> each.name().equals(daemon.name()));
   }
 
   private static CommandException failedStart(Daemon daemon, int exitCode, String what) {

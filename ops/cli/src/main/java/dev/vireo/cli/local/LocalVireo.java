@@ -56,6 +56,7 @@ public final class LocalVireo implements AutoCloseable {
   private final Daemons daemons;
   private final LocalEtcd etcd;
   private final LocalNetwork network;
+  private final Duration startTimeout;
 
   /** The controller's TCP ports, both on loopback: gRPC, and HTTP for health and metrics. */
   public record Ports(int grpc, int http) {
@@ -82,6 +83,19 @@ public final class LocalVireo implements AutoCloseable {
    * @param sourceTree where the daemons' programs have been built
    */
   public LocalVireo(Environment environment, Path state, Path sourceTree, Progress progress) {
+    this(environment, state, sourceTree, progress, Daemons.START_TIMEOUT);
+  }
+
+  /**
+   * @param startTimeout of a controller, and of the worker
+   */
+  LocalVireo(
+      Environment environment,
+      Path state,
+      Path sourceTree,
+      Progress progress,
+      Duration startTimeout) {
+    this.startTimeout = startTimeout;
     this.environment = environment;
     this.state = state;
     this.progress = progress;
@@ -136,16 +150,37 @@ public final class LocalVireo implements AutoCloseable {
         IntStream.rangeClosed(1, count)
             .mapToObj(number -> Integer.toString(ports.of(number).grpc()))
             .collect(Collectors.joining(",")));
-    for (int number : missing) {
-      launchController(number, ports.of(number), settings);
-    }
-    for (int number : missing) {
-      daemons.awaitReady(
-          controller(number),
-          Daemons.START_TIMEOUT,
-          () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
-    }
+    launchControllers(missing, ports, settings, store);
+  }
+
+  /**
+   * Writes the store down, too, before anything can be kept there. A start that has come to nothing
+   * has chosen nothing: the next one may be with another store.
+   */
+  private void launchControllers(
+      List<Integer> missing, Ports ports, List<String> settings, StoreChoice store) {
+    Optional<String> before =
+        Files.exists(storeFile()) ? Optional.of(SmallFile.read(storeFile())) : Optional.empty();
     SmallFile.write(storeFile(), store.words());
+    boolean answered = false;
+    try {
+      for (int number : missing) {
+        launchController(number, ports.of(number), settings);
+      }
+      for (int number : missing) {
+        daemons.awaitReady(
+            controller(number),
+            startTimeout,
+            () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
+        answered = true;
+      }
+    } catch (RuntimeException e) {
+      if (!answered && !isControllerUp()) {
+        before.ifPresentOrElse(
+            words -> SmallFile.write(storeFile(), words), () -> SmallFile.delete(storeFile()));
+      }
+      throw e;
+    }
   }
 
   /** Whether something runs that knows the controllers by their ports. */
@@ -236,12 +271,19 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private StoreChoice store(StoreKind kind) {
-    return new StoreChoice(kind, kind == StoreKind.ETCD ? etcdEndpoints() : "");
+    return kind == StoreKind.ETCD
+        ? new StoreChoice(kind, etcdEndpoints(), etcdPrefix())
+        : new StoreChoice(kind, "", "");
   }
 
   /** Of an etcd of somebody else's. */
   private String etcdEndpoints() {
     return environment.variables().getOrDefault("VIREO_ETCD_ENDPOINTS", "").strip();
+  }
+
+  /** Of an etcd of our own, too. */
+  private String etcdPrefix() {
+    return environment.variables().getOrDefault("VIREO_ETCD_PREFIX", "");
   }
 
   private void requireSame(StoreChoice last, StoreChoice store) {
@@ -257,6 +299,12 @@ public final class LocalVireo implements AutoCloseable {
   private String remedy(StoreChoice last, StoreChoice store) {
     if (last.kind() != store.kind()) {
       return "Move it: vireo store migrate --from %s --to %s".formatted(last.kind(), store.kind());
+    }
+    if (last.endpoints().equals(store.endpoints())) {
+      return last.prefix().isEmpty()
+          ? "Unset VIREO_ETCD_PREFIX, or, if it was used before, make it the second line of "
+              + storeFile()
+          : "Name the same one: VIREO_ETCD_PREFIX=" + last.prefix();
     }
     return last.isOwnEtcd()
         ? "Unset VIREO_ETCD_ENDPOINTS"
@@ -276,7 +324,8 @@ public final class LocalVireo implements AutoCloseable {
     if (last.isOwnEtcd() && !etcd.isKnown()) {
       // Of that time, too: another's etcd, and nobody has written down which.
       return Optional.of(
-          new StoreChoice(StoreKind.ETCD, etcdEndpoints().isEmpty() ? "…" : etcdEndpoints()));
+          new StoreChoice(
+              StoreKind.ETCD, etcdEndpoints().isEmpty() ? "…" : etcdEndpoints(), etcdPrefix()));
     }
     return Optional.of(last);
   }
@@ -296,9 +345,7 @@ public final class LocalVireo implements AutoCloseable {
       throw new CommandException(
           ExitCode.REFUSED, "the controller is up, and its store in use", "Stop it: vireo down");
     }
-    lastStore()
-        .filter(last -> last.kind() == from)
-        .ifPresent(last -> requireSame(last, store(from)));
+    lastStore().ifPresent(last -> requireSame(last, store(from)));
     StoreChoice inEtcd = store(StoreKind.ETCD);
     requireOwnEtcd(inEtcd, etcdMembers);
     List<String> settings = reach(inEtcd, etcdMembers);
@@ -372,7 +419,7 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private void awaitWorker(Daemon worker) {
-    daemons.awaitReady(worker, Daemons.START_TIMEOUT, () -> isReady(LOCAL_NODE));
+    daemons.awaitReady(worker, startTimeout, () -> isReady(LOCAL_NODE));
   }
 
   /**

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.vireo.cli.CommandException;
 import dev.vireo.cli.Environment;
 import dev.vireo.cli.ExitCode;
+import dev.vireo.cli.ServerAddress;
 import dev.vireo.proto.v1.ListNodesRequest;
 import dev.vireo.proto.v1.ListNodesResponse;
 import dev.vireo.proto.v1.NodeServiceGrpc;
@@ -27,10 +28,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.spi.ToolProvider;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -57,6 +61,9 @@ class LocalVireoTest {
 
   /** Answers for any controller. */
   private @Nullable Server controller;
+
+  /** Ports of controllers that do not answer. */
+  private final Set<Integer> silent = new HashSet<>();
 
   @AfterEach
   void stop() {
@@ -160,6 +167,90 @@ class LocalVireoTest {
   }
 
   @Test
+  void theEnvironmentsPrefixIsRememberedToo() throws IOException {
+    buildPrograms();
+    Map<String, String> mine =
+        Map.of(
+            "VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", THEIRS, "VIREO_ETCD_PREFIX", "/mine/");
+    try (LocalVireo vireo = vireo(mine)) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS))) {
+      assertRemedy(
+          () -> vireo.startControlPlane(freePorts(), AS_BEFORE), "VIREO_ETCD_PREFIX=/mine/");
+      assertRemedy(
+          () -> vireo.migrateStore(StoreKind.ETCD, StoreKind.SQLITE, Optional.empty()),
+          "VIREO_ETCD_PREFIX=/mine/");
+    }
+    try (LocalVireo vireo = vireo(mine)) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+  }
+
+  @Test
+  void aFileOfBeforeIsAboutTheUsualPrefix() throws IOException {
+    buildPrograms();
+    Map<String, String> mine =
+        Map.of("VIREO_ETCD_ENDPOINTS", THEIRS, "VIREO_ETCD_PREFIX", "/mine/");
+    try (LocalVireo vireo = vireo(mine)) {
+      Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS);
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "second line");
+
+      Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS + "\n/mine/\n");
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+    Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS);
+    Map<String, String> usual =
+        Map.of("VIREO_ETCD_ENDPOINTS", THEIRS, "VIREO_ETCD_PREFIX", "/vireo/");
+    try (LocalVireo vireo = vireo(usual)) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      vireo.down();
+    }
+  }
+
+  @Test
+  void theStoreIsRememberedWhenOneOfItsControllersIsOfUse() throws IOException {
+    buildPrograms();
+    LocalVireo.Ports ports = freePortsOfTwo();
+    silent.add(ports.grpc() + 2);
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS), Duration.ZERO)) {
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.startControlPlane(ports, asked(StoreKind.ETCD, 2)));
+
+      assertEquals(ExitCode.TIMED_OUT, error.exitCode());
+      assertTrue(new Daemon(state.resolve("daemons"), "controller").isRunning());
+      assertEquals("etcd " + THEIRS, Files.readString(state.resolve("daemons/store")));
+      vireo.down();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "etcd http://before:2379"})
+  void aStartThatFailsWhollyHasChosenNoStore(String before) throws IOException {
+    buildPrograms();
+    Path file = state.resolve("daemons/store");
+    LocalVireo.Ports ports = freePorts();
+    silent.add(ports.grpc());
+    Map<String, String> etcd =
+        before.isEmpty()
+            ? Map.of("VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", "http://typo:2379")
+            : Map.of("VIREO_ETCD_ENDPOINTS", "http://before:2379");
+    try (LocalVireo vireo = vireo(etcd, Duration.ZERO)) {
+      if (!before.isEmpty()) {
+        Files.writeString(file, before);
+      }
+      assertThrows(CommandException.class, () -> vireo.startControlPlane(ports, AS_BEFORE));
+
+      assertEquals(before, Files.exists(file) ? Files.readString(file) : "");
+    }
+  }
+
+  @Test
   void anotherStoreThanThatOfTheEnvironmentMayBeAskedFor() throws IOException {
     buildPrograms();
     Map<String, String> etcd = Map.of("VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", THEIRS);
@@ -179,6 +270,24 @@ class LocalVireoTest {
     }
     try (LocalVireo vireo = vireo()) {
       assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "=" + THEIRS);
+      assertFalse(Files.exists(state.resolve("daemons/etcd-members")), "an etcd of our own");
+    }
+  }
+
+  @Test
+  void whatWasLeftBehindByAMoveIsNotMovedAgain() throws IOException {
+    buildPrograms();
+    try (LocalVireo vireo = vireo()) {
+      Files.createDirectories(state.resolve("controller"));
+      Files.writeString(state.resolve("controller/vireo.db"), "old");
+      Files.writeString(state.resolve("daemons/store"), "etcd " + THEIRS);
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.migrateStore(StoreKind.SQLITE, StoreKind.ETCD, Optional.empty()));
+
+      assertEquals(ExitCode.REFUSED, error.exitCode());
+      assertTrue(error.problem().contains("is in the etcd at " + THEIRS), error.problem());
       assertFalse(Files.exists(state.resolve("daemons/etcd-members")), "an etcd of our own");
     }
   }
@@ -256,6 +365,36 @@ class LocalVireoTest {
 
       assertEquals(ExitCode.REFUSED, error.exitCode());
       assertTrue(error.problem().contains("--port 7420"), error.problem());
+    }
+  }
+
+  @Test
+  void aWorkerOfBeforeThatIsNotReadyGoesOn() throws IOException {
+    pretendToRun("controller");
+    pretendToRun("worker");
+    ProcessHandle worker = new Daemon(state.resolve("daemons"), "worker").process().orElseThrow();
+    try (LocalVireo vireo = vireo(Map.of(), Duration.ZERO)) {
+      CommandException error =
+          assertThrows(
+              CommandException.class,
+              () -> vireo.startWorker(0, NetworkKind.HOST, Optional.empty()));
+
+      assertEquals(ExitCode.TIMED_OUT, error.exitCode());
+      assertTrue(error.problem().contains("goes on"), error.problem());
+      assertTrue(worker.isAlive());
+    }
+  }
+
+  @Test
+  void aDaemonOfOursThatIsNotReadyIsStopped() {
+    try (Daemons daemons = new Daemons(state, sourceTree, state, new Progress(output))) {
+      daemons.launch(daemons.get("slow"), _ -> List.of("sleep", "1000"));
+      ProcessHandle slow = daemons.get("slow").process().orElseThrow();
+      assertThrows(
+          CommandException.class,
+          () -> daemons.awaitReady(daemons.get("slow"), Duration.ZERO, () -> false));
+
+      assertFalse(slow.isAlive());
     }
   }
 
@@ -364,6 +503,23 @@ class LocalVireoTest {
     return new LocalVireo.Ports(freePort(), freePort());
   }
 
+  /** The second controller's are 2 above the first one's. */
+  private static LocalVireo.Ports freePortsOfTwo() {
+    LocalVireo.Ports ports = freePorts();
+    while (!isFree(ports.grpc() + 2) || !isFree(ports.http() + 2)) {
+      ports = freePorts();
+    }
+    return ports;
+  }
+
+  private static boolean isFree(int port) {
+    try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+      return socket.isBound();
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
   private static int freePort() {
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       return socket.getLocalPort();
@@ -440,11 +596,19 @@ class LocalVireoTest {
     assertEquals(0, result);
   }
 
+  private boolean isSilent(ServerAddress address) {
+    return silent.stream().anyMatch(port -> address.toString().endsWith(":" + port));
+  }
+
   private LocalVireo vireo() {
     return vireo(Map.of());
   }
 
   private LocalVireo vireo(Map<String, String> variables) {
+    return vireo(variables, Daemons.START_TIMEOUT);
+  }
+
+  private LocalVireo vireo(Map<String, String> variables, Duration startTimeout) {
     Map<String, String> all = new HashMap<>(variables);
     all.put("HOME", state.toString());
     Environment environment =
@@ -454,7 +618,9 @@ class LocalVireoTest {
             false,
             Clock.systemUTC(),
             all,
-            address -> InProcessChannelBuilder.forName(state.toString()).build());
-    return new LocalVireo(environment, state, sourceTree, new Progress(output));
+            address ->
+                InProcessChannelBuilder.forName(isSilent(address) ? "nobody" : state.toString())
+                    .build());
+    return new LocalVireo(environment, state, sourceTree, new Progress(output), startTimeout);
   }
 }
