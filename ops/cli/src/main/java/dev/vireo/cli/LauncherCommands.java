@@ -297,15 +297,16 @@ final class LauncherCommands {
         "Lets hostile guests, made up by a fuzzer, loose on the device models.",
         "",
         "Goes on from what earlier runs have learned, which is kept in .fuzz in the source tree,"
-            + " with what was found. Ends with 0 if nothing was."
+            + " with what was found. Ends with 0 if nothing was, with 3 if this host can run none"
+            + " of the targets."
       })
   private static final class Fuzz extends LauncherCommand {
     @Option(
         names = "--target",
         paramLabel = "DEVICE",
         description =
-            "block, entropy, balloon, power-button, net, vsock, memory, console; may be repeated."
-                + " Default: all.")
+            "block, block-io-uring, entropy, balloon, power-button, net, vsock, memory, console;"
+                + " may be repeated. Default: all.")
     private List<String> targets = List.of();
 
     @Option(

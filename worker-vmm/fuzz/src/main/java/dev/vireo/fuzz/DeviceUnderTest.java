@@ -4,6 +4,7 @@ import dev.vireo.catalog.MmioPlan;
 import dev.vireo.linux.EventFd;
 import dev.vireo.vmm.virtio.DeviceStatus;
 import dev.vireo.vmm.virtio.VirtioDevice;
+import dev.vireo.vmm.virtio.memory.MemoryDevice;
 import dev.vireo.vmm.virtio.mmio.MmioTransport;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.mmio.TransportInspection;
@@ -95,6 +96,11 @@ final class DeviceUnderTest implements AutoCloseable {
   }
 
   void write(int offset, int width, long value) {
+    if (offset == Register.STATUS
+        || offset == Register.QUEUE_READY
+        || offset == Register.QUEUE_RESET) {
+      host.release(); // A queue that is stopped waits for what is under way.
+    }
     transport.write(offset, width, value);
     if (offset == Register.STATUS) {
       findThreads();
@@ -104,6 +110,11 @@ final class DeviceUnderTest implements AutoCloseable {
   /** As KVM does where an ioeventfd is in place. */
   void notifyQueue(int index) {
     notifiers.get(index).signal();
+  }
+
+  /** Whether the guest's memory may come and go by other means than this device. */
+  boolean leavesMemoryAlone() {
+    return !(real instanceof MemoryDevice);
   }
 
   /** What the target's host side does by itself. */
@@ -135,6 +146,7 @@ final class DeviceUnderTest implements AutoCloseable {
   /** Until the device has done all that it can do now. */
   void awaitRest() {
     sleepers.awaitRest(threads);
+    host.rested();
   }
 
   int status() {
@@ -201,6 +213,7 @@ final class DeviceUnderTest implements AutoCloseable {
 
   @Override
   public void close() {
+    host.release();
     transport.close();
     notifiers.forEach(EventFd::close);
     interrupt.close();

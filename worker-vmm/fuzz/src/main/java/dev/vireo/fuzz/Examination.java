@@ -3,6 +3,7 @@ package dev.vireo.fuzz;
 import com.sun.management.ThreadMXBean;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.mmio.TransportInspection;
+import java.lang.management.BufferPoolMXBean;
 import java.lang.management.ManagementFactory;
 import java.util.List;
 import java.util.Map;
@@ -21,10 +22,19 @@ final class Examination implements AutoCloseable {
   /** Classes are loaded, and instrumented, when they are first used. */
   private static final long MOST_BYTES_BESIDES = 32 << 20;
 
+  /**
+   * Of the memory for direct buffers, of which a VMM has as little as heap. It is taken for each
+   * activation, and not for each request, of which one operation may bring hundreds.
+   */
+  private static final long MOST_DIRECT_BYTES_AN_OPERATION = 16 << 10;
+
+  private static final long MOST_DIRECT_BYTES_BESIDES = 256 << 10;
+
   private static final String DEVICE_FAILURE = "illegal.device_failure";
 
   private final ConcurrentLinkedQueue<Throwable> deaths = new ConcurrentLinkedQueue<>();
   private final ThreadMXBean threadInfo = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+  private final BufferPoolMXBean directMemory = directMemory();
   private final Target target;
   private final Scribbler scribbler;
   private final DeviceUnderTest bystander;
@@ -66,12 +76,14 @@ final class Examination implements AutoCloseable {
     guest.begin();
     Map<String, Long> before = counters(device);
     long allocatedBefore = allocated();
+    long directBefore = directMemory.getMemoryUsed();
     int operations = program.length / Operation.BYTES;
     for (int i = 0; i < operations; i++) {
       guest.run(Operation.at(program, i * Operation.BYTES));
     }
     guest.checkReturned();
     checkAllocation(allocated() - allocatedBefore, operations);
+    checkDirectMemory(directMemory.getMemoryUsed() - directBefore, operations);
     Map<String, Long> counted = growth(before, counters(device));
     device.restore();
     checkReset();
@@ -124,6 +136,19 @@ final class Examination implements AutoCloseable {
     if (bytes > MOST_BYTES_AN_OPERATION * operations + MOST_BYTES_BESIDES) {
       throw new Finding(bytes + " bytes allocated by " + operations + " operations");
     }
+  }
+
+  private static void checkDirectMemory(long bytes, int operations) {
+    if (bytes > MOST_DIRECT_BYTES_AN_OPERATION * operations + MOST_DIRECT_BYTES_BESIDES) {
+      throw new Finding(bytes + " bytes for buffers taken by " + operations + " operations");
+    }
+  }
+
+  private static BufferPoolMXBean directMemory() {
+    return ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class).stream()
+        .filter(pool -> pool.getName().equals("direct"))
+        .findFirst()
+        .orElseThrow();
   }
 
   private long allocated() {

@@ -132,7 +132,7 @@ final class HostNetwork implements AutoCloseable {
           case BAD_DESCRIPTOR -> fail(Errno.EFAULT);
           case NO_SPACE -> fail(Errno.EINVAL);
           case SHORT -> fail(Errno.EAGAIN);
-          case END_OF_FILE -> null;
+          case END_OF_FILE, HELD -> null;
         };
   }
 
@@ -152,7 +152,7 @@ final class HostNetwork implements AutoCloseable {
           case BAD_DESCRIPTOR -> fail(Errno.EFAULT);
           case NO_SPACE -> fail(Errno.EAGAIN);
           case SHORT -> fail(Errno.EINVAL);
-          case END_OF_FILE -> null;
+          case END_OF_FILE, HELD -> null;
         };
   }
 

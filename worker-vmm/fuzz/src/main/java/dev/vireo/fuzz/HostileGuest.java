@@ -11,7 +11,9 @@ import static dev.vireo.fuzz.GuestLayout.LOW_BYTES;
 import static dev.vireo.fuzz.GuestLayout.STATUS;
 import static dev.vireo.fuzz.GuestLayout.USED;
 
+import dev.vireo.linux.LinuxException;
 import dev.vireo.vmm.memory.GuestMemory;
+import dev.vireo.vmm.memory.HotplugRegion;
 import dev.vireo.vmm.virtio.VirtioDevice;
 import dev.vireo.vmm.virtio.mmio.Register;
 import dev.vireo.vmm.virtio.mmio.TransportInspection;
@@ -138,6 +140,8 @@ final class HostileGuest {
       }
       case HOST_EVENT -> device.hostEvent(value);
       case RESET_QUEUE -> resetQueue(a % device.queues(), operation.b());
+      case REQUESTS -> requests(a);
+      case PLUG -> plug(a, operation.b(), (operation.c() & 1) != 0);
     }
     scribbler.awaitUnlessBeside(device);
   }
@@ -373,6 +377,33 @@ final class HostileGuest {
       }
       case 1 -> memory.putShort(ring, (short) value);
       default -> memory.putShort(ring + 4 + 2L * sizes[queue], (short) value);
+    }
+  }
+
+  private void requests(int last) {
+    int size = Math.min(sizes[request.queue()], TABLE_ENTRIES);
+    for (int head = 0; head <= last && head < size; head++) {
+      request(head, true);
+    }
+  }
+
+  /** As a driver does with a memory device that is beside this one. */
+  private void plug(int a, int b, boolean come) {
+    HotplugRegion region = memory.hotplug().orElseThrow();
+    int blocks = region.layout().blocks();
+    int first = a % blocks;
+    int count = 1 + b % (blocks - first);
+    if (!device.leavesMemoryAlone() || region.countPlugged(first, count) != (come ? 0 : count)) {
+      return;
+    }
+    try {
+      if (come) {
+        region.plug(first, count);
+      } else {
+        region.unplug(first, count);
+      }
+    } catch (LinuxException e) { // As it was to: then nothing has changed.
+      return;
     }
   }
 

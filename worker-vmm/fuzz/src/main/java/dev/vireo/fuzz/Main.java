@@ -22,7 +22,12 @@ public final class Main {
   private static final int OK = 0;
   private static final int FOUND = 1;
   private static final int MISUSED = 2;
+  private static final int SKIPPED = 3;
   private static final int MOST_INPUT_BYTES = 128 * Operation.BYTES;
+  private static final String LINE = "%-21s %s%n";
+
+  /** Longer than the harness waits for a device: such an input hangs in the device itself. */
+  private static final int MOST_SECONDS_AN_INPUT = 90;
 
   /** As a VMM's, but compiled well: it is about speed here. */
   private static final List<String> JVM =
@@ -70,6 +75,10 @@ public final class Main {
       System.err.println("  remedy: see vireo fuzz --help");
       System.exit(MISUSED);
     }
+    List<Target> runnable = runnable(targets.isEmpty() ? Target.ALL : targets);
+    if (runnable.isEmpty()) {
+      System.exit(SKIPPED);
+    }
     if (replay != null) {
       System.out.println(
           new Examination(targets.getFirst(), racing).run(Files.readAllBytes(replay)));
@@ -79,7 +88,21 @@ public final class Main {
         new Main(
             Path.of(System.getProperty("vireo.root"), ".fuzz"),
             System.getProperty("java.class.path"));
-    System.exit(main.fuzz(targets.isEmpty() ? Target.ALL : targets, seconds, racing) ? OK : FOUND);
+    System.exit(main.fuzz(runnable, seconds, racing) ? OK : FOUND);
+  }
+
+  /** Those that this host can run; of the others it is said why not. */
+  private static List<Target> runnable(List<Target> targets) {
+    List<Target> result = new ArrayList<>();
+    for (Target target : targets) {
+      Optional<String> hindrance = target.hindrance().get();
+      if (hindrance.isEmpty()) {
+        result.add(target);
+      } else {
+        System.out.printf(LINE, target.name(), "SKIPPED: " + hindrance.get());
+      }
+    }
+    return result;
   }
 
   /** With {@code --option=VALUE} as two words. */
@@ -122,7 +145,7 @@ public final class Main {
     Instant start = Instant.now();
     Path log = directory.resolve("log");
     int status = jazzer(target, racing, seconds, directory, corpus, seeds, log);
-    System.out.printf("%-14s %s%n", directory.getFileName(), summary(log));
+    System.out.printf(LINE, directory.getFileName(), summary(log));
     if (status == 0) {
       return true;
     }
@@ -147,10 +170,11 @@ public final class Main {
             "com.code_intelligence.jazzer.Jazzer",
             "--target_class=" + DeviceFuzzer.class.getName(),
             "--target_args=" + target.name() + (racing ? " " + DeviceFuzzer.RACING : ""),
-            "--instrumentation_includes=dev.vireo.vmm.**",
+            "--instrumentation_includes=dev.vireo.vmm.**:dev.vireo.linux.IoUring",
             // Its own detectors look for what a web application does wrong.
             "--disabled_hooks=com.code_intelligence.jazzer.sanitizers.*",
             "-max_total_time=" + seconds,
+            "-timeout=" + MOST_SECONDS_AN_INPUT,
             "-max_len=" + MOST_INPUT_BYTES,
             corpus.toString(),
             seeds.toString()));

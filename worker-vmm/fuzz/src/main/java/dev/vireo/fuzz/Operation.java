@@ -60,7 +60,11 @@ record Operation(Kind kind, int a, int b, int c, int value) {
     /** Something happens on the host's side of the device. */
     HOST_EVENT,
     /** Resets queue a alone; if b is odd, it is set up again with 2^(b / 2) entries or more. */
-    RESET_QUEUE;
+    RESET_QUEUE,
+    /** As many legal requests as a, and one, from head 0 on, offered; all through one table. */
+    REQUESTS,
+    /** So many blocks of memory as b and one, from block a on, come, or go if c is even. */
+    PLUG;
 
     private static final List<Kind> ALL = List.of(values());
   }

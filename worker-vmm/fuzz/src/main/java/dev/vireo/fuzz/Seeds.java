@@ -24,6 +24,13 @@ final class Seeds {
   private static final int UNPLUG = 1;
   private static final int UNPLUG_ALL = 2;
 
+  /** Types of a disk's requests (5.2.6). */
+  private static final int WRITE_OUT = 1;
+
+  private static final int FLUSH = 4;
+  private static final int DISCARD = 11;
+  private static final int WRITE_ZEROES = 13;
+
   /** Of RESET_QUEUE: set up again, with 16 entries. */
   private static final int RINGS_ANEW = 4 << 1 | 1;
 
@@ -35,6 +42,9 @@ final class Seeds {
 
   /** Places and lengths of a descriptor: area, offset, length. */
   private static final int HEADER_16 = place(4, 0, 16);
+
+  /** As SET_UP_QUEUE numbers them. */
+  private static final String[] RINGS = {"descriptor-table", "available-ring", "used-ring"};
 
   private static final int DATA_512 = place(5, 0, 512);
   private static final int STATUS_1 = place(7, 0, 1);
@@ -194,6 +204,8 @@ final class Seeds {
             .then(Kind.RESET_QUEUE, 1, RINGS_ANEW)
             .then(Kind.HOST_EVENT, 0, 0, 0, 0x100)
             .bytes());
+    seeds.putAll(disks());
+    seeds.putAll(underWay());
     seeds.putAll(network());
     seeds.putAll(connections());
     seeds.putAll(memory());
@@ -207,6 +219,111 @@ final class Seeds {
             .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
             .bytes());
     return seeds;
+  }
+
+  /** What else a driver asks of a disk (5.2.6). */
+  private static Map<String, byte[]> disks() {
+    Map<String, byte[]> seeds = new LinkedHashMap<>();
+    seeds.put("disk-written", disk(disk(started(), WRITE_OUT, DATA_512), FLUSH, 0).bytes());
+    seeds.put(
+        "disk-written-in-part",
+        disk(
+                started().then(Kind.HOST_FAULT, 0, Host.Fault.ALL.indexOf(Host.Fault.SHORT)),
+                WRITE_OUT,
+                DATA_512)
+            .bytes());
+    Builder range = started().then(Kind.MEMORY, 5, 8, 0, 2); // Two sectors from the first on.
+    seeds.put("disk-discarded", disk(range, DISCARD, place(5, 0, 16)).bytes());
+    seeds.put("disk-zeroed", disk(range, WRITE_ZEROES, place(5, 0, 16)).bytes());
+    return seeds;
+  }
+
+  /**
+   * @param data that the device reads, if any
+   */
+  private static Builder disk(Builder program, int type, int data) {
+    program
+        .then(Kind.MEMORY, 4, 0, 0, type)
+        .then(Kind.DESCRIPTOR, 0, NEXT, data == 0 ? 2 : 1, HEADER_16);
+    if (data != 0) {
+      program.then(Kind.DESCRIPTOR, 1, NEXT, 2, data);
+    }
+    return program
+        .then(Kind.DESCRIPTOR, 2, WRITE, 0, STATUS_1)
+        .then(Kind.OFFER, 0, 0)
+        .then(Kind.NOTIFY, 0, 0);
+  }
+
+  /** Requests that the host holds up, and memory that goes under them. */
+  private static Map<String, byte[]> underWay() {
+    Map<String, byte[]> seeds = new LinkedHashMap<>();
+    seeds.put("full-queue", fullQueue(started()).then(Kind.HOST_EVENT, 0, 0).bytes());
+    seeds.put("full-queue-is-reset", fullQueue(started()).then(Kind.RESET, 0, 0).bytes());
+    seeds.put(
+        "full-queue-is-reset-alone",
+        fullQueue(started()).then(Kind.RESET_QUEUE, 0, RINGS_ANEW).bytes());
+    seeds.put(
+        "head-that-is-under-way",
+        held(started())
+            .then(Kind.REQUEST, 0, 0)
+            .then(Kind.REQUEST, 0, 0)
+            .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+            .then(Kind.HOST_EVENT, 0, 0)
+            .bytes());
+    for (int ring = 0; ring < RINGS.length; ring++) {
+      seeds.put(RINGS[ring] + "-goes-before-a-reset", inPluggable(ring).bytes());
+      seeds.put(
+          RINGS[ring] + "-goes-before-a-request",
+          inPluggable(ring)
+              .then(Kind.REQUEST, 3, 0)
+              .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+              .bytes());
+    }
+    seeds.put(
+        "used-ring-goes-under-a-request",
+        held(ringInPluggable(2))
+            .then(Kind.REQUEST, 0, 0)
+            .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+            .then(Kind.PLUG, 0, 0)
+            .then(Kind.HOST_EVENT, 0, 0)
+            .bytes());
+    seeds.put(
+        "status-goes-under-a-request",
+        held(started())
+            .then(Kind.PLUG, 0, 0, 1, 0)
+            .then(Kind.REQUEST, 0, 0)
+            .then(Kind.DESCRIPTOR, 2, WRITE, 0, place(15, 0, 1))
+            .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+            .then(Kind.PLUG, 0, 0)
+            .then(Kind.HOST_EVENT, 0, 0)
+            .bytes());
+    return seeds;
+  }
+
+  private static Builder held(Builder program) {
+    return program.then(Kind.HOST_FAULT, 0, Host.Fault.ALL.indexOf(Host.Fault.HELD));
+  }
+
+  private static Builder fullQueue(Builder program) {
+    return held(program).then(Kind.REQUESTS, 255, 0).then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0);
+  }
+
+  /** A request, and then one of the rings it went through is gone. */
+  private static Builder inPluggable(int ring) {
+    return ringInPluggable(ring)
+        .then(Kind.REQUEST, 0, 0)
+        .then(Kind.NOTIFY, Operation.CURRENT_QUEUE, 0)
+        .then(Kind.PLUG, 0, 0);
+  }
+
+  /** The first queue's, in the first block. */
+  private static Builder ringInPluggable(int ring) {
+    return new Builder()
+        .then(Kind.NEGOTIATE, ALL_FEATURES, 0, 0, -1)
+        .then(Kind.PLUG, 0, 0, 1, 0)
+        .then(Kind.SET_UP_QUEUE, 0, 4, ring, place(15, 0, 0) | 0x100)
+        .then(Kind.SET_UP_QUEUE, 1, 4)
+        .then(Kind.DRIVER_OK, 0, 0);
   }
 
   /** What a driver asks of a memory device, and where it must not have its buffers. */

@@ -38,19 +38,33 @@ final class Sleepers {
     final MemorySegment own = arena.allocate(ENTRY_BYTES * MOST_DESCRIPTORS, 8);
     final MemorySegment watched = arena.allocate(ENTRY_BYTES * MOST_DESCRIPTORS, 8);
     int count;
+    @Nullable WatchedRing ring;
     boolean asleep;
+
+    /** Nothing is there to wake it. */
+    boolean isAtRest(Libc libc) {
+      if (!asleep) {
+        return false;
+      }
+      return ring != null ? ring.isIdle() : libc.poll(watched.address(), count, 0) == 0;
+    }
   }
 
   private final Libc libc;
+  private final Map<Integer, WatchedRing> rings;
   private final Map<Thread, Sleeper> sleepers = new ConcurrentHashMap<>();
   private final Object changes = new Object();
 
-  private Sleepers(Libc libc) {
+  private Sleepers(Libc libc, Map<Integer, WatchedRing> rings) {
     this.libc = libc;
+    this.rings = rings;
   }
 
-  static Sleepers install(Libc libc) {
-    Sleepers made = new Sleepers(libc);
+  /**
+   * @param rings this process' own by their descriptors, as they come and go
+   */
+  static Sleepers install(Libc libc, Map<Integer, WatchedRing> rings) {
+    Sleepers made = new Sleepers(libc, rings);
     installed = made;
     return made;
   }
@@ -67,6 +81,11 @@ final class Sleepers {
       throw new IllegalStateException("too late to watch the calls of this process");
     }
     return installed;
+  }
+
+  /** The one with that descriptor, if it is one's. */
+  @Nullable WatchedRing ring(int fd) {
+    return rings.get(fd);
   }
 
   void sleepUntilReadable(int fd, int timeoutMillis) {
@@ -86,19 +105,49 @@ final class Sleepers {
     sleep(me, count, timeoutMillis);
   }
 
+  /**
+   * As {@code io_uring_enter(2)}, in two calls if there is nothing to go on with after the first.
+   *
+   * @param call its number and arguments
+   */
+  long enter(WatchedRing ring, Object[] call) {
+    long fd = (long) call[1];
+    long count = (long) call[2];
+    long waitFor = (long) call[3];
+    ring.beforeEnter((int) count);
+    long taken = libc.syscall(WatchedRing.SYS_ENTER, fd, count, 0, (long) call[4], 0);
+    if (waitFor > 0 && taken == count && !ring.hasResults()) {
+      Sleeper me = sleeper();
+      fallAsleep(me, 0, ring);
+      long ignored = // As below.
+          libc.syscall(WatchedRing.SYS_ENTER, fd, 0, waitFor, WatchedRing.ENTER_GETEVENTS, 0);
+      wakeUp(me);
+    }
+    return taken;
+  }
+
   private Sleeper sleeper() {
     return sleepers.computeIfAbsent(Thread.currentThread(), thread -> new Sleeper());
   }
 
   private void sleep(Sleeper me, int count, int timeoutMillis) {
     MemorySegment.copy(me.own, 0, me.watched, 0, (long) count * ENTRY_BYTES);
+    fallAsleep(me, count, null);
+    // Errors and signals too end in the caller's own call, which shows them.
+    int ignored = libc.poll(me.own.address(), count, timeoutMillis);
+    wakeUp(me);
+  }
+
+  private void fallAsleep(Sleeper me, int count, @Nullable WatchedRing ring) {
     synchronized (changes) {
       me.count = count;
+      me.ring = ring;
       me.asleep = true;
       changes.notifyAll();
     }
-    // Errors and signals too end in the caller's own call, which shows them.
-    int ignored = libc.poll(me.own.address(), count, timeoutMillis);
+  }
+
+  private void wakeUp(Sleeper me) {
     synchronized (changes) {
       me.asleep = false;
     }
@@ -129,10 +178,7 @@ final class Sleepers {
   private boolean areAtRest(List<Thread> threads) {
     for (Thread thread : threads) {
       Sleeper sleeper = sleepers.get(thread);
-      if (thread.isAlive()
-          && (sleeper == null
-              || !sleeper.asleep
-              || libc.poll(sleeper.watched.address(), sleeper.count, 0) != 0)) {
+      if (thread.isAlive() && (sleeper == null || !sleeper.isAtRest(libc))) {
         return false;
       }
     }

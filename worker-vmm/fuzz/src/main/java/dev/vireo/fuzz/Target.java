@@ -1,5 +1,11 @@
 package dev.vireo.fuzz;
 
+import dev.vireo.catalog.BackEnd;
+import dev.vireo.linux.Errno;
+import dev.vireo.linux.Fd;
+import dev.vireo.linux.IoUring;
+import dev.vireo.linux.Linux;
+import dev.vireo.linux.LinuxException;
 import dev.vireo.vmm.backend.DiskGeometry;
 import dev.vireo.vmm.backend.HostRandom;
 import dev.vireo.vmm.backend.RateLimiter;
@@ -17,6 +23,9 @@ import dev.vireo.vmm.virtio.vsock.VsockDevice;
 import java.time.Duration;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A device to be fuzzed.
@@ -25,25 +34,30 @@ import java.util.List;
  * @param maker makes it
  * @param request one that must work whatever was before
  * @param event what its host's side does by itself
+ * @param hindrance why this host cannot run it, if so
  */
-record Target(String name, Maker maker, Request request, Event event) {
+record Target(
+    String name, Maker maker, Request request, Event event, Supplier<Optional<String>> hindrance) {
   private static final long GUEST_CID = 3;
+
+  /** VIRTIO 1.2, 5.2.6: type IN, sector 3; data and status. */
+  private static final Request READ_OF_A_SECTOR =
+      new Request(0, "00000000" + "00000000" + "0300000000000000", 513, 513);
 
   /** Every device model. */
   static final List<Target> ALL =
       List.of(
           new Target(
               "block",
-              (id, host) ->
-                  new BlockDevice(
-                      id,
-                      new RawFile(
-                          host.libc(), host.disk(), null, DiskGeometry.ofFile(Host.DISK_BYTES)),
-                      new BlockDevice.Settings(
-                          false, 2, RateLimiter.UNLIMITED, Engine.THREAD, line -> {})),
-              // VIRTIO 1.2, 5.2.6: type IN, sector 3; data and status
-              new Request(0, "00000000" + "00000000" + "0300000000000000", 513, 513),
+              (id, host) -> disk(id, host, null, Engine.THREAD),
+              READ_OF_A_SECTOR,
               Event.NONE),
+          new Target(
+              "block-io-uring",
+              Target::diskOfRings,
+              READ_OF_A_SECTOR,
+              (device, host, value) -> host.release(),
+              Target::hindranceToRings),
           new Target(
               "entropy",
               (id, host) ->
@@ -141,6 +155,48 @@ record Target(String name, Maker maker, Request request, Event event) {
                   host.clients().undo((ConsoleDevice) device, rest);
                 }
               }));
+
+  /** One that every host can run. */
+  Target(String name, Maker maker, Request request, Event event) {
+    this(name, maker, request, event, Optional::empty);
+  }
+
+  private static BlockDevice disk(String id, Host host, @Nullable Fd cached, Engine engine) {
+    return new BlockDevice(
+        id,
+        new RawFile(host.libc(), host.disk(), cached, DiskGeometry.ofFile(Host.DISK_BYTES)),
+        new BlockDevice.Settings(false, 2, RateLimiter.UNLIMITED, engine, line -> {}));
+  }
+
+  /**
+   * Past the page cache, as disks are that have rings: what is not whole blocks goes through it.
+   */
+  private static BlockDevice diskOfRings(String id, Host host) {
+    BlockDevice device = disk(id, host, host.disk(), Engine.IO_URING);
+    if (device.backEnd() != BackEnd.BLK_IO_URING) { // It would be "block" once more.
+      device.close();
+      throw new IllegalStateException("a disk without rings");
+    }
+    return device;
+  }
+
+  private static Optional<String> hindranceToRings() {
+    Sleepers ignored = Sleepers.installed(); // Which have to come before any call.
+    try {
+      IoUring.create(Linux.libc(), 1).close();
+      return Optional.empty();
+    } catch (LinuxException e) {
+      if (e.errno() == Errno.ENOSYS || e.errno() == Errno.EPERM) {
+        return Optional.of("this process may not have an io_uring here: " + e.getMessage());
+      }
+      throw e;
+    }
+  }
+
+  @Override
+  public String toString() {
+    return name; // As tests are called.
+  }
 
   /** Makes a device; its threads must have its id in their names. */
   interface Maker {

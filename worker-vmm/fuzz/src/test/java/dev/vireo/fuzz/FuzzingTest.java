@@ -27,6 +27,7 @@ class FuzzingTest {
   @ParameterizedTest
   @MethodSource("targets")
   void findsNothing(Target target) throws IOException, InterruptedException {
+    SeedsTest.assumeRunnable(target);
     Main main = new Main(home, System.getProperty("surefire.test.class.path"));
     assertTrue(
         main.fuzz(List.of(target), SECONDS / Target.ALL.size(), false),
