@@ -41,6 +41,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private final Reports reports;
   private final PendingMicroVms pending;
   private final Leadership leadership;
+  private final Apart apart = new Apart();
   private final Leases leases;
   private final Deadlines deadlines;
   private final Departures departures;
@@ -75,7 +76,7 @@ public final class Reconciler implements NodeEvents, Runnable {
     this.leadership = leadership;
     this.leases = new Leases(nodes, sessions, time);
     this.deadlines = new Deadlines(microVms, time);
-    this.departures = new Departures(microVms, nodes, reports, time);
+    this.departures = new Departures(microVms, nodes, reports, apart, time);
     this.burials = new Burials(microVms, tombstones, nodes, sessions, deleteGrace, time);
     this.time = time;
     this.lastExplanation = time.nanoTime();
@@ -194,7 +195,7 @@ public final class Reconciler implements NodeEvents, Runnable {
   private void doRound(boolean room) {
     leases.round();
     settleDoubts();
-    deadlines.due().forEach(uid -> apart(uid, () -> expire(uid)));
+    deadlines.due().forEach(uid -> apart.run(uid, () -> expire(uid)));
     departures.round();
     burials.round();
     boolean explain = time.nanoTime() - lastExplanation >= EXPLAIN_PERIOD.toNanos();
@@ -212,15 +213,6 @@ public final class Reconciler implements NodeEvents, Runnable {
       var _ = microVms.settleDoubts();
     } catch (StoreException.Unavailable e) {
       LOG.debugf("in doubt still: %s", e.getMessage());
-    }
-  }
-
-  /** Does what is to be done for one. What no store takes of it holds up none of the others. */
-  static void apart(String subject, Runnable change) {
-    try {
-      change.run();
-    } catch (StoreException.TooLarge e) {
-      LOG.errorf("cannot be changed %s: %s", subject, e.getMessage());
     }
   }
 
