@@ -246,9 +246,7 @@ final class AgentCalls {
     if (state != MicroVmState.RUNNING || Lifecycle.isDeleting(microVm.microVm())) {
       throw refused(ErrorReason.STATE_CONFLICT, microVm, "is %s, not RUNNING".formatted(state));
     }
-    return sessions
-        .find(nodeId)
-        .orElseThrow(() -> Consoles.unreachable(nodeId, "has no session with the controller"));
+    return sessions.get(nodeId);
   }
 
   private static StatusRuntimeException refused(

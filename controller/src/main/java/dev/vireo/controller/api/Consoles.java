@@ -57,7 +57,7 @@ final class Consoles {
     }
     LogSource source = source(microVm, request);
     String nodeId = nodeId(microVm);
-    WorkerSession session = session(nodeId);
+    WorkerSession session = sessions.get(nodeId);
     String uid = microVm.uid();
     LogRelay[] relay = new LogRelay[1];
     relay[0] =
@@ -97,7 +97,7 @@ final class Consoles {
               if (microVms.findByUid(uid).isEmpty()) {
                 relay.complete();
               } else if (absent != null) {
-                relay.fail("the worker of nodes/%s has gone".formatted(nodeId));
+                relay.fail(Sessions.unreachable(nodeId, "has gone"));
               } else {
                 relay.readFrom(session);
               }
@@ -109,7 +109,10 @@ final class Consoles {
     String nodeId = nodeId(microVm);
     try {
       InspectResult result =
-          session(nodeId).inspect(microVm.uid()).get(patience().toNanos(), TimeUnit.NANOSECONDS);
+          sessions
+              .get(nodeId)
+              .inspect(microVm.uid())
+              .get(patience().toNanos(), TimeUnit.NANOSECONDS);
       if (result.getError().isEmpty()) {
         return result.getInspection();
       }
@@ -120,11 +123,11 @@ final class Consoles {
           result.getError(),
           Map.of("name", microVm.name()));
     } catch (TimeoutException e) {
-      throw unreachable(nodeId, "did not answer in time");
+      throw Sessions.unreachable(nodeId, "did not answer in time");
     } catch (ExecutionException e) {
       throw e.getCause() instanceof StatusRuntimeException typed
           ? typed
-          : unreachable(nodeId, "did not answer");
+          : Sessions.unreachable(nodeId, "did not answer");
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new CancellationException();
@@ -137,7 +140,7 @@ final class Consoles {
       TraceFilter filter,
       ServerCallStreamObserver<TraceMicroVmResponse> client) {
     TraceFilterValidator.validate(filter);
-    new TraceRelay(client, microVm.uid(), filter).readFrom(session(nodeId(microVm)));
+    new TraceRelay(client, microVm.uid(), filter).readFrom(sessions.get(nodeId(microVm)));
   }
 
   private static Duration patience() {
@@ -157,18 +160,5 @@ final class Consoles {
                 "%s is %s and on no node"
                     .formatted(microVm.name(), microVm.microVm().getStatus().getState()),
                 Map.of("name", microVm.name())));
-  }
-
-  private WorkerSession session(String nodeId) {
-    return sessions
-        .find(nodeId)
-        .orElseThrow(() -> unreachable(nodeId, "has no session with the controller"));
-  }
-
-  static StatusRuntimeException unreachable(String nodeId, String what) {
-    return Errors.of(
-        ErrorReason.NODE_UNREACHABLE,
-        "the worker of nodes/%s %s".formatted(nodeId, what),
-        Map.of("node", nodeId));
   }
 }

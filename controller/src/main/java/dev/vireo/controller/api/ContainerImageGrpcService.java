@@ -7,8 +7,6 @@ import dev.vireo.controller.session.TunnelCodec;
 import dev.vireo.controller.session.TunnelKind;
 import dev.vireo.controller.session.Tunnels;
 import dev.vireo.controller.session.WorkerSession;
-import dev.vireo.proto.errors.ErrorReason;
-import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.ContainerImageServiceGrpc;
 import dev.vireo.proto.v1.DeleteContainerImageRequest;
 import dev.vireo.proto.v1.DeleteContainerImageResponse;
@@ -21,7 +19,6 @@ import dev.vireo.proto.worker.v1.TunnelUp;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import io.quarkus.grpc.GrpcService;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
 import java.util.function.Function;
@@ -121,12 +118,6 @@ public class ContainerImageGrpcService
     if (nodes.find(nodeId).isEmpty()) {
       throw NodeGrpcService.notFound(nodeId);
     }
-    return sessions
-        .find(nodeId)
-        .orElseThrow(() ->
-            Errors.of(
-                ErrorReason.NODE_UNREACHABLE,
-                "node %s has no session with the controller".formatted(nodeId),
-                Map.of("node", nodeId)));
+    return sessions.get(nodeId);
   }
 }

@@ -40,6 +40,9 @@ public final class Lifecycle {
   private static final ImmutableSet<MicroVmState> DECIDED =
       Sets.immutableEnumSet(MicroVmState.PENDING, MicroVmState.SCHEDULED, MicroVmState.DELETING);
 
+  /** More than a record comes to that is made now: that of an earlier release can be more. */
+  private static final int LARGE_BYTES = 512 << 10;
+
   private Lifecycle() {}
 
   /** A new microVM, not yet placed. */
@@ -441,10 +444,30 @@ public final class Lifecycle {
       return record;
     }
     MicroVm.Builder microVm = before.toBuilder();
+    if (record.getSerializedSize() > LARGE_BYTES) {
+      lighten(microVm);
+    }
     if (!before.getMeta().hasDeleteTime()) {
       microVm.getMetaBuilder().setDeleteTime(Timestamps.of(now));
     }
     return finish(record.toBuilder().setForceDelete(forced), microVm, MicroVmState.DELETING, now);
+  }
+
+  /**
+   * Takes away what nobody needs of one that goes; what it takes of its node, and where it may be,
+   * counts until it has gone.
+   */
+  private static void lighten(MicroVm.Builder microVm) {
+    microVm.getMetaBuilder().clearAnnotations();
+    microVm
+        .getSpecBuilder()
+        .clearBoot()
+        .clearDisks()
+        .clearNetworks()
+        .clearConsole()
+        .clearVirtioConsole()
+        .clearContainer()
+        .clearMetadata();
   }
 
   /** What is to be remembered of a microVM that is deleted though its node may still have it. */

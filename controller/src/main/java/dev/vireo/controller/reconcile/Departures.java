@@ -41,15 +41,17 @@ final class Departures {
   private final MicroVms microVms;
   private final Nodes nodes;
   private final Reports reports;
+  private final Apart apart;
   private final TimeSource time;
 
   /** Why a microVM has to leave. */
   private record Cause(ConditionReason reason, String message, boolean force) {}
 
-  Departures(MicroVms microVms, Nodes nodes, Reports reports, TimeSource time) {
+  Departures(MicroVms microVms, Nodes nodes, Reports reports, Apart apart, TimeSource time) {
     this.microVms = microVms;
     this.nodes = nodes;
     this.reports = reports;
+    this.apart = apart;
     this.time = time;
   }
 
@@ -57,7 +59,7 @@ final class Departures {
   void round() {
     for (StoredNode node : nodes.all()) {
       if (node.record().getFencing()) {
-        Reconciler.apart("node " + node.id(), () -> fence(node.id()));
+        apart.run("node " + node.id(), () -> fence(node.id()));
       }
       if (drivesOut(node.node().getSpec())) {
         empty(node);
@@ -130,7 +132,7 @@ final class Departures {
   }
 
   private void leaveApart(StoredMicroVm leaver, StoredNode node) {
-    Reconciler.apart(leaver.uid(), () -> leave(leaver, node));
+    apart.run(leaver.uid(), () -> leave(leaver, node));
   }
 
   private void leave(StoredMicroVm leaver, StoredNode node) {

@@ -46,6 +46,7 @@ public final class PendingMicroVms {
   private final TimeSource time;
   private final CreateTraces traces;
   private final Gangs gangs;
+  private final Apart apart = new Apart();
 
   /** By uid and node. */
   private final Map<String, Map<String, Refusal>> refusals = new ConcurrentHashMap<>();
@@ -149,7 +150,7 @@ public final class PendingMicroVms {
         .filter(microVm -> !Gangs.isMember(microVm.microVm()))
         .filter(microVm -> !microVms.isInDoubt(microVm.uid()))
         .sorted(MOST_IMPORTANT_FIRST)
-        .forEach(microVm -> place(microVm.uid(), explain));
+        .forEach(microVm -> apart.run(microVm.uid(), () -> place(microVm.uid(), explain)));
     gangs.placeAll(all, uid -> refusals(uid).keySet(), explain);
   }
 
@@ -182,6 +183,8 @@ public final class PendingMicroVms {
       placed
           .filter(microVm -> Lifecycle.wantsPlacement(microVm.microVm()))
           .ifPresent(this::preempt);
+    } catch (StoreException.TooLarge e) {
+      throw e;
     } catch (StoreException e) {
       LOG.warnf("cannot place uid=%s: %s", uid, e.getMessage());
     } finally {
@@ -202,7 +205,9 @@ public final class PendingMicroVms {
               "preempting for microvm=%s uid=%s node=%s victims=%s",
               waiting.name(), waiting.uid(), preemption.nodeId(), preemption.victims());
           String why = "for a microVM of priority %d".formatted(placement.getPriority());
-          preemption.victims().forEach(victim -> leave(victim, preemption.nodeId(), why));
+          preemption
+              .victims()
+              .forEach(victim -> apart.run(victim, () -> leave(victim, preemption.nodeId(), why)));
         });
   }
 

@@ -12,14 +12,11 @@ import dev.vireo.controller.session.NodeEvents;
 import dev.vireo.controller.session.Sessions;
 import dev.vireo.controller.store.StoreException;
 import dev.vireo.controller.time.TimeSource;
-import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.proto.worker.v1.MicroVmReport;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.time.Duration;
-import java.util.HashSet;
-import java.util.Set;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jboss.logging.Logger;
@@ -41,10 +38,11 @@ public final class Reconciler implements NodeEvents, Runnable {
 
   private final MicroVms microVms;
   private final Nodes nodes;
-  private final Sessions sessions;
   private final Reports reports;
   private final PendingMicroVms pending;
   private final Leadership leadership;
+  private final Apart apart = new Apart();
+  private final Leases leases;
   private final Deadlines deadlines;
   private final Departures departures;
   private final Burials burials;
@@ -52,7 +50,6 @@ public final class Reconciler implements NodeEvents, Runnable {
   private final ReentrantLock roomLock = new ReentrantLock();
   private final Condition roomCondition = roomLock.newCondition();
   private boolean roomChanged;
-  private final Set<String> lostNodes = new HashSet<>();
   private long lastExplanation;
   private final Timer roundTimer;
   private volatile boolean closed;
@@ -74,12 +71,12 @@ public final class Reconciler implements NodeEvents, Runnable {
       MeterRegistry meters) {
     this.microVms = microVms;
     this.nodes = nodes;
-    this.sessions = sessions;
     this.reports = reports;
     this.pending = pending;
     this.leadership = leadership;
+    this.leases = new Leases(nodes, sessions, time);
     this.deadlines = new Deadlines(microVms, time);
-    this.departures = new Departures(microVms, nodes, reports, time);
+    this.departures = new Departures(microVms, nodes, reports, apart, time);
     this.burials = new Burials(microVms, tombstones, nodes, sessions, deleteGrace, time);
     this.time = time;
     this.lastExplanation = time.nanoTime();
@@ -196,9 +193,9 @@ public final class Reconciler implements NodeEvents, Runnable {
   }
 
   private void doRound(boolean room) {
-    watchLeases();
+    leases.round();
     settleDoubts();
-    deadlines.due().forEach(uid -> apart(uid, () -> expire(uid)));
+    deadlines.due().forEach(uid -> apart.run(uid, () -> expire(uid)));
     departures.round();
     burials.round();
     boolean explain = time.nanoTime() - lastExplanation >= EXPLAIN_PERIOD.toNanos();
@@ -216,23 +213,6 @@ public final class Reconciler implements NodeEvents, Runnable {
       var _ = microVms.settleDoubts();
     } catch (StoreException.Unavailable e) {
       LOG.debugf("in doubt still: %s", e.getMessage());
-    }
-  }
-
-  private void watchLeases() {
-    for (String id : nodes.endLeases(lostNodes)) {
-      lostNodes.add(id);
-      LOG.warnf("node lost node=%s connected=%s", id, sessions.find(id).isPresent());
-    }
-    lostNodes.removeIf(id -> nodes.health(id) != Health.LOST);
-  }
-
-  /** Does what is to be done for one. What no store takes of it holds up none of the others. */
-  static void apart(String subject, Runnable change) {
-    try {
-      change.run();
-    } catch (StoreException.TooLarge e) {
-      LOG.errorf("cannot be changed %s: %s", subject, e.getMessage());
     }
   }
 

@@ -49,6 +49,7 @@ public final class Reports {
   private final Sessions sessions;
   private final TimeSource time;
   private final CreateTraces traces;
+  private final Apart apart = new Apart();
   private final Timer timer;
   private final Coalescer<Subject, MicroVmReport> coalescer;
 
@@ -101,7 +102,11 @@ public final class Reports {
       traces.report(
           subject.nodeId,
           report,
-          () -> timer.record(() -> reconcile(subject.uid, subject.nodeId, report)));
+          () ->
+              // What cannot be written now cannot be written later: it is dropped.
+              apart.run(
+                  subject.uid,
+                  () -> timer.record(() -> reconcile(subject.uid, subject.nodeId, report))));
     } catch (StoreException.NotLeader _) {
       LOG.debugf(
           "report uid=%s node=%s: the worker repeats it to the leader",
@@ -237,7 +242,7 @@ public final class Reports {
       }
     }
     for (StoredMicroVm lost : microVms.on(nodeId)) {
-      Reconciler.apart(lost.uid(), () -> lostWithNode(nodeId, lost.uid(), loss));
+      apart.run(lost.uid(), () -> lostWithNode(nodeId, lost.uid(), loss));
     }
   }
 

@@ -6,6 +6,7 @@ import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.LogSource;
 import dev.vireo.proto.v1.StreamLogsResponse;
 import dev.vireo.proto.worker.v1.LogChunk;
+import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import org.jspecify.annotations.Nullable;
 
@@ -41,8 +42,8 @@ public final class LogRelay {
     }
 
     @Override
-    public void onSessionEnd() {
-      LogRelay.this.onSessionEnd(this);
+    public void onSessionEnd(StatusRuntimeException why) {
+      LogRelay.this.onSessionEnd(this, why);
     }
   }
 
@@ -75,7 +76,7 @@ public final class LogRelay {
     begin(session, next);
     if (session.isOver()) {
       // It may have ended before it knew of this reader.
-      onSessionEnd(next);
+      onSessionEnd(next, session.unreachable("went away"));
     }
   }
 
@@ -134,7 +135,7 @@ public final class LogRelay {
     }
   }
 
-  private void onSessionEnd(Part of) {
+  private void onSessionEnd(Part of, StatusRuntimeException why) {
     synchronized (this) {
       if (ended || of != part) {
         return;
@@ -142,7 +143,7 @@ public final class LogRelay {
       part = null;
       stream = null;
       if (!follow) {
-        fail("the worker went away while its log was read");
+        fail(why);
         return;
       }
     }
@@ -150,10 +151,10 @@ public final class LogRelay {
   }
 
   /** Ends the client's stream: the node cannot be reached. */
-  public synchronized void fail(String message) {
+  public synchronized void fail(StatusRuntimeException why) {
     if (!ended) {
       ended = true;
-      client.onError(Errors.of(ErrorReason.NODE_UNREACHABLE, message));
+      client.onError(why);
     }
   }
 

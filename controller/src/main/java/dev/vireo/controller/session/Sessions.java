@@ -4,11 +4,15 @@ import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.microvm.MicroVmChange;
 import dev.vireo.controller.microvm.MicroVms;
 import dev.vireo.controller.node.NodeMeters;
+import dev.vireo.proto.errors.ErrorReason;
+import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.worker.v1.NodeCounter;
+import io.grpc.StatusRuntimeException;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -33,6 +37,20 @@ public final class Sessions {
   /** The node's session, if its worker is connected. */
   public Optional<WorkerSession> find(String nodeId) {
     return Optional.ofNullable(byNode.get(nodeId)).filter(session -> !session.isOver());
+  }
+
+  /** The same; NODE_UNREACHABLE if its worker is not connected. */
+  public WorkerSession get(String nodeId) {
+    return find(nodeId)
+        .orElseThrow(() -> unreachable(nodeId, "has no session with the controller"));
+  }
+
+  /** What a client is told whose call a node's worker does not serve. */
+  public static StatusRuntimeException unreachable(String nodeId, String what) {
+    return Errors.of(
+        ErrorReason.NODE_UNREACHABLE,
+        "the worker of nodes/%s %s".formatted(nodeId, what),
+        Map.of("node", nodeId));
   }
 
   /** The node's next session, or the present one; fails when there is none in time. */

@@ -6,6 +6,7 @@ import dev.vireo.proto.errors.Errors;
 import dev.vireo.proto.v1.TraceFilter;
 import dev.vireo.proto.v1.TraceMicroVmResponse;
 import dev.vireo.proto.worker.v1.TraceChunk;
+import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -49,7 +50,7 @@ public final class TraceRelay implements TraceReader {
     }
     if (session.isOver()) {
       // It may have ended before it knew of this reader.
-      onSessionEnd();
+      onSessionEnd(session.unreachable("went away"));
     }
   }
 
@@ -86,11 +87,10 @@ public final class TraceRelay implements TraceReader {
   }
 
   @Override
-  public synchronized void onSessionEnd() {
+  public synchronized void onSessionEnd(StatusRuntimeException why) {
     if (!ended) {
       ended = true;
-      client.onError(
-          Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker went away while its trace was read"));
+      client.onError(why);
     }
   }
 

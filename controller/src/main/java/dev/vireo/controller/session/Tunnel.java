@@ -96,7 +96,7 @@ public final class Tunnel<Q, R> {
     }
     if (by.isOver()) {
       // It may have ended before it knew of this tunnel.
-      onSessionEnd();
+      failUnreachable("went away");
     }
   }
 
@@ -212,18 +212,17 @@ public final class Tunnel<Q, R> {
   }
 
   void workerGone() {
-    fail(Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker ended the call"));
+    failUnreachable("ended the call");
   }
 
   void notDialled(Duration patience) {
-    fail(
-        Errors.of(
-            ErrorReason.NODE_UNREACHABLE,
-            "the worker did not serve the call within %d ms".formatted(patience.toMillis())));
+    failUnreachable("did not serve the call within %d ms".formatted(patience.toMillis()));
   }
 
-  void onSessionEnd() {
-    fail(Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker went away during the call"));
+  private synchronized void failUnreachable(String what) {
+    if (session != null) {
+      fail(session.unreachable(what));
+    }
   }
 
   private static StatusRuntimeException error(TunnelFailure failure) {

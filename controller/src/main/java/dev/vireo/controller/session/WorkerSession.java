@@ -40,6 +40,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -53,6 +54,8 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
 
   /** How long a worker waits here to be told who leads; well less than it waits for a Welcome. */
   private static final java.time.Duration LEADER_WITHIN = java.time.Duration.ofSeconds(10);
+
+  private static final String NO_SESSION = "has no session with the controller any more";
 
   private static final ControllerMessage ALIVE =
       ControllerMessage.newBuilder().setAlive(Alive.getDefaultInstance()).build();
@@ -88,7 +91,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   private boolean saidHello; // Of the thread that hears the worker, as the next one.
   private String workerUid = "";
   private volatile Optional<String> nodeId = Optional.empty();
-  private volatile boolean over;
+  private final AtomicBoolean over = new AtomicBoolean();
 
   /** What the sender has sent, by uid. Only its thread uses it. */
   private final Map<String, Sent> sent = new HashMap<>();
@@ -133,6 +136,10 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
 
   @Override
   public void onNext(WorkerMessage message) {
+    if (over.get()) {
+      // Its next session's Hello says it again; said here, it could come after that.
+      return;
+    }
     switch (message.getMessageCase()) {
       case HELLO -> onHello(message.getHello());
       case HEARTBEAT -> nodeId.ifPresent(id -> onHeartbeat(id, message.getHeartbeat()));
@@ -149,7 +156,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   @Override
   public void onError(Throwable t) {
     end(Status.fromThrowable(t).getCode().toString());
-    out.fail(ErrorInterceptor.typed(unreachable("the worker went away"), "Session"));
+    out.fail(ErrorInterceptor.typed(unreachable("went away"), "Session"));
   }
 
   @Override
@@ -291,8 +298,8 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
             ControllerMessage.newBuilder()
                 .setInspect(Inspect.newBuilder().setRequestId(id).setUid(uid))
                 .build()));
-    if (over) {
-      answer.completeExceptionally(unreachable("the worker went away"));
+    if (over.get()) {
+      answer.completeExceptionally(unreachable(NO_SESSION));
     }
     return answer;
   }
@@ -330,14 +337,31 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     tunnels.remove(tunnel);
   }
 
+  /** What a client is told whose call this worker does not serve (any more). */
+  StatusRuntimeException unreachable(String what) {
+    return nodeId
+        .map(id -> Sessions.unreachable(id, what))
+        .orElseGet(() -> Errors.of(ErrorReason.NODE_UNREACHABLE, "the worker " + what));
+  }
+
   boolean isOver() {
-    return over;
+    return over.get();
   }
 
   /** The worker has a newer session. */
   void supersede() {
     end("superseded");
-    out.fail(unreachable("the worker has opened another session"));
+    out.fail(unreachable("has opened another session"));
+  }
+
+  /**
+   * The worker's lease has ended, though its connection has not: it may never be heard of again,
+   * and whoever waits for it here would wait as long. If it goes on it finds this out, and dials
+   * again.
+   */
+  public void endWithLease() {
+    end("its lease has ended");
+    out.fail(unreachable("was not heard of for a lease; it may dial again"));
   }
 
   /** This controller leads no more. */
@@ -367,7 +391,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
           Optional.of(hello.getUnreachableLeader()).filter(address -> !address.isEmpty()),
           LEADER_WITHIN);
     }
-    if (over) {
+    if (over.get()) {
       return; // The worker did not wait for so long.
     }
     if (!leadership.leads()) {
@@ -392,7 +416,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
     }
     nodeId = Optional.of(id);
     sessions.open(id, this);
-    if (over) {
+    if (over.get()) {
       // The worker went away while it was registered, and could not be taken out then.
       sessions.close(id, this);
       return;
@@ -406,7 +430,7 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
         id, hello.getNodeUid(), hello.getWorkerVersion(), hello.getReportsCount());
     welcome(id, hello);
     events.nodeChanged(id);
-    while (!over) {
+    while (!over.get()) {
       send(outgoing.take());
     }
   }
@@ -508,27 +532,22 @@ public final class WorkerSession implements StreamObserver<WorkerMessage> {
   // ---- the end
 
   private void end(String why) {
-    if (over) {
+    if (over.getAndSet(true)) {
       return;
     }
-    over = true;
     outgoing.add(new Outgoing.End());
     nodeId.ifPresent(id -> {
       sessions.close(id, this);
       LOG.infof("session ended node=%s: %s", id, why);
     });
-    inspections
-        .values()
-        .forEach(answer -> answer.completeExceptionally(unreachable("the worker went away")));
-    logs.values().forEach(LogReader::onSessionEnd);
+    // To each its own: what answers a call adds to the error's trailers.
+    String told = "%s: %s".formatted(NO_SESSION, why);
+    inspections.values().forEach(answer -> answer.completeExceptionally(unreachable(told)));
+    logs.values().forEach(reader -> reader.onSessionEnd(unreachable(told)));
     logs.clear();
-    traces.values().forEach(TraceReader::onSessionEnd);
+    traces.values().forEach(reader -> reader.onSessionEnd(unreachable(told)));
     traces.clear();
-    tunnels.forEach(Tunnel::onSessionEnd);
-  }
-
-  private static StatusRuntimeException unreachable(String message) {
-    return Errors.of(ErrorReason.NODE_UNREACHABLE, message);
+    tunnels.forEach(tunnel -> tunnel.fail(unreachable(told)));
   }
 
   private static Duration seconds(java.time.Duration duration) {

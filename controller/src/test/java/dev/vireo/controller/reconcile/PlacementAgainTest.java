@@ -5,25 +5,18 @@ import static dev.vireo.controller.testing.TestController.probe;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 
-import dev.vireo.controller.lifecycle.Lifecycle;
 import dev.vireo.controller.placement.Placer;
 import dev.vireo.controller.store.SqliteStore;
-import dev.vireo.controller.store.Store;
-import dev.vireo.controller.store.Write;
 import dev.vireo.controller.testing.FakeWorker;
 import dev.vireo.controller.testing.HeldStore;
 import dev.vireo.controller.testing.LateStore;
 import dev.vireo.controller.testing.TestController;
-import dev.vireo.proto.store.v1.MicroVmRecord;
 import dev.vireo.proto.v1.CreateMicroVmRequest;
 import dev.vireo.proto.v1.DeleteMicroVmRequest;
-import dev.vireo.proto.v1.FenceNodeRequest;
 import dev.vireo.proto.v1.GetMicroVmRequest;
 import dev.vireo.proto.v1.MicroVm;
-import dev.vireo.proto.v1.MicroVmSpec;
 import dev.vireo.proto.v1.MicroVmState;
 import dev.vireo.proto.v1.NodeStatus;
-import dev.vireo.proto.v1.NodeStatus.Health;
 import dev.vireo.proto.worker.v1.MicroVmReport.Outcome;
 import dev.vireo.scheduler.Decision;
 import dev.vireo.scheduler.Profile;
@@ -31,9 +24,6 @@ import dev.vireo.scheduler.Scheduler;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.time.Clock;
-import java.time.Instant;
-import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.BeforeEach;
@@ -157,84 +147,6 @@ class PlacementAgainTest {
 
       assertEquals(MicroVmState.SCHEDULED, atFirst);
       assertEquals(MicroVmState.STOPPING, get(controller, "victim").getStatus().getState());
-    }
-  }
-
-  /** Such as an earlier release let in. */
-  @Test
-  void oneWhoseRecordIsTooLargeToChangeHoldsUpNobody() {
-    putTooLarge();
-    try (SqliteStore store = sqlite;
-        TestController controller = new TestController(store)) {
-      create(controller, "first");
-      controller.join("a");
-
-      Awaitility.await().until(() -> nodeOf(controller, "first").equals("nodes/a"));
-    }
-  }
-
-  @Test
-  void oneWhoseRecordIsTooLargeToChangeHoldsUpNoneThatIsLostWithItsNode() {
-    putTooLarge();
-    try (SqliteStore store = sqlite;
-        TestController controller = new TestController(store)) {
-      controller.join("elsewhere");
-      create(controller, "first");
-      controller.time.advance(TestController.LEASE.plusMillis(1));
-
-      var _ =
-          controller
-              .nodeClient()
-              .fenceNode(FenceNodeRequest.newBuilder().setName("nodes/elsewhere").build());
-
-      Awaitility.await().until(() -> !controller.nodes.isFenced("elsewhere"));
-      assertEquals(MicroVmState.FAILED, get(controller, "first").getStatus().getState());
-    }
-  }
-
-  @Test
-  void oneWhoseRecordIsTooLargeToChangeKeepsNoWorkerFromTakingOver() {
-    putTooLarge();
-    try (SqliteStore store = sqlite;
-        TestController controller = new TestController(store)) {
-      controller.join("elsewhere");
-      create(controller, "first");
-      controller.time.advance(TestController.LEASE.plusMillis(1));
-
-      controller.join(FakeWorker.hello("elsewhere").setNodeUid("other"));
-
-      assertEquals(MicroVmState.FAILED, get(controller, "first").getStatus().getState());
-      assertEquals(Health.READY, controller.nodes.health("elsewhere"));
-    }
-  }
-
-  private void putTooLarge() {
-    String key = "microvms/test/large";
-    sqlite.commit(List.of(new Write.Put(key, Write.ABSENT, fullRecord(key).toByteString()))).join();
-  }
-
-  /** Of one that has a node, and whose time has come; as much as a commit takes. */
-  private static MicroVmRecord fullRecord(String key) {
-    MicroVmSpec.Builder spec = MicroVmSpec.newBuilder().setVcpus(1).setMemoryMib(64);
-    spec.getLifecycleBuilder().getTtlBuilder().setSeconds(1);
-    int left = Store.MAX_COMMIT_BYTES - 1024;
-    while (true) {
-      MicroVmRecord record =
-          Lifecycle.assigned(
-              Lifecycle.created(
-                  name("large"),
-                  "uid",
-                  spec.build(),
-                  Map.of(),
-                  Map.of("k", "x".repeat(left)),
-                  Instant.EPOCH),
-              "elsewhere",
-              Instant.EPOCH);
-      int missing = Store.MAX_COMMIT_BYTES - key.length() - record.getSerializedSize();
-      if (missing == 0) {
-        return record;
-      }
-      left += missing;
     }
   }
 

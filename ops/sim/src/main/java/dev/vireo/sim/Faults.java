@@ -61,7 +61,7 @@ final class Faults {
       return;
     }
     SimMachine machine = world.machines().get(random.nextInt(world.machines().size()));
-    switch (random.nextInt(14)) {
+    switch (random.nextInt(15)) {
       case 0 -> killController();
       case 1 -> killWorker(machine);
       case 2 -> powerFails(machine);
@@ -73,6 +73,7 @@ final class Faults {
       case 9 -> powerFailsForLong(machine);
       case 10 -> answersAreLost();
       case 11 -> taint(machine);
+      case 12 -> stopWorker(machine);
       default -> machine.endSomeGuest();
     }
   }
@@ -155,6 +156,12 @@ final class Faults {
   private void killWorker(SimMachine machine) {
     machine.killWorker();
     after(upTo(20), () -> startWorker(machine));
+  }
+
+  /** For longer than its lease, or not. */
+  private void stopWorker(SimMachine machine) {
+    machine.stopWorker();
+    after(upTo(40), machine::resumeWorker);
   }
 
   private static void startWorker(SimMachine machine) {
@@ -274,6 +281,7 @@ final class Faults {
     for (SimMachine machine : world.machines()) {
       machine.link().setUp(true);
       machine.setMayRefuse(false);
+      machine.resumeWorker();
       startWorker(machine);
       openAtLast(machine);
     }

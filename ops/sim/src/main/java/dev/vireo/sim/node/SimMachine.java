@@ -126,6 +126,20 @@ public final class SimMachine {
     }
   }
 
+  /** SIGSTOP: its worker does nothing, keeps its connections, and its VMMs live on. */
+  public void stopWorker() {
+    if (worker != null) {
+      worker.process().pause();
+    }
+  }
+
+  /** SIGCONT. */
+  public void resumeWorker() {
+    if (worker != null) {
+      worker.process().resume();
+    }
+  }
+
   /** Ends its connections. */
   public void cutConnections() {
     if (worker != null) {

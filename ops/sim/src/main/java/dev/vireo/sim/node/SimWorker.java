@@ -110,6 +110,10 @@ final class SimWorker implements ControlledNode {
     state.close(); // As the kernel does.
   }
 
+  SimProcess process() {
+    return process;
+  }
+
   boolean isWelcome() {
     return session.isWelcome();
   }
