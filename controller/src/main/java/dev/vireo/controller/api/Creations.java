@@ -232,7 +232,7 @@ final class Creations {
     sent.getMetaBuilder()
         .putAllLabels(microVm.getMeta().getLabelsMap())
         .putAllAnnotations(microVm.getMeta().getAnnotationsMap());
-    return sent.build().getSerializedSize() + STATUS_BYTES;
+    return (long) sent.build().getSerializedSize() + STATUS_BYTES;
   }
 
   private static int annotationBytes(Map<String, String> annotations) {
