@@ -142,8 +142,7 @@ class LargeRecordsTest {
 
   private static void placeFirst(TestController controller) {
     var _ = controller.client().createMicroVm(probe("first"));
-    await()
-        .until(() -> find(controller, "first").getStatus().getNode().equals("nodes/elsewhere"));
+    await().until(() -> find(controller, "first").getStatus().getNode().equals("nodes/elsewhere"));
   }
 
   @Test
