@@ -30,7 +30,7 @@ class SeedRunTest {
   }
 
   private String failure(Consumer<World> saboteur) {
-    return SeedRun.run(1, scratch, _ -> {}, saboteur).failure().orElse("all held");
+    return SeedRun.run(ONE_CONTROLLER, scratch, _ -> {}, saboteur).failure().orElse("all held");
   }
 
   @Test
