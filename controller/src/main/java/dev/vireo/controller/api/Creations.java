@@ -117,10 +117,15 @@ final class Creations {
     Violations unfit = new Violations();
     fleet.validate(request.getMicrovm().getSpec(), unfit);
     validateGang(request, unfit);
-    if (!unfit.isEmpty()) {
-      // The nodes, or its gang, may have changed since this very request was answered.
+    // The nodes, or its gang, may have changed since this very request was answered. And who
+    // creates
+    // first and waits then sends it twice, which is not to count twice, be it for a moment.
+    if (!unfit.isEmpty() || request.getWait() != Wait.WAIT_UNSPECIFIED) {
       Optional<MicroVm> earlier = earlierRequest(request).flatMap(r -> repeat(request, digest, r));
-      return earlier.orElseThrow(unfit::toException);
+      if (earlier.isPresent()) {
+        return earlier.get();
+      }
+      unfit.throwIfAny();
     }
     return request.getValidateOnly() ? dryRun(request) : commit(request, digest);
   }

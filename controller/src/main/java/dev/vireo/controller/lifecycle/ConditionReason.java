@@ -16,7 +16,8 @@ public enum ConditionReason {
   UNSCHEDULABLE("Unschedulable", "Scheduled: no node can take it now; the message counts why."),
   REFUSED_BY_NODE("RefusedByNode", "Scheduled: the chosen node had no room after all."),
   WAITING_FOR_GANG(
-      "WaitingForGang", "Scheduled: its gang is not complete, or has no room as a whole."),
+      "WaitingForGang",
+      "Scheduled: its gang is not complete, or has no room as a whole; it has not had a node yet."),
   LEAVING("Leaving", "Scheduled: it has a node, and is about to leave it; the message says why."),
   DRAINED("Drained", "Scheduled, Finished: it had to leave, for its node was drained."),
   PREEMPTED(

@@ -89,6 +89,7 @@ final class LeasesTest extends ControllerTest {
 
   @Test
   void whoeverIsHeardOfKeepsItsSession() {
+    controller.stopReconciler(); // Its rounds may come late: these here are the only ones.
     FakeWorker silent = controller.join("silent");
     FakeWorker slow = controller.join("slow");
     Leases leases = leases();
