@@ -1,5 +1,7 @@
 package dev.vireo.images;
 
+import java.io.IOException;
+
 /** An image cannot be read or built; the message says what to do about it. */
 public final class ImageException extends Exception {
   private static final long serialVersionUID = 1L;
@@ -57,5 +59,10 @@ public final class ImageException extends Exception {
   /** Why. */
   public Reason reason() {
     return reason;
+  }
+
+  /** Whether it says nothing of the image, but that it cannot be read just now. */
+  public boolean mayPass() {
+    return getCause() instanceof IOException;
   }
 }

@@ -33,6 +33,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A node's cache of container images, each made once and shared by all microVMs of it:
@@ -54,6 +55,9 @@ public final class ContainerImageCache {
 
   /** Writing a name takes no hour. */
   private static final Duration LONG_AGO = Duration.ofHours(1);
+
+  /** How often an image is made that is gone again at once. */
+  private static final int MOST_ROUNDS = 10;
 
   /** How much the file system of the cache has left. */
   @FunctionalInterface
@@ -222,8 +226,8 @@ public final class ContainerImageCache {
   private void makeUnlessHere(ImageId id, Maker maker) throws IOException, ImageException {
     Files.createDirectories(directory);
     if (isToBeMade(id)) {
-      try (ImageLocks.Lease _ = locks().alone(id)) {
-        if (isToBeMade(id)) {
+      try (ImageLocks.@Nullable Lease alone = aloneToMake(id)) {
+        if (alone != null && isToBeMade(id)) {
           make(id, maker);
         }
       } catch (InterruptedException e) {
@@ -234,14 +238,20 @@ public final class ContainerImageCache {
     }
   }
 
+  /** Null if it is here, broken, and in use: that may last for as long as a microVM does. */
+  private ImageLocks.@Nullable Lease aloneToMake(ImageId id)
+      throws IOException, InterruptedException {
+    return Files.isDirectory(path(id)) ? locks().tryAlone(id).orElse(null) : locks().alone(id);
+  }
+
   /** The same, and keeps it from being removed: it has no name yet. */
   public Use obtainInUse(ImageId id, Maker maker) throws IOException, ImageException {
-    while (true) {
+    for (int round = 1; ; round++) {
       makeUnlessHere(id, maker);
       try {
         return use(id);
       } catch (ImageException e) {
-        if (e.reason() != IMAGE_UNKNOWN) {
+        if (e.reason() != IMAGE_UNKNOWN || round == MOST_ROUNDS) {
           throw e;
         }
         // It was removed in between.
@@ -259,7 +269,7 @@ public final class ContainerImageCache {
       var _ = ContainerImage.read(id, path(id));
       return false;
     } catch (ImageException e) {
-      return !(e.getCause() instanceof IOException);
+      return !e.mayPass();
     }
   }
 

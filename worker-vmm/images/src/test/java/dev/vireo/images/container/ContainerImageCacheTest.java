@@ -397,6 +397,26 @@ class ContainerImageCacheTest {
   }
 
   @Test
+  void aBrokenImageThatIsInUseIsNotWaitedFor() throws Exception {
+    Path root = obtain(1).root();
+    try (ContainerImageCache.Use _ = cache().use(id(1))) {
+      Files.writeString(root.resolveSibling("image.properties"), "");
+
+      assertEquals(
+          Reason.IMAGE_INVALID, assertThrows(ImageException.class, () -> obtain(1)).reason());
+    }
+    assertEquals(id(1), obtain(1).id());
+  }
+
+  @Test
+  void anImageThatIsGoneAgainEachTimeIsNotMadeForEver() throws Exception {
+    Files.createDirectories(directory);
+    Files.writeString(directory.resolve("sha256-" + id(1).hex()), "in the way");
+
+    assertThrows(ImageException.class, () -> cache().obtainInUse(id(1), maker()));
+  }
+
+  @Test
   void anImageThatCannotBeReadJustNowIsNotListedAndStays() throws Exception {
     obtain(1);
     Path properties = directory.resolve("sha256-" + id(1).hex() + "/image.properties");

@@ -101,9 +101,8 @@ public final class ControlServer {
     } catch (LinuxException e) {
       Log.line("lost the worker: " + e.getMessage());
     } catch (RuntimeException | Error e) {
-      // There was no memory for a message, most likely. Nobody knows how much of it was read, so
-      // the
-      // worker has to connect anew; without this thread nobody could stop the guest.
+      // There was no memory for a message, most likely, and nobody knows how much of it was read.
+      // The worker ends a VMM that hangs up; without this thread nobody could stop the guest.
       Log.bug("gave the worker up", e);
     }
   }

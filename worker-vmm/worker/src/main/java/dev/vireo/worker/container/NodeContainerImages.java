@@ -78,7 +78,7 @@ public final class NodeContainerImages implements ContainerImages {
           ? cache.find(ImageId.parse(reference))
           : cache.find(ImageName.parse(reference));
     } catch (ImageException e) {
-      if (mayPull && e.reason() == ImageException.Reason.IMAGE_INVALID) {
+      if (mayPull && e.reason() == ImageException.Reason.IMAGE_INVALID && !e.mayPass()) {
         return Optional.empty();
       }
       throw rejected(reference, e.reason(), String.valueOf(e.getMessage()));

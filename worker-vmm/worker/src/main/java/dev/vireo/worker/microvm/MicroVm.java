@@ -877,6 +877,7 @@ final class MicroVm {
                   CLEAN_UP_AGAIN, () -> mailbox.execute(() -> leaveUnlessAfter(attempt, lastWord)));
       return;
     }
+    remains.leave();
     containerRoot.letGo();
     node.reservations().release(uid);
     node.contextIds().release(uid);

@@ -19,6 +19,7 @@ final class VmmRemains {
   private final Executor mailbox;
   private final List<Runnable> removals = new ArrayList<>();
   private boolean tryingAgain;
+  private boolean recordIsGone;
 
   VmmRemains(RecordFile record, Time time, Executor mailbox) {
     this.record = record;
@@ -43,8 +44,18 @@ final class VmmRemains {
     }
   }
 
+  /** The microVM has left, and its record with it: another may be written there from now on. */
+  void leave() {
+    recordIsGone = true;
+    removals.forEach(Runnable::run);
+    removals.clear();
+  }
+
   private void tryAgain() {
     tryingAgain = false;
+    if (recordIsGone) {
+      return;
+    }
     record.save(record.edit());
     removeIfWritten();
   }
