@@ -154,33 +154,50 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   /**
-   * Writes the store down, too, before anything can be kept there. A start that has come to nothing
-   * has chosen nothing: the next one may be with another store.
+   * Writes the store down, too, before anything can be kept there; until a controller has answered
+   * with a note of what was known before. A start that has come to nothing, however it ended, has
+   * chosen nothing: the next one may be with another store.
    */
   private void launchControllers(
       List<Integer> missing, Ports ports, List<String> settings, StoreChoice store) {
-    Optional<String> before =
-        Files.exists(storeFile()) ? Optional.of(SmallFile.read(storeFile())) : Optional.empty();
+    SmallFile.write(
+        storeBeforeFile(), Files.exists(storeFile()) ? SmallFile.read(storeFile()) : "");
     SmallFile.write(storeFile(), store.words());
-    boolean answered = false;
     try {
       for (int number : missing) {
         launchController(number, ports.of(number), settings);
       }
       for (int number : missing) {
-        daemons.awaitReady(
-            controller(number),
-            startTimeout,
-            () -> nodes("127.0.0.1:" + ports.of(number).grpc()).isPresent());
-        answered = true;
+        daemons.awaitReady(controller(number), startTimeout, () -> answers(ports.of(number)));
+        SmallFile.delete(storeBeforeFile());
       }
     } catch (RuntimeException e) {
-      if (!answered && !isControllerUp()) {
-        before.ifPresentOrElse(
-            words -> SmallFile.write(storeFile(), words), () -> SmallFile.delete(storeFile()));
+      if (missing.stream().noneMatch(number -> answers(ports.of(number)))) {
+        missing.forEach(number -> controller(number).stop(Daemons.STOP_GRACE));
+        forgetStoreOfNoController();
       }
       throw e;
     }
+  }
+
+  private boolean answers(Ports controller) {
+    return nodes("127.0.0.1:" + controller.grpc()).isPresent();
+  }
+
+  /** Unless a controller runs, of which nobody knows what it has kept. */
+  private void forgetStoreOfNoController() {
+    if (!Files.exists(storeBeforeFile())) {
+      return;
+    }
+    if (!isControllerUp()) {
+      String before = SmallFile.read(storeBeforeFile());
+      if (before.isEmpty()) {
+        SmallFile.delete(storeFile());
+      } else {
+        SmallFile.write(storeFile(), before);
+      }
+    }
+    SmallFile.delete(storeBeforeFile());
   }
 
   /** Whether something runs that knows the controllers by their ports. */
@@ -313,6 +330,7 @@ public final class LocalVireo implements AutoCloseable {
   }
 
   private Optional<StoreChoice> lastStore() {
+    forgetStoreOfNoController();
     boolean inFile = Files.exists(state.resolve(CONTROLLER).resolve("vireo.db"));
     if (!Files.exists(storeFile())) {
       return inFile ? Optional.of(store(StoreKind.SQLITE)) : Optional.empty();
@@ -513,6 +531,7 @@ public final class LocalVireo implements AutoCloseable {
    * disk stays. Returns what was stopped, for people.
    */
   public List<String> down() {
+    forgetStoreOfNoController();
     List<String> stopped = new ArrayList<>(daemons.stopAll(LAST_TO_STOP));
     reapGuests();
     for (ProcessHandle leftover : Leftovers.of(state)) {
@@ -608,6 +627,10 @@ public final class LocalVireo implements AutoCloseable {
         .mapToObj(number -> "unix:" + state.resolve(controller(number).name()))
         .map(directory -> directory + "/controller.sock")
         .collect(Collectors.joining(","));
+  }
+
+  private Path storeBeforeFile() {
+    return daemons.file("store.before");
   }
 
   private Path storeFile() {

@@ -251,6 +251,50 @@ class LocalVireoTest {
   }
 
   @Test
+  void aStartOfWhichNoControllerIsOfUseLeavesNone() throws IOException {
+    buildPrograms();
+    LocalVireo.Ports ports = freePortsOfTwo();
+    silent.add(ports.grpc());
+    silent.add(ports.grpc() + 2);
+    try (LocalVireo vireo = vireo(Map.of("VIREO_ETCD_ENDPOINTS", THEIRS), Duration.ZERO)) {
+      assertThrows(
+          CommandException.class, () -> vireo.startControlPlane(ports, asked(StoreKind.ETCD, 2)));
+
+      assertFalse(new Daemon(state.resolve("daemons"), "controller-2").isRunning());
+      assertFalse(Files.exists(state.resolve("daemons/store")));
+    }
+  }
+
+  /** By Ctrl-C, say, which leaves no time for more. */
+  @Test
+  void aStartThatWasCutOffHasChosenNoStoreEither() throws IOException {
+    buildPrograms();
+    try (LocalVireo vireo = vireo()) {
+      Files.writeString(state.resolve("daemons/store"), "etcd http://typo:2379");
+      Files.writeString(state.resolve("daemons/store.before"), "");
+
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+
+      assertControllerSays("store sqlite at null");
+      assertFalse(Files.exists(state.resolve("daemons/store.before")));
+      vireo.down();
+    }
+  }
+
+  @Test
+  void aStartThatWasCutOffHasChosenItsStoreIfAControllerRuns() throws IOException {
+    buildPrograms();
+    try (LocalVireo vireo = vireo()) {
+      vireo.startControlPlane(freePorts(), AS_BEFORE);
+      Files.writeString(state.resolve("daemons/store"), "etcd http://x:2379");
+      Files.writeString(state.resolve("daemons/store.before"), "");
+      vireo.down();
+
+      assertRemedy(() -> vireo.startControlPlane(freePorts(), AS_BEFORE), "=http://x:2379");
+    }
+  }
+
+  @Test
   void anotherStoreThanThatOfTheEnvironmentMayBeAskedFor() throws IOException {
     buildPrograms();
     Map<String, String> etcd = Map.of("VIREO_STORE", "etcd", "VIREO_ETCD_ENDPOINTS", THEIRS);
