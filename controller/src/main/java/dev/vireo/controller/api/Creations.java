@@ -29,7 +29,6 @@ import io.grpc.StatusRuntimeException;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
@@ -242,12 +241,8 @@ final class Creations {
 
   private static int annotationBytes(Map<String, String> annotations) {
     return annotations.entrySet().stream()
-        .mapToInt(entry -> utf8Bytes(entry.getKey()) + utf8Bytes(entry.getValue()))
+        .mapToInt(entry -> FieldRules.bytes(entry.getKey()) + FieldRules.bytes(entry.getValue()))
         .sum();
-  }
-
-  private static int utf8Bytes(String text) {
-    return text.getBytes(StandardCharsets.UTF_8).length;
   }
 
   private static boolean isUuid(String text) {
